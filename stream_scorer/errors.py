@@ -1,0 +1,82 @@
+"""Everything the program raises on purpose.
+
+StreamScorerError
+├── SettingsError      exit 2   a human edits settings
+├── ModelError         exit 3   the module, its schemas or its attachment cannot be used
+├── RecordError        policy   one record is at fault: never fatal by itself
+│   ├── DecodeError             bytes are not what the codec expects
+│   ├── SchemaError             a value does not fit its schema
+│   ├── ActionError             the model raised on this record
+│   └── EncodeError             what the model gave does not fit the output schema
+└── TransportError     exit 4   a stream cannot be read or written
+    ├── BrokerError             Kafka said no, and waiting will not help
+    ├── CommitAborted           the transaction is gone, the same step may be tried again
+    └── Fenced                  this producer is finished, a new one may go on
+
+`EndOfInput` is a signal, not an error, and stands outside the tree: `except StreamScorerError`
+must not swallow a normal finish.
+
+A text says where (topic[partition]@offset or file:line), what was found, the likely cause and what
+to change.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE, EXIT_SETTINGS, EXIT_MODEL, EXIT_BROKER, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
+
+
+class StreamScorerError(Exception):
+    """Root of the tree; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class SettingsError(StreamScorerError):
+    exit_code = EXIT_SETTINGS
+
+
+class ModelError(StreamScorerError):
+    exit_code = EXIT_MODEL
+
+
+class RecordError(StreamScorerError):
+    """One record cannot be scored. `stage` names the step, as the dead letter tells it."""
+
+    exit_code = EXIT_MODEL
+    stage = "record"
+
+
+class DecodeError(RecordError):
+    stage = "decode"
+
+
+class SchemaError(RecordError):
+    stage = "schema"
+
+
+class ActionError(RecordError):
+    stage = "action"
+
+
+class EncodeError(RecordError):
+    stage = "encode"
+
+
+class TransportError(StreamScorerError):
+    exit_code = EXIT_BROKER
+
+
+class BrokerError(TransportError):
+    pass
+
+
+class CommitAborted(TransportError):
+    pass
+
+
+class Fenced(TransportError):
+    pass
+
+
+class EndOfInput(Exception):
+    """A finite source has given its last record."""

@@ -1,0 +1,59 @@
+"""What travels between the parts: bytes in, bytes out, and the state between."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Headers = list[tuple[str, bytes | None]]
+State = tuple[Any, ...]
+"""Values of the model's state globals, in the order of their names."""
+
+
+class Partition(NamedTuple):
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.number}]"
+
+
+class Record(NamedTuple):
+    """One input record as the transport gave it. `timestamp` is in ms since 1970, None where there is none."""
+
+    partition: Partition
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int | None
+    headers: Headers | None
+
+    @property
+    def where(self) -> str:
+        return f"{self.partition}@{self.offset}"
+
+
+class Outgoing(NamedTuple):
+    """One record to send. `slot` is the model's output slot; the sink knows where that leads."""
+
+    slot: int
+    source: Record
+    value: bytes | None
+
+
+class Reject(NamedTuple):
+    """A record that could not be scored, with the reason; its session is as it was before the record."""
+
+    source: Record
+    stage: str
+    error: str
+    message: str
+    stacktrace: str
+
+
+class Snapshot(NamedTuple):
+    """State of one session after the record before `offset` of its partition; `state` None drops the session."""
+
+    partition: Partition
+    key: bytes | None
+    offset: int
+    state: State | None
