@@ -1,0 +1,108 @@
+"""The seams between the parts. Data flows one way: source -> decode -> session -> model -> encode -> sink.
+
+Everything here is called from the one loop thread of a worker, in order, unless a method says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from stream_scorer.records import Outgoing, Partition, Record, Reject, Snapshot, State
+
+
+class Codec(Protocol):
+    """Bytes on the wire <-> Python values of one schema."""
+
+    def decode(self, data: bytes | None) -> Any:
+        """One value. Raises DecodeError (bytes) or SchemaError (value)."""
+
+    def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
+        """All values, same as `decode` of each but faster. Raises as soon as one cannot be decoded."""
+
+    def encode(self, value: Any) -> bytes:
+        """Raises EncodeError when the value does not fit the schema."""
+
+
+class Source(Protocol):
+    """Where records come from."""
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        """Up to `limit` records that are there, in offset order per partition; [] after `timeout_s` seconds.
+
+        Partitions come and go inside this call and nowhere else; records of a partition that left
+        within the call are not returned. Raises EndOfInput when a finite source is done, and
+        TransportError.
+        """
+
+    def positions(self) -> Mapping[Partition, int]:
+        """Next offset of each assigned partition that has moved since it was last committed."""
+
+    def rewind(self) -> None:
+        """Go back to the committed positions: what was polled since then comes again."""
+
+    def close(self) -> None:
+        """Leave. Blocks for a few seconds at most."""
+
+
+class Sink(Protocol):
+    """Where scores go. What is sent between `begin` and `commit` becomes visible together, or never."""
+
+    def begin(self) -> None: ...
+
+    def send(self, out: Outgoing) -> None:
+        """Queue one output. Blocks only while the queue is full."""
+
+    def reject(self, reject: Reject) -> None:
+        """The reject path: hand on a record that could not be scored."""
+
+    def save(self, snapshot: Snapshot) -> None:
+        """The state path: keep a session's state with the outputs it belongs to."""
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Outputs, rejects, state and input positions, together.
+
+        Raises CommitAborted (nothing is visible: abort, roll back, rewind), Fenced (this sink is
+        finished) or BrokerError.
+        """
+
+    def abort(self) -> None:
+        """Drop everything sent since `begin`."""
+
+    def close(self) -> None: ...
+
+
+class StateStore(Protocol):
+    """Where sessions come back from when a partition is assigned."""
+
+    def restore(self, partition: Partition) -> Iterable[Snapshot]:
+        """The last committed snapshot of every session of one partition. Blocks until all are read."""
+
+
+class Model(Protocol):
+    """One loaded module, its state apart from it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the file's bytes, in hex, taken before they were executed."""
+
+    def state(self) -> State:
+        """The values of the state globals as they are now."""
+
+    def set_state(self, state: State) -> None: ...
+
+    def score(self, value: Any) -> list[tuple[int, Any]]:
+        """One `action` call: (slot, datum) of each output. Raises ActionError."""
+
+    def push(self, value: Any) -> Any:
+        """Move the state; a window to score, or None. Raises ActionError."""
+
+    def predict(self, windows: Sequence[Any]) -> list[Any]:
+        """One output per window, bit for bit what `score` gives. Raises ActionError."""
+
+    @property
+    def batched(self) -> bool:
+        """Whether the module promises `push` and `predict`."""
