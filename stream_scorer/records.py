@@ -51,9 +51,12 @@ class Reject(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """State of one session after the record before `offset` of its partition; `state` None drops the session."""
+    """State of one session after the record before `offset` of its partition, as `state.values` writes it.
+
+    `state` None drops the session.
+    """
 
     partition: Partition
     key: bytes | None
     offset: int
-    state: State | None
+    state: bytes | None

@@ -1,0 +1,124 @@
+"""One batch of records -> its outputs and rejects, in input order."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stream_scorer.errors import ActionError, DecodeError, EncodeError, RecordError, SchemaError
+from stream_scorer.ports import Codec, Model
+from stream_scorer.records import Outgoing, Record, Reject
+from stream_scorer.state.sessions import Sessions
+
+Scored = Outgoing | Reject
+MAX_STACKTRACE = 8_000
+"""Characters of a traceback kept with a reject: a dead letter must not be too large to send."""
+
+
+class Scorer:
+    """Decode, move the session, score, encode.
+
+    A record that cannot be scored becomes a Reject and leaves its session as it was. Scores do not
+    depend on how records are cut into batches.
+    """
+
+    def __init__(self, model: Model, sessions: Sessions, decoder: Codec, encoders: Mapping[int, Codec]) -> None:
+        self._model = model
+        self._sessions = sessions
+        self._decoder = decoder
+        self._encoders = encoders
+
+    def score(self, records: Sequence[Record]) -> list[Scored]:
+        """Outputs and rejects of one batch. Sessions have moved on; settle or roll them back."""
+        values = self._decode(records)
+        if not self._model.batched:
+            return [scored for record, value in zip(records, values, strict=True) for scored in self._one(record, value)]
+        try:
+            return self._together(records, values)
+        except ActionError:
+            # Some window made predict fail. Alone, it costs one record; its session must not keep it.
+            self._sessions.roll_back()
+            return [
+                scored
+                for record, value in zip(records, values, strict=True)
+                for scored in self._together([record], [value], alone=True)
+            ]
+
+    def _decode(self, records: Sequence[Record]) -> list[Any]:
+        """A value per record, or the error in its place."""
+        try:
+            return self._decoder.decode_many([record.value for record in records])
+        except (DecodeError, SchemaError):
+            return [self._decode_one(record) for record in records]
+
+    def _decode_one(self, record: Record) -> Any:
+        try:
+            return self._decoder.decode(record.value)
+        except (DecodeError, SchemaError) as error:
+            return error
+
+    def _one(self, record: Record, value: Any) -> list[Scored]:
+        """`action` for one record."""
+        if isinstance(value, RecordError):
+            return [_reject(record, value)]
+        self._sessions.enter(record)
+        try:
+            outputs = self._model.score(value)
+            scored: list[Scored] = [self._encode(record, slot, datum) for slot, datum in outputs]
+        except (ActionError, EncodeError) as error:
+            self._sessions.undo(record)
+            return [_reject(record, error)]
+        self._sessions.keep(record)
+        return scored
+
+    def _together(self, records: Sequence[Record], values: Sequence[Any], *, alone: bool = False) -> list[Scored]:
+        """`push` for every record in order, then one `predict` for all full windows."""
+        scored: list[Scored | None] = [None] * len(records)
+        windows, places = [], []
+        for place, (record, value) in enumerate(zip(records, values, strict=True)):
+            if isinstance(value, RecordError):
+                scored[place] = _reject(record, value)
+                continue
+            self._sessions.enter(record)
+            try:
+                window = self._model.push(value)
+            except ActionError as error:
+                self._sessions.undo(record)
+                scored[place] = _reject(record, error)
+                continue
+            if alone and window is not None:
+                scored[place] = self._predict_alone(record, window)
+                continue
+            self._sessions.keep(record)
+            if window is not None:
+                windows.append(window)
+                places.append(place)
+        if windows:
+            for place, score in zip(places, self._model.predict(windows), strict=True):
+                scored[place] = self._encode(records[place], 1, score)
+        return [one for one in scored if one is not None]
+
+    def _predict_alone(self, record: Record, window: Any) -> Scored:
+        try:
+            scored = self._encode(record, 1, self._model.predict([window])[0])
+        except (ActionError, EncodeError) as error:
+            self._sessions.undo(record)
+            return _reject(record, error)
+        self._sessions.keep(record)
+        return scored
+
+    def _encode(self, record: Record, slot: int, datum: Any) -> Outgoing:
+        encoder = self._encoders.get(slot)
+        if encoder is None:
+            raise EncodeError(
+                f"the model wrote to slot {slot}, where no stream is attached (attached: {sorted(self._encoders)}). "
+                f"Attach one by --output-topic {slot}=TOPIC or correct the slot in the model."
+            )
+        return Outgoing(slot, record, encoder.encode(datum))
+
+
+def _reject(record: Record, error: RecordError) -> Reject:
+    cause = error.__cause__ or error
+    trace = "".join(traceback.format_exception(cause))[-MAX_STACKTRACE:]
+    return Reject(record, error.stage, type(cause).__name__, str(error), trace)

@@ -1,0 +1,90 @@
+"""The directory a model runs in: its attachments, unpacked, and nothing else.
+
+A ModelOp model opens its files relative to the working directory, so the process moves there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from stream_scorer.errors import ModelError
+
+MAX_BYTES = 4 << 30
+"""Most bytes one attachment may unpack to: a bomb must not fill the disk."""
+
+
+@contextlib.contextmanager
+def sandbox(attachment: Path | None) -> Iterator[Path]:
+    """A fresh working directory with the attachment unpacked, for the time of the block.
+
+    Relative paths mean something else inside: resolve yours before. Raises ModelError.
+    """
+    home = Path.cwd()
+    inside = Path(tempfile.mkdtemp(prefix="stream-scorer-"))
+    try:
+        if attachment is not None:
+            unpack(attachment, inside)
+        os.chdir(inside)
+        sys.path.insert(0, str(inside))  # an attachment may carry Python modules
+        yield inside
+    finally:
+        os.chdir(home)
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(inside))
+        shutil.rmtree(inside, ignore_errors=True)
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpack a .tar.gz, .tar or .zip of plain files; anything that points outside is refused.
+
+    Raises ModelError: no such file, not an archive, an unsafe member, more than MAX_BYTES.
+    """
+    if not archive.is_file():
+        raise ModelError(f"attachment {archive}: no such file. Give the archive of the model's files by --attachment.")
+    try:
+        if zipfile.is_zipfile(archive):
+            _unpack_zip(archive, into)
+        else:
+            _unpack_tar(archive, into)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ModelError(f"attachment {archive}: cannot be unpacked ({error}). It must be a .tar.gz or .zip.") from error
+
+
+def _unpack_tar(archive: Path, into: Path) -> None:
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+        for member in members:
+            if not (member.isfile() or member.isdir()):
+                raise ModelError(f"attachment {archive}: {member.name!r} is a link or device. Pack plain files only.")
+            _check_name(archive, member.name)
+        _check_size(archive, sum(member.size for member in members))
+        tar.extractall(into, members, filter="data")
+
+
+def _unpack_zip(archive: Path, into: Path) -> None:
+    with zipfile.ZipFile(archive) as zipped:
+        for info in zipped.infolist():
+            if info.external_attr >> 16 & 0o170000 == 0o120000:
+                raise ModelError(f"attachment {archive}: {info.filename!r} is a link. Pack plain files only.")
+            _check_name(archive, info.filename)
+        _check_size(archive, sum(info.file_size for info in zipped.infolist()))
+        zipped.extractall(into)
+
+
+def _check_name(archive: Path, name: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name:
+        raise ModelError(f"attachment {archive}: {name!r} points outside the model's directory. Pack relative paths only.")
+
+
+def _check_size(archive: Path, size: int) -> None:
+    if size > MAX_BYTES:
+        raise ModelError(f"attachment {archive}: unpacks to {size:,} bytes, more than the {MAX_BYTES:,} allowed.")

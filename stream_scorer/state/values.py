@@ -1,0 +1,195 @@
+"""State values <-> bytes, exactly: the same types and the same bits come back. No pickle.
+
+One tag byte per value, then its content; lengths are unsigned 32-bit, all numbers little-endian:
+
+    N None · T True · F False · i int64 · I big int (decimal text) · d double · s str · b bytes
+    D list of doubles · l list · t tuple · S set · m dict (key, value pairs in order) · q deque (maxlen or -1, items)
+    a numpy array (dtype, shape, C-order bytes) · g numpy scalar (dtype, bytes)
+
+`D` is there because the state of a window model is a list of floats: packed in one call.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+_LENGTH = struct.Struct("<I")
+_INT = struct.Struct("<q")
+_DOUBLE = struct.Struct("<d")
+_FLOATS = {float}
+
+
+class Unsupported(TypeError):
+    """A value of a type that cannot be kept exactly; the text names the type and where in the state it is."""
+
+
+def dump(values: Iterable[Any]) -> bytes:
+    """Values in order, one after the other. Raises Unsupported."""
+    out: list[bytes] = []
+    for value in values:
+        _write(value, out, 0)
+    return b"".join(out)
+
+
+def load(data: bytes) -> tuple[Any, ...]:
+    """What `dump` was given; fresh objects at every call. Raises ValueError on bytes it did not write."""
+    values = []
+    at = 0
+    try:
+        while at < len(data):
+            value, at = _read(data, at)
+            values.append(value)
+    except (KeyError, struct.error, IndexError) as error:
+        raise ValueError(f"not a state: {len(data)} bytes, broken near byte {at}") from error
+    if at != len(data):
+        raise ValueError(f"not a state: the last value ends {at - len(data)} bytes past the data")
+    return tuple(values)
+
+
+def _write(value: Any, out: list[bytes], depth: int) -> None:
+    if depth > 64:
+        raise Unsupported("a value nested more than 64 deep, or one that contains itself")
+    kind = type(value)
+    if kind is list:
+        if value and set(map(type, value)) == _FLOATS:
+            out += (b"D", _LENGTH.pack(len(value)), struct.pack(f"<{len(value)}d", *value))
+        else:
+            _write_items(b"l", value, out, depth)
+    elif kind is float:
+        out += (b"d", _DOUBLE.pack(value))
+    elif value is None or kind is bool:
+        out.append(b"N" if value is None else b"T" if value else b"F")
+    elif kind is int:
+        if -(2**63) <= value < 2**63:
+            out += (b"i", _INT.pack(value))
+        else:
+            _write_bytes(b"I", str(value).encode(), out)
+    elif kind is str:
+        _write_bytes(b"s", value.encode("utf-8", "surrogatepass"), out)
+    elif kind is bytes:
+        _write_bytes(b"b", value, out)
+    elif kind is tuple:
+        _write_items(b"t", value, out, depth)
+    elif kind is dict:
+        out += (b"m", _LENGTH.pack(len(value)))
+        for key, item in value.items():
+            _write(key, out, depth + 1)
+            _write(item, out, depth + 1)
+    elif kind is set:
+        # Sorted by content, so that equal states are equal bytes whatever the hash seed of the process.
+        _write_raw(b"S", sorted(dump([item]) for item in value), out)
+    elif kind is deque:
+        out += (b"q", _INT.pack(-1 if value.maxlen is None else value.maxlen))
+        _write_items(b"l", value, out, depth)
+    elif kind is np.ndarray and not value.dtype.hasobject:
+        _write_bytes(b"a", value.dtype.str.encode(), out)
+        _write_items(b"t", value.shape, out, depth)
+        _write_bytes(b"b", value.tobytes(), out)
+    elif isinstance(value, np.generic) and not value.dtype.hasobject:
+        _write_bytes(b"g", value.dtype.str.encode(), out)
+        _write_bytes(b"b", value.tobytes(), out)
+    else:
+        raise Unsupported(f"a value of type {kind.__module__}.{kind.__qualname__}")
+
+
+def _write_bytes(tag: bytes, data: bytes, out: list[bytes]) -> None:
+    out += (tag, _LENGTH.pack(len(data)), data)
+
+
+def _write_raw(tag: bytes, items: list[bytes], out: list[bytes]) -> None:
+    out += (tag, _LENGTH.pack(len(items)), *items)
+
+
+def _write_items(tag: bytes, items: Any, out: list[bytes], depth: int) -> None:
+    out += (tag, _LENGTH.pack(len(items)))
+    for item in items:
+        _write(item, out, depth + 1)
+
+
+def _read(data: bytes, at: int) -> tuple[Any, int]:
+    return _READERS[data[at]](data, at + 1)
+
+
+def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
+    (length,) = _LENGTH.unpack_from(data, at)
+    end = at + 4 + length
+    if end > len(data):
+        raise IndexError(end)
+    return data[at + 4 : end], end
+
+
+def _read_items(data: bytes, at: int) -> tuple[list[Any], int]:
+    (count,) = _LENGTH.unpack_from(data, at)
+    at += 4
+    items = []
+    for _ in range(count):
+        item, at = _read(data, at)
+        items.append(item)
+    return items, at
+
+
+def _read_doubles(data: bytes, at: int) -> tuple[list[float], int]:
+    (count,) = _LENGTH.unpack_from(data, at)
+    return list(struct.unpack_from(f"<{count}d", data, at + 4)), at + 4 + 8 * count
+
+
+def _read_dict(data: bytes, at: int) -> tuple[dict[Any, Any], int]:
+    (count,) = _LENGTH.unpack_from(data, at)
+    at += 4
+    found = {}
+    for _ in range(count):
+        key, at = _read(data, at)
+        found[key], at = _read(data, at)
+    return found, at
+
+
+def _read_deque(data: bytes, at: int) -> tuple[deque[Any], int]:
+    (maxlen,) = _INT.unpack_from(data, at)
+    items, at = _read(data, at + 8)
+    return deque(items, None if maxlen < 0 else maxlen), at
+
+
+def _read_array(data: bytes, at: int) -> tuple[Any, int]:
+    dtype, at = _read_bytes(data, at)
+    shape, at = _read(data, at)
+    raw, at = _read(data, at)
+    return np.frombuffer(bytearray(raw), np.dtype(dtype.decode())).reshape(shape), at
+
+
+def _read_scalar(data: bytes, at: int) -> tuple[Any, int]:
+    dtype, at = _read_bytes(data, at)
+    raw, at = _read(data, at)
+    return np.frombuffer(raw, np.dtype(dtype.decode()))[0], at
+
+
+def _then(make: Callable[[Any], Any], read: Callable[[bytes, int], tuple[Any, int]]) -> Any:
+    def reader(data: bytes, at: int) -> tuple[Any, int]:
+        raw, at = read(data, at)
+        return make(raw), at
+
+    return reader
+
+
+_READERS: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
+    ord("N"): lambda _, at: (None, at),
+    ord("T"): lambda _, at: (True, at),
+    ord("F"): lambda _, at: (False, at),
+    ord("i"): lambda data, at: (_INT.unpack_from(data, at)[0], at + 8),
+    ord("I"): _then(int, _read_bytes),
+    ord("d"): lambda data, at: (_DOUBLE.unpack_from(data, at)[0], at + 8),
+    ord("s"): _then(lambda raw: raw.decode("utf-8", "surrogatepass"), _read_bytes),
+    ord("b"): _read_bytes,
+    ord("D"): _read_doubles,
+    ord("l"): _read_items,
+    ord("t"): _then(tuple, _read_items),
+    ord("S"): _then(set, _read_items),
+    ord("m"): _read_dict,
+    ord("q"): _read_deque,
+    ord("a"): _read_array,
+    ord("g"): _read_scalar,
+}
