@@ -38,6 +38,9 @@ class Source(Protocol):
     def positions(self) -> Mapping[Partition, int]:
         """Next offset of each assigned partition that has moved since it was last committed."""
 
+    def settle(self) -> None:
+        """What `positions` gave is committed."""
+
     def rewind(self) -> None:
         """Go back to the committed positions: what was polled since then comes again."""
 

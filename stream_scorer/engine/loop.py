@@ -6,15 +6,16 @@ only, so no transaction is ever open while partitions move, and none has to be s
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
 
-from stream_scorer.engine.scoring import Scorer
-from stream_scorer.errors import CommitAborted, EndOfInput
+from stream_scorer.engine.scoring import Scored, Scorer
+from stream_scorer.errors import ActionError, CommitAborted, EndOfInput, TransportError
 from stream_scorer.ports import Sink, Source
-from stream_scorer.records import Outgoing, Record
+from stream_scorer.records import Outgoing
 from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)
@@ -29,15 +30,15 @@ class Pace:
     A batch must be done well within `max.poll.interval.ms`, or the group expels the worker.
     """
 
-    def __init__(self, max_records: int, budget_s: float) -> None:
+    def __init__(self, max_records: int, *, max_batch_s: float) -> None:
         self._max_records = max_records
-        self._budget_s = budget_s
+        self._max_batch_s = max_batch_s
         self._slowest_s = 0.0
 
     def limit(self) -> int:
-        if self._slowest_s * self._max_records <= self._budget_s:
+        if self._slowest_s * self._max_records <= self._max_batch_s:
             return self._max_records
-        return max(1, int(self._budget_s / self._slowest_s))
+        return max(1, int(self._max_batch_s / self._slowest_s))
 
     def took(self, records: int, seconds: float) -> None:
         """The slowest seen counts, fading slowly, as one quick batch says little about the next."""
@@ -51,6 +52,15 @@ class Totals:
         self.records = self.scores = self.rejects = self.commits = self.aborts = 0
         self.scoring_s = self.commit_s = 0.0
 
+    def add(self, records: int, outcomes: int, rejects: int, scoring_s: float, commit_s: float) -> None:
+        """One committed step."""
+        self.commits += 1
+        self.records += records
+        self.scores += outcomes - rejects
+        self.rejects += rejects
+        self.scoring_s += scoring_s
+        self.commit_s += commit_s
+
 
 class Loop:
     def __init__(
@@ -61,11 +71,13 @@ class Loop:
         sink: Sink,
         *,
         pace: Pace,
+        fail_on_reject: bool = False,
         max_aborts: int = 10,
         on_commit: Callable[[Totals], None] | None = None,
     ) -> None:
         self._source, self._scorer, self._sessions, self._sink = source, scorer, sessions, sink
         self._pace = pace
+        self._fail_on_reject = fail_on_reject
         self._max_aborts = max_aborts
         self._aborts_in_row = 0
         self._on_commit = on_commit
@@ -90,40 +102,46 @@ class Loop:
         records = self._source.poll(self._pace.limit(), POLL_S)
         if not records:
             return
+        started = time.perf_counter()
         self._sink.begin()
         try:
-            self._score_and_send(records)
-            started = time.perf_counter()
+            scored = self._scorer.score(records)
+            scored_at = time.perf_counter()
+            rejects = self._send(scored)
             self._sink.commit(self._source.positions())
-            self.totals.commit_s += time.perf_counter() - started
         except CommitAborted as error:
             self._undo(error)
             return
         except BaseException:
-            self._sink.abort()
+            # Left open, the transaction would hide later scores from readers until it times out.
+            with contextlib.suppress(TransportError):
+                self._sink.abort()
             raise
+        self._source.settle()
         self._sessions.settle()
         self._aborts_in_row = 0
-        self.totals.commits += 1
+        self._pace.took(len(records), scored_at - started)
+        self.totals.add(len(records), len(scored), rejects, scored_at - started, time.perf_counter() - scored_at)
         if self._on_commit:
             self._on_commit(self.totals)
 
-    def _score_and_send(self, records: list[Record]) -> None:
-        started = time.perf_counter()
-        scored = self._scorer.score(records)
-        took = time.perf_counter() - started
-        self._pace.took(len(records), took)
+    def _send(self, scored: list[Scored]) -> int:
+        """Everything of the step into the transaction; the number of rejects among it."""
+        rejects = 0
         for one in scored:
             if isinstance(one, Outgoing):
                 self._sink.send(one)
-                self.totals.scores += 1
+            elif self._fail_on_reject:
+                raise ActionError(
+                    f"{one.source.where}: {one.message} Nothing of this batch was published. Mend the record or the "
+                    "model, or let such records pass by --on-bad-record dead-letter."
+                )
             else:
                 self._sink.reject(one)
-                self.totals.rejects += 1
+                rejects += 1
         for snapshot in self._sessions.unsettled():
             self._sink.save(snapshot)
-        self.totals.records += len(records)
-        self.totals.scoring_s += took
+        return rejects
 
     def _undo(self, error: CommitAborted) -> None:
         """Nothing of the step happened: not on the topic, not in the sessions, not in the position."""

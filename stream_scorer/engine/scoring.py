@@ -36,7 +36,7 @@ class Scorer:
             return [scored for record, value in zip(records, values, strict=True) for scored in self._one(record, value)]
         try:
             return self._together(records, values)
-        except ActionError:
+        except (ActionError, EncodeError):
             # Some window made predict fail. Alone, it costs one record; its session must not keep it.
             self._sessions.roll_back()
             return [

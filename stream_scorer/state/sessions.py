@@ -100,6 +100,13 @@ class Sessions:
         if self._live is not None and self._live[0] == partition:
             self._live = None
 
+    def reset(self) -> None:
+        """Forget all sessions and leave the module as it was begun."""
+        self._at_rest.clear()
+        self._before.clear()
+        self._live = None
+        self._load(self._fresh)
+
     def _place(self, record: Record) -> tuple[Partition, SessionKey]:
         if self._scope == "key":
             return record.partition, record.key

@@ -158,13 +158,13 @@ def _read_array(data: bytes, at: int) -> tuple[Any, int]:
     dtype, at = _read_bytes(data, at)
     shape, at = _read(data, at)
     raw, at = _read(data, at)
-    return np.frombuffer(bytearray(raw), np.dtype(dtype.decode())).reshape(shape), at
+    return np.ndarray(shape, np.dtype(dtype.decode()), bytearray(raw)), at
 
 
 def _read_scalar(data: bytes, at: int) -> tuple[Any, int]:
     dtype, at = _read_bytes(data, at)
     raw, at = _read(data, at)
-    return np.frombuffer(raw, np.dtype(dtype.decode()))[0], at
+    return np.ndarray((), np.dtype(dtype.decode()), raw)[()], at
 
 
 def _then(make: Callable[[Any], Any], read: Callable[[bytes, int], tuple[Any, int]]) -> Any:

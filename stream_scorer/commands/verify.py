@@ -1,0 +1,34 @@
+"""stream-scorer verify"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from stream_scorer.errors import ModelError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL_OR_BUNDLE", help="module file, bundle directory or name of a shipped model")
+    parser.add_argument("--attachment", type=Path, metavar="FILE", help="archive of the model's files")
+    parser.add_argument("--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses")
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help="inputs to score, a JSON value a line (default: made up, if numbers)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from stream_scorer import logs
+    from stream_scorer.settings import to_map
+    from stream_scorer.verify import verify
+
+    logs.set_up("WARNING")
+    schemas = {name: Path(path).resolve() for name, path in to_map(args.schema).items()}
+    attachment = args.attachment.resolve() if args.attachment else None
+    try:
+        for line in verify(args.model, attachment, schemas, args.inputs):
+            print(f"ok  {line}", flush=True)
+    except ModelError as error:
+        print(f"NOT ok  {error}", file=sys.stderr)
+        return 1
+    print("verified")
+    return 0

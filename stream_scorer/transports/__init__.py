@@ -1,0 +1,1 @@
+"""Where records come from and scores go: Kafka, lines of JSON, memory."""

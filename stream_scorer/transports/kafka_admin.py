@@ -1,0 +1,60 @@
+"""What must be true of a cluster before the loop starts: it answers, and the topics are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from stream_scorer.errors import BrokerError
+from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+
+TIMEOUT_S = 10.0
+
+
+class Cluster:
+    """One look at a cluster. Raises BrokerError when it does not answer within 10 s."""
+
+    def __init__(self, properties: Properties) -> None:
+        self._admin = AdminClient(properties, logger=librdkafka_log)
+        self._servers = properties["bootstrap.servers"]
+        self._partitions = self._read()
+
+    def _read(self) -> dict[str, int]:
+        try:
+            metadata = self._admin.list_topics(timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise BrokerError(
+                f"no Kafka broker answers at {self._servers} ({error.args[0].str()}). Start it, or correct "
+                "--bootstrap-servers; with TLS or SASL, give --kafka security.protocol=... and its company."
+            ) from error
+        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def partitions(self, topic: str, setting: str) -> int:
+        """Partition count of a topic that must exist. `setting` is the flag that names it."""
+        count = self._partitions.get(topic)
+        if count is None:
+            mine = sorted(name for name in self._partitions if not name.startswith("__"))
+            raise BrokerError(
+                f"topic {topic!r} ({setting}) does not exist at {self._servers}. "
+                f"It has {', '.join(mine[:20]) or 'no topics'}{' and more' if len(mine) > 20 else ''}. "
+                f"Create it, correct {setting}, or give --create-topics."
+            )
+        return count
+
+    def exists(self, topic: str) -> bool:
+        return topic in self._partitions
+
+    def create(self, topic: str, partitions: int, replication: int = -1, config: Mapping[str, str] | None = None) -> None:
+        """Create a topic unless it is there; -1: the broker's own replication factor."""
+        if topic in self._partitions:
+            return
+        new = NewTopic(topic, partitions, replication, config=dict(config or {}))
+        future = self._admin.create_topics([new])[topic]
+        try:
+            future.result(TIMEOUT_S)
+        except KafkaException as error:
+            if "already exists" not in error.args[0].str():
+                raise BrokerError(f"topic {topic!r} cannot be created: {error.args[0].str()}") from error
+        self._partitions[topic] = partitions

@@ -1,0 +1,145 @@
+"""Settings -> librdkafka properties: the only place with dotted keys.
+
+What the user gives by --kafka KEY=VALUE comes last and wins, but for the few properties the guarantees
+rest on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from stream_scorer.errors import SettingsError
+
+Properties = dict[str, Any]
+GUARDED = {
+    "enable.auto.commit": "positions are committed with the scores they belong to",
+    "enable.auto.offset.store": "positions are committed with the scores they belong to",
+    "isolation.level": "aborted input must never be scored",
+    "enable.idempotence": "a retried send must not be seen twice",
+    "transactional.id": "give --instance instead",
+    "group.id": "give --group instead",
+    "bootstrap.servers": "give --bootstrap-servers instead",
+}
+_CONSUMER_ONLY = ("fetch.", "queued.", "session.", "heartbeat.", "max.poll.", "auto.offset.", "group.", "partition.")
+_PRODUCER_ONLY = ("linger.", "batch.", "queue.buffering.", "acks", "compression.", "message.", "delivery.", "transaction.")
+
+
+class RateLimitedLog(logging.Filter):
+    """At most one line per second and text: a broker that is down would fill the log with refusals."""
+
+    def __init__(self, every_s: float = 1.0) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        now = time.monotonic()
+        text = record.getMessage().split("(")[0][:80]
+        if now - self._last.get(text, -self._every_s) < self._every_s:
+            return False
+        self._last[text] = now
+        return True
+
+
+librdkafka_log = logging.getLogger("librdkafka")
+librdkafka_log.addFilter(RateLimitedLog())
+
+
+def check_extra(extra: Mapping[str, str]) -> None:
+    """Refuse properties the guarantees rest on and names librdkafka does not know. Opens no socket."""
+    for key, reason in GUARDED.items():
+        if key in extra:
+            raise SettingsError(f"--kafka {key}: not yours to set: {reason}.")
+    for key, value in extra.items():
+        error = _refusal(Producer, key, value) and _refusal(Consumer, key, value)
+        if error:
+            near = difflib.get_close_matches(key, [*GUARDED, *KNOWN_PROPERTIES], n=1)
+            raise SettingsError(f"--kafka {key}={value}: {error}" + (f" Did you mean {near[0]}?" if near else ""))
+
+
+KNOWN_PROPERTIES = (
+    "security.protocol", "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location",
+    "ssl.certificate.location", "ssl.key.location", "ssl.key.password", "client.id", "client.rack",
+    "max.poll.interval.ms", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol",
+    "group.instance.id", "partition.assignment.strategy", "auto.offset.reset", "fetch.min.bytes",
+    "fetch.wait.max.ms", "linger.ms", "compression.type", "batch.size", "message.max.bytes",
+    "transaction.timeout.ms", "retry.backoff.ms", "socket.timeout.ms", "debug",
+)  # fmt: skip
+
+
+def _refusal(client: type, key: str, value: str) -> str | None:
+    """What librdkafka says against one property, if anything."""
+    base: Properties = {"group.id": "check"} if client is Consumer else {}
+    try:
+        client({**base, key: value})
+    except KafkaException as error:
+        text: str = error.args[0].str()
+        # Properties that need company (SASL, SSL files, KIP-848) are judged with it, when the real client opens.
+        return text if "No such configuration property" in text or "Invalid value" in text else None
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _split(extra: Mapping[str, str], not_mine: tuple[str, ...]) -> Properties:
+    return {key: value for key, value in extra.items() if not key.startswith(not_mine)}
+
+
+def common(bootstrap_servers: str, extra: Mapping[str, str]) -> Properties:
+    """What every client of ours has. An AdminClient takes just this."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "client.id": "stream-scorer",
+        **_split(extra, _CONSUMER_ONLY + _PRODUCER_ONLY),
+    }
+
+
+def consumer(bootstrap_servers: str, group: str, extra: Mapping[str, str]) -> Properties:
+    given = _split(extra, _PRODUCER_ONLY)
+    properties: Properties = {
+        **common(bootstrap_servers, {}),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        # With the queue full the fetcher would sleep its default of 1 s while the loop runs dry.
+        "fetch.queue.backoff.ms": 20,
+    }
+    if given.get("group.protocol", "classic").lower() == "classic":
+        properties["partition.assignment.strategy"] = "cooperative-sticky"
+    return properties | given
+
+
+def producer(bootstrap_servers: str, extra: Mapping[str, str]) -> Properties:
+    return {
+        **common(bootstrap_servers, {}),
+        "acks": "all",
+        "enable.idempotence": True,
+        "linger.ms": 5,
+        "queue.buffering.max.messages": 1_000_000,
+        # Java's choice, so that Java producers of the same keys agree with us on partitions.
+        "partitioner": "murmur2_random",
+        **_split(extra, _CONSUMER_ONLY),
+    }
+
+
+def transactional_producer(bootstrap_servers: str, transactional_id: str, extra: Mapping[str, str]) -> Properties:
+    return {
+        "transactional.id": transactional_id,
+        # A worker that hangs in a transaction hides later scores from readers for so long.
+        "transaction.timeout.ms": 15_000,
+        # librdkafka waits this long before it asks again while the last commit's markers are being
+        # written; its default of 100 ms would be most of the latency.
+        "retry.backoff.ms": 10,
+        # The commit flushes: lingering would only delay it.
+        **producer(bootstrap_servers, {}),
+        "linger.ms": 0,
+        **_split(extra, _CONSUMER_ONLY),
+    }

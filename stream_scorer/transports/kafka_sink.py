@@ -1,0 +1,230 @@
+"""Scores onto Kafka topics: in a transaction with the input positions, or at least once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+
+from stream_scorer.errors import BrokerError, CommitAborted, Fenced, StreamScorerError
+from stream_scorer.records import Outgoing, Partition, Record, Reject, Snapshot
+from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 30.0
+FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+UNAUTHORISED = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+)
+
+
+class Routes:
+    """Which topic and partition an output goes to, and with which headers.
+
+    Args:
+        topics: topic of each output slot.
+        model: `name@sha256`, the value of the `scorer-model` header.
+        keep_partition: write to the input's partition number; else let the key choose.
+        pass_headers: hand on all headers of the input; `traceparent` is handed on in any case.
+        dead_letters: topic for rejects, or None to drop them (they are logged).
+    """
+
+    def __init__(
+        self,
+        topics: Mapping[int, str],
+        model: str,
+        *,
+        keep_partition: bool = True,
+        pass_headers: bool = False,
+        dead_letters: str | None = None,
+        group: str = "",
+    ) -> None:
+        self.topics = dict(topics)
+        self.dead_letters = dead_letters
+        self._model = ("scorer-model", model.encode())
+        self._sha256 = model.rpartition("@")[2]
+        self._keep_partition = keep_partition
+        self._pass_headers = pass_headers
+        self._group = group
+
+    def headers(self, source: Record) -> list[tuple[str, bytes | None]]:
+        topic, number = source.partition
+        ours = [("scorer-source", b"%s/%d/%d" % (topic.encode(), number, source.offset)), self._model]
+        if not source.headers:
+            return ours
+        passed = [
+            header for header in source.headers if self._pass_headers or header[0] == "traceparent"
+        ]
+        return [*passed, *ours]
+
+    def partition(self, source: Record) -> int:
+        return source.partition.number if self._keep_partition else -1
+
+    def reject_headers(self, reject: Reject) -> list[tuple[str, bytes | None]]:
+        """The input's own headers, Kafka Streams' standard error headers, and ours."""
+        source = reject.source
+        text = {
+            "__streams.errors.exception": reject.error,
+            "__streams.errors.message": reject.message,
+            "__streams.errors.stacktrace": reject.stacktrace,
+            "__streams.errors.topic": source.partition.topic,
+            "__streams.errors.partition": str(source.partition.number),
+            "__streams.errors.offset": str(source.offset),
+            "__scorer.stage": reject.stage,
+            "__scorer.model": self._model[1].decode(),
+            "__scorer.group": self._group,
+        }
+        return [*(source.headers or []), *((key, value.encode()) for key, value in text.items())]
+
+
+class _Sink:
+    """What both sinks share: queueing records on a producer."""
+
+    def __init__(self, properties: Properties, routes: Routes) -> None:
+        self._properties = properties
+        self._routes = routes
+        self._producer = Producer(properties, logger=librdkafka_log)
+
+    def send(self, out: Outgoing) -> None:
+        source = out.source
+        routes = self._routes
+        self._produce(
+            routes.topics[out.slot], out.value, source, routes.partition(source), routes.headers(source)
+        )
+
+    def reject(self, reject: Reject) -> None:
+        source = reject.source
+        log.warning("%s rejected at %s: %s", source.where, reject.stage, reject.message)
+        if self._routes.dead_letters:
+            headers = self._routes.reject_headers(reject)
+            self._produce(self._routes.dead_letters, source.value, source, -1, headers)
+
+    def save(self, snapshot: Snapshot) -> None:
+        """The seam for state on a changelog topic: nothing keeps it yet."""
+
+    def _produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        source: Record,
+        partition: int,
+        headers: list[tuple[str, bytes | None]],
+    ) -> None:
+        timestamp = source.timestamp or 0
+        while True:
+            try:
+                self._producer.produce(topic, value, source.key, partition, timestamp=timestamp, headers=headers)
+            except BufferError:  # the queue is full: wait for the broker, keep the order
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                self._fail(error)
+            else:
+                return
+
+    def _fail(self, error: KafkaException) -> NoReturn:
+        raise classify(error.args[0]) from error
+
+    def close(self) -> None:
+        self._producer.purge()
+
+
+class TransactionalSink(_Sink):
+    """Exactly once: a read-committed reader sees outputs, rejects and positions of a step together or never.
+
+    Args:
+        group_metadata: the consumer's group as it is at the moment of the commit, or None when it is
+            no member; must be asked anew for every commit.
+    Raises:
+        BrokerError, Fenced: the broker does not let us open transactions.
+    """
+
+    def __init__(self, properties: Properties, routes: Routes, group_metadata: Callable[[], Any]) -> None:
+        super().__init__(properties, routes)
+        self._group_metadata = group_metadata
+        # Ends what a predecessor with this id left open, and fences it should it still live.
+        self._retried(lambda: self._producer.init_transactions(TIMEOUT_S))
+
+    def begin(self) -> None:
+        self._retried(self._producer.begin_transaction)
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        group = self._group_metadata()
+        if group is None:
+            raise CommitAborted("the consumer has left its group; its positions are not ours to commit")
+        offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
+        self._retried(lambda: self._producer.send_offsets_to_transaction(offsets, group, TIMEOUT_S))
+        self._retried(lambda: self._producer.commit_transaction(TIMEOUT_S))
+
+    def abort(self) -> None:
+        self._retried(lambda: self._producer.abort_transaction(TIMEOUT_S))
+
+    def _retried(self, call: Callable[[], object]) -> None:
+        """Call again while librdkafka says the same call may succeed."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                call()
+            except KafkaException as error:
+                if not error.args[0].retriable() or time.monotonic() > deadline:
+                    self._fail(error)
+                time.sleep(0.05)
+            else:
+                return
+
+
+class AckingSink(_Sink):
+    """At least once: positions are committed after the broker has acknowledged every output.
+
+    A crash between the two repeats outputs; there is no abort that hides what was sent.
+    """
+
+    def __init__(
+        self, properties: Properties, routes: Routes, commit: Callable[[Mapping[Partition, int]], None]
+    ) -> None:
+        super().__init__(properties, routes)
+        self._commit = commit
+
+    def begin(self) -> None:
+        pass
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        left = self._producer.flush(TIMEOUT_S)
+        if left:
+            raise BrokerError(f"{left} outputs not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
+        try:
+            self._commit(positions)
+        except KafkaException as error:
+            raise CommitAborted(f"positions not committed: {error.args[0].str()}") from error
+
+    def abort(self) -> None:
+        pass
+
+
+def classify(error: KafkaError) -> StreamScorerError:
+    """librdkafka's own flags decide: abortable, fatal, or neither."""
+    text = f"{error.str()} ({error.name()})"
+    code = error.code()
+    if code in UNAUTHORISED:
+        return BrokerError(
+            f"{text}. The user needs Write and Describe on the output topics and on the transactional id, "
+            "and Read on the group."
+        )
+    if code in FENCED:
+        return Fenced(
+            f"{text}. Another producer with this transactional id has started, or a transaction took longer than "
+            "transaction.timeout.ms. Give each service of a group its own --instance."
+        )
+    if error.txn_requires_abort():
+        return CommitAborted(text)
+    if error.fatal():
+        return Fenced(text)
+    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+        return BrokerError(f"{text}. The output topic is gone or has too few partitions.")
+    return BrokerError(f"{text}. Is the broker there, and does it allow this?")

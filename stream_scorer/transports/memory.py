@@ -1,0 +1,112 @@
+"""A log in memory that is as strict as a broker: what is aborted is never seen, what is not committed comes again.
+
+For tests and for trying a model in a notebook. Faults are data: put ABORT among the records and the
+transaction that would commit what comes before it is aborted, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+from stream_scorer.errors import CommitAborted, EndOfInput
+from stream_scorer.records import Outgoing, Partition, Record, Reject, Snapshot
+
+
+class Fault(Enum):
+    ABORT = "abort"
+
+
+ABORT = Fault.ABORT
+
+
+class MemoryLog:
+    """What a committed reader sees."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Outgoing] = []
+        self.rejects: list[Reject] = []
+        self.state: dict[tuple[Partition, bytes | None], Snapshot] = {}
+        self.positions: dict[Partition, int] = {}
+        self.faults: list[Fault] = []
+
+
+class MemorySource:
+    """Records in the order given; at their end, EndOfInput."""
+
+    def __init__(self, log: MemoryLog, items: Iterable[Record | Fault]) -> None:
+        self._log = log
+        self._items = list(items)
+        self._at = 0
+        self._settled = 0
+        self._positions: dict[Partition, int] = {}
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        if self._at >= len(self._items):
+            raise EndOfInput
+        records: list[Record] = []
+        while self._at < len(self._items) and len(records) < limit:
+            item = self._items[self._at]
+            if isinstance(item, Fault):
+                del self._items[self._at]  # a fault happens once
+                self._log.faults.append(item)
+                break
+            self._at += 1
+            records.append(item)
+            self._positions[item.partition] = item.offset + 1
+        return records
+
+    def positions(self) -> Mapping[Partition, int]:
+        return dict(self._positions)
+
+    def settle(self) -> None:
+        self._settled = self._at
+        self._positions.clear()
+
+    def rewind(self) -> None:
+        self._at = self._settled
+        self._positions.clear()
+
+    def close(self) -> None:
+        pass
+
+
+class MemorySink:
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self._open = False
+        self._outputs: list[Outgoing] = []
+        self._rejects: list[Reject] = []
+        self._snapshots: list[Snapshot] = []
+
+    def begin(self) -> None:
+        assert not self._open, "begin() inside a transaction"
+        self._open = True
+
+    def send(self, out: Outgoing) -> None:
+        self._outputs.append(out)
+
+    def reject(self, reject: Reject) -> None:
+        self._rejects.append(reject)
+
+    def save(self, snapshot: Snapshot) -> None:
+        self._snapshots.append(snapshot)
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        assert self._open, "commit() without begin()"
+        if self._log.faults:
+            raise CommitAborted(f"as asked: {self._log.faults.pop(0).value}")
+        self._log.outputs += self._outputs
+        self._log.rejects += self._rejects
+        self._log.state |= {(snapshot.partition, snapshot.key): snapshot for snapshot in self._snapshots}
+        self._log.positions |= positions
+        self._clear()
+
+    def abort(self) -> None:
+        self._clear()
+
+    def close(self) -> None:
+        pass
+
+    def _clear(self) -> None:
+        self._outputs, self._rejects, self._snapshots, self._open = [], [], [], False
