@@ -10,6 +10,7 @@ StreamScorerError
 │   └── EncodeError             what the model gave does not fit the output schema
 └── TransportError     exit 4   a stream cannot be read or written
     ├── BrokerError             Kafka said no, and waiting will not help
+    ├── Unavailable             nobody answered: waiting may help, what was asked may have happened or not
     ├── CommitAborted           the transaction is gone, the same step may be tried again
     └── Fenced                  this producer is finished, a new one may go on
 
@@ -67,6 +68,10 @@ class TransportError(StreamScorerError):
 
 
 class BrokerError(TransportError):
+    pass
+
+
+class Unavailable(TransportError):
     pass
 
 

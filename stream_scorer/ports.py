@@ -5,10 +5,10 @@ Everything here is called from the one loop thread of a worker, in order, unless
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from stream_scorer.records import Outgoing, Partition, Record, Reject, Snapshot, State
+from stream_scorer.records import Outgoing, Partition, Record, Reject, Saved, Snapshot, State
 
 
 class Codec(Protocol):
@@ -44,6 +44,9 @@ class Source(Protocol):
     def rewind(self) -> None:
         """Go back to the committed positions: what was polled since then comes again."""
 
+    def reload(self) -> None:
+        """As if all partitions were lost and assigned again: positions and state as the broker has them."""
+
     def close(self) -> None:
         """Leave. Blocks for a few seconds at most."""
 
@@ -66,11 +69,14 @@ class Sink(Protocol):
         """Outputs, rejects, state and input positions, together.
 
         Raises CommitAborted (nothing is visible: abort, roll back, rewind), Fenced (this sink is
-        finished) or BrokerError.
+        finished: reopen), Unavailable (it may have happened or not: reopen) or BrokerError.
         """
 
     def abort(self) -> None:
-        """Drop everything sent since `begin`."""
+        """Drop everything sent since `begin`. Raises as `commit` does."""
+
+    def reopen(self) -> None:
+        """Begin anew after Fenced or Unavailable. What was open is aborted by then, or was committed."""
 
     def close(self) -> None: ...
 
@@ -78,8 +84,24 @@ class Sink(Protocol):
 class StateStore(Protocol):
     """Where sessions come back from when a partition is assigned."""
 
-    def restore(self, partition: Partition) -> Iterable[Snapshot]:
-        """The last committed snapshot of every session of one partition. Blocks until all are read."""
+    def read(self, partition: Partition) -> Sequence[Saved]:
+        """The last committed record of every key of one partition. Blocks until all are read.
+
+        Raises BrokerError, ModelError (what is there is no state of ours) or Unavailable.
+        """
+
+
+class Inputs(Protocol):
+    """Input records read apart from the group, to bring sessions up to a position."""
+
+    def start(self, partition: Partition, start: str) -> int:
+        """Offset that "earliest", "latest" or a timestamp stands for."""
+
+    def back(self, partition: Partition, before: int, count: int) -> int:
+        """Offset from which there are `count` records before offset `before`, or the first there is."""
+
+    def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:
+        """Committed records of offsets `first` up to, not including, `before`."""
 
 
 class Model(Protocol):

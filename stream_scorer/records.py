@@ -51,12 +51,24 @@ class Reject(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """State of one session after the record before `offset` of its partition, as `state.values` writes it.
+    """State of one session, as `state.values` writes it, after the record before `offset` of its partition.
 
-    `state` None drops the session.
+    `timestamp` is of that record, in ms. `state` None drops the session.
     """
 
     partition: Partition
     key: bytes | None
     offset: int
+    timestamp: int | None
     state: bytes | None
+
+
+class Saved(NamedTuple):
+    """One record of the state store. `snapshot` None: it is the partition's own position, `offset`.
+
+    `model` is the sha256, in hex, of the module that saved it.
+    """
+
+    model: str
+    offset: int
+    snapshot: Snapshot | None

@@ -190,6 +190,22 @@ class RunSettings:
     output_partition: str = setting(
         "same", "partition of a score: the input's number, or chosen by key", choices=("same", "key")
     )
+    start: str = setting(
+        "committed", "where a group without a committed offset begins: committed (as earliest), earliest, latest, or a time"
+    )
+    warm_up: int = setting(0, "inputs before such a start to feed with outputs dropped, per partition", low=0)
+    changelog: bool = setting(True, "keep session state on a changelog topic")
+    changelog_topic: str = setting("", "name of the changelog (default: GROUP.INPUT_TOPIC.changelog)")
+    on_state_mismatch: str = setting(
+        "auto",
+        "what to do when saved state and committed offset do not fit together; auto: rebuild a window model, else fail",
+        choices=("auto", "rebuild", "restart", "fail"),
+    )
+    session_ttl: float | None = setting(None, "a session begins anew after so long without a record, by record time", low=0)
+    max_sessions: int | None = setting(None, "most sessions per partition; the longest unused is dropped", low=1)
+    max_rejects_in_row: int | None = setting(None, "stop after so many rejected records in a row", low=1)
+    workers: int = setting(1, "processes of this group to run here", low=1)
+    http: str = setting("", "HOST:PORT or PORT for /livez /readyz /status /metrics; worker k of several adds k")
     create_topics: bool = setting(False, "create topics that do not exist")
     partitions: int = setting(1, "partitions of an input topic created so", low=1)
     replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)

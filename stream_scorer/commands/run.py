@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from stream_scorer.settings import RunSettings, add_flags, load
@@ -17,7 +18,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = load(RunSettings, vars(args), args.config)
     # After the settings: their errors need neither Kafka's library nor the logs.
-    from stream_scorer import app, logs
+    from stream_scorer import logs
+    from stream_scorer.supervisor import is_worker, supervise, worker_command
 
     logs.set_up(settings.log_level, settings.log_format)
-    return app.serve(args.model, settings)
+    if settings.workers == 1 or is_worker():
+        from stream_scorer import app
+
+        return app.serve(args.model, settings)
+    return supervise(
+        [
+            worker_command(sys.argv[2:] + (["--http", _port_of(settings.http, number)] if settings.http else []))
+            for number in range(settings.workers)
+        ]
+    )
+
+
+def _port_of(address: str, number: int) -> str:
+    host, _, port = address.rpartition(":")
+    return f"{host}:{int(port) + number}" if host else str(int(port) + number)

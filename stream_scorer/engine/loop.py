@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable
 
 from stream_scorer.engine.scoring import Scored, Scorer
-from stream_scorer.errors import ActionError, CommitAborted, EndOfInput, TransportError
+from stream_scorer.errors import ActionError, BrokerError, CommitAborted, EndOfInput, Fenced, TransportError, Unavailable
 from stream_scorer.ports import Sink, Source
-from stream_scorer.records import Outgoing
+from stream_scorer.records import Outgoing, Record, Reject
 from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 5.0
 POLL_S = 0.2
 """Longest wait for a record: also the longest a stop request waits for the loop to notice."""
 
@@ -49,7 +50,7 @@ class Totals:
     """What this worker has done since it started."""
 
     def __init__(self) -> None:
-        self.records = self.scores = self.rejects = self.commits = self.aborts = 0
+        self.records = self.scores = self.rejects = self.commits = self.aborts = self.recoveries = 0
         self.scoring_s = self.commit_s = 0.0
 
     def add(self, records: int, outcomes: int, rejects: int, scoring_s: float, commit_s: float) -> None:
@@ -72,17 +73,31 @@ class Loop:
         *,
         pace: Pace,
         fail_on_reject: bool = False,
-        max_aborts: int = 10,
+        max_rejects_in_row: int | None = None,
+        max_failures: int = 20,
         on_commit: Callable[[Totals], None] | None = None,
     ) -> None:
         self._source, self._scorer, self._sessions, self._sink = source, scorer, sessions, sink
         self._pace = pace
         self._fail_on_reject = fail_on_reject
-        self._max_aborts = max_aborts
-        self._aborts_in_row = 0
+        self._max_rejects_in_row = max_rejects_in_row
+        self._rejects_in_row = 0
+        self._max_failures = max_failures
+        self._failures_in_row = 0
         self._on_commit = on_commit
         self._stop = threading.Event()
         self.totals = Totals()
+        self.phase = "starting"
+        self.beat = time.monotonic()
+        """When the last step ended, on the monotonic clock."""
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def idle_s(self) -> float:
+        """Seconds since the loop went round last. Safe from any thread."""
+        return time.monotonic() - self.beat
 
     def stop(self) -> None:
         """Finish the step in hand and return from `run`. Safe from any thread and from signal handlers."""
@@ -90,11 +105,16 @@ class Loop:
 
     def run(self) -> Totals:
         """Step until stopped or the source ends. Raises what a step cannot mend."""
+        self.phase = "running"
         try:
             while not self._stop.is_set():
                 self.step()
+                self.beat = time.monotonic()
         except EndOfInput:
             log.info("end of input")
+        finally:
+            self._stop.set()
+            self.phase = "stopped"
         return self.totals
 
     def step(self) -> None:
@@ -102,28 +122,34 @@ class Loop:
         records = self._source.poll(self._pace.limit(), POLL_S)
         if not records:
             return
-        started = time.perf_counter()
-        self._sink.begin()
         try:
-            scored = self._scorer.score(records)
-            scored_at = time.perf_counter()
-            rejects = self._send(scored)
-            self._sink.commit(self._source.positions())
+            self._settle(records)
         except CommitAborted as error:
             self._undo(error)
-            return
+        except (Fenced, Unavailable) as error:
+            self._recover(error)
         except BaseException:
             # Left open, the transaction would hide later scores from readers until it times out.
             with contextlib.suppress(TransportError):
                 self._sink.abort()
             raise
+
+    def _settle(self, records: list[Record]) -> None:
+        started = time.perf_counter()
+        self._sink.begin()
+        scored = self._scorer.score(records)
+        scored_at = time.perf_counter()
+        rejects = self._send(scored)
+        self._sink.commit(self._source.positions())
         self._source.settle()
         self._sessions.settle()
-        self._aborts_in_row = 0
+        self._failures_in_row = 0
         self._pace.took(len(records), scored_at - started)
         self.totals.add(len(records), len(scored), rejects, scored_at - started, time.perf_counter() - scored_at)
         if self._on_commit:
             self._on_commit(self.totals)
+        if self._max_rejects_in_row is not None:
+            self._check_rejects_in_row(records, scored, self._max_rejects_in_row)
 
     def _send(self, scored: list[Scored]) -> int:
         """Everything of the step into the transaction; the number of rejects among it."""
@@ -143,13 +169,56 @@ class Loop:
             self._sink.save(snapshot)
         return rejects
 
+    def _check_rejects_in_row(self, records: list[Record], scored: list[Scored], limit: int) -> None:
+        """After the commit: the rejects that stop the service are kept where rejects are kept."""
+        rejected = {one.source.where for one in scored if isinstance(one, Reject)}
+        for record in records:
+            self._rejects_in_row = self._rejects_in_row + 1 if record.where in rejected else 0
+            if self._rejects_in_row >= limit:
+                raise ActionError(
+                    f"{record.where}: {limit} records in a row were rejected (--max-rejects-in-row). They are kept as "
+                    "--on-bad-record says. Has a producer or its schema changed?"
+                )
+
     def _undo(self, error: CommitAborted) -> None:
         """Nothing of the step happened: not on the topic, not in the sessions, not in the position."""
-        self._aborts_in_row += 1
         self.totals.aborts += 1
-        log.warning("transaction aborted (%d in a row): %s", self._aborts_in_row, error)
-        self._sink.abort()
-        self._sessions.roll_back()
-        self._source.rewind()
-        if self._aborts_in_row >= self._max_aborts:
-            raise error
+        log.warning("transaction aborted: %s", error)
+        self._count_failure(error)
+        try:
+            self._sink.abort()
+            self._sessions.roll_back()
+            self._source.rewind()
+        except (CommitAborted, Fenced, Unavailable) as worse:
+            self._recover(worse)
+
+    def _recover(self, error: TransportError) -> None:
+        """The truth is on the broker, not in memory: a new sink, and positions and state read anew.
+
+        Waits for a broker that is away for as long as that lasts.
+        """
+        self.totals.recoveries += 1
+        log.warning("starting over from what is committed: %s", error)
+        self._count_failure(error)
+        pause_s = FIRST_PAUSE_S
+        self.phase = "recovering"
+        while not self._stop.is_set():
+            self.beat = time.monotonic()  # waiting is no hang
+            try:
+                self._sink.reopen()
+                self._source.reload()
+            except (Unavailable, CommitAborted, Fenced) as still:
+                log.warning("not yet: %s; trying again in %.1f s", still, pause_s)
+                self._stop.wait(pause_s)
+                pause_s = min(2 * pause_s, LAST_PAUSE_S)
+            else:
+                log.info("going on")
+                self.phase = "running"
+                return
+
+    def _count_failure(self, error: TransportError) -> None:
+        self._failures_in_row += 1
+        if self._failures_in_row >= self._max_failures:
+            raise BrokerError(f"{self._failures_in_row} failures without one commit between them; the last: {error}") from error
+        if self._failures_in_row > 1:
+            self._stop.wait(min(FIRST_PAUSE_S * 2**self._failures_in_row, LAST_PAUSE_S))

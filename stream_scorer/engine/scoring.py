@@ -45,6 +45,22 @@ class Scorer:
                 for scored in self._together([record], [value], alone=True)
             ]
 
+    def feed(self, records: Sequence[Record]) -> None:
+        """Move sessions on without any output; what cannot be scored leaves its session as it was."""
+        for record, value in zip(records, self._decode(records), strict=True):
+            if isinstance(value, RecordError):
+                continue
+            self._sessions.enter(record)
+            try:
+                if self._model.batched:
+                    self._model.push(value)
+                else:
+                    self._model.score(value)
+            except ActionError:
+                self._sessions.undo(record)
+            else:
+                self._sessions.keep(record)
+
     def _decode(self, records: Sequence[Record]) -> list[Any]:
         """A value per record, or the error in its place."""
         try:

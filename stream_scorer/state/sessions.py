@@ -2,20 +2,25 @@
 
 Bytes cannot be changed behind our back: the state before a record, or before a whole batch, is kept by
 keeping a reference, and a snapshot is the session itself.
+
+What a session is at a record depends on the records of its partition before it and on nothing else:
+not on batches, restarts or time of day. That holds for the end of sessions too: both time to live and
+cap are judged record by record, by record timestamps and by order of use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 
 from stream_scorer.errors import ModelError
 from stream_scorer.ports import Model
 from stream_scorer.records import Partition, Record, Snapshot
 from stream_scorer.state import values
 
-SessionKey = bytes | None
-SCOPES = ("key", "partition", "all")
-_ALL = Partition("", -1)
+Place = tuple[Partition, bytes | None]
+_HEAD = struct.Struct("<qq")  # offset after the session's last record, its timestamp in ms (or _NO_TIME)
+_NO_TIME = -(2**63)
 
 
 class Sessions:
@@ -23,40 +28,78 @@ class Sessions:
 
     Args:
         model: begun; its state now is where every new session starts.
-        scope: "key" (one session per record key, null keys share one per partition), "partition" or
-            "all" (one for everything, as a ModelOp engine does).
+        state_names: of the globals, for error texts.
+        by_key: one session per record key, null keys share one per partition; else one per partition.
+        ttl_ms: a session starts anew when its key comes again after more than so many ms of record time.
+        cap: most sessions per partition; one more drops the one longest unused.
     Raises:
         ModelError: a state global holds what cannot be kept exactly.
     """
 
-    def __init__(self, model: Model, state_names: tuple[str, ...], scope: str = "key") -> None:
+    def __init__(
+        self,
+        model: Model,
+        state_names: tuple[str, ...],
+        *,
+        by_key: bool = True,
+        ttl_ms: int | None = None,
+        cap: int | None = None,
+    ) -> None:
         self._model = model
         self._names = state_names
-        self._scope = scope
-        self._at_rest: dict[Partition, dict[SessionKey, bytes]] = {}
-        self._before: dict[tuple[Partition, SessionKey], tuple[bytes | None, int]] = {}
-        self._live: tuple[Partition, SessionKey] | None = None
+        self._by_key = by_key
+        self._ttl_ms = ttl_ms
+        self._cap = cap
+        # Per partition, head + state by key, the longest unused first.
+        self._at_rest: dict[Partition, dict[bytes | None, bytes]] = {}
+        self._stream_time: dict[Partition, int] = {}
+        # What changed since the last settle, with its bytes before; None: there was no such session.
+        self._before: dict[Place, bytes | None] = {}
+        # What the next commit has to save although it is not the work of the records before it.
+        self._carried: set[Place] = set()
+        self._live: Place | None = None
         self._fresh = self._dump()
 
     def __len__(self) -> int:
         return sum(map(len, self._at_rest.values()))
 
+    @property
+    def stateful(self) -> bool:
+        """Whether there is any state to keep: a model without state globals has none."""
+        return bool(self._names)
+
+    def bytes_at_rest(self) -> int:
+        """Bytes of all sessions' state, keys and bookkeeping apart."""
+        return sum(len(state) for sessions in self._at_rest.values() for state in sessions.values())
+
     def enter(self, record: Record) -> None:
         """Put the state of the record's session into the module."""
-        at = self._place(record)
-        if at == self._live:
+        place = self._place(record)
+        if place == self._live and self._ttl_ms is None:
             return
-        self._load(self._at_rest.get(at[0], {}).get(at[1], self._fresh))
-        self._live = at
+        kept = self._at_rest.get(place[0], {}).get(place[1])
+        if kept is None or self._expired(kept, record.timestamp):
+            self._load(self._fresh)
+        elif place != self._live:
+            self._load(kept[_HEAD.size :])
+        self._live = place
 
     def keep(self, record: Record) -> None:
         """The record was scored: its session is now what the module holds."""
-        at = self._live
-        assert at is not None, "keep() without enter()"
-        sessions = self._at_rest.setdefault(at[0], {})
-        before, _ = self._before.get(at) or (sessions.get(at[1]), 0)
-        sessions[at[1]] = self._dump()
-        self._before[at] = before, record.offset + 1
+        place = self._live
+        assert place is not None, "keep() without enter()"
+        if not self._names:
+            return
+        partition, key = place
+        sessions = self._at_rest.setdefault(partition, {})
+        before = sessions.pop(key, None)  # and in again: the last used is the last in order
+        self._before.setdefault(place, before)
+        timestamp = _NO_TIME if record.timestamp is None else record.timestamp
+        sessions[key] = _HEAD.pack(record.offset + 1, timestamp) + self._dump()
+        if self._cap is not None and len(sessions) > self._cap:
+            self._evict(partition, next(iter(sessions)))
+        if self._ttl_ms is not None:
+            self._sweep(partition, timestamp)
 
     def undo(self, record: Record) -> None:
         """The record was not scored: its session is as it was before."""
@@ -64,53 +107,107 @@ class Sessions:
         self.enter(record)
 
     def settle(self) -> None:
-        """What was kept since the last call is committed."""
+        """What changed since the last call is committed."""
         self._before.clear()
+        self._carried.clear()
+
+    def carry(self, partition: Partition, also: Iterable[bytes | None] = ()) -> None:
+        """What changed so far did so outside of any transaction: no roll back undoes it, the next commit saves it.
+
+        `also` are keys whose saved sessions are to be dropped unless they are here.
+        """
+        self._carried |= {place for place in self._before if place[0] == partition}
+        self._carried |= {(partition, key) for key in also}
+        self._before = {place: before for place, before in self._before.items() if place[0] != partition}
 
     def roll_back(self) -> None:
-        """What was kept since the last `settle` never happened."""
-        for (partition, key), (before, _) in self._before.items():
-            sessions = self._at_rest.get(partition)
-            if sessions is None:
-                continue
-            if before is None:
-                sessions.pop(key, None)
-            else:
-                sessions[key] = before
+        """What changed since the last `settle` never happened."""
+        for partition in {place[0] for place in self._before}:
+            sessions = self._at_rest.get(partition, {})
+            for (changed, key), before in self._before.items():
+                if changed == partition:
+                    sessions.pop(key, None)
+                    if before is not None:
+                        sessions[key] = before
+            # Offsets tell the order of use as it was.
+            self._at_rest[partition] = dict(sorted(sessions.items(), key=lambda item: _HEAD.unpack_from(item[1])[0]))
         self._before.clear()
         self._live = None
 
     def unsettled(self) -> Iterator[Snapshot]:
-        """The sessions kept since the last `settle`, each with the offset after its last record."""
-        for (partition, key), (_, offset) in self._before.items():
-            yield Snapshot(partition, key, offset, self._at_rest[partition][key])
+        """The sessions that changed since the last `settle`; without state, those that are no more."""
+        for partition, key in self._before.keys() | self._carried if self._carried else self._before:
+            now = self._at_rest.get(partition, {}).get(key)
+            if now is None:
+                yield Snapshot(partition, key, 0, None, None)
+            else:
+                offset, timestamp = _HEAD.unpack_from(now)
+                yield Snapshot(partition, key, offset, None if timestamp == _NO_TIME else timestamp, now[_HEAD.size :])
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """A session from before this process; a snapshot without state drops it."""
-        sessions = self._at_rest.setdefault(snapshot.partition, {})
-        if snapshot.state is None:
-            sessions.pop(snapshot.key, None)
-        else:
-            sessions[snapshot.key] = snapshot.state
+    def restore(self, partition: Partition, snapshots: Iterable[Snapshot]) -> int:
+        """Put back a partition's sessions from before this process; how many. Raises ModelError.
+
+        The first is tried on the model, so that a state of another shape is found here.
+        """
+        kept = sorted(
+            ((snapshot.offset, snapshot) for snapshot in snapshots if snapshot.state is not None),
+            key=lambda pair: pair[0],
+        )
+        sessions = self._at_rest.setdefault(partition, {})
+        for offset, snapshot in kept:
+            timestamp = _NO_TIME if snapshot.timestamp is None else snapshot.timestamp
+            sessions[snapshot.key] = _HEAD.pack(offset, timestamp) + (snapshot.state or b"")
+        if kept:
+            state = kept[-1][1].state or b""
+            try:
+                self._load(state)
+            except ValueError as error:
+                raise ModelError(
+                    f"{partition}: a saved session does not fit the model's state ({', '.join(self._names)}): {error}."
+                ) from error
+            self._live = None
+        return len(kept)
 
     def drop(self, partition: Partition) -> None:
         """The partition has left: so do its sessions."""
         self._at_rest.pop(partition, None)
-        self._before = {at: before for at, before in self._before.items() if at[0] != partition}
+        self._stream_time.pop(partition, None)
+        self._before = {place: before for place, before in self._before.items() if place[0] != partition}
+        self._carried = {place for place in self._carried if place[0] != partition}
         if self._live is not None and self._live[0] == partition:
             self._live = None
 
     def reset(self) -> None:
         """Forget all sessions and leave the module as it was begun."""
         self._at_rest.clear()
+        self._stream_time.clear()
         self._before.clear()
+        self._carried.clear()
         self._live = None
         self._load(self._fresh)
 
-    def _place(self, record: Record) -> tuple[Partition, SessionKey]:
-        if self._scope == "key":
-            return record.partition, record.key
-        return (record.partition if self._scope == "partition" else _ALL), None
+    def _place(self, record: Record) -> Place:
+        return record.partition, record.key if self._by_key else None
+
+    def _expired(self, kept: bytes, timestamp: int | None) -> bool:
+        if self._ttl_ms is None or timestamp is None:
+            return False
+        last: int = _HEAD.unpack_from(kept)[1]
+        return last != _NO_TIME and timestamp - last > self._ttl_ms
+
+    def _sweep(self, partition: Partition, timestamp: int) -> None:
+        """Drop what stream time says can only start anew. The longest unused are first: stop at one that lives."""
+        now = self._stream_time[partition] = max(timestamp, self._stream_time.get(partition, timestamp))
+        sessions = self._at_rest[partition]
+        while sessions:
+            oldest = next(iter(sessions))
+            if not self._expired(sessions[oldest], now) or (partition, oldest) == self._live:
+                return
+            self._evict(partition, oldest)
+
+    def _evict(self, partition: Partition, key: bytes | None) -> None:
+        self._before.setdefault((partition, key), self._at_rest[partition][key])
+        del self._at_rest[partition][key]
 
     def _load(self, state: bytes) -> None:
         self._model.set_state(values.load(state))

@@ -5,24 +5,37 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from stream_scorer.errors import BrokerError, CommitAborted, Fenced, StreamScorerError
-from stream_scorer.records import Outgoing, Partition, Record, Reject, Snapshot
+from stream_scorer.errors import BrokerError, CommitAborted, Fenced, StreamScorerError, Unavailable
+from stream_scorer.records import Headers, Outgoing, Partition, Record, Reject, Snapshot
+from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 from stream_scorer.transports.kafka_config import Properties, librdkafka_log
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
 FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+AWAY = (
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._STATE,
+    KafkaError.REQUEST_TIMED_OUT,
+)
 UNAUTHORISED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 )
+
+
+Changelog = tuple[str, SnapshotWriter]
 
 
 class Routes:
@@ -54,7 +67,7 @@ class Routes:
         self._pass_headers = pass_headers
         self._group = group
 
-    def headers(self, source: Record) -> list[tuple[str, bytes | None]]:
+    def headers(self, source: Record) -> Headers:
         topic, number = source.partition
         ours = [("scorer-source", b"%s/%d/%d" % (topic.encode(), number, source.offset)), self._model]
         if not source.headers:
@@ -67,7 +80,7 @@ class Routes:
     def partition(self, source: Record) -> int:
         return source.partition.number if self._keep_partition else -1
 
-    def reject_headers(self, reject: Reject) -> list[tuple[str, bytes | None]]:
+    def reject_headers(self, reject: Reject) -> Headers:
         """The input's own headers, Kafka Streams' standard error headers, and ours."""
         source = reject.source
         text = {
@@ -85,18 +98,28 @@ class Routes:
 
 
 class _Sink:
-    """What both sinks share: queueing records on a producer."""
+    """What both sinks share: queueing records on a producer.
 
-    def __init__(self, properties: Properties, routes: Routes) -> None:
+    Args:
+        changelog: (topic, writer) for session state, or None when there is none to keep.
+    """
+
+    def __init__(self, properties: Properties, routes: Routes, changelog: Changelog | None) -> None:
         self._properties = properties
         self._routes = routes
+        self._changelog = changelog
         self._producer = Producer(properties, logger=librdkafka_log)
 
     def send(self, out: Outgoing) -> None:
         source = out.source
         routes = self._routes
         self._produce(
-            routes.topics[out.slot], out.value, source, routes.partition(source), routes.headers(source)
+            routes.topics[out.slot],
+            out.value,
+            source.key,
+            routes.partition(source),
+            source.timestamp or 0,
+            routes.headers(source),
         )
 
     def reject(self, reject: Reject) -> None:
@@ -104,68 +127,85 @@ class _Sink:
         log.warning("%s rejected at %s: %s", source.where, reject.stage, reject.message)
         if self._routes.dead_letters:
             headers = self._routes.reject_headers(reject)
-            self._produce(self._routes.dead_letters, source.value, source, -1, headers)
+            self._produce(self._routes.dead_letters, source.value, source.key, -1, source.timestamp or 0, headers)
 
     def save(self, snapshot: Snapshot) -> None:
-        """The seam for state on a changelog topic: nothing keeps it yet."""
+        if self._changelog:
+            topic, writer = self._changelog
+            self._produce(topic, writer.value(snapshot), writer.key(snapshot), snapshot.partition.number)
+
+    def _save_positions(self, positions: Mapping[Partition, int]) -> None:
+        if self._changelog:
+            topic, writer = self._changelog
+            for partition, offset in positions.items():
+                self._produce(topic, writer.position(partition, offset), POSITION_KEY, partition.number)
 
     def _produce(
         self,
         topic: str,
         value: bytes | None,
-        source: Record,
+        key: bytes | None,
         partition: int,
-        headers: list[tuple[str, bytes | None]],
+        timestamp: int = 0,
+        headers: Headers | None = None,
     ) -> None:
-        timestamp = source.timestamp or 0
         while True:
             try:
-                self._producer.produce(topic, value, source.key, partition, timestamp=timestamp, headers=headers)
+                self._producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
             except BufferError:  # the queue is full: wait for the broker, keep the order
                 self._producer.poll(0.1)
             except KafkaException as error:
-                self._fail(error)
+                raise classify(error.args[0]) from error
             else:
                 return
-
-    def _fail(self, error: KafkaException) -> NoReturn:
-        raise classify(error.args[0]) from error
 
     def close(self) -> None:
         self._producer.purge()
 
 
 class TransactionalSink(_Sink):
-    """Exactly once: a read-committed reader sees outputs, rejects and positions of a step together or never.
+    """Exactly once: a read-committed reader sees outputs, rejects, state and positions of a step together or never.
 
     Args:
         group_metadata: the consumer's group as it is at the moment of the commit, or None when it is
             no member; must be asked anew for every commit.
     Raises:
-        BrokerError, Fenced: the broker does not let us open transactions.
+        BrokerError, Fenced, Unavailable: the broker does not let us open transactions.
     """
 
-    def __init__(self, properties: Properties, routes: Routes, group_metadata: Callable[[], Any]) -> None:
-        super().__init__(properties, routes)
+    def __init__(
+        self, properties: Properties, routes: Routes, changelog: Changelog | None, group_metadata: Callable[[], Any]
+    ) -> None:
+        super().__init__(properties, routes, changelog)
         self._group_metadata = group_metadata
+        self._init()
+
+    def _init(self) -> None:
         # Ends what a predecessor with this id left open, and fences it should it still live.
-        self._retried(lambda: self._producer.init_transactions(TIMEOUT_S))
+        self._call(lambda: self._producer.init_transactions(TIMEOUT_S))
 
     def begin(self) -> None:
-        self._retried(self._producer.begin_transaction)
+        self._call(self._producer.begin_transaction)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
+        self._save_positions(positions)
         group = self._group_metadata()
         if group is None:
             raise CommitAborted("the consumer has left its group; its positions are not ours to commit")
         offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
-        self._retried(lambda: self._producer.send_offsets_to_transaction(offsets, group, TIMEOUT_S))
-        self._retried(lambda: self._producer.commit_transaction(TIMEOUT_S))
+        self._call(lambda: self._producer.send_offsets_to_transaction(offsets, group, TIMEOUT_S))
+        self._call(lambda: self._producer.commit_transaction(TIMEOUT_S))
 
     def abort(self) -> None:
-        self._retried(lambda: self._producer.abort_transaction(TIMEOUT_S))
+        self._call(lambda: self._producer.abort_transaction(TIMEOUT_S))
 
-    def _retried(self, call: Callable[[], object]) -> None:
+    def reopen(self) -> None:
+        # A producer in doubt is never used again: a late answer to its commit could hit the next transaction.
+        self._producer.purge()
+        self._producer = Producer(self._properties, logger=librdkafka_log)
+        self._init()
+
+    def _call(self, call: Callable[[], object]) -> None:
         """Call again while librdkafka says the same call may succeed."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
@@ -173,7 +213,7 @@ class TransactionalSink(_Sink):
                 call()
             except KafkaException as error:
                 if not error.args[0].retriable() or time.monotonic() > deadline:
-                    self._fail(error)
+                    raise classify(error.args[0]) from error
                 time.sleep(0.05)
             else:
                 return
@@ -186,18 +226,23 @@ class AckingSink(_Sink):
     """
 
     def __init__(
-        self, properties: Properties, routes: Routes, commit: Callable[[Mapping[Partition, int]], None]
+        self,
+        properties: Properties,
+        routes: Routes,
+        changelog: Changelog | None,
+        commit: Callable[[Mapping[Partition, int]], None],
     ) -> None:
-        super().__init__(properties, routes)
+        super().__init__(properties, routes, changelog)
         self._commit = commit
 
     def begin(self) -> None:
         pass
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
+        self._save_positions(positions)
         left = self._producer.flush(TIMEOUT_S)
         if left:
-            raise BrokerError(f"{left} outputs not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
+            raise Unavailable(f"{left} outputs not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
         try:
             self._commit(positions)
         except KafkaException as error:
@@ -206,9 +251,13 @@ class AckingSink(_Sink):
     def abort(self) -> None:
         pass
 
+    def reopen(self) -> None:
+        self._producer.purge()
+        self._producer = Producer(self._properties, logger=librdkafka_log)
+
 
 def classify(error: KafkaError) -> StreamScorerError:
-    """librdkafka's own flags decide: abortable, fatal, or neither."""
+    """librdkafka's own flags decide, after the codes that only a person can mend."""
     text = f"{error.str()} ({error.name()})"
     code = error.code()
     if code in UNAUTHORISED:
@@ -216,6 +265,10 @@ def classify(error: KafkaError) -> StreamScorerError:
             f"{text}. The user needs Write and Describe on the output topics and on the transactional id, "
             "and Read on the group."
         )
+    if code == KafkaError.KAFKA_STORAGE_ERROR:
+        return BrokerError(f"{text}. The broker cannot write to its disk (full?); see its log.")
+    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+        return BrokerError(f"{text}. A topic we write to is gone or has too few partitions.")
     if code in FENCED:
         return Fenced(
             f"{text}. Another producer with this transactional id has started, or a transaction took longer than "
@@ -225,6 +278,6 @@ def classify(error: KafkaError) -> StreamScorerError:
         return CommitAborted(text)
     if error.fatal():
         return Fenced(text)
-    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-        return BrokerError(f"{text}. The output topic is gone or has too few partitions.")
-    return BrokerError(f"{text}. Is the broker there, and does it allow this?")
+    if error.retriable() or code in AWAY:
+        return Unavailable(text)
+    return BrokerError(f"{text}. Does the broker allow this? See its log.")

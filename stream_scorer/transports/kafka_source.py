@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_scorer.errors import BrokerError, EndOfInput
+from stream_scorer.errors import BrokerError, EndOfInput, Unavailable
 from stream_scorer.records import Partition, Record
 from stream_scorer.transports.kafka_config import Properties, librdkafka_log
 
 log = logging.getLogger(__name__)
 
+TIMEOUT_S = 30.0
+PATIENCE_S = 120.0
+T = TypeVar("T")
 
-def _nothing(partitions: list[Partition]) -> None:
-    pass
+
+Begin = Callable[[Partition, int | None], int]
 
 
 class KafkaSource:
@@ -25,7 +29,9 @@ class KafkaSource:
     Args:
         properties: librdkafka's, from `kafka_config.consumer`.
         topics: to subscribe to.
-        on_assigned, on_removed: called inside `poll` with the partitions that came or went.
+        begin: (partition, committed offset or None) -> offset to begin at. Called inside `poll` for
+            every partition that comes, before its first record.
+        dropped: called inside `poll` for every partition that leaves.
         until_end: raise EndOfInput once every assigned partition was read to its end.
     """
 
@@ -34,19 +40,28 @@ class KafkaSource:
         properties: Properties,
         topics: Iterable[str],
         *,
-        on_assigned: Callable[[list[Partition]], None] = _nothing,
-        on_removed: Callable[[list[Partition]], None] = _nothing,
+        begin: Begin,
+        dropped: Callable[[Partition], None],
         until_end: bool = False,
     ) -> None:
         self._consumer = Consumer({**properties, "enable.partition.eof": until_end}, logger=librdkafka_log)
-        self._on_assigned, self._on_removed = on_assigned, on_removed
+        self._incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
+            properties.get("partition.assignment.strategy", "")
+        )
+        self._begin, self._dropped = begin, dropped
         self._until_end = until_end
-        self._partitions: dict[tuple[str, int], Partition] = {}  # one object per assigned partition
+        self._partitions: dict[Partition, Partition] = {}  # one object per assigned partition
+        self._first: dict[Partition, int] = {}  # where each began here, for those never committed
         self._moved: set[Partition] = set()
         self._ended: set[Partition] = set()
+        self.rebalances = 0
         self._consumer.subscribe(
-            list(topics), on_assign=self._assigned, on_revoke=self._removed, on_lost=self._removed
+            list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
         )
+
+    @property
+    def assigned(self) -> list[Partition]:
+        return sorted(self._partitions.values())
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         # consume(limit, timeout_s) would wait the whole time unless `limit` records come: wait for the
@@ -54,9 +69,14 @@ class KafkaSource:
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
+        rebalances = self.rebalances
         messages = [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
         records = [record for message in messages if (record := self._record(message)) is not None]
-        if not records and self._partitions and self._ended >= set(self._partitions.values()):
+        if self.rebalances != rebalances:
+            # A partition may have left within the second call, and even come again, with records of the first
+            # at hand. Every assignment has a Partition object of its own.
+            records = [record for record in records if self._partitions.get(record.partition) is record.partition]
+        if self._until_end and not records and self._partitions and self._ended >= set(self._partitions.values()):
             raise EndOfInput
         return records
 
@@ -64,24 +84,27 @@ class KafkaSource:
         wanted = [TopicPartition(*partition) for partition in self._moved]
         # position(), not the last offset + 1: it has stepped over transaction markers, so lag reaches 0.
         return {
-            self._partitions[at.topic, at.partition]: at.offset
+            self._partitions[Partition(at.topic, at.partition)]: at.offset
             for at in self._consumer.position(wanted)
             if at.offset >= 0
         }
 
     def settle(self) -> None:
-        """What `positions` gave is committed."""
         self._moved.clear()
 
     def rewind(self) -> None:
-        moved = [TopicPartition(*partition) for partition in self._moved]
+        for partition, offset in self._committed(self._moved).items():
+            self._seek(partition, self._first[partition] if offset is None else offset)
         self._moved.clear()
-        self._ended.clear()
-        for at in self._consumer.committed(moved, timeout=30):
-            if at.error:
-                raise BrokerError(f"{at.topic}[{at.partition}]: no committed offset to go back to ({at.error.str()})")
-            if (at.topic, at.partition) in self._partitions:
-                self._consumer.seek(TopicPartition(at.topic, at.partition, at.offset if at.offset >= 0 else -2))
+
+    def reload(self) -> None:
+        partitions = self.assigned
+        for partition in partitions:
+            self._dropped(partition)
+        for partition, first in self._set_up(partitions).items():
+            self._first[partition] = first
+            self._seek(partition, first)
+        self._moved.clear()
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Commit positions outside of any transaction: for at-least-once sinks."""
@@ -99,11 +122,20 @@ class KafkaSource:
             return None
         return self._consumer.consumer_group_metadata()
 
+    def lag(self) -> dict[Partition, int]:
+        """Records, by offsets, between each position and the end last heard of. No call to the broker."""
+        found = {}
+        for at in self._consumer.position([TopicPartition(*partition) for partition in self._partitions.values()]):
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(at.topic, at.partition), cached=True)
+            if at.offset >= 0 and high >= 0:
+                found[self._partitions[Partition(at.topic, at.partition)]] = max(0, high - at.offset)
+        return found
+
     def close(self) -> None:
         self._consumer.close()
 
     def _record(self, message: Message) -> Record | None:
-        partition = self._partitions.get((message.topic(), message.partition()))
+        partition = self._partitions.get((message.topic(), message.partition()))  # type: ignore[call-overload]
         error = message.error()
         if error is not None:
             self._event(error, partition)
@@ -112,10 +144,7 @@ class KafkaSource:
             return None
         self._moved.add(partition)
         self._ended.discard(partition)
-        kind, timestamp = message.timestamp()
-        return Record(
-            partition, message.offset(), message.key(), message.value(), timestamp if kind else None, message.headers()
-        )
+        return to_record(message, partition)
 
     def _event(self, error: KafkaError, partition: Partition | None) -> None:
         code = error.code()
@@ -126,6 +155,11 @@ class KafkaSource:
             raise BrokerError(f"{error.str()} The input topic is gone: create it again or correct --input-topic.")
         elif code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED):
             raise BrokerError(f"{error.str()} The user needs Read and Describe on the topic and Read on the group.")
+        elif code == KafkaError._AUTO_OFFSET_RESET:
+            raise BrokerError(
+                f"{partition}: {error.str()}. Records between the position and what is left were deleted before they "
+                "were scored (retention?). To go on with what is left: --kafka auto.offset.reset=earliest."
+            )
         elif error.fatal():
             raise BrokerError(f"the consumer cannot go on: {error.str()} ({error.name()})")
         else:
@@ -133,15 +167,73 @@ class KafkaSource:
 
     def _assigned(self, _: Consumer, offsets: list[TopicPartition]) -> None:
         came = [Partition(at.topic, at.partition) for at in offsets]
-        log.info("assigned %s", ", ".join(map(str, came)) or "nothing")
-        self._on_assigned(came)
-        self._partitions.update((tuple(partition), partition) for partition in came)
+        self.rebalances += 1
+        log.info("assigned %s", ", ".join(map(str, came)) or "nothing new")
+        starts = []
+        for partition, first in self._patiently(lambda: self._set_up(came)).items():
+            self._first[partition] = first
+            self._partitions[partition] = partition
+            starts.append(TopicPartition(*partition, first))
+        if self._incremental:
+            self._consumer.incremental_assign(starts)
+        else:
+            self._consumer.assign(starts)
 
-    def _removed(self, _: Consumer, offsets: list[TopicPartition]) -> None:
+    def _set_up(self, partitions: list[Partition]) -> dict[Partition, int]:
+        return {partition: self._begin(partition, offset) for partition, offset in self._committed(partitions).items()}
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Inside a callback there is no going back to the loop: wait here for a broker that is away."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return call()
+            except Unavailable as error:
+                if time.monotonic() > deadline:
+                    raise
+                log.warning("not yet: %s", error)
+                time.sleep(1)
+
+    def _revoked(self, _: Consumer, offsets: list[TopicPartition]) -> None:
+        self._leave("revoked", offsets)
+
+    def _lost(self, _: Consumer, offsets: list[TopicPartition]) -> None:
+        self._leave("lost", offsets)
+
+    def _leave(self, how: str, offsets: list[TopicPartition]) -> None:
         gone = [Partition(at.topic, at.partition) for at in offsets]
-        log.info("revoked %s", ", ".join(map(str, gone)))
+        self.rebalances += 1
+        log.info("%s %s", how, ", ".join(map(str, gone)))
         for partition in gone:
-            self._partitions.pop(tuple(partition), None)
+            self._partitions.pop(partition, None)
+            self._first.pop(partition, None)
+            self._dropped(partition)
         self._moved.difference_update(gone)
         self._ended.difference_update(gone)
-        self._on_removed(gone)
+
+    def _committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        if not wanted:
+            return {}
+        try:
+            found = self._consumer.committed(wanted, timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise Unavailable(f"no committed offsets: {error.args[0].str()}") from error
+        for at in found:
+            if at.error:
+                raise Unavailable(f"{at.topic}[{at.partition}]: no committed offset: {at.error.str()}")
+        return {Partition(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found}
+
+    def _seek(self, partition: Partition, offset: int) -> None:
+        self._ended.discard(partition)
+        try:
+            self._consumer.seek(TopicPartition(*partition, offset))
+        except KafkaException as error:
+            raise Unavailable(f"{partition}: cannot go back to {offset}: {error.args[0].str()}") from error
+
+
+def to_record(message: Message, partition: Partition) -> Record:
+    kind, timestamp = message.timestamp()
+    return Record(
+        partition, message.offset() or 0, message.key(), message.value(), timestamp if kind else None, message.headers()
+    )

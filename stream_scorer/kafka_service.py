@@ -1,0 +1,175 @@
+"""A worker's parts that talk to Kafka, made from settings and wired to a model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from stream_scorer.engine.loop import Loop, Pace
+from stream_scorer.engine.report import Reporter
+from stream_scorer.engine.restore import Restorer
+from stream_scorer.engine.scoring import Scorer
+from stream_scorer.engine.watchdog import Watchdog
+from stream_scorer.errors import SettingsError
+from stream_scorer.model.module import Module
+from stream_scorer.ports import Codec
+from stream_scorer.settings import RunSettings
+from stream_scorer.slots import Slot
+from stream_scorer.state.sessions import Sessions
+from stream_scorer.state.snapshots import SnapshotWriter
+from stream_scorer.status import Status
+from stream_scorer.supervisor import is_worker
+from stream_scorer.transports import kafka_config
+from stream_scorer.transports.kafka_admin import Cluster
+from stream_scorer.transports.kafka_changelog import KafkaChangelog
+from stream_scorer.transports.kafka_inputs import KafkaInputs
+from stream_scorer.transports.kafka_sink import AckingSink, Changelog, Routes, TransactionalSink
+from stream_scorer.transports.kafka_source import KafkaSource
+
+log = logging.getLogger(__name__)
+
+CHANGELOG_CONFIG = {
+    "cleanup.policy": "compact",
+    # Small segments, so that what is superseded is cleaned soon and a restore reads little twice.
+    "segment.bytes": str(16 << 20),
+    "min.cleanable.dirty.ratio": "0.2",
+}
+
+
+class KafkaService:
+    """Raises SettingsError (before any socket opens), BrokerError."""
+
+    def __init__(self, settings: RunSettings, *, group: str, host: str) -> None:
+        kafka_config.check_extra(settings.kafka)
+        self._settings = settings
+        self._group = group
+        self._instance = settings.instance or host
+        self._consumer = kafka_config.consumer(settings.bootstrap_servers, group, settings.kafka)
+        self._cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
+        self._changelog_topic = settings.changelog_topic or f"{group}.{settings.input_topic}.changelog"
+        self._partitions = 0
+        self._source: KafkaSource | None = None
+        self._sink: TransactionalSink | AckingSink | None = None
+
+    def check_topics(self) -> None:
+        """All topics, before the model is loaded: a typing error should not cost an import of TensorFlow."""
+        settings, cluster = self._settings, self._cluster
+        replication = settings.replication_factor
+        if settings.create_topics:
+            cluster.create(settings.input_topic, settings.partitions, replication)
+        self._partitions = cluster.partitions(settings.input_topic, "--input-topic")
+        if settings.session == "all" and self._partitions != 1:
+            raise SettingsError(
+                f"--session all is one state for all records, and {settings.input_topic!r} has {self._partitions} "
+                "partitions, which workers share. Use a topic of one partition, or --session partition."
+            )
+        for topic in settings.output_topics().values():
+            if settings.create_topics:
+                cluster.create(topic, self._partitions, replication)
+            count = cluster.partitions(topic, "--output-topic")
+            if count < self._partitions and settings.output_partition == "same":
+                raise SettingsError(
+                    f"topic {topic!r} has {count} partitions and {settings.input_topic!r} has {self._partitions}: scores "
+                    "keep their input's partition number. Add partitions, or give --output-partition key."
+                )
+        if dead_letters := settings.dead_letters():
+            cluster.create(dead_letters, self._partitions, replication)
+
+    def wire(self, module: Module, decoder: Codec, encoders: Mapping[int, Codec]) -> Loop:
+        """The loop of this worker, joined to its group. Close it by `close`."""
+        settings = self._settings
+        sessions = Sessions(
+            module,
+            module.state_names,
+            by_key=settings.session == "key",
+            ttl_ms=None if settings.session_ttl is None else round(settings.session_ttl * 1000),
+            cap=settings.max_sessions,
+        )
+        scorer = Scorer(module, sessions, decoder, encoders)
+        changelog = self._changelog(module, sessions)
+        inputs = KafkaInputs(self._consumer)
+        window = module.annotations.window
+        restorer = Restorer(
+            sessions,
+            scorer,
+            KafkaChangelog(self._consumer, changelog[0]) if changelog else None,
+            inputs,
+            model=module.sha256,
+            start=settings.start,
+            window=window,
+            warm_up=settings.warm_up,
+            on_mismatch=settings.on_state_mismatch,
+            on_restored=lambda *what: status.restored(*what),
+        )
+        source = self._source = KafkaSource(
+            self._consumer,
+            [settings.input_topic],
+            begin=restorer.begin,
+            dropped=sessions.drop,
+            until_end=settings.until_end,
+        )
+        sink = self._sink = self._make_sink(module, changelog, source)
+        expelled_s = int(self._consumer.get("max.poll.interval.ms", 300_000)) / 1000
+        loop = Loop(
+            source,
+            scorer,
+            sessions,
+            sink,
+            pace=Pace(settings.batch, max_batch_s=expelled_s / 4),
+            fail_on_reject=settings.on_bad_record == "fail",
+            max_rejects_in_row=settings.max_rejects_in_row,
+            on_commit=Reporter(),
+        )
+        status = Status(
+            module.name, module.sha256, loop, sessions, source.lag, lambda: source.rebalances, alive_s=expelled_s
+        )
+        if settings.http:
+            from stream_scorer import control
+
+            control.start(settings.http, status)
+        Watchdog(loop, limit_s=expelled_s / 3, expelled_s=expelled_s, orphan_stops=is_worker())
+        log.info(
+            "ready: %s -> %s, group %s, %s", settings.input_topic, settings.output_topic, self._group, settings.delivery
+        )
+        return loop
+
+    def close(self) -> None:
+        """The producer first: what it holds is settled or dropped before the partitions go to others."""
+        if self._sink is not None:
+            self._sink.close()
+        if self._source is not None:
+            self._source.close()
+
+    def _changelog(self, module: Module, sessions: Sessions) -> Changelog | None:
+        if not sessions.stateful or not self._settings.changelog:
+            return None
+        topic = self._changelog_topic
+        self._cluster.create(topic, self._partitions, self._settings.replication_factor, CHANGELOG_CONFIG)
+        count = self._cluster.partitions(topic, "--changelog-topic")
+        if count != self._partitions:
+            raise SettingsError(
+                f"changelog {topic!r} has {count} partitions and {self._settings.input_topic!r} has {self._partitions}: "
+                "keys have moved to other partitions since. Give a new --changelog-topic, and --on-state-mismatch rebuild."
+            )
+        return topic, SnapshotWriter(module.sha256)
+
+    def _make_sink(
+        self, module: Module, changelog: Changelog | None, source: KafkaSource
+    ) -> TransactionalSink | AckingSink:
+        settings = self._settings
+        routes = Routes(
+            settings.output_topics(),
+            f"{module.name}@{module.sha256}",
+            keep_partition=settings.output_partition == "same",
+            pass_headers=settings.pass_headers,
+            dead_letters=settings.dead_letters(),
+            group=self._group,
+        )
+        if settings.delivery == "at-least-once":
+            properties = kafka_config.producer(settings.bootstrap_servers, settings.kafka)
+            return AckingSink(properties, routes, changelog, source.commit)
+        self._slot = Slot(f"{settings.bootstrap_servers}/{self._group}/{self._instance}")
+        transactional_id = f"stream-scorer.{self._group}.{self._instance}.{self._slot.number}"
+        log.info("transactional id %s", transactional_id)
+        properties = kafka_config.transactional_producer(settings.bootstrap_servers, transactional_id, settings.kafka)
+        return TransactionalSink(properties, routes, changelog, source.group_metadata)

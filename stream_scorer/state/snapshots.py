@@ -1,0 +1,78 @@
+"""Snapshots <-> records of a changelog topic.
+
+Key: `=` and the record's key, or `-` for the session of records without key, or `@` for the position of
+the partition itself. Value: Avro, `schemas/state_snapshot.avsc`; null drops the session.
+"""
+
+from __future__ import annotations
+
+import io
+
+import fastavro
+
+from stream_scorer.records import Partition, Saved, Snapshot
+from stream_scorer.shipped_schemas import shipped_schema
+
+POSITION_KEY = b"@"
+_SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))
+
+
+class SnapshotWriter:
+    """Encodes snapshots of one model. `model` is its sha256 in hex."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._heads: dict[Partition, bytes] = {}
+
+    def key(self, snapshot: Snapshot) -> bytes:
+        return b"-" if snapshot.key is None else b"=" + snapshot.key
+
+    def value(self, snapshot: Snapshot) -> bytes | None:
+        """Avro by hand: the fields one after the other, as all but three are the same for a whole partition."""
+        if snapshot.state is None:
+            return None
+        return self._encode(snapshot.partition, snapshot.offset, snapshot.timestamp, snapshot.state)
+
+    def position(self, partition: Partition, offset: int) -> bytes:
+        """Value of the position record: all of the partition before `offset` is in the state."""
+        return self._encode(partition, offset, None, b"")
+
+    def _encode(self, partition: Partition, offset: int, timestamp: int | None, state: bytes) -> bytes:
+        head = self._heads.get(partition)
+        if head is None:
+            head = self._heads[partition] = (
+                _string(self._model) + _string(partition.topic) + _long(partition.number)
+            )
+        when = b"\x00" if timestamp is None else b"\x02" + _long(timestamp)
+        return b"".join((head, _long(offset), when, _long(len(state)), state))
+
+
+def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
+    """Raises ValueError on what no SnapshotWriter wrote."""
+    record_key = key[1:] if key[:1] == b"=" else None
+    if value is None:
+        return Saved("", 0, Snapshot(partition, record_key, 0, None, None))
+    try:
+        found = fastavro.schemaless_reader(io.BytesIO(value), _SCHEMA, None)
+    except (EOFError, ValueError, IndexError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a state snapshot: {error}") from error
+    assert isinstance(found, dict)
+    offset, state = found["offset"], found["state"]
+    snapshot = None if key == POSITION_KEY else Snapshot(partition, record_key, offset, found["timestamp"], state)
+    return Saved(found["model"], offset, snapshot)
+
+
+def _string(text: str) -> bytes:
+    data = text.encode()
+    return _long(len(data)) + data
+
+
+def _long(value: int) -> bytes:
+    """Avro's zig-zag variable-length integer."""
+    rest = (value << 1) ^ (value >> 63)
+    out = bytearray()
+    while rest > 0x7F:
+        out.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)

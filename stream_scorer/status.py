@@ -1,0 +1,78 @@
+"""What an operator may know of a running worker, read from other threads; nothing here calls into the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from stream_scorer import __version__
+from stream_scorer.engine.loop import Loop
+from stream_scorer.records import Partition
+from stream_scorer.state.sessions import Sessions
+
+
+class Status:
+    """Args: the parts that count. `lag` and `rebalances` are cheap calls into the source's local view."""
+
+    def __init__(
+        self,
+        model: str,
+        sha256: str,
+        loop: Loop,
+        sessions: Sessions,
+        lag: Callable[[], Mapping[Partition, int]],
+        rebalances: Callable[[], int],
+        alive_s: float,
+    ) -> None:
+        self.model, self.sha256 = model, sha256
+        self._loop, self._sessions = loop, sessions
+        self._lag, self._rebalances = lag, rebalances
+        self._alive_s = alive_s
+        self.restored_sessions = 0
+        self.restore_s = 0.0
+
+    def restored(self, _: Partition, sessions: int, seconds: float) -> None:
+        self.restored_sessions += sessions
+        self.restore_s += seconds
+
+    def live(self) -> bool:
+        """Whether the loop has gone round lately."""
+        return self._loop.idle_s() < self._alive_s
+
+    def ready(self) -> bool:
+        """Whether it scores: not while it waits for a broker or restores."""
+        return self._loop.phase == "running" and self.live()
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "model": self.model,
+            "sha256": self.sha256,
+            "phase": self._loop.phase,
+            "ready": self.ready(),
+            **dict(self.counters()),
+            **dict(self.gauges()),
+            "lag": {str(partition): records for partition, records in self._lag().items()},
+        }
+
+    def lag(self) -> Mapping[Partition, int]:
+        return self._lag()
+
+    def counters(self) -> Iterator[tuple[str, float]]:
+        """Name (of the Prometheus metric, without prefix and suffix) and value."""
+        totals = self._loop.totals
+        yield "records", totals.records
+        yield "scores", totals.scores
+        yield "rejects", totals.rejects
+        yield "commits", totals.commits
+        yield "aborts", totals.aborts
+        yield "recoveries", totals.recoveries
+        yield "rebalances", self._rebalances()
+        yield "restored_sessions", self.restored_sessions
+        yield "restore_seconds", self.restore_s
+        yield "scoring_seconds", totals.scoring_s
+        yield "commit_seconds", totals.commit_s
+
+    def gauges(self) -> Iterator[tuple[str, float]]:
+        yield "sessions", len(self._sessions)
+        yield "session_state_bytes", self._sessions.bytes_at_rest()

@@ -1,0 +1,107 @@
+"""State read back from a compacted changelog topic."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from stream_scorer.errors import BrokerError, ModelError
+from stream_scorer.records import Partition, Saved
+from stream_scorer.state.snapshots import read_saved
+from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+
+log = logging.getLogger(__name__)
+
+STALLED_S = 60.0
+_CHUNK = 5_000
+
+
+class KafkaChangelog:
+    """The `StateStore` port over a changelog topic of the input's partition count.
+
+    Args:
+        properties: of a consumer, as for the source; it joins no group here.
+        topic: the changelog.
+        on_progress: called now and then with (partition, records read so far).
+    """
+
+    def __init__(
+        self, properties: Properties, topic: str, on_progress: Callable[[Partition, int], None] = lambda *_: None
+    ) -> None:
+        self._topic = topic
+        self._on_progress = on_progress
+        self._properties = {**properties, "enable.partition.eof": True, "client.id": "stream-scorer-restore"}
+        shared = {key: value for key, value in properties.items() if key.startswith(("bootstrap.", "security.", "sasl.", "ssl."))}
+        self._admin = AdminClient(shared, logger=librdkafka_log)
+
+    def read(self, partition: Partition) -> list[Saved]:
+        """The last committed record of every key of the partition. Blocks until all are read.
+
+        Read-committed, but up to the high watermark as it is now: the commit marker of the last
+        transaction may have reached the offsets topic and not yet this one, and a reader content with
+        the last stable offset would restore a state older than the committed position.
+        """
+        end = self._high_watermark(partition)
+        if end == 0:
+            return []
+        consumer = Consumer(self._properties, logger=librdkafka_log)
+        try:
+            consumer.assign([TopicPartition(self._topic, partition.number, 0)])
+            return self._drain(consumer, partition, end)
+        finally:
+            consumer.close()
+
+    def _drain(self, consumer: Consumer, partition: Partition, end: int) -> list[Saved]:
+        last: dict[bytes, Saved] = {}
+        position, read, progress = 0, 0, time.monotonic()
+        while position < end:
+            messages = consumer.consume(_CHUNK, 0.05)
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    position = (message.offset() or 0) + 1
+                    self._take(last, partition, message.key() or b"", message.value(), position - 1)
+                    read += 1
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    position = max(position, message.offset() or 0)
+                elif error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
+                    log.warning("%s[%d]: %s", self._topic, partition.number, error.str())
+                else:
+                    raise BrokerError(f"changelog {self._topic}[{partition.number}]: {error.str()}")
+            if messages:
+                progress = time.monotonic()
+                self._on_progress(partition, read)
+            elif time.monotonic() - progress > STALLED_S:
+                raise BrokerError(
+                    f"changelog {self._topic}[{partition.number}]: stuck at offset {position} of {end} for {STALLED_S:.0f} s. "
+                    "A transaction left open there, or a partition without leader?"
+                )
+        return list(last.values())
+
+    def _take(self, last: dict[bytes, Saved], partition: Partition, key: bytes, value: bytes | None, offset: int) -> None:
+        if value is None:
+            last.pop(key, None)
+            return
+        try:
+            last[key] = read_saved(partition, key, value)
+        except ValueError as error:
+            raise ModelError(
+                f"{self._topic}[{partition.number}]@{offset}: {error}. The changelog is this service's own: "
+                "did something else write there? Give another --changelog-topic."
+            ) from error
+
+    def _high_watermark(self, partition: Partition) -> int:
+        at = TopicPartition(self._topic, partition.number)
+        # Kept in a name: a future whose client is collected never resolves.
+        futures = self._admin.list_offsets(
+            {at: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=30
+        )
+        try:
+            offset: int = futures[at].result(30).offset
+        except KafkaException as error:
+            raise BrokerError(f"changelog {self._topic}[{partition.number}]: {error.args[0].str()}") from error
+        return offset

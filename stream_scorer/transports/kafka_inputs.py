@@ -1,0 +1,98 @@
+"""Input records read apart from the consumer group, to bring sessions up to a position."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Iterator
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from stream_scorer.errors import BrokerError, SettingsError, Unavailable
+from stream_scorer.records import Partition, Record
+from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_source import to_record
+
+STALLED_S = 60.0
+TIMEOUT_S = 30.0
+
+
+class KafkaInputs:
+    """The `Inputs` port over a topic."""
+
+    def __init__(self, properties: Properties) -> None:
+        self._properties = {**properties, "enable.partition.eof": True, "client.id": "stream-scorer-inputs"}
+
+    def start(self, partition: Partition, start: str) -> int:
+        consumer = Consumer(self._properties, logger=librdkafka_log)
+        try:
+            at = TopicPartition(*partition)
+            low, high = consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
+            if start == "earliest":
+                return int(low)
+            if start == "latest":
+                return int(high)
+            at.offset = timestamp_ms(start)
+            (found,) = consumer.offsets_for_times([at], timeout=TIMEOUT_S)
+            return int(found.offset) if found.offset >= 0 else int(high)
+        except KafkaException as error:
+            raise Unavailable(f"{partition}: no offsets: {error.args[0].str()}") from error
+        finally:
+            consumer.close()
+
+    def back(self, partition: Partition, before: int, count: int) -> int:
+        low = self.start(partition, "earliest")
+        reach = count
+        while True:
+            # Offsets count markers, aborted and compacted records too: look further until enough are records.
+            first = max(low, before - reach)
+            offsets = [record.offset for records in self.read(partition, first, before) for record in records]
+            if len(offsets) >= count:
+                return offsets[-count] if count else before
+            if first == low:
+                return low
+            reach *= 4
+
+    def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:
+        if first >= before:
+            return
+        consumer = Consumer(self._properties, logger=librdkafka_log)
+        try:
+            consumer.assign([TopicPartition(*partition, first)])
+            position, progress = first, time.monotonic()
+            while position < before:
+                messages = consumer.consume(5_000, 0.05)
+                records = []
+                for message in messages:
+                    error = message.error()
+                    if error is None:
+                        position = (message.offset() or 0) + 1
+                        if position <= before:
+                            records.append(to_record(message, partition))
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        position = max(position, message.offset() or 0)
+                        if position < before:
+                            return  # all there is: what lies between is not committed, or gone
+                    else:
+                        raise BrokerError(f"{partition}: {error.str()}")
+                if messages:
+                    progress = time.monotonic()
+                elif time.monotonic() - progress > STALLED_S:
+                    raise Unavailable(f"{partition}: no inputs for {STALLED_S:.0f} s at offset {position} of {before}")
+                if records:
+                    yield records
+        finally:
+            consumer.close()
+
+
+def timestamp_ms(text: str) -> int:
+    """A start time: ms since 1970, or an ISO 8601 date or time (UTC unless it says otherwise). Raises SettingsError."""
+    if text.isdigit():
+        return int(text)
+    try:
+        when = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(
+            f"--start {text!r} is none of committed, earliest, latest, a date or time such as 2024-02-29T14:30, or ms since 1970."
+        ) from None
+    return round((when if when.tzinfo else when.replace(tzinfo=datetime.UTC)).timestamp() * 1000)
