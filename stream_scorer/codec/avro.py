@@ -1,0 +1,110 @@
+"""Bare Avro binary: the bytes of one value, nothing around them."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import fastavro
+
+from stream_scorer.codec.plain import plain
+from stream_scorer.codec.schema import Schema
+from stream_scorer.errors import DecodeError, EncodeError, SchemaError
+
+_DOUBLE = struct.Struct("<d")
+
+
+class DoubleCodec:
+    """Avro double: 8 bytes, IEEE 754, little-endian. The flagship's input and output."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    def decode(self, data: bytes | None) -> float:
+        if data is None:
+            raise null_value()
+        if len(data) != 8:
+            raise wrong_bytes("an Avro double (8 bytes)", data, expected=8)
+        value: float = _DOUBLE.unpack(data)[0]
+        return value
+
+    def decode_many(self, batch: Sequence[bytes | None]) -> list[float]:
+        if set(map(_length, batch)) == {8}:
+            return list(struct.unpack(f"<{len(batch)}d", b"".join(batch)))  # type: ignore[arg-type]
+        return [self.decode(data) for data in batch]
+
+    def encode(self, value: Any) -> bytes:
+        try:
+            return _DOUBLE.pack(value)
+        except (struct.error, OverflowError):
+            pass
+        value = plain(value)
+        try:
+            self._schema.check(value)
+        except SchemaError as error:
+            raise EncodeError(f"output: {error}") from error
+        return _DOUBLE.pack(value)
+
+
+class AvroCodec:
+    """Any Avro schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    def decode(self, data: bytes | None) -> Any:
+        if data is None:
+            raise null_value()
+        return read_avro(data, self._schema.parsed, None, self._schema.name)
+
+    def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
+        return [self.decode(data) for data in batch]
+
+    def encode(self, value: Any) -> bytes:
+        value = plain(value)
+        try:
+            self._schema.check(value)
+        except SchemaError as error:
+            raise EncodeError(f"output: {error}") from error
+        out = io.BytesIO()
+        try:
+            fastavro.schemaless_writer(out, self._schema.parsed, value)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, struct.error) as error:
+            raise EncodeError(f"output: does not fit schema {self._schema.name!r}: {error}") from error
+        return out.getvalue()
+
+
+def read_avro(data: bytes, writer: Any, reader: Any, name: str) -> Any:
+    """One value of all the bytes. Raises DecodeError."""
+    stream = io.BytesIO(data)
+    try:
+        value = fastavro.schemaless_reader(stream, writer, reader)
+    except (EOFError, ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
+        raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {error})", data) from error
+    except fastavro.read.SchemaResolutionError as error:
+        raise DecodeError(f"the writer's schema cannot be read as {name!r}: {error}") from error
+    rest = len(data) - stream.tell()
+    if rest:
+        raise wrong_bytes(f"Avro of schema {name!r}, and {rest} bytes are left over", data, expected=len(data) - rest)
+    return value
+
+
+def null_value() -> DecodeError:
+    return DecodeError("the value is null (a tombstone). There is nothing to score; is the input topic a compacted one?")
+
+
+def wrong_bytes(what: str, data: bytes, expected: int | None = None) -> DecodeError:
+    text = f"expected {what}, got {len(data)} bytes" + (f" starting {data[:8].hex(' ')}" if data else "")
+    if data[:1] == b"\0" and len(data) >= 5 and (expected is None or len(data) == expected + 5):
+        text += ". That prefix looks like a schema registry's: give --framing registry, or mend the producer."
+    elif data[:1] in b'{["-0123456789' and data:
+        text += ". That looks like text: give --input-encoding json, or mend the producer."
+    else:
+        text += ". Does the producer use another schema?"
+    return DecodeError(text)
+
+
+def _length(data: bytes | None) -> int:
+    return -1 if data is None else len(data)

@@ -1,0 +1,61 @@
+"""The schema registry's wire format around Avro: a zero byte, the schema's id in 4 bytes big-endian, the value."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from stream_scorer.codec.avro import null_value, read_avro, wrong_bytes
+from stream_scorer.codec.registry import Registry, UnknownSchema
+from stream_scorer.codec.schema import Schema
+from stream_scorer.errors import DecodeError, EncodeError
+from stream_scorer.ports import Codec
+
+_HEAD = struct.Struct(">bI")
+
+
+class FramedCodec:
+    """`inner` with the five bytes.
+
+    Args:
+        schema: the model's own. Values written with another are read as this one, by Avro's rules.
+        registry: where writers' schemas are; without one every id is taken to be the model's schema.
+        schema_id: of outputs; with a registry and none given, the schema is registered at the first output.
+        subject: to register under.
+    """
+
+    def __init__(
+        self, inner: Codec, schema: Schema, *, registry: Registry | None, schema_id: int | None, subject: str
+    ) -> None:
+        self._inner, self._schema = inner, schema
+        self._registry = registry
+        self._schema_id = schema_id
+        self._subject = subject
+
+    def decode(self, data: bytes | None) -> Any:
+        if data is None:
+            raise null_value()
+        if len(data) < _HEAD.size or data[0] != 0:
+            error = wrong_bytes("a zero byte and a 4-byte schema id before the value", data, expected=-1)
+            raise DecodeError(f"{error} Without a registry in play, leave --framing at none.")
+        _, number = _HEAD.unpack_from(data)
+        value = data[_HEAD.size :]
+        if self._registry is None:
+            return self._inner.decode(value)
+        try:
+            writer = self._registry.schema(number)
+        except UnknownSchema as error:
+            raise DecodeError(f"the schema registry knows no schema {number}: {error}") from error
+        return read_avro(value, writer, self._schema.parsed, self._schema.name)
+
+    def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
+        return [self.decode(data) for data in batch]
+
+    def encode(self, value: Any) -> bytes:
+        data = self._inner.encode(value)
+        if self._schema_id is None:
+            if self._registry is None:
+                raise EncodeError("no schema id for outputs: give --output-schema-id or --schema-registry")
+            self._schema_id = self._registry.register(self._subject, self._schema.canonical)
+        return _HEAD.pack(0, self._schema_id) + data

@@ -1,0 +1,23 @@
+"""Values as plain Python: what models put into outputs is often NumPy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """The same value with NumPy scalars and arrays made Python numbers and lists, at any depth."""
+    kind = type(value)
+    if kind in (float, int, str, bool, bytes) or value is None:
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

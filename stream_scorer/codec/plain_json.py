@@ -1,0 +1,48 @@
+"""JSON, one value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from stream_scorer.codec.avro import null_value
+from stream_scorer.codec.plain import plain
+from stream_scorer.codec.schema import Schema
+from stream_scorer.errors import DecodeError, EncodeError, SchemaError
+
+
+class JsonCodec:
+    """UTF-8 JSON, checked against a schema if there is one. NaN and Infinity are no JSON and refused by name."""
+
+    def __init__(self, schema: Schema | None) -> None:
+        self._schema = schema
+
+    def decode(self, data: bytes | None) -> Any:
+        if data is None:
+            raise null_value()
+        try:
+            value = json.loads(data, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            raise DecodeError(f"expected JSON, got {data[:60]!r}: {error}") from error
+        if self._schema is not None:
+            self._schema.check(value)
+        return value
+
+    def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
+        return [self.decode(data) for data in batch]
+
+    def encode(self, value: Any) -> bytes:
+        value = plain(value)
+        try:
+            if self._schema is not None:
+                self._schema.check(value)
+            return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        except SchemaError as error:
+            raise EncodeError(f"output: {error}") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise EncodeError(f"output: cannot be written as JSON: {error}") from error
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

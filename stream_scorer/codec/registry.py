@@ -1,0 +1,68 @@
+"""The three calls to a schema registry that scoring needs, over its REST API."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import fastavro
+
+from stream_scorer.errors import BrokerError, Unavailable
+
+TIMEOUT_S = 10.0
+
+
+class UnknownSchema(LookupError):
+    """The registry has no schema of this id."""
+
+
+class Registry:
+    """Client of one registry. Schemas never change under an id, so each is asked for once.
+
+    Args:
+        url: http://[USER:PASSWORD@]HOST:PORT[/PATH]
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        self._url = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+        self._headers = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
+        if parts.username is not None:
+            user = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+            self._headers["Authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
+        self._schemas: dict[int, Any] = {}
+
+    def schema(self, number: int) -> Any:
+        """The parsed schema of an id. Raises UnknownSchema, Unavailable or BrokerError."""
+        if number not in self._schemas:
+            answer = self._ask("GET", f"/schemas/ids/{number}")
+            self._schemas[number] = fastavro.parse_schema(json.loads(answer["schema"]))
+        return self._schemas[number]
+
+    def register(self, subject: str, schema: str) -> int:
+        """The id of a schema (JSON text) under a subject; registered if it is new there."""
+        subject = urllib.parse.quote(subject, safe="")
+        return int(self._ask("POST", f"/subjects/{subject}/versions", {"schema": schema})["id"])
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            self._url + path, None if body is None else json.dumps(body).encode(), self._headers, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            text = error.read(500).decode(errors="replace")
+            if error.code == 404 and method == "GET":
+                raise UnknownSchema(text) from error
+            raise BrokerError(
+                f"schema registry {self._url}: {method} {path} answered {error.code}: {text}. "
+                "409 means an incompatible schema under that subject, 401 and 403 want other credentials in the URL."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"schema registry {self._url}: no answer ({error}). Check --schema-registry.") from error

@@ -1,0 +1,194 @@
+"""Avro schemas: found by the name a model uses, and checked against values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fastavro
+from fastavro.schema import SchemaParseException, UnknownType
+
+from stream_scorer.errors import ModelError, SchemaError
+
+PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+_RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """name: as the model says it. parsed: for fastavro. canonical: as JSON text, with everything said."""
+
+    name: str
+    parsed: Any
+    canonical: str
+
+    @property
+    def primitive(self) -> str | None:
+        """The primitive type this schema is, if it is one."""
+        kind = self.parsed["type"] if isinstance(self.parsed, dict) else self.parsed
+        return kind if kind in PRIMITIVES and not _logical(self.parsed) else None
+
+    def as_file(self) -> str:
+        """The text of an .avsc file; a primitive is written as an object, which all readers take."""
+        definition = json.loads(self.canonical)
+        return json.dumps({"type": definition} if isinstance(definition, str) else definition) + "\n"
+
+    def check(self, value: Any) -> None:
+        """Raises SchemaError that says where in the value, what was expected and what was found."""
+        _check(value, self.parsed, self.parsed.get("__named_schemas", {}) if isinstance(self.parsed, dict) else {}, "")
+
+
+def make_schema(name: str, definition: Any) -> Schema:
+    """Of parsed JSON. Raises fastavro's errors."""
+    canonical = json.dumps(definition)
+    return Schema(name, fastavro.parse_schema(definition), canonical)
+
+
+def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
+    """The schema of a name: of `files`, else NAME.avsc (or NAME) in `folder`, else a primitive. Raises ModelError."""
+    places = [files[name]] if name in files else [folder / f"{name}.avsc", folder / name]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        if name in PRIMITIVES and name not in files:
+            return make_schema(name, name)
+        raise ModelError(
+            f"schema {name!r}: no file {' or '.join(map(str, places))}, and no Avro primitive has that name. "
+            f"Give it by --schema {name}=FILE.avsc."
+        )
+    try:
+        return make_schema(name, json.loads(path.read_text()))
+    except (OSError, ValueError, SchemaParseException, UnknownType, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"schema {name!r}: {path} is not an Avro schema: {type(error).__name__}: {error}.") from error
+
+
+def _logical(schema: Any) -> bool:
+    return isinstance(schema, dict) and "logicalType" in schema
+
+
+def _check(value: Any, schema: Any, named: Mapping[str, Any], at: str) -> None:
+    if isinstance(schema, list):
+        _check_union(value, schema, named, at)
+        return
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    if isinstance(kind, list | dict):
+        _check(value, kind, named, at)
+    elif kind in _CHECKS:
+        _CHECKS[kind](value, schema, named, at)
+    elif kind in named:
+        _check(value, named[kind], named, at)
+    else:
+        raise SchemaError(f"{_at(at)}no type {kind!r} in the schema")
+
+
+def _fail(expected: str, value: Any, at: str) -> SchemaError:
+    return SchemaError(f"{_at(at)}expected {expected}, not {json.dumps(value, default=repr)[:80]} ({type(value).__name__})")
+
+
+def _at(at: str) -> str:
+    return f"at {at}: " if at else ""
+
+
+def _check_integer(value: Any, schema: Any, _: Any, at: str) -> None:
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    low, high = _RANGES[kind]
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise _fail(kind, value, at)
+
+
+def _check_number(value: Any, schema: Any, _: Any, at: str) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _fail(schema["type"] if isinstance(schema, dict) else schema, value, at)
+
+
+def _simple(expected: str, fits: Callable[[Any], bool]) -> Callable[[Any, Any, Any, str], None]:
+    def check(value: Any, _: Any, __: Any, at: str) -> None:
+        if not fits(value):
+            raise _fail(expected, value, at)
+
+    return check
+
+
+def _is_bytes(value: Any) -> bool:
+    """JSON carries bytes as a string of code points up to 255."""
+    return isinstance(value, bytes) or (isinstance(value, str) and all(ord(letter) < 256 for letter in value))
+
+
+def _check_fixed(value: Any, schema: Any, _: Any, at: str) -> None:
+    if not _is_bytes(value) or len(value) != schema["size"]:
+        raise _fail(f"fixed of {schema['size']} bytes", value, at)
+
+
+def _check_enum(value: Any, schema: Any, _: Any, at: str) -> None:
+    if value not in schema["symbols"]:
+        raise _fail(f"one of {', '.join(schema['symbols'])}", value, at)
+
+
+def _check_array(value: Any, schema: Any, named: Any, at: str) -> None:
+    if not isinstance(value, list | tuple):
+        raise _fail("array", value, at)
+    for number, item in enumerate(value):
+        _check(item, schema["items"], named, f"{at}[{number}]")
+
+
+def _check_map(value: Any, schema: Any, named: Any, at: str) -> None:
+    if not isinstance(value, dict):
+        raise _fail("map", value, at)
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise _fail("string key", key, at)
+        _check(item, schema["values"], named, f"{at}.{key}")
+
+
+def _check_record(value: Any, schema: Any, named: Any, at: str) -> None:
+    if not isinstance(value, dict):
+        raise _fail("record", value, at)
+    for field in schema["fields"]:
+        where = f"{at}.{field['name']}" if at else field["name"]
+        if field["name"] in value:
+            _check(value[field["name"]], field["type"], named, where)
+        elif "default" not in field:
+            raise SchemaError(f"{_at(at)}field {field['name']!r} is missing")
+
+
+def _check_union(value: Any, branches: Any, named: Any, at: str) -> None:
+    """Untagged where a branch fits, or tagged as Avro's JSON has it: {"int": 3}."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((tag, inner),) = value.items()
+        branch = next((branch for branch in branches if _branch_name(branch) == tag), None)
+        if branch is not None:
+            _check(inner, branch, named, at)
+            return
+    for branch in branches:
+        try:
+            _check(value, branch, named, at)
+        except SchemaError:
+            continue
+        return
+    raise _fail(f"one of {', '.join(map(_branch_name, branches))}", value, at)
+
+
+def _branch_name(branch: Any) -> str:
+    if isinstance(branch, dict):
+        return str(branch.get("name", branch["type"]))
+    return str(branch)
+
+
+_CHECKS: dict[str, Callable[[Any, Any, Any, str], None]] = {
+    "null": _simple("null", lambda value: value is None),
+    "boolean": _simple("boolean", lambda value: isinstance(value, bool)),
+    "int": _check_integer,
+    "long": _check_integer,
+    "float": _check_number,
+    "double": _check_number,
+    "string": _simple("string", lambda value: isinstance(value, str)),
+    "bytes": _simple("bytes", _is_bytes),
+    "fixed": _check_fixed,
+    "enum": _check_enum,
+    "array": _check_array,
+    "map": _check_map,
+    "record": _check_record,
+    "error": _check_record,
+}

@@ -1,0 +1,65 @@
+"""stream-scorer demo"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+from stream_scorer.errors import SettingsError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prices", type=Path, metavar="CSV", help="prices, columns Date and Close (default: a synthetic series)")
+    parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI, columns DATE and CPIAUCSL (default: steady inflation)")
+    parser.add_argument("--days", type=int, default=1000, metavar="N", help="prices to take, the last of the file (default: 1000)")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where the picture goes (default: here)")
+    parser.add_argument("--show", type=int, default=10, metavar="N", help="forecasts to print (default: 10)")
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        from training import data, plots, prepare, shipped
+    except ImportError as error:
+        raise SettingsError(f"the demo needs {error.name}: pip install 'stream-scorer[train]'") from error
+    from stream_scorer import demo, logs
+
+    logs.set_up("WARNING")
+    print("stream-scorer demo: prices -> topic -> LSTM -> topic")
+    print("  The broker is embedded: a stand-in in memory that speaks Kafka's protocol. It shows the path, not")
+    print("  the guarantees; those are tested on a real Kafka (make test).")
+    if args.prices:
+        prices = data.read_prices(args.prices)
+        origin = f"{args.prices.name}, the last {args.days:,} prices"
+    else:
+        prices, synthetic_cpi = data.synthetic_prices(args.days)
+        origin = f"SYNTHETIC, {args.days:,} made-up prices (seed 2017); give your own by --prices CSV --cpi CSV"
+    if args.cpi:
+        cpi, cpi_origin = data.read_cpi(args.cpi), args.cpi.name
+    elif args.prices:
+        cpi, cpi_origin = data.steady_cpi(prices.index), "steady inflation, a stand-in (give --cpi CSV)"
+    else:
+        cpi, cpi_origin = synthetic_cpi, "synthetic"
+    print(f"  Prices: {origin}.")
+    print(f"  CPI: {cpi_origin}.")
+    trend = shipped.shipped_trend()
+    adjusted = prepare.adjust(prices, cpi, trend).iloc[-args.days :]
+    if len(adjusted) < 31:
+        raise SettingsError(f"{len(adjusted)} prices with a CPI are left, and the model needs 30 to begin. Give more.")
+    started = time.perf_counter()
+    found = demo.run(adjusted)
+    seconds = time.perf_counter() - started
+
+    observed = prices.reindex(adjusted.index)
+    targets = adjusted.index[1:]
+    values = [found.values.get(offset, math.nan) for offset in range(len(adjusted) - 1)]
+    forecast = prepare.unadjust(values, targets, cpi, trend)
+    print(f"\n{found.prices_in:,} prices in, {found.scores_out:,} scores out, {seconds:.1f} s with the model's start.\n")
+    print("Forecasts in index points, beside the close of the day each was for:")
+    made = [None if math.isnan(value) else float(value) for value in [math.nan, *forecast]]
+    print(demo.table([str(date.date()) for date in adjusted.index], list(observed), made, args.show))
+    picture = demo.picture_path(args.out)
+    plots.forecast_plot(picture, targets, observed.iloc[1:], forecast, "Forecast and what then happened", f"Prices: {origin}")
+    print(f"\nPicture: {picture}")
+    return 0

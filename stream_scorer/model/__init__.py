@@ -1,0 +1,1 @@
+"""Module files: their annotations, loading, state, attachments and bundles."""

@@ -1,0 +1,188 @@
+"""Smart comments: what a module file says of itself.
+
+`# PREFIX.TAG: VALUE` on a line of its own, anywhere in the file. ModelOp's prefixes in any case;
+`stream-scorer.` for ours, which a ModelOp engine ignores. Lines apply in order, later ones win.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from stream_scorer.errors import ModelError
+
+_LINE = re.compile(
+    r"^\s*#+\s*(?P<prefix>fastscore|modelop center|modelop|odg|stream-scorer)\.(?P<tag>[\w$.-]+)\s*:\s*(?P<value>.*?)\s*$",
+    re.IGNORECASE,
+)
+_BOOLEAN = {"true": True, "yes": True, "false": False, "no": False}
+_DEPRECATED_SETS = {"none": (), "input": (0,), "output": (1,), "both": (0, 1)}
+UNUSED_ACTIONS = ("none", "unused")
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """By slot number: even slots are inputs, odd ones outputs; 0 and 1 are in use unless told otherwise.
+
+    schemas: name of the slot's schema. actions: callback of an input slot (default "action"; "none" or
+    "unused" makes the model explicit). state, window, batch, compat: our own, see docs/DESIGN.md.
+    """
+
+    schemas: dict[int, str] = field(default_factory=dict)
+    recordsets: frozenset[int] = frozenset()
+    actions: dict[int, str] = field(default_factory=dict)
+    slots_in_use: frozenset[int] = frozenset((0, 1))
+    module_attached: tuple[str, ...] = ()
+    snapshots: str = "none"
+    state: tuple[str, ...] | None = None
+    window: int | None = None
+    batch: tuple[str, str] | None = None
+    compat: str | None = None
+
+
+def parse(source: str, file: str = "<module>") -> Annotations:
+    """Read all smart comments of a module's source. Raises ModelError with file:line on a wrong value."""
+    found = _Found(file)
+    for number, line in enumerate(source.splitlines(), 1):
+        match = _LINE.match(line)
+        if match:
+            found.take(number, match["prefix"].lower(), match["tag"], match["value"])
+    return found.finish()
+
+
+class _Found:
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._in_use = {0, 1}
+        self._per_slot: list[tuple[int, str, str, str]] = []  # line, tag, selector, value, in order
+        self._attached: list[str] = []
+        self._plain: dict[str, tuple[int, str]] = {}
+
+    def take(self, line: int, prefix: str, tag: str, value: str) -> None:
+        head, _, selector = tag.partition(".")
+        head = head.lower()
+        if prefix == "stream-scorer":
+            self._plain["ours." + tag.lower()] = line, value
+        elif head in ("schema", "action", "slot"):
+            self._slot(line, head, selector or {"schema": "$all", "action": "$in", "slot": "$all"}[head], value)
+        elif head == "recordsets":
+            self._recordsets(line, selector, value)
+        elif head in ("input", "output") and not selector:
+            self._slot(line, "schema", "0" if head == "input" else "1", value)
+        elif head == "module-attached":
+            self._attached.append(value)
+        elif head == "snapshots":
+            if value.lower() not in ("none", "eof"):
+                raise self._wrong(line, tag, value, "none or eof")
+            self._plain["snapshots"] = line, value.lower()
+
+    def _recordsets(self, line: int, selector: str, value: str) -> None:
+        if not selector and value.lower() in _DEPRECATED_SETS:
+            for slot in (0, 1):
+                self._slot(line, "recordsets", str(slot), str(slot in _DEPRECATED_SETS[value.lower()]).lower())
+            return
+        if value.lower() not in _BOOLEAN:
+            raise self._wrong(line, "recordsets", value, "true, yes, false or no")
+        self._slot(line, "recordsets", selector or "$all", value.lower())
+
+    def _slot(self, line: int, tag: str, selector: str, value: str) -> None:
+        selector = selector.lower()
+        if selector.isdigit():
+            slot = int(selector)
+            if tag == "slot":
+                self._use(line, slot, value)
+                return
+            if tag == "action" and slot % 2:
+                raise self._wrong(line, f"action.{slot}", value, "an even slot: odd ones are outputs")
+            self._in_use.add(slot)
+        elif selector not in ("$all", "$in", "$out", "$input", "$output"):
+            raise ModelError(
+                f"{self._file}:{line}: slot {selector!r} is neither a number nor $all, $in or $out. "
+                "Named slots are not supported: give the slot its number."
+            )
+        elif tag == "slot":
+            if value.lower() != "unused":
+                raise self._wrong(line, f"slot.{selector}", value, "unused; in-use needs a number")
+            self._drop(_selected(selector, self._in_use))
+            return
+        self._per_slot.append((line, tag, selector, value))
+
+    def _use(self, line: int, slot: int, value: str) -> None:
+        if value.lower() == "in-use":
+            self._in_use.add(slot)
+        elif value.lower() == "unused":
+            self._drop([slot])
+        else:
+            raise self._wrong(line, f"slot.{slot}", value, "in-use or unused")
+
+    def _drop(self, slots: Iterable[int]) -> None:
+        """Earlier mentions of the slots are cancelled too."""
+        gone = set(slots)
+        self._in_use -= gone
+        self._per_slot = [mention for mention in self._per_slot if not (mention[2].isdigit() and int(mention[2]) in gone)]
+
+    def finish(self) -> Annotations:
+        schemas: dict[int, str] = {}
+        actions: dict[int, str] = {}
+        sets: dict[int, bool] = {}
+        for _, tag, selector, value in self._per_slot:
+            for slot in _selected(selector, self._in_use):
+                if tag == "schema":
+                    schemas[slot] = value
+                elif tag == "action" and slot % 2 == 0:
+                    actions[slot] = value
+                elif tag == "recordsets":
+                    sets[slot] = _BOOLEAN[value]
+        return Annotations(
+            schemas=schemas,
+            recordsets=frozenset(slot for slot, on in sets.items() if on),
+            actions=actions,
+            slots_in_use=frozenset(self._in_use),
+            module_attached=tuple(self._attached),
+            snapshots=self._plain.get("snapshots", (0, "none"))[1],
+            state=self._names("state"),
+            window=self._window(),
+            batch=self._batch(),
+            compat=self._plain.get("ours.compat", (0, None))[1],
+        )
+
+    def _names(self, tag: str) -> tuple[str, ...] | None:
+        if "ours." + tag not in self._plain:
+            return None
+        line, value = self._plain["ours." + tag]
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        for name in names:
+            if not name.isidentifier():
+                raise self._wrong(line, f"stream-scorer.{tag}", value, "names of globals with commas between")
+        return names
+
+    def _window(self) -> int | None:
+        if "ours.window" not in self._plain:
+            return None
+        line, value = self._plain["ours.window"]
+        if not value.isdigit() or int(value) < 1:
+            raise self._wrong(line, "stream-scorer.window", value, "a count of inputs")
+        return int(value)
+
+    def _batch(self) -> tuple[str, str] | None:
+        names = self._names("batch")
+        if names is None:
+            return None
+        if len(names) != 2:
+            line, value = self._plain["ours.batch"]
+            raise self._wrong(line, "stream-scorer.batch", value, "two functions: PUSH, PREDICT")
+        return names[0], names[1]
+
+    def _wrong(self, line: int, tag: str, value: str, expected: str) -> ModelError:
+        return ModelError(f"{self._file}:{line}: {tag}: {value!r} is not {expected}.")
+
+
+def _selected(selector: str, in_use: Iterable[int]) -> list[int]:
+    if selector.isdigit():
+        return [int(selector)]
+    if selector in ("$in", "$input"):
+        return sorted(slot for slot in in_use if slot % 2 == 0)
+    if selector in ("$out", "$output"):
+        return sorted(slot for slot in in_use if slot % 2)
+    return sorted(in_use)

@@ -1,0 +1,51 @@
+"""What MODEL on a command line stands for."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_scorer.errors import ModelError
+from stream_scorer.model.bundle import ATTACHMENT, is_bundle, module_of
+
+SHIPPED = ("tf_sp500_lstm",)
+
+
+@dataclass(frozen=True)
+class Located:
+    """A module file, the archive of its files if there is one beside it, and where its schemas are looked for."""
+
+    module: Path
+    attachment: Path | None
+    schema_dir: Path
+
+
+def locate(model: str) -> Located:
+    """A path to a .py file, a bundle directory, or the name of a shipped model. Raises ModelError."""
+    path = Path(model)
+    if path.is_dir() and is_bundle(path):
+        return _beside(path / module_of(path))
+    if path.is_file():
+        return _beside(path.resolve())
+    if model in SHIPPED and not path.exists():
+        return _beside(_shipped_folder() / f"{model}.py")
+    what = "a directory without manifest.json" if path.is_dir() else "no such file"
+    raise ModelError(
+        f"model {model!r}: {what}. Give the path of a module (.py), of a bundle that `stream-scorer export` wrote, "
+        f"or the name of a shipped model: {', '.join(SHIPPED)}."
+    )
+
+
+def _beside(module: Path) -> Located:
+    module = module.resolve()
+    attachment = module.parent / ATTACHMENT
+    return Located(module, attachment if attachment.is_file() else None, module.parent)
+
+
+def _shipped_folder() -> Path:
+    # The parent package only: finding training.model itself must not import a model, and with it TensorFlow.
+    spec = importlib.util.find_spec("training")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError("the shipped models are not installed. Install stream-scorer again.")
+    return Path(next(iter(spec.submodule_search_locations))) / "model"
