@@ -20,7 +20,7 @@ from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 5.0
+LAST_PAUSE_S = 5.0
 POLL_S = 0.2
 """Longest wait for a record: also the longest a stop request waits for the loop to notice."""
 
@@ -75,6 +75,7 @@ class Loop:
         fail_on_reject: bool = False,
         max_rejects_in_row: int | None = None,
         max_failures: int = 20,
+        first_pause_s: float = 0.1,
         on_commit: Callable[[Totals], None] | None = None,
     ) -> None:
         self._source, self._scorer, self._sessions, self._sink = source, scorer, sessions, sink
@@ -83,6 +84,7 @@ class Loop:
         self._max_rejects_in_row = max_rejects_in_row
         self._rejects_in_row = 0
         self._max_failures = max_failures
+        self._first_pause_s = first_pause_s
         self._failures_in_row = 0
         self._on_commit = on_commit
         self._stop = threading.Event()
@@ -200,7 +202,7 @@ class Loop:
         self.totals.recoveries += 1
         log.warning("starting over from what is committed: %s", error)
         self._count_failure(error)
-        pause_s = FIRST_PAUSE_S
+        pause_s = self._first_pause_s
         self.phase = "recovering"
         while not self._stop.is_set():
             self.beat = time.monotonic()  # waiting is no hang
@@ -221,4 +223,4 @@ class Loop:
         if self._failures_in_row >= self._max_failures:
             raise BrokerError(f"{self._failures_in_row} failures without one commit between them; the last: {error}") from error
         if self._failures_in_row > 1:
-            self._stop.wait(min(FIRST_PAUSE_S * 2**self._failures_in_row, LAST_PAUSE_S))
+            self._stop.wait(min(self._first_pause_s * 2**self._failures_in_row, LAST_PAUSE_S))

@@ -19,6 +19,7 @@ from stream_scorer.errors import ActionError, ModelError
 from stream_scorer.model import annotations
 from stream_scorer.model.state_names import find_state
 from stream_scorer.records import State
+from stream_scorer.stderr import without_banners
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,8 @@ class Module:
         begin = self._function("begin")
         if begin is not None:
             takes_definition = len(_positional(begin)) == 1
-            self._guard("begin()", lambda: begin({}) if takes_definition else begin())
+            with without_banners():
+                self._guard("begin()", lambda: begin({}) if takes_definition else begin())
         missing = [name for name in self.state_names if name not in self.namespace]
         if missing and self.annotations.state:
             raise ModelError(
@@ -120,7 +122,8 @@ class Module:
         module.__file__ = str(self.path)
         sys.modules.setdefault(self.name, module)  # dataclasses and pickles look their module up by name
         _quiet_tensorflow()
-        self._guard("the module body", lambda: exec(program, module.__dict__))
+        with without_banners():
+            self._guard("the module body", lambda: exec(program, module.__dict__))
         return module.__dict__
 
     def _function(self, name: str, *, required: bool = False) -> Callable[..., Any] | None:

@@ -57,6 +57,8 @@ class LinesSource:
     def rewind(self) -> None:
         raise NotImplementedError("lines cannot be read twice")
 
+    reload = rewind
+
     def close(self) -> None:
         pass
 
@@ -94,6 +96,8 @@ class LinesSink:
 
     def abort(self) -> None:
         self._waiting.clear()
+
+    reopen = abort
 
     def close(self) -> None:
         self._out.flush()

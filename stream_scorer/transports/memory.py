@@ -50,7 +50,7 @@ class MemorySource:
             if isinstance(item, Fault):
                 del self._items[self._at]  # a fault happens once
                 self._log.faults.append(item)
-                break
+                continue
             self._at += 1
             records.append(item)
             self._positions[item.partition] = item.offset + 1
@@ -58,6 +58,9 @@ class MemorySource:
 
     def positions(self) -> Mapping[Partition, int]:
         return dict(self._positions)
+
+    def reload(self) -> None:
+        self.rewind()
 
     def settle(self) -> None:
         self._settled = self._at
@@ -103,6 +106,9 @@ class MemorySink:
         self._clear()
 
     def abort(self) -> None:
+        self._clear()
+
+    def reopen(self) -> None:
         self._clear()
 
     def close(self) -> None:

@@ -61,18 +61,22 @@ def fold(weights):
     cells: per layer, (matrix [400, inputs + 100], bias [400, 1]), gate rows f, i, o, j.
     readout: (row [100], bias []), to be applied to 2h.
     """
-    gates = tf.concat([tf.range(g * n_units, (g + 1) * n_units) for g in (2, 0, 3, 1)], 0)
+
+    def gates(matrix):
+        i, j, f, o = tf.split(tf.convert_to_tensor(matrix), 4, axis=-1)
+        return tf.concat([f, i, o, j], -1)
+
     half = tf.concat([tf.fill([3 * n_units], 0.5), tf.ones([n_units])], 0)
     forget = tf.concat([tf.ones([n_units]), tf.zeros([3 * n_units])], 0)
     cells = []
     for layer in range(n_layers):
         cell = "{}/multi_rnn_cell/cell_{}/basic_lstm_cell".format(scope, layer)
-        kernel = tf.gather(tf.convert_to_tensor(weights[cell + "/kernel"]), gates, axis=1) * half
+        kernel = gates(weights[cell + "/kernel"]) * half
         if layer:
             kernel = 0.5 * kernel
         else:  # the price comes as it is, only the recurrent input is 2h
             kernel = tf.concat([kernel[:1], 0.5 * kernel[1:]], 0)
-        bias = (tf.gather(tf.convert_to_tensor(weights[cell + "/bias"]), gates) + forget) * half
+        bias = (gates(weights[cell + "/bias"]) + forget) * half
         cells.append((tf.transpose(kernel), bias[:, None]))
     row = 0.5 * tf.reshape(tf.convert_to_tensor(weights[scope + "/kernel"]), [n_units])
     return cells, (row, tf.reshape(tf.convert_to_tensor(weights[scope + "/bias"]), []))

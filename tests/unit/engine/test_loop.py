@@ -13,7 +13,7 @@ from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import load_schema
 from stream_scorer.engine.loop import Loop, Pace
 from stream_scorer.engine.scoring import Scorer
-from stream_scorer.errors import ActionError, CommitAborted
+from stream_scorer.errors import ActionError, BrokerError
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record
 from stream_scorer.state.sessions import Sessions
@@ -36,6 +36,7 @@ def _run(model, items, *, batch=7, fail_on_reject=False):
         MemorySink(log),
         pace=Pace(batch, max_batch_s=60),
         fail_on_reject=fail_on_reject,
+        first_pause_s=0,
     )
     loop.run()
     return log
@@ -125,13 +126,13 @@ def test_fail_on_reject_publishes_nothing_of_the_batch():
 
 def test_endless_aborts_end_the_run():
     items = _records([0.0])
-    with pytest.raises(CommitAborted):
-        _run("rolling_mean", [*[ABORT] * 10, *items], batch=5)
+    with pytest.raises(BrokerError, match="20 failures without one commit"):
+        _run("rolling_mean", [*[ABORT] * 20, *items], batch=5)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    values=st.lists(st.sampled_from([0.5, 1.25, 3.0, -1.0, -2.0]), max_size=150),
+    values=st.lists(st.sampled_from([0.5, 1.25, 3.0, -1.0]), max_size=150),
     keys=st.integers(1, 4),
     batch=st.integers(1, 50),
     aborts=st.lists(st.integers(0, 150), max_size=4),
