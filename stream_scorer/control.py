@@ -41,7 +41,7 @@ def start(address: str, status: Status) -> ThreadingHTTPServer:
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
-    registry.register(_Collector(status))  # type: ignore[arg-type]
+    registry.register(_Collector(status))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from confluent_kafka import Consumer, Producer, TopicPartition
-
 from stream_scorer.app import serve
-from stream_scorer.errors import BrokerError
+from stream_scorer.codec import codec_for
+from stream_scorer.codec.schema import make_schema
+from stream_scorer.replay import rows_of
 from stream_scorer.settings import RunSettings
-from stream_scorer.transports.kafka_config import librdkafka_log
+from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_embedded import embedded_broker
+from stream_scorer.transports.kafka_reader import read_topic
+from stream_scorer.transports.kafka_replay import Replayer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ PRICES, SCORES = "prices", "scores"
 
 
 class Forecasts(NamedTuple):
-    """Adjusted values by date: what came in, and the forecast made for the next date from it."""
+    """values: the forecast made after each input, by the input's place in the series."""
 
     prices_in: int
     scores_out: int
@@ -31,9 +32,11 @@ class Forecasts(NamedTuple):
 
 
 def run(adjusted: pd.Series) -> Forecasts:
-    """Send adjusted values (index: dates) through the service on an embedded broker; `values` is by input offset."""
+    """Send adjusted values (index: dates) through the service on an embedded broker."""
+    codec = codec_for("avro-binary", make_schema("double", "double"))
     with embedded_broker(PRICES, SCORES) as servers:
-        _send(servers, adjusted)
+        replayer = Replayer(kafka_config.producer(servers, {}), PRICES, codec, b"SP500")
+        sent = replayer.send(rows_of(adjusted), None, lambda _: None)
         serve(
             MODEL,
             RunSettings(
@@ -46,45 +49,27 @@ def run(adjusted: pd.Series) -> Forecasts:
                 on_bad_record="fail",
             ),
         )
-        return _receive(servers, len(adjusted))
+        scores = list(read_topic(kafka_config.consumer(servers, "reader", {}), SCORES))
+    values = {_offset(score.headers): codec.decode(score.value) for score in scores}
+    return Forecasts(sent, len(scores), values)
 
 
-def _send(servers: str, adjusted: pd.Series) -> None:
-    producer = Producer({"bootstrap.servers": servers}, logger=librdkafka_log)
-    for date, value in adjusted.items():
-        producer.produce(
-            PRICES, struct.pack("<d", value), b"SP500", partition=0, timestamp=int(date.timestamp() * 1000)
-        )
-    if producer.flush(30):
-        raise BrokerError("the embedded broker did not take the prices")
-
-
-def _receive(servers: str, prices: int) -> Forecasts:
-    consumer = Consumer(
-        {"bootstrap.servers": servers, "group.id": "reader", "enable.partition.eof": True}, logger=librdkafka_log
-    )
-    consumer.assign([TopicPartition(SCORES, 0, 0)])
-    values: dict[int, float] = {}
-    count = 0
-    try:
-        while (message := consumer.poll(10)) is not None and message.error() is None:
-            source = dict(message.headers() or [])["scorer-source"]
-            assert source is not None
-            values[int(source.rsplit(b"/", 1)[1])] = struct.unpack("<d", message.value() or b"")[0]
-            count += 1
-    finally:
-        consumer.close()
-    return Forecasts(prices, count, values)
+def _offset(headers: Sequence[tuple[str, str | bytes | None]] | None) -> int:
+    """Of the input a score came from, as its `scorer-source` header tells: topic/partition/offset."""
+    source = dict(headers or ())["scorer-source"]
+    assert isinstance(source, bytes)
+    return int(source.rsplit(b"/", 1)[1])
 
 
 def table(dates: Sequence[str], observed: Sequence[float], forecast: Sequence[float | None], last: int) -> str:
     """The last forecasts beside the closes of the days they were for."""
     lines = [f"  {'for':10}  {'forecast':>10}  {'happened':>10}  {'error':>8}  {'day before':>10}"]
-    for at in range(len(dates) - last, len(dates)):
+    for at in range(max(1, len(dates) - last), len(dates)):
         made = forecast[at]
         if made is not None:
+            error = made - observed[at]
             lines.append(
-                f"  {dates[at]:10}  {made:10.2f}  {observed[at]:10.2f}  {made - observed[at]:+8.2f}  {observed[at - 1]:10.2f}"
+                f"  {dates[at]:10}  {made:10.2f}  {observed[at]:10.2f}  {error:+8.2f}  {observed[at - 1]:10.2f}"
             )
     return "\n".join(lines)
 

@@ -35,9 +35,7 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
         flag = "--" + field.name.replace("_", "-")
         text = field.metadata["help"]
         if hints[field.name] is bool:
-            parser.add_argument(
-                flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text
-            )
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
         elif _is_map(hints[field.name]):
             parser.add_argument(flag, action="append", metavar="KEY=VALUE", default=argparse.SUPPRESS, help=text)
         else:
@@ -78,9 +76,7 @@ def _from_file(file: Path | None, fields: Mapping[str, Any]) -> list[tuple[str, 
 
 
 def _from_env(env: Mapping[str, str], fields: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    return [
-        (name, env[variable], variable) for name in fields if (variable := ENV_PREFIX + name.upper()) in env
-    ]
+    return [(name, env[variable], variable) for name in fields if (variable := ENV_PREFIX + name.upper()) in env]
 
 
 def _from_flags(flags: Mapping[str, Any], fields: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
@@ -101,7 +97,9 @@ def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
 
 
 def _to_scalar(raw: Any, kind: Any) -> Any:
-    base = next((part for part in (bool, int, float, Path) if part is kind or part in getattr(kind, "__args__", ())), str)
+    base = next(
+        (part for part in (bool, int, float, Path) if part is kind or part in getattr(kind, "__args__", ())), str
+    )
     if base is bool:
         if isinstance(raw, bool):
             return raw
@@ -171,7 +169,9 @@ class RunSettings:
     output_topic: str = setting("", "topic for scores; with several output slots SLOT=TOPIC,SLOT=TOPIC")
     group: str = setting("", "consumer group (default: the model's name)")
     instance: str = setting("", "name of this service within its group, for its transactional id (default: host name)")
-    attachment: Path | None = setting(None, "archive of the model's files (default: attachment.tar.gz beside the model)")
+    attachment: Path | None = setting(
+        None, "archive of the model's files (default: attachment.tar.gz beside the model)"
+    )
     schema: dict[str, str] = setting({}, "NAME=FILE: Avro schema for a name the model uses; may be repeated")
     session: str = setting("key", "what has a state of its own", choices=("key", "partition", "all"))
     delivery: str = setting(
@@ -183,7 +183,9 @@ class RunSettings:
     dead_letter_topic: str = setting("", "topic for such records (default: INPUT_TOPIC.dead-letters)")
     input_encoding: str = setting("avro-binary", "encoding of input values", choices=("avro-binary", "json"))
     output_encoding: str = setting("avro-binary", "encoding of scores", choices=("avro-binary", "json"))
-    framing: str = setting("none", "registry: values carry the schema registry's five bytes", choices=("none", "registry"))
+    framing: str = setting(
+        "none", "registry: values carry the schema registry's five bytes", choices=("none", "registry")
+    )
     schema_registry: str = setting("", "URL of the schema registry, for --framing registry")
     output_schema_id: int | None = setting(None, "schema id of scores, where no registry is asked", low=0)
     pass_headers: bool = setting(False, "hand on all headers of the input (traceparent is handed on in any case)")
@@ -191,7 +193,8 @@ class RunSettings:
         "same", "partition of a score: the input's number, or chosen by key", choices=("same", "key")
     )
     start: str = setting(
-        "committed", "where a group without a committed offset begins: committed (as earliest), earliest, latest, or a time"
+        "committed",
+        "where a group without a committed offset begins: committed (as earliest), earliest, latest, or a time",
     )
     warm_up: int = setting(0, "inputs before such a start to feed with outputs dropped, per partition", low=0)
     changelog: bool = setting(True, "keep session state on a changelog topic")
@@ -201,7 +204,9 @@ class RunSettings:
         "what to do when saved state and committed offset do not fit together; auto: rebuild a window model, else fail",
         choices=("auto", "rebuild", "restart", "fail"),
     )
-    session_ttl: float | None = setting(None, "a session begins anew after so long without a record, by record time", low=0)
+    session_ttl: float | None = setting(
+        None, "a session begins anew after so long without a record, by record time", low=0
+    )
     max_sessions: int | None = setting(None, "most sessions per partition; the longest unused is dropped", low=1)
     max_rejects_in_row: int | None = setting(None, "stop after so many rejected records in a row", low=1)
     workers: int = setting(1, "processes of this group to run here", low=1)
@@ -211,7 +216,9 @@ class RunSettings:
     replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)
     batch: int = setting(1024, "most records in one transaction", low=1)
     until_end: bool = setting(False, "stop when every partition has been read to its end")
-    kafka: dict[str, str] = setting({}, "KEY=VALUE: any librdkafka property; VALUE @FILE is read from a file; may be repeated")
+    kafka: dict[str, str] = setting(
+        {}, "KEY=VALUE: any librdkafka property; VALUE @FILE is read from a file; may be repeated"
+    )
     log_level: str = setting("INFO", "least level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("text", "form of log lines", choices=("text", "json"))
 
@@ -222,7 +229,9 @@ class RunSettings:
                     f"--{name.replace('_', '-')} is not set. Give the flag, {ENV_PREFIX}{name.upper()}, or the key in --config."
                 )
         if self.input_topic in self.output_topics().values():
-            raise SettingsError(f"--input-topic and --output-topic are both {self.input_topic!r}: scores would be scored again.")
+            raise SettingsError(
+                f"--input-topic and --output-topic are both {self.input_topic!r}: scores would be scored again."
+            )
         if self.framing == "registry" and not self.schema_registry and self.output_schema_id is None:
             raise SettingsError(
                 "--framing registry needs --schema-registry URL, or --output-schema-id N for scores without asking one."

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 # TensorFlow's log before its logging is set up, which no variable silences.
 _BANNER = re.compile(
-    rb"^(WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} [\d:.]+\s+\d+ (port|cudart_stub|cuda_platform|cpu_feature_guard|cuda_executor)\.cc)"
+    rb"^(WARNING: All log messages before absl::InitializeLog"
+    rb"|[IWE]\d{4} [\d:.]+\s+\d+ (port|cudart_stub|cuda_platform|cpu_feature_guard|cuda_executor)\.cc)"
 )
 
 

@@ -97,7 +97,7 @@ def _stop(workers: Sequence[Worker]) -> None:
         try:
             process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            log.error("process %d did not stop in %.0f s: killed", process.pid, STOP_S)
+            log.warning("process %d did not stop in %.0f s: killed", process.pid, STOP_S)
             process.kill()
             process.wait()
 

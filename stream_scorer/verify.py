@@ -38,7 +38,9 @@ def verify(model: str, attachment: Path | None, schemas: dict[str, Path], inputs
     with opened(located, attachment, schemas) as found:
         module = found.module
         yield f"contract: {module.name} loads and begins, sha256 {module.sha256}"
-        names = [f"slot {slot}: {schema.name if schema else 'untyped'}" for slot, schema in sorted(found.schemas.items())]
+        names = [
+            f"slot {slot}: {schema.name if schema else 'untyped'}" for slot, schema in sorted(found.schemas.items())
+        ]
         yield f"schemas: {', '.join(names)}"
         Sessions(module, module.state_names)
         yield f"state: {', '.join(module.state_names) or 'none'}, can be kept exactly"
@@ -73,9 +75,7 @@ def _compare(found: Opened, samples: Sequence[Any]) -> Iterator[str]:
     yield f"batch: {ROUNDS} ways to cut the input into batches give the same bits as action one by one"
 
 
-def _score(
-    found: Opened, records: Sequence[Record], sizes: Sequence[int], *, batched: bool
-) -> list[Outgoing | Reject]:
+def _score(found: Opened, records: Sequence[Record], sizes: Sequence[int], *, batched: bool) -> list[Outgoing | Reject]:
     sessions = Sessions(found.module, found.module.state_names)
     encoders: dict[int, Codec] = {slot: _Bits() for slot in found.schemas if slot % 2}
     model: Any = found.module if batched else _ActionOnly(found.module)
@@ -154,5 +154,3 @@ def _read(path: Path) -> list[Any]:
         return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise ModelError(f"--inputs {path}: {error}. It must hold one JSON value a line.") from error
-
-

@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prices", type=Path, required=True, metavar="CSV", help="closes: columns Date and Close")
     parser.add_argument("--cpi", type=Path, required=True, metavar="CSV", help="CPI: columns DATE and CPIAUCSL")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights, report and plots go")
-    parser.add_argument("--iterations", type=int, default=1500, metavar="N", help="batches of 100 windows (default: 1500)")
+    parser.add_argument(
+        "--iterations", type=int, default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
+    )
     parser.add_argument("--seed", type=int, default=2017, metavar="N", help="of weights and batches (default: 2017)")
     parser.add_argument("--no-plots", action="store_true", help="write no pictures")
 
@@ -33,7 +35,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console()
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("training", total=args.iterations, loss="-")
 
@@ -68,7 +76,10 @@ def _print(console: Any, report: dict[str, Any], out: Path) -> None:
         ("test MSE of yesterday's value as the forecast", f"{test['persistence_mse']:.6f}"),
         ("skill against yesterday's value", f"{test['skill']:+.1%}"),
         ("Diebold-Mariano t of that", f"{test['diebold_mariano_t']:+.1f}"),
-        ("RMSE in index points: forecast / yesterday's value", f"{test['honest_rmse_points']:.2f} / {test['persistence_rmse_points']:.2f}"),
+        (
+            "RMSE in index points: forecast / yesterday's value",
+            f"{test['honest_rmse_points']:.2f} / {test['persistence_rmse_points']:.2f}",
+        ),
     ):
         table.add_row(name, value)
     console.print(table)

@@ -45,24 +45,26 @@ def _read(path: Path, dates: str, values: str) -> pd.Series:
     return series.dropna().sort_index()
 
 
-def synthetic_prices(days: int = 1000, seed: int = 2017, start: str = "2015-01-02") -> tuple[pd.Series, pd.Series]:
+def synthetic_prices(days: int = 1000, seed: int = 2017, start: str = "2003-01-02") -> tuple[pd.Series, pd.Series]:
     """(prices, CPI): a made-up index like the S&P 500 on business days, and a monthly CPI to go with it.
 
-    A geometric random walk from 2058.20 with a drift of 7 % and a volatility of 16 % a year, in cents;
-    CPI from 236 with 2 % a year. The same seed gives the same series.
+    A geometric random walk from 909.03 with a drift of 7 % and a volatility of 16 % a year, in cents;
+    CPI from 182 with 2.5 % a year: levels of 2003, where the shipped weights have learned. The same seed
+    gives the same series.
     """
     rng = np.random.default_rng(seed)
     dates = pd.bdate_range(start, periods=days, name="Date")
     steps = rng.normal(0.07 / 252, 0.16 / np.sqrt(252), days)
-    prices = pd.Series(np.round(2058.20 * np.exp(np.cumsum(steps)), 2), dates, name="Close")
+    prices = pd.Series(np.round(909.03 * np.exp(np.cumsum(steps)), 2), dates, name="Close")
     months = pd.date_range(dates[0] - pd.offsets.MonthBegin(2), dates[-1] + pd.offsets.MonthBegin(3), freq="MS")
-    cpi = pd.Series(np.round(236 * 1.02 ** (np.arange(len(months)) / 12), 3), months, name="CPIAUCSL")
+    cpi = pd.Series(np.round(182 * 1.025 ** (np.arange(len(months)) / 12), 3), months, name="CPIAUCSL")
     return prices, cpi
 
 
-def steady_cpi(index: pd.DatetimeIndex) -> pd.Series:
-    """Monthly CPI around `index` at the steady rate between two published figures: for who has no CPI at hand."""
+def steady_cpi(dates: pd.Index) -> pd.Series:
+    """Monthly CPI around `dates` at the steady rate between two published figures: for who has no CPI at hand."""
     (from_date, low), (to_date, high) = CPI_1950, CPI_2007
+    index = pd.DatetimeIndex(dates)
     months = pd.date_range(index[0] - pd.offsets.MonthBegin(2), index[-1] + pd.offsets.MonthBegin(3), freq="MS")
     share = (months - pd.Timestamp(from_date)) / (pd.Timestamp(to_date) - pd.Timestamp(from_date))
     return pd.Series(low * (high / low) ** share.to_numpy(np.float64), months, name="CPIAUCSL")

@@ -48,7 +48,8 @@ def forecasts(weights: Weights, series: npt.ArrayLike) -> Floats:
     """Forecast after each 30 values of a series [T] -> [T - 29], by the module's own arithmetic."""
     values = np.asarray(series, np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(values, module.n_steps)
-    return module.Network(weights).score(windows).astype(np.float64)
+    scores: Floats = module.Network(weights).score(windows).astype(np.float64)
+    return scores
 
 
 def evaluate(prepared: Prepared, weights: Weights) -> Figures:

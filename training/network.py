@@ -92,7 +92,10 @@ def save(weights: Weights, prefix: Path) -> None:
     """Write PREFIX.index and PREFIX.data-00000-of-00001: a checkpoint with the variable names of TensorFlow 1."""
     names = sorted(weights)
     tf.raw_ops.SaveV2(
-        prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=[weights[name] for name in names]
+        prefix=str(prefix),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[weights[name] for name in names],
     )
 
 

@@ -12,27 +12,36 @@ import numpy.typing as npt
 import pandas as pd
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
+import matplotlib.pyplot as plt
 
-from training.prepare import SPLIT, Prepared  # noqa: E402
+from training.prepare import SPLIT, Prepared
 
 INK, ACCENT, QUIET, RULE = "#1f2d3d", "#c8553d", "#588b8b", "#93a1ad"
 
 
-def training_plots(folder: Path, prepared: Prepared, cpi: pd.Series, windows: dict[str, tuple[pd.Series, Any]]) -> list[Path]:
+def training_plots(
+    folder: Path, prepared: Prepared, cpi: pd.Series, windows: dict[str, tuple[pd.Series, Any]]
+) -> list[Path]:
     """S&P close, CPI, normalised with trend, adjusted, and a forecast picture per entry of `windows`.
 
     windows: title -> (observed as the tutorial takes it, forecasts).
     """
     dates = prepared.normalized.index
     done = [
-        _plot(folder / "sp500_daily_close.png", "S&P 500 daily close", "index points", lambda ax: _line(ax, prepared.close)),
+        _plot(
+            folder / "sp500_daily_close.png",
+            "S&P 500 daily close",
+            "index points",
+            lambda ax: _line(ax, prepared.close),
+        ),
         _plot(folder / "cpi.png", "Consumer price index (CPIAUCSL)", "1982-84 = 100", lambda ax: _line(ax, cpi)),
     ]
 
     def normalized(ax: Any) -> None:
         _line(ax, prepared.normalized, "close / CPI")
-        ax.plot(dates, prepared.trend.at(pd.DatetimeIndex(dates)), color=ACCENT, label="linear trend of the training part")
+        ax.plot(
+            dates, prepared.trend.at(pd.DatetimeIndex(dates)), color=ACCENT, label="linear trend of the training part"
+        )
         _split(ax)
 
     def adjusted(ax: Any) -> None:
@@ -41,13 +50,17 @@ def training_plots(folder: Path, prepared: Prepared, cpi: pd.Series, windows: di
         _split(ax)
 
     done.append(_plot(folder / "sp500_cpi_normalized.png", "S&P 500 close / CPI", "CPI-scaled points", normalized))
-    done.append(_plot(folder / "sp500_adjusted_normalized.png", "The same without its trend", "CPI-scaled points", adjusted))
+    done.append(
+        _plot(folder / "sp500_adjusted_normalized.png", "The same without its trend", "CPI-scaled points", adjusted)
+    )
     for name, (observed, made) in windows.items():
         error = float(np.mean((np.asarray(made) - observed.to_numpy()) ** 2))
 
         def forecast(ax: Any, observed: pd.Series = observed, made: Any = made, error: float = error) -> None:
             _line(ax, observed, "last input (what the tutorial calls observed)")
-            ax.plot(observed.index, made, color=ACCENT, linewidth=1, label=f"forecast for the day after (MSE {error:.6f})")
+            ax.plot(
+                observed.index, made, color=ACCENT, linewidth=1, label=f"forecast for the day after (MSE {error:.6f})"
+            )
 
         title = f"Forecast and last input, {observed.index[0].date()} to {observed.index[-1].date()}"
         done.append(_plot(folder / f"predicted_{name}.png", title, "adjusted close", forecast))
@@ -63,7 +76,7 @@ def loss_plot(path: Path, losses: list[float]) -> Path:
 
 
 def forecast_plot(
-    path: Path, dates: pd.DatetimeIndex, observed: npt.ArrayLike, forecast: npt.ArrayLike, title: str, note: str
+    path: Path, dates: pd.Index, observed: npt.ArrayLike, forecast: npt.ArrayLike, title: str, note: str
 ) -> Path:
     """Observed and forecast closes of the same dates, in index points, with a note below."""
 

@@ -88,8 +88,8 @@ def adjust(prices: pd.Series, cpi: pd.Series, trend: Trend) -> pd.Series:
     return normalized - trend.at(pd.DatetimeIndex(normalized.index))
 
 
-def unadjust(values: npt.ArrayLike, dates: pd.DatetimeIndex, cpi: pd.Series, trend: Trend) -> Floats:
+def unadjust(values: npt.ArrayLike, dates: pd.Index, cpi: pd.Series, trend: Trend) -> Floats:
     """Adjusted values of `dates` back in index points: the inverse of `adjust`."""
     daily = business_day_cpi(cpi).reindex(dates).to_numpy(np.float64)
-    result: Floats = (np.asarray(values, np.float64) + trend.at(dates)) * daily
+    result: Floats = (np.asarray(values, np.float64) + trend.at(pd.DatetimeIndex(dates))) * daily
     return result

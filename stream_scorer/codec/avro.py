@@ -92,7 +92,9 @@ def read_avro(data: bytes, writer: Any, reader: Any, name: str) -> Any:
 
 
 def null_value() -> DecodeError:
-    return DecodeError("the value is null (a tombstone). There is nothing to score; is the input topic a compacted one?")
+    return DecodeError(
+        "the value is null (a tombstone). There is nothing to score; is the input topic a compacted one?"
+    )
 
 
 def wrong_bytes(what: str, data: bytes, expected: int | None = None) -> DecodeError:

@@ -84,7 +84,9 @@ def _check(value: Any, schema: Any, named: Mapping[str, Any], at: str) -> None:
 
 
 def _fail(expected: str, value: Any, at: str) -> SchemaError:
-    return SchemaError(f"{_at(at)}expected {expected}, not {json.dumps(value, default=repr)[:80]} ({type(value).__name__})")
+    return SchemaError(
+        f"{_at(at)}expected {expected}, not {json.dumps(value, default=repr)[:80]} ({type(value).__name__})"
+    )
 
 
 def _at(at: str) -> str:

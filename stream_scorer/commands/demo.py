@@ -11,10 +11,18 @@ from stream_scorer.errors import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prices", type=Path, metavar="CSV", help="prices, columns Date and Close (default: a synthetic series)")
-    parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI, columns DATE and CPIAUCSL (default: steady inflation)")
-    parser.add_argument("--days", type=int, default=1000, metavar="N", help="prices to take, the last of the file (default: 1000)")
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where the picture goes (default: here)")
+    parser.add_argument(
+        "--prices", type=Path, metavar="CSV", help="prices, columns Date and Close (default: a synthetic series)"
+    )
+    parser.add_argument(
+        "--cpi", type=Path, metavar="CSV", help="CPI, columns DATE and CPIAUCSL (default: steady inflation)"
+    )
+    parser.add_argument(
+        "--days", type=int, default=1000, metavar="N", help="prices to take, the last of the file (default: 1000)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="where the picture goes (default: here)"
+    )
     parser.add_argument("--show", type=int, default=10, metavar="N", help="forecasts to print (default: 10)")
 
 
@@ -55,11 +63,15 @@ def run(args: argparse.Namespace) -> int:
     targets = adjusted.index[1:]
     values = [found.values.get(offset, math.nan) for offset in range(len(adjusted) - 1)]
     forecast = prepare.unadjust(values, targets, cpi, trend)
-    print(f"\n{found.prices_in:,} prices in, {found.scores_out:,} scores out, {seconds:.1f} s with the model's start.\n")
+    print(
+        f"\n{found.prices_in:,} prices in, {found.scores_out:,} scores out, {seconds:.1f} s with the model's start.\n"
+    )
     print("Forecasts in index points, beside the close of the day each was for:")
     made = [None if math.isnan(value) else float(value) for value in [math.nan, *forecast]]
     print(demo.table([str(date.date()) for date in adjusted.index], list(observed), made, args.show))
     picture = demo.picture_path(args.out)
-    plots.forecast_plot(picture, targets, observed.iloc[1:], forecast, "Forecast and what then happened", f"Prices: {origin}")
+    plots.forecast_plot(
+        picture, targets, observed.iloc[1:], forecast, "Forecast and what then happened", f"Prices: {origin}"
+    )
     print(f"\nPicture: {picture}")
     return 0

@@ -7,12 +7,35 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", default="tf_sp500_lstm", metavar="MODEL", help="module file or shipped model (default: tf_sp500_lstm)")
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="what `train --out` wrote (default: the attachment beside the module)")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default="tf_sp500_lstm",
+        metavar="MODEL",
+        help="module file or shipped model (default: tf_sp500_lstm)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="what `train --out` wrote (default: the attachment beside the module)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="directory to write")
-    parser.add_argument("--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses")
-    parser.add_argument("--input-topic", default="prices", metavar="T", help="topic of the Kafka descriptor for slot 0 (default: prices)")
-    parser.add_argument("--output-topic", default="scores", metavar="T", help="topic of the Kafka descriptor for slot 1 (default: scores)")
+    parser.add_argument(
+        "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
+    )
+    parser.add_argument(
+        "--input-topic",
+        default="prices",
+        metavar="T",
+        help="topic of the Kafka descriptor for slot 0 (default: prices)",
+    )
+    parser.add_argument(
+        "--output-topic",
+        default="scores",
+        metavar="T",
+        help="topic of the Kafka descriptor for slot 1 (default: scores)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,9 +49,7 @@ def run(args: argparse.Namespace) -> int:
     files = {name: Path(path) for name, path in to_map(args.schema).items()}
     names = set(parse(located.module.read_text(), str(located.module)).schemas.values())
     schemas = {name: load_schema(name, files, located.schema_dir).as_file() for name in names}
-    manifest = export(
-        located.module, args.weights, args.out, schemas, {0: args.input_topic, 1: args.output_topic}
-    )
+    manifest = export(located.module, args.weights, args.out, schemas, {0: args.input_topic, 1: args.output_topic})
     for name, told in manifest["files"].items():
         print(f"{told['sha256'][:16]}  {told['bytes']:>9,}  {name}")
     print(f"{args.out}: {manifest['module']} sha256 {manifest['sha256']}")

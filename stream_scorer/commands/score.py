@@ -12,9 +12,15 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="module file, bundle directory or name of a shipped model")
     parser.add_argument("--attachment", type=Path, metavar="FILE", help="archive of the model's files")
-    parser.add_argument("--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses")
-    parser.add_argument("--rejects", type=Path, metavar="FILE", help="where rejected lines are told of (default: stderr)")
-    parser.add_argument("--batch", type=int, default=1024, metavar="N", help="most records scored together (default: 1024)")
+    parser.add_argument(
+        "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
+    )
+    parser.add_argument(
+        "--rejects", type=Path, metavar="FILE", help="where rejected lines are told of (default: stderr)"
+    )
+    parser.add_argument(
+        "--batch", type=int, default=1024, metavar="N", help="most records scored together (default: 1024)"
+    )
     parser.add_argument("--log-level", default="WARNING", metavar="LEVEL", help="least level logged (default: WARNING)")
 
 

@@ -10,10 +10,19 @@ from stream_scorer.errors import ModelError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL_OR_BUNDLE", help="module file, bundle directory or name of a shipped model")
+    parser.add_argument(
+        "model", metavar="MODEL_OR_BUNDLE", help="module file, bundle directory or name of a shipped model"
+    )
     parser.add_argument("--attachment", type=Path, metavar="FILE", help="archive of the model's files")
-    parser.add_argument("--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses")
-    parser.add_argument("--inputs", type=Path, metavar="FILE", help="inputs to score, a JSON value a line (default: made up, if numbers)")
+    parser.add_argument(
+        "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
+    )
+    parser.add_argument(
+        "--inputs",
+        type=Path,
+        metavar="FILE",
+        help="inputs to score, a JSON value a line (default: made up, if numbers)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,15 @@ import time
 from collections.abc import Callable
 
 from stream_scorer.engine.scoring import Scored, Scorer
-from stream_scorer.errors import ActionError, BrokerError, CommitAborted, EndOfInput, Fenced, TransportError, Unavailable
+from stream_scorer.errors import (
+    ActionError,
+    BrokerError,
+    CommitAborted,
+    EndOfInput,
+    Fenced,
+    TransportError,
+    Unavailable,
+)
 from stream_scorer.ports import Sink, Source
 from stream_scorer.records import Outgoing, Record, Reject
 from stream_scorer.state.sessions import Sessions
@@ -221,6 +229,8 @@ class Loop:
     def _count_failure(self, error: TransportError) -> None:
         self._failures_in_row += 1
         if self._failures_in_row >= self._max_failures:
-            raise BrokerError(f"{self._failures_in_row} failures without one commit between them; the last: {error}") from error
+            raise BrokerError(
+                f"{self._failures_in_row} failures without one commit between them; the last: {error}"
+            ) from error
         if self._failures_in_row > 1:
             self._stop.wait(min(self._first_pause_s * 2**self._failures_in_row, LAST_PAUSE_S))

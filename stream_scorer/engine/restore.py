@@ -133,4 +133,6 @@ class Restorer:
             self._scorer.feed(records)
             count += len(records)
         self._sessions.carry(partition)
-        log.info("%s: fed %d inputs before offset %d in %.1f s", partition, count, before, time.perf_counter() - started)
+        log.info(
+            "%s: fed %d inputs before offset %d in %.1f s", partition, count, before, time.perf_counter() - started
+        )

@@ -33,7 +33,9 @@ class Scorer:
         """Outputs and rejects of one batch. Sessions have moved on; settle or roll them back."""
         values = self._decode(records)
         if not self._model.batched:
-            return [scored for record, value in zip(records, values, strict=True) for scored in self._one(record, value)]
+            return [
+                scored for record, value in zip(records, values, strict=True) for scored in self._one(record, value)
+            ]
         try:
             return self._together(records, values)
         except (ActionError, EncodeError):

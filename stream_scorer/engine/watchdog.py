@@ -51,7 +51,8 @@ class Watchdog:
         where = "".join(traceback.format_stack(frame)[-3:]) if frame else "?"
         log.error(
             "the step in hand has taken %.0f s. At %.0f s the group gives the partitions to another worker, which will "
-            "meet the same record. If the model needs that long, raise --kafka max.poll.interval.ms or lower --batch. It is at:\n%s",
+            "meet the same record. If the model needs that long, raise --kafka max.poll.interval.ms or lower --batch. "
+            "It is at:\n%s",
             stuck_s,
             self._expelled_s,
             where,

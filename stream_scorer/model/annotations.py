@@ -120,7 +120,9 @@ class _Found:
         """Earlier mentions of the slots are cancelled too."""
         gone = set(slots)
         self._in_use -= gone
-        self._per_slot = [mention for mention in self._per_slot if not (mention[2].isdigit() and int(mention[2]) in gone)]
+        self._per_slot = [
+            mention for mention in self._per_slot if not (mention[2].isdigit() and int(mention[2]) in gone)
+        ]
 
     def finish(self) -> Annotations:
         schemas: dict[int, str] = {}

@@ -12,9 +12,10 @@ from pathlib import Path
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a .tar.gz of `files` by name: sorted, without times, owners or umask, so that it can be compared by hash."""
     packed = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as zipped, tarfile.open(
-        fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT
-    ) as tar:
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
         for name in sorted(files):
             member = tarfile.TarInfo(name)
             member.size = len(files[name])

@@ -71,7 +71,8 @@ def export(
         "module": module.name,
         "sha256": hashlib.sha256(code).hexdigest(),
         "files": {
-            name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in sorted(files.items())
+            name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            for name, data in sorted(files.items())
         },
     }
     (out / MANIFEST).write_bytes(_json(manifest))
@@ -118,10 +119,14 @@ def _attached(module: Path, weights: Path | None) -> dict[str, bytes]:
     if not weights.is_dir():
         raise ModelError(f"--weights {weights}: no such directory. Give the one `stream-scorer train --out` wrote.")
     found = {
-        path.name: path.read_bytes() for path in weights.iterdir() if path.is_file() and path.stem.split(".")[0] == module.stem
+        path.name: path.read_bytes()
+        for path in weights.iterdir()
+        if path.is_file() and path.stem.split(".")[0] == module.stem
     }
     if not found:
-        raise ModelError(f"--weights {weights}: no files named {module.stem}.* there. Train first, or correct the directory.")
+        raise ModelError(
+            f"--weights {weights}: no files named {module.stem}.* there. Train first, or correct the directory."
+        )
     return found
 
 
@@ -141,7 +146,9 @@ def _requirements(code: bytes, module: Path) -> str:
     lines = []
     for name in sorted(_imports(code) - set(sys.stdlib_module_names) - {"fastscore"}):
         if name not in packages:
-            raise ModelError(f"{module}: imports {name}, which is not installed here, so its version is not known. Install it.")
+            raise ModelError(
+                f"{module}: imports {name}, which is not installed here, so its version is not known. Install it."
+            )
         distribution = packages[name][0]
         lines.append(f"{distribution}=={importlib.metadata.version(distribution)}")
     return "\n".join(lines) + "\n" if lines else ""

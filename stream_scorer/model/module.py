@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.errors import ActionError, ModelError
-from stream_scorer.model import annotations
+from stream_scorer.model.annotations import parse
 from stream_scorer.model.state_names import find_state
 from stream_scorer.records import State
 from stream_scorer.stderr import without_banners
@@ -48,15 +48,14 @@ class Module:
                 f"{path}:{line}: not Python {sys.version_info.major}.{sys.version_info.minor}: {error}. "
                 "A Python 2 module has to be converted first."
             ) from error
-        self.annotations = annotations.parse(source, str(path))
+        self.annotations = parse(source, str(path))
         self.namespace = self._execute(program)
-        self._action = self._function(self.annotations.actions.get(0, "action"), required=True)
+        self._action = self._required(self.annotations.actions.get(0, "action"))
         self._arity = self._check_arity()
-        self._push, self._predict = (
-            (self._function(name, required=True) for name in self.annotations.batch)
-            if self.annotations.batch
-            else (None, None)
-        )
+        batch = [self._required(name) for name in self.annotations.batch or ()]
+        self._push: Callable[..., Any] | None
+        self._predict: Callable[..., Any] | None
+        self._push, self._predict = batch or (None, None)
         self._seqno = 0
         self.state_names = self.annotations.state or find_state(source, self._entries())
 
@@ -110,9 +109,10 @@ class Module:
         assert self._predict is not None
         try:
             scores = self._predict(np.array(windows)[:, :, None])
-            return np.asarray(scores, dtype=np.float64)[:, 0, 0].tolist()
+            found: list[Any] = np.asarray(scores, dtype=np.float64)[:, 0, 0].tolist()
         except (Exception, SystemExit) as error:
             raise self._failed("predict", error) from error
+        return found
 
     def _entries(self) -> list[str]:
         return [*(self.annotations.batch or ()), self.annotations.actions.get(0, "action")]
@@ -126,12 +126,14 @@ class Module:
             self._guard("the module body", lambda: exec(program, module.__dict__))
         return module.__dict__
 
-    def _function(self, name: str, *, required: bool = False) -> Callable[..., Any] | None:
+    def _function(self, name: str) -> Callable[..., Any] | None:
         found = self.namespace.get(name)
-        if callable(found):
+        return found if callable(found) else None
+
+    def _required(self, name: str) -> Callable[..., Any]:
+        found = self._function(name)
+        if found is not None:
             return found
-        if not required:
-            return None
         functions = sorted(
             key for key, value in self.namespace.items() if inspect.isfunction(value) and value.__module__ == self.name
         )
@@ -167,7 +169,9 @@ class Module:
 
     def _failed(self, what: str, error: BaseException) -> ActionError:
         line = _line_in(error, self.path)
-        return ActionError(f"{self.path.name}{f':{line}' if line else ''}: {what}() raised {type(error).__name__}: {error}")
+        return ActionError(
+            f"{self.path.name}{f':{line}' if line else ''}: {what}() raised {type(error).__name__}: {error}"
+        )
 
 
 def _read(path: Path) -> bytes:

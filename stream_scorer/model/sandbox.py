@@ -55,7 +55,9 @@ def unpack(archive: Path, into: Path) -> None:
         else:
             _unpack_tar(archive, into)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ModelError(f"attachment {archive}: cannot be unpacked ({error}). It must be a .tar.gz or .zip.") from error
+        raise ModelError(
+            f"attachment {archive}: cannot be unpacked ({error}). It must be a .tar.gz or .zip."
+        ) from error
 
 
 def _unpack_tar(archive: Path, into: Path) -> None:
@@ -82,7 +84,9 @@ def _unpack_zip(archive: Path, into: Path) -> None:
 def _check_name(archive: Path, name: str) -> None:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name:
-        raise ModelError(f"attachment {archive}: {name!r} points outside the model's directory. Pack relative paths only.")
+        raise ModelError(
+            f"attachment {archive}: {name!r} points outside the model's directory. Pack relative paths only."
+        )
 
 
 def _check_size(archive: Path, size: int) -> None:

@@ -11,8 +11,10 @@ import ast
 from collections.abc import Iterable
 
 _MUTATORS = frozenset(
-    "add append appendleft clear discard extend extendleft insert intersection_update pop popitem popleft "
-    "remove reverse rotate setdefault sort symmetric_difference_update update fill put itemset resize".split()
+    (
+        "add append appendleft clear discard extend extendleft insert intersection_update pop popitem popleft "
+        "remove reverse rotate setdefault sort symmetric_difference_update update fill put itemset resize"
+    ).split()
 )
 
 

@@ -40,9 +40,7 @@ class SnapshotWriter:
     def _encode(self, partition: Partition, offset: int, timestamp: int | None, state: bytes) -> bytes:
         head = self._heads.get(partition)
         if head is None:
-            head = self._heads[partition] = (
-                _string(self._model) + _string(partition.topic) + _long(partition.number)
-            )
+            head = self._heads[partition] = _string(self._model) + _string(partition.topic) + _long(partition.number)
         when = b"\x00" if timestamp is None else b"\x02" + _long(timestamp)
         return b"".join((head, _long(offset), when, _long(len(state)), state))
 

@@ -44,7 +44,7 @@ def load(data: bytes) -> tuple[Any, ...]:
         while at < len(data):
             value, at = _read(data, at)
             values.append(value)
-    except (KeyError, struct.error, IndexError) as error:
+    except (KeyError, struct.error, IndexError, TypeError, OverflowError, MemoryError) as error:
         raise ValueError(f"not a state: {len(data)} bytes, broken near byte {at}") from error
     if at != len(data):
         raise ValueError(f"not a state: the last value ends {at - len(data)} bytes past the data")

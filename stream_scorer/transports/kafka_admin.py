@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from stream_scorer.errors import BrokerError
 from stream_scorer.transports.kafka_config import Properties, librdkafka_log
@@ -46,7 +46,9 @@ class Cluster:
     def exists(self, topic: str) -> bool:
         return topic in self._partitions
 
-    def create(self, topic: str, partitions: int, replication: int = -1, config: Mapping[str, str] | None = None) -> None:
+    def create(
+        self, topic: str, partitions: int, replication: int = -1, config: Mapping[str, str] | None = None
+    ) -> None:
         """Create a topic unless it is there; -1: the broker's own replication factor."""
         if topic in self._partitions:
             return

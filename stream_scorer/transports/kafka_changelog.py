@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from stream_scorer.errors import BrokerError, ModelError
 from stream_scorer.records import Partition, Saved
@@ -35,7 +35,11 @@ class KafkaChangelog:
         self._topic = topic
         self._on_progress = on_progress
         self._properties = {**properties, "enable.partition.eof": True, "client.id": "stream-scorer-restore"}
-        shared = {key: value for key, value in properties.items() if key.startswith(("bootstrap.", "security.", "sasl.", "ssl."))}
+        shared = {
+            key: value
+            for key, value in properties.items()
+            if key.startswith(("bootstrap.", "security.", "sasl.", "ssl."))
+        }
         self._admin = AdminClient(shared, logger=librdkafka_log)
 
     def read(self, partition: Partition) -> list[Saved]:
@@ -82,7 +86,9 @@ class KafkaChangelog:
                 )
         return list(last.values())
 
-    def _take(self, last: dict[bytes, Saved], partition: Partition, key: bytes, value: bytes | None, offset: int) -> None:
+    def _take(
+        self, last: dict[bytes, Saved], partition: Partition, key: bytes, value: bytes | None, offset: int
+    ) -> None:
         if value is None:
             last.pop(key, None)
             return
@@ -96,9 +102,10 @@ class KafkaChangelog:
 
     def _high_watermark(self, partition: Partition) -> int:
         at = TopicPartition(self._topic, partition.number)
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         # Kept in a name: a future whose client is collected never resolves.
         futures = self._admin.list_offsets(
-            {at: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=30
+            {at: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=30
         )
         try:
             offset: int = futures[at].result(30).offset

@@ -27,7 +27,16 @@ GUARDED = {
     "bootstrap.servers": "give --bootstrap-servers instead",
 }
 _CONSUMER_ONLY = ("fetch.", "queued.", "session.", "heartbeat.", "max.poll.", "auto.offset.", "group.", "partition.")
-_PRODUCER_ONLY = ("linger.", "batch.", "queue.buffering.", "acks", "compression.", "message.", "delivery.", "transaction.")
+_PRODUCER_ONLY = (
+    "linger.",
+    "batch.",
+    "queue.buffering.",
+    "acks",
+    "compression.",
+    "message.",
+    "delivery.",
+    "transaction.",
+)
 
 
 class RateLimitedLog(logging.Filter):

@@ -69,12 +69,10 @@ class Routes:
 
     def headers(self, source: Record) -> Headers:
         topic, number = source.partition
-        ours = [("scorer-source", b"%s/%d/%d" % (topic.encode(), number, source.offset)), self._model]
+        ours: Headers = [("scorer-source", b"%s/%d/%d" % (topic.encode(), number, source.offset)), self._model]
         if not source.headers:
             return ours
-        passed = [
-            header for header in source.headers if self._pass_headers or header[0] == "traceparent"
-        ]
+        passed = [header for header in source.headers if self._pass_headers or header[0] == "traceparent"]
         return [*passed, *ours]
 
     def partition(self, source: Record) -> int:

@@ -55,9 +55,7 @@ class KafkaSource:
         self._moved: set[Partition] = set()
         self._ended: set[Partition] = set()
         self.rebalances = 0
-        self._consumer.subscribe(
-            list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
-        )
+        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     @property
     def assigned(self) -> list[Partition]:
@@ -234,6 +232,7 @@ class KafkaSource:
 
 def to_record(message: Message, partition: Partition) -> Record:
     kind, timestamp = message.timestamp()
+    headers: Any = message.headers()  # a list, never the dict that producing also takes
     return Record(
-        partition, message.offset() or 0, message.key(), message.value(), timestamp if kind else None, message.headers()
+        partition, message.offset() or 0, message.key(), message.value(), timestamp if kind else None, headers
     )

@@ -4,6 +4,7 @@
 # stream-scorer.window: 30
 # stream-scorer.batch: push, predict
 """Mean of the last 30 values, alone or many at once: the additions are in the same order either way."""
+
 import numpy as np
 
 

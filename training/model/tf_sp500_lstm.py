@@ -178,7 +178,9 @@ def split(count, widths):
         narrower = [width for width in widths if width < count]
         if not wider:
             part = widths[-1]
-        elif narrower and narrower[-1] + min(w for w in widths if w >= min(count - narrower[-1], widths[-1])) < wider[0]:
+        elif (
+            narrower and narrower[-1] + min(w for w in widths if w >= min(count - narrower[-1], widths[-1])) < wider[0]
+        ):
             part = narrower[-1]
         else:
             part = wider[0]

@@ -1,0 +1,59 @@
+# Everything here works from a fresh clone: the first target used makes a virtual environment and
+# installs what it needs into it, from this project's own files.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format faults soak bench images compose clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.train  ## the main job on an embedded broker: 1,000 prices in, 971 scores out, a picture
+	$(BIN)/stream-scorer demo $(DEMO)
+
+test: $(VENV)/.all  ## all tests, on a real Kafka broker (see README: where it comes from)
+	$(BIN)/pytest $(PYTEST)
+
+check: $(VENV)/.all  ## lint, types and the fast tests: no broker, no TensorFlow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest --no-broker -m "not tensorflow and not slow" $(PYTEST)
+
+format: $(VENV)/.all  ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+faults: $(VENV)/.all  ## the fault suite alone: kill -9, rebalances, broker restarts, poison
+	$(BIN)/pytest tests/faults -s $(PYTEST)
+
+soak: $(VENV)/.all  ## the fault suite's long run, 30 minutes
+	$(BIN)/pytest tests/faults --soak -s $(PYTEST)
+
+bench: $(VENV)/.all  ## speed of scoring and of the path through Kafka, as JSON and a table
+	$(BIN)/python -m bench
+
+images:  ## container images of the service and of a broker
+	docker/build
+
+compose: images  ## the main job in containers: Kafka, the service, a replay
+	docker/up
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "make: $(PYTHON) is older than 3.11. Give another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	    { rm -rf $(VENV); echo "make: no virtual environment. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+# One stamp per set of extras, newer than the project file it was installed from.
+$(VENV)/.%: pyproject.toml | $(BIN)/python
+	@echo "installing stream-scorer[$*] into $(VENV) (TensorFlow is some 600 MB)"
+	@$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@

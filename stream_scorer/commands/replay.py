@@ -1,0 +1,133 @@
+"""stream-scorer replay"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.replay import Row, read_rows, rows_of
+from stream_scorer.settings import ENV_PREFIX, to_map
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SYNTHETIC = "synthetic"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="CSV of prices, or `synthetic`: 1,000 made-up ones")
+    parser.add_argument("--topic", required=True, metavar="T", help="topic to publish to")
+    parser.add_argument("--column", default="Close", metavar="NAME", help="column of values (default: Close)")
+    parser.add_argument("--date-column", default="Date", metavar="NAME", help="column of dates (default: Date)")
+    parser.add_argument("--key", metavar="SYM", help="key of every record (default: none)")
+    parser.add_argument(
+        "--adjusted", action="store_true", help="publish what the model takes: prices / CPI without their trend"
+    )
+    parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI for --adjusted: columns DATE and CPIAUCSL")
+    parser.add_argument("--limit", type=int, metavar="N", help="publish the first N rows only")
+    parser.add_argument("--rate", type=float, metavar="N", help="records a second (default: as fast as it can)")
+    parser.add_argument(
+        "--encoding", default="avro-binary", choices=("avro-binary", "json"), help="of values (default: avro-binary)"
+    )
+    parser.add_argument(
+        "--framing",
+        default="none",
+        choices=("none", "registry"),
+        help="registry: with the schema registry's five bytes",
+    )
+    parser.add_argument("--schema-id", type=int, metavar="N", help="id in those bytes")
+    parser.add_argument(
+        "--bootstrap-servers",
+        default=os.environ.get(ENV_PREFIX + "BOOTSTRAP_SERVERS", "localhost:9092"),
+        metavar="TEXT",
+        help="Kafka brokers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--kafka", action="append", default=[], metavar="KEY=VALUE", help="any librdkafka property; may be repeated"
+    )
+    parser.add_argument("--create-topic", action="store_true", help="create the topic if it does not exist")
+    parser.add_argument("--partitions", type=int, default=1, metavar="N", help="of a topic created so (default: 1)")
+    parser.add_argument(
+        "--replication-factor", type=int, default=-1, metavar="N", help="of a topic created so (default: the broker's)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.rate is not None and args.rate <= 0:
+        raise SettingsError(f"--rate {args.rate}: records a second must be above 0.")
+    if args.framing == "registry" and args.schema_id is None:
+        raise SettingsError("--framing registry needs --schema-id N.")
+    rows = list(itertools.islice(_rows(args), args.limit))
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from stream_scorer import logs
+    from stream_scorer.codec import codec_for
+    from stream_scorer.codec.schema import make_schema
+    from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_admin import Cluster
+    from stream_scorer.transports.kafka_replay import Replayer
+
+    logs.set_up("ERROR")
+    extra = to_map(args.kafka)
+    kafka_config.check_extra(extra)
+    cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
+    if args.create_topic:
+        cluster.create(args.topic, args.partitions, args.replication_factor)
+    cluster.partitions(args.topic, "--topic")
+    codec = codec_for(args.encoding, make_schema("double", "double"), framing=args.framing, schema_id=args.schema_id)
+    replayer = Replayer(
+        kafka_config.producer(args.bootstrap_servers, extra), args.topic, codec, args.key.encode() if args.key else None
+    )
+    started = time.monotonic()
+    columns = (
+        TextColumn(f"replay to {args.topic}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("replay", total=len(rows), speed="")
+
+        def on_sent(count: int) -> None:
+            if count % 256 == 0 or args.rate is not None:
+                progress.update(task, completed=count, speed=f"{count / (time.monotonic() - started):,.0f}/s")
+
+        count = replayer.send(rows, args.rate, on_sent)
+        progress.update(task, completed=count)
+    seconds = time.monotonic() - started
+    print(f"{count:,} records to {args.topic} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} records/s")
+    return 0
+
+
+def _rows(args: argparse.Namespace) -> Iterator[Row]:
+    if not args.adjusted and args.file != SYNTHETIC:
+        return read_rows(Path(args.file), args.column, args.date_column)
+    return _pipeline_rows(args)
+
+
+def _pipeline_rows(args: argparse.Namespace) -> Iterator[Row]:
+    try:
+        from training import data, prepare, shipped
+    except ImportError as error:
+        raise SettingsError(
+            f"--adjusted and synthetic prices need {error.name}: pip install 'stream-scorer[adjust]'"
+        ) from error
+    cpi: pd.Series
+    if args.file == SYNTHETIC:
+        prices, cpi = data.synthetic_prices()
+    else:
+        prices = data.read_prices(Path(args.file), args.column, args.date_column)
+        if args.cpi is None:
+            raise SettingsError("--adjusted needs --cpi CSV: prices are divided by the consumer price index.")
+    if args.cpi is not None:
+        cpi = data.read_cpi(args.cpi)
+    values = prepare.adjust(prices, cpi, shipped.shipped_trend()) if args.adjusted else prices
+    return rows_of(values)

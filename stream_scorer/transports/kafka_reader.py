@@ -1,0 +1,68 @@
+"""What is on a topic now, read apart from any group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from stream_scorer.errors import BrokerError, Unavailable
+from stream_scorer.records import Partition, Record
+from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_source import to_record
+
+TIMEOUT_S = 30.0
+_CHUNK = 5_000
+
+
+def read_topic(properties: Properties, topic: str) -> Iterator[Record]:
+    """Every committed record of a topic from its beginning to the end it has at the call, in order per partition.
+
+    Args:
+        properties: of a consumer, as `kafka_config.consumer` gives them; no group is joined.
+    Raises:
+        BrokerError: there is no such topic. Unavailable: the broker does not answer within 30 s.
+    """
+    consumer = Consumer({**properties, "enable.partition.eof": True}, logger=librdkafka_log)
+    try:
+        open_ends = _ends(consumer, topic)
+        consumer.assign([TopicPartition(*partition, low) for partition, (low, _) in open_ends.items()])
+        heard = time.monotonic()
+        while open_ends:
+            messages = consumer.consume(_CHUNK, 0.05)
+            for message in messages:
+                partition = Partition(message.topic() or "", message.partition() or 0)
+                error = message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    raise BrokerError(f"{partition}: {error.str()}")
+                if partition not in open_ends:
+                    continue
+                end = open_ends[partition][1]
+                if error is None and (message.offset() or 0) < end:
+                    yield to_record(message, partition)
+                # At a partition's end the offset is the next one: markers may have filled the rest.
+                if (message.offset() or 0) + (error is None) >= end or error is not None:
+                    del open_ends[partition]
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > TIMEOUT_S:
+                raise Unavailable(f"topic {topic!r}: nothing heard for {TIMEOUT_S:.0f} s. Is the broker there?")
+    finally:
+        consumer.close()
+
+
+def _ends(consumer: Consumer, topic: str) -> dict[Partition, tuple[int, int]]:
+    """(first offset, next offset) of every partition that holds anything."""
+    try:
+        metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+        if metadata.error is not None:
+            raise BrokerError(f"topic {topic!r}: {metadata.error.str()}. Correct its name.")
+        found = {}
+        for number in metadata.partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
+            if high > low:
+                found[Partition(topic, number)] = (low, high)
+    except KafkaException as error:
+        raise Unavailable(f"topic {topic!r}: {error.args[0].str()}") from error
+    return found

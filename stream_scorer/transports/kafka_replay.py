@@ -1,0 +1,67 @@
+"""Rows onto a topic, as fast as the broker takes them or at a rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from stream_scorer.errors import BrokerError
+from stream_scorer.ports import Codec
+from stream_scorer.replay import Row
+from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+
+FLUSH_S = 60.0
+
+
+class Replayer:
+    """Publishes rows of one key in order, each once (idempotent producer)."""
+
+    def __init__(self, properties: Properties, topic: str, codec: Codec, key: bytes | None) -> None:
+        self._producer = Producer(properties, logger=librdkafka_log)
+        self._topic, self._codec, self._key = topic, codec, key
+        self._failed: str | None = None
+
+    def send(self, rows: Iterable[Row], rate: float | None, on_sent: Callable[[int], None]) -> int:
+        """All rows; how many. `rate` is in records a second. Raises BrokerError when the broker refuses one."""
+        started, count = time.monotonic(), 0
+        for row in rows:
+            if rate is not None:
+                self._wait_until(started + count / rate)
+            self._produce(row)
+            count += 1
+            on_sent(count)
+        left = self._producer.flush(FLUSH_S)
+        self._check()
+        if left:
+            raise BrokerError(f"{left} of {count} records not acknowledged in {FLUSH_S:.0f} s. Is the broker there?")
+        return count
+
+    def _produce(self, row: Row) -> None:
+        value = self._codec.encode(row.value)
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic, value, self._key, timestamp=row.timestamp, on_delivery=self._delivered
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise BrokerError(f"topic {self._topic!r}: {error.args[0].str()}") from error
+            else:
+                break
+        self._producer.poll(0)
+        self._check()
+
+    def _wait_until(self, when: float) -> None:
+        while (left := when - time.monotonic()) > 0:
+            self._producer.poll(min(left, 0.1))
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None and self._failed is None:
+            self._failed = error.str()
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise BrokerError(f"topic {self._topic!r}: a record was not taken: {self._failed}")
