@@ -1,0 +1,93 @@
+"""Options, the broker, and the rule that a broker test is never skipped by accident."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.brokers import Broker, NoBroker, docker_answers, find_broker
+from tests.support.kafka import Kafka
+
+REQUIRE_ALL = "STREAM_SCORER_REQUIRE_ALL"
+_skipped: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-broker", action="store_true", help="leave out the tests that need a Kafka broker or Docker")
+    parser.addoption("--soak", action="store_true", help="run the long fault test too, 30 minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    by_choice = pytest.mark.skip(reason="--no-broker")
+    not_asked = pytest.mark.skip(reason="runs with --soak")
+    for item in items:
+        if config.getoption("--no-broker") and any(item.get_closest_marker(name) for name in ("broker", "container")):
+            item.add_marker(by_choice)
+        if item.get_closest_marker("soak") and not config.getoption("--soak"):
+            item.add_marker(not_asked)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    needs = any(item.get_closest_marker(name) for name in ("broker", "container"))
+    if report.skipped and needs and not item.get_closest_marker("soak"):
+        _skipped.append(item.nodeid)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if os.environ.get(REQUIRE_ALL) and _skipped and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if os.environ.get(REQUIRE_ALL) and _skipped:
+        terminalreporter.section(f"skipped although {REQUIRE_ALL} is set: the run has failed")
+        for name in _skipped:
+            terminalreporter.line(name)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """One real broker for the whole run."""
+    try:
+        found = find_broker()
+    except NoBroker as error:
+        pytest.fail(f"no Kafka broker for this test: {error}", pytrace=False)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def docker() -> None:
+    if not docker_answers():
+        pytest.skip("no Docker engine answers `docker info`")
+
+
+@pytest.fixture
+def kafka(broker: Broker) -> Kafka:
+    return Kafka(broker.servers)
+
+
+_numbers = itertools.count(1)
+_run = uuid.uuid4().hex[:6]
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Names no other test has, for topics and groups."""
+    number = next(_numbers)
+    return lambda what: f"t{_run}-{number}-{what}"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path | None:
+    """Real prices and CPI beside the checkout, where there are any."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    return folder if (folder / "sp500.csv").is_file() else None

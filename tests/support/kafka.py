@@ -1,0 +1,87 @@
+"""What a test does to a Kafka from outside: create topics, send, read committed, look at groups."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+
+class Kafka:
+    def __init__(self, servers: str) -> None:
+        self.servers = servers
+        self.admin = AdminClient({"bootstrap.servers": servers})
+
+    def create(self, topic: str, partitions: int = 1, **config: str) -> str:
+        """Also waits until it has leaders; dots in config names are written as underscores."""
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        self.admin.create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic].result(30)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            found = self.admin.list_topics(topic, timeout=5).topics[topic].partitions
+            if len(found) == partitions and all(one.leader >= 0 for one in found.values()):
+                break
+            time.sleep(0.05)
+        return topic
+
+    def send(self, topic: str, records: Iterable[dict[str, object]]) -> None:
+        """Records as keyword arguments of `produce`."""
+        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 5, "partitioner": "murmur2_random"})
+        for record in records:
+            while True:
+                try:
+                    producer.produce(topic, **record)
+                except BufferError:
+                    producer.poll(0.1)
+                else:
+                    break
+            producer.poll(0)
+        assert producer.flush(30) == 0
+
+    def read(self, topic: str, isolation: str = "read_committed") -> list[Message]:
+        """All that a reader sees now, partition by partition."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.servers,
+                "group.id": "test-reader",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "isolation.level": isolation,
+                "fetch.wait.max.ms": 10,
+            }
+        )
+        try:
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+            found: list[Message] = []
+            ended: set[int] = set()
+            deadline = time.monotonic() + 60
+            while len(ended) < len(partitions) and time.monotonic() < deadline:
+                for message in consumer.consume(5000, 0.05):
+                    if message.error() is None:
+                        found.append(message)
+                        ended.discard(message.partition())
+                    else:
+                        ended.add(message.partition())
+            assert len(ended) == len(partitions), f"{topic}: not read to its end"
+            return sorted(found, key=lambda message: (message.partition(), message.offset()))
+        finally:
+            consumer.close()
+
+    def wait_for(self, topic: str, count: int, seconds: float = 60) -> list[Message]:
+        """Read until so many records are visible; fails with the number there was."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.read(topic)
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < deadline, f"{topic}: {len(found)} of {count} records after {seconds} s"
+            time.sleep(0.1)
+
+    def committed(self, group: str, topic: str, partitions: Sequence[int] = (0,)) -> list[int]:
+        wanted = [TopicPartition(topic, number) for number in partitions]
+        futures = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])
+        return [at.offset for at in futures[group].result(30).topic_partitions]
