@@ -136,7 +136,7 @@ def _same(expected: Scores, found: Scores, what: str, path: Path) -> None:
 def _generate(found: Opened) -> list[Any] | None:
     """Random walks for a schema that is a number; a model without schema is tried with numbers too."""
     schema = found.schemas.get(0)
-    kind = schema.canonical.strip('"') if schema else "double"
+    kind = schema.primitive if schema else "double"
     if kind not in _NUMBERS:
         return None
     rng = random.Random(2017)

@@ -62,6 +62,13 @@ class KafkaSource:
         return sorted(self._partitions.values())
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        records = self._poll(limit, timeout_s)
+        # The end of a partition may have come along with its last records: look whenever there are none.
+        if self._until_end and not records and self._partitions and self._ended >= set(self._partitions.values()):
+            raise EndOfInput
+        return records
+
+    def _poll(self, limit: int, timeout_s: float) -> list[Record]:
         # consume(limit, timeout_s) would wait the whole time unless `limit` records come: wait for the
         # first, then take what is queued.
         first = self._consumer.poll(timeout_s)
@@ -74,8 +81,6 @@ class KafkaSource:
             # A partition may have left within the second call, and even come again, with records of the first
             # at hand. Every assignment has a Partition object of its own.
             records = [record for record in records if self._partitions.get(record.partition) is record.partition]
-        if self._until_end and not records and self._partitions and self._ended >= set(self._partitions.values()):
-            raise EndOfInput
         return records
 
     def positions(self) -> Mapping[Partition, int]:

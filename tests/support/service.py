@@ -1,0 +1,108 @@
+"""The service as a process of its own, as an operator runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+MODELS = Path(__file__).parents[1] / "models"
+ROLLING_MEAN = str(MODELS / "rolling_mean.py")
+ROLLING_MEAN_BATCHED = str(MODELS / "rolling_mean_batched.py")
+FLAGSHIP = "tf_sp500_lstm"
+
+
+class Service:
+    """`stream-scorer run`, its log in a file. Leave the block and it is stopped.
+
+    Args:
+        options: flags without their dashes, underscores for dashes; a list is the flag several times.
+    """
+
+    def __init__(self, folder: Path, model: str, servers: str, **options: object) -> None:
+        self._command = command("run", model, bootstrap_servers=servers, **options)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log = folder / f"service-{len(list(folder.glob('service-*')))}.log"
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while text not in self.text():
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()[-3000:]}"
+            assert time.monotonic() < deadline, f"no {text!r} in {seconds} s:\n{self.text()[-3000:]}"
+            time.sleep(0.05)
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 60) -> int:
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds: float = 30) -> int:
+        """SIGTERM; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"not stopped in {seconds} s:\n{self.text()[-3000:]}") from None
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.stop()
+
+
+def command(name: str, *arguments: str, **options: object) -> list[str]:
+    """A command line of stream-scorer in this interpreter."""
+    line = [sys.executable, "-m", "stream_scorer", name, *arguments]
+    for key, value in options.items():
+        flag = "--" + key.replace("_", "-")
+        if value is True:
+            line.append(flag)
+        elif isinstance(value, list):
+            for one in value:
+                line += [flag, str(one)]
+        elif value is not None and value is not False:
+            line += [flag, str(value)]
+    return line
+
+
+def run(
+    name: str, *arguments: str, stdin: bytes | None = None, seconds: float = 120, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    done = subprocess.run(
+        command(name, *arguments, **options), input=stdin, capture_output=True, timeout=seconds, env=_environment(), check=False
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def score_topic(model: str, servers: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the service until the input's end; fails unless it ends well."""
+    done = run("run", model, bootstrap_servers=servers, until_end=True, **options)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def _environment() -> dict[str, str]:
+    """Without settings that the machine of a developer may have."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("STREAM_SCORER_")}
