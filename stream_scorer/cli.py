@@ -16,6 +16,10 @@ COMMANDS = {
     "run": ("stream_scorer.commands.run", "score a Kafka topic with a model, as a service"),
     "score": ("stream_scorer.commands.score", "score JSON lines from stdin to stdout, no broker"),
     "replay": ("stream_scorer.commands.replay", "put a column of a CSV file onto a topic"),
+    "dead-letters": (
+        "stream_scorer.commands.dead_letters",
+        "list, show and re-submit records that could not be scored",
+    ),
     "train": ("training.cli", "train the S&P 500 LSTM from prices and CPI"),
     "export": ("stream_scorer.commands.export", "write a model as a bundle any ModelOp engine takes"),
     "verify": ("stream_scorer.commands.verify", "check a model or bundle: contract, schemas, hashes, equal bits"),

@@ -107,6 +107,7 @@ class KafkaService:
             begin=restorer.begin,
             dropped=sessions.drop,
             until_end=settings.until_end,
+            wait=lambda error: loop.wait_for_broker(error),
         )
         sink = self._sink = self._make_sink(module, changelog, source)
         expelled_s = int(self._consumer.get("max.poll.interval.ms", 300_000)) / 1000

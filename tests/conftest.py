@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.brokers import Broker, NoBroker, docker_answers, find_broker
+from tests.support.brokers import Broker, DockerBroker, NativeBroker, NoBroker, docker_answers, find_broker
+from tests.support.faults import REPORT
 from tests.support.kafka import Kafka
 
 REQUIRE_ALL = "STREAM_SCORER_REQUIRE_ALL"
@@ -47,6 +48,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if REPORT:
+        terminalreporter.section("under faults, as a committed reader saw it")
+        for line in REPORT:
+            terminalreporter.line(line)
     if os.environ.get(REQUIRE_ALL) and _skipped:
         terminalreporter.section(f"skipped although {REQUIRE_ALL} is set: the run has failed")
         for name in _skipped:
@@ -62,6 +67,25 @@ def broker() -> Iterator[Broker]:
         pytest.fail(f"no Kafka broker for this test: {error}", pytrace=False)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def own_broker(broker: Broker) -> Iterator[Broker]:
+    """A broker that a test may stop and kill: the run's, unless that is somebody else's."""
+    if broker.ours:
+        yield broker
+        return
+    try:
+        found = DockerBroker() if docker_answers() else NativeBroker()
+    except NoBroker as error:
+        pytest.fail(f"no Kafka broker of our own for this test: {error}", pytrace=False)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def own_kafka(own_broker: Broker) -> Kafka:
+    return Kafka(own_broker.servers)
 
 
 @pytest.fixture(scope="session")

@@ -113,6 +113,14 @@ class Loop:
         """Finish the step in hand and return from `run`. Safe from any thread and from signal handlers."""
         self._stop.set()
 
+    def wait_for_broker(self, error: Unavailable) -> bool:
+        """A pause for who meets an absent broker inside `poll`; whether to try again. Not ready meanwhile."""
+        self.phase = "recovering"
+        self.beat = time.monotonic()
+        log.warning("not yet: %s", error)
+        self._stop.wait(1)
+        return not self._stop.is_set()
+
     def run(self) -> Totals:
         """Step until stopped or the source ends. Raises what a step cannot mend."""
         self.phase = "running"
@@ -129,7 +137,12 @@ class Loop:
 
     def step(self) -> None:
         """Poll, score, send, commit; or undo all of it."""
-        records = self._source.poll(self._pace.limit(), POLL_S)
+        try:
+            records = self._source.poll(self._pace.limit(), POLL_S)
+        except Unavailable as error:
+            self._recover(error)
+            return
+        self.phase = "running"
         if not records:
             return
         try:

@@ -66,6 +66,7 @@ class Restorer:
 
         Raises ModelError on state that fits neither, TransportError.
         """
+        started = time.perf_counter()
         saved = list(self._store.read(partition)) if self._store else []
         position = next((one for one in saved if one.snapshot is None), None)
         if committed is None and position is not None and self._start == "committed":
@@ -85,7 +86,7 @@ class Restorer:
         if problem:
             self._mend(partition, committed, saved, problem)
         else:
-            self._restore(partition, saved)
+            self._restore(partition, saved, committed, started)
         return committed
 
     def _problem(self, position: Saved | None, committed: int) -> str | None:
@@ -99,10 +100,11 @@ class Restorer:
             return f"the state was saved by another module (sha256 {position.model[:12]}...)"
         return None
 
-    def _restore(self, partition: Partition, saved: list[Saved]) -> None:
-        started = time.perf_counter()
+    def _restore(self, partition: Partition, saved: list[Saved], committed: int, started: float) -> None:
         count = self._sessions.restore(partition, (one.snapshot for one in saved if one.snapshot is not None))
-        self._on_restored(partition, count, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        log.info("%s: restored %d sessions in %.2f s, going on at %d", partition, count, seconds, committed)
+        self._on_restored(partition, count, seconds)
 
     def _mend(self, partition: Partition, committed: int, saved: list[Saved], problem: str) -> None:
         how = self._on_mismatch

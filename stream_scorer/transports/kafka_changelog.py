@@ -9,10 +9,11 @@ from collections.abc import Callable
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from stream_scorer.errors import BrokerError, ModelError
+from stream_scorer.errors import ModelError, Unavailable
 from stream_scorer.records import Partition, Saved
 from stream_scorer.state.snapshots import read_saved
 from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_errors import unreachable
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,13 @@ class KafkaChangelog:
     ) -> None:
         self._topic = topic
         self._on_progress = on_progress
-        self._properties = {**properties, "enable.partition.eof": True, "client.id": "stream-scorer-restore"}
+        self._properties = {
+            **properties,
+            "enable.partition.eof": True,
+            "client.id": "stream-scorer-restore",
+            # The end is often a marker, after which a fetch finds nothing: it should not wait long to say so.
+            "fetch.wait.max.ms": 10,
+        }
         shared = {
             key: value
             for key, value in properties.items()
@@ -75,12 +82,12 @@ class KafkaChangelog:
                 elif error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
                     log.warning("%s[%d]: %s", self._topic, partition.number, error.str())
                 else:
-                    raise BrokerError(f"changelog {self._topic}[{partition.number}]: {error.str()}")
+                    raise unreachable(f"changelog {self._topic}[{partition.number}]", error)
             if messages:
                 progress = time.monotonic()
                 self._on_progress(partition, read)
             elif time.monotonic() - progress > STALLED_S:
-                raise BrokerError(
+                raise Unavailable(
                     f"changelog {self._topic}[{partition.number}]: stuck at offset {position} of {end} for {STALLED_S:.0f} s. "
                     "A transaction left open there, or a partition without leader?"
                 )
@@ -110,5 +117,5 @@ class KafkaChangelog:
         try:
             offset: int = futures[at].result(30).offset
         except KafkaException as error:
-            raise BrokerError(f"changelog {self._topic}[{partition.number}]: {error.args[0].str()}") from error
+            raise unreachable(f"changelog {self._topic}[{partition.number}]", error.args[0]) from error
         return offset

@@ -40,9 +40,9 @@ _PRODUCER_ONLY = (
 
 
 class RateLimitedLog(logging.Filter):
-    """At most one line per second and text: a broker that is down would fill the log with refusals."""
+    """At most one line per 10 s and text: a broker that is down would fill the log with refusals."""
 
-    def __init__(self, every_s: float = 1.0) -> None:
+    def __init__(self, every_s: float = 10.0) -> None:
         super().__init__()
         self._every_s = every_s
         self._last: dict[str, float] = {}
@@ -82,11 +82,14 @@ KNOWN_PROPERTIES = (
 )  # fmt: skip
 
 
+_silent = logging.Logger("nobody", logging.CRITICAL + 1)
+
+
 def _refusal(client: type, key: str, value: str) -> str | None:
     """What librdkafka says against one property, if anything."""
     base: Properties = {"group.id": "check"} if client is Consumer else {}
     try:
-        client({**base, key: value})
+        client({**base, key: value}, logger=_silent)
     except KafkaException as error:
         text: str = error.args[0].str()
         # Properties that need company (SASL, SSL files, KIP-848) are judged with it, when the real client opens.

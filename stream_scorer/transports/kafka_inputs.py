@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from stream_scorer.errors import BrokerError, SettingsError, Unavailable
+from stream_scorer.errors import SettingsError, Unavailable
 from stream_scorer.records import Partition, Record
 from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_errors import unreachable
 from stream_scorer.transports.kafka_source import to_record
 
 STALLED_S = 60.0
@@ -21,7 +22,12 @@ class KafkaInputs:
     """The `Inputs` port over a topic."""
 
     def __init__(self, properties: Properties) -> None:
-        self._properties = {**properties, "enable.partition.eof": True, "client.id": "stream-scorer-inputs"}
+        self._properties = {
+            **properties,
+            "enable.partition.eof": True,
+            "client.id": "stream-scorer-inputs",
+            "fetch.wait.max.ms": 10,
+        }
 
     def start(self, partition: Partition, start: str) -> int:
         consumer = Consumer(self._properties, logger=librdkafka_log)
@@ -32,13 +38,27 @@ class KafkaInputs:
                 return int(low)
             if start == "latest":
                 return int(high)
-            at.offset = timestamp_ms(start)
+            at.offset = wanted = timestamp_ms(start)
             (found,) = consumer.offsets_for_times([at], timeout=TIMEOUT_S)
-            return int(found.offset) if found.offset >= 0 else int(high)
         except KafkaException as error:
-            raise Unavailable(f"{partition}: no offsets: {error.args[0].str()}") from error
+            raise unreachable(f"{partition}: no offsets", error.args[0]) from error
         finally:
             consumer.close()
+        if found.offset < 0:
+            return int(high)
+        return self._not_before(partition, int(found.offset), int(high), wanted)
+
+    def _not_before(self, partition: Partition, first: int, before: int, timestamp: int) -> int:
+        """Offset of the first record of at least a timestamp, in ms.
+
+        The broker's answer counts transaction markers, whose time is the wall clock's: on a topic of old
+        dates it is the first marker, whatever was asked.
+        """
+        for records in self.read(partition, first, before):
+            for record in records:
+                if record.timestamp is not None and record.timestamp >= timestamp:
+                    return record.offset
+        return before
 
     def back(self, partition: Partition, before: int, count: int) -> int:
         low = self.start(partition, "earliest")
@@ -74,7 +94,7 @@ class KafkaInputs:
                         if position < before:
                             return  # all there is: what lies between is not committed, or gone
                     else:
-                        raise BrokerError(f"{partition}: {error.str()}")
+                        raise unreachable(str(partition), error)
                 if messages:
                     progress = time.monotonic()
                 elif time.monotonic() - progress > STALLED_S:

@@ -7,32 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from stream_scorer.errors import BrokerError, CommitAborted, Fenced, StreamScorerError, Unavailable
+from stream_scorer.errors import CommitAborted, Unavailable
 from stream_scorer.records import Headers, Outgoing, Partition, Record, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_errors import classify
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
-FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
-AWAY = (
-    KafkaError._TIMED_OUT,
-    KafkaError._TIMED_OUT_QUEUE,
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._MSG_TIMED_OUT,
-    KafkaError._STATE,
-    KafkaError.REQUEST_TIMED_OUT,
-)
-UNAUTHORISED = (
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-)
 
 
 Changelog = tuple[str, SnapshotWriter]
@@ -252,30 +237,3 @@ class AckingSink(_Sink):
     def reopen(self) -> None:
         self._producer.purge()
         self._producer = Producer(self._properties, logger=librdkafka_log)
-
-
-def classify(error: KafkaError) -> StreamScorerError:
-    """librdkafka's own flags decide, after the codes that only a person can mend."""
-    text = f"{error.str()} ({error.name()})"
-    code = error.code()
-    if code in UNAUTHORISED:
-        return BrokerError(
-            f"{text}. The user needs Write and Describe on the output topics and on the transactional id, "
-            "and Read on the group."
-        )
-    if code == KafkaError.KAFKA_STORAGE_ERROR:
-        return BrokerError(f"{text}. The broker cannot write to its disk (full?); see its log.")
-    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-        return BrokerError(f"{text}. A topic we write to is gone or has too few partitions.")
-    if code in FENCED:
-        return Fenced(
-            f"{text}. Another producer with this transactional id has started, or a transaction took longer than "
-            "transaction.timeout.ms. Give each service of a group its own --instance."
-        )
-    if error.txn_requires_abort():
-        return CommitAborted(text)
-    if error.fatal():
-        return Fenced(text)
-    if error.retriable() or code in AWAY:
-        return Unavailable(text)
-    return BrokerError(f"{text}. Does the broker allow this? See its log.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -16,7 +15,6 @@ from stream_scorer.transports.kafka_config import Properties, librdkafka_log
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
-PATIENCE_S = 120.0
 T = TypeVar("T")
 
 
@@ -33,6 +31,8 @@ class KafkaSource:
             every partition that comes, before its first record.
         dropped: called inside `poll` for every partition that leaves.
         until_end: raise EndOfInput once every assigned partition was read to its end.
+        wait: called inside `poll` while a partition cannot be set up as the broker is away; pauses, and
+            says whether to try again.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class KafkaSource:
         begin: Begin,
         dropped: Callable[[Partition], None],
         until_end: bool = False,
+        wait: Callable[[Unavailable], bool] = lambda _: False,
     ) -> None:
         self._consumer = Consumer({**properties, "enable.partition.eof": until_end}, logger=librdkafka_log)
         self._incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
@@ -50,6 +51,7 @@ class KafkaSource:
         )
         self._begin, self._dropped = begin, dropped
         self._until_end = until_end
+        self._wait = wait
         self._partitions: dict[Partition, Partition] = {}  # one object per assigned partition
         self._first: dict[Partition, int] = {}  # where each began here, for those never committed
         self._moved: set[Partition] = set()
@@ -187,15 +189,12 @@ class KafkaSource:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Inside a callback there is no going back to the loop: wait here for a broker that is away."""
-        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 return call()
             except Unavailable as error:
-                if time.monotonic() > deadline:
+                if not self._wait(error):
                     raise
-                log.warning("not yet: %s", error)
-                time.sleep(1)
 
     def _revoked(self, _: Consumer, offsets: list[TopicPartition]) -> None:
         self._leave("revoked", offsets)

@@ -59,7 +59,9 @@ def test_score_gives_the_hosts_bits(bundle, values, reference):
 @pytest.mark.broker
 def test_the_service_gives_the_hosts_bits_each_once_in_order(bundle, values, reference, kafka, name):
     prices, scores = kafka.create(name("prices")), kafka.create(name("scores"))
-    sent = [{"value": struct.pack("<d", value), "key": b"SP500", "timestamp": at + 1} for at, value in enumerate(values)]
+    sent = [
+        {"value": struct.pack("<d", value), "key": b"SP500", "timestamp": at + 1} for at, value in enumerate(values)
+    ]
     kafka.send(prices, sent)
     done = score_topic(str(bundle), kafka.servers, input_topic=prices, output_topic=scores, group=name("group"))
 
@@ -68,7 +70,9 @@ def test_the_service_gives_the_hosts_bits_each_once_in_order(bundle, values, ref
     assert len(reference) == len(values) - 29
     assert [message.value() for message in found] == reference
     headers = [dict(message.headers()) for message in found]
-    assert [one["scorer-source"] for one in headers] == [b"%s/0/%d" % (prices.encode(), at) for at in range(29, len(values))]
+    assert [one["scorer-source"] for one in headers] == [
+        b"%s/0/%d" % (prices.encode(), at) for at in range(29, len(values))
+    ]
     assert [(message.key(), message.timestamp()[1]) for message in found] == [
         (b"SP500", at + 1) for at in range(29, len(values))
     ]
@@ -84,7 +88,9 @@ def test_the_service_gives_the_hosts_bits_each_once_in_order(bundle, values, ref
 def test_two_keys_on_one_partition_score_as_if_alone(values, reference, kafka, name):
     prices, scores = kafka.create(name("prices")), kafka.create(name("scores"))
     other = [value * 0.5 for value in values[:200]]
-    both = [(key, value) for pair in zip(values, other, strict=False) for key, value in zip((b"A", b"B"), pair, strict=True)]
+    both = [
+        (key, value) for pair in zip(values, other, strict=False) for key, value in zip((b"A", b"B"), pair, strict=True)
+    ]
     kafka.send(prices, [{"key": key, "value": struct.pack("<d", value)} for key, value in both])
     score_topic(FLAGSHIP, kafka.servers, input_topic=prices, output_topic=scores, group=name("group"))
 

@@ -39,6 +39,10 @@ class Broker(Protocol):
 
     servers: str
     ours: bool
+    proxied: str
+    """Servers as a client finds them that must go through a proxy: nothing listens there, ..."""
+    behind_proxy: int
+    """... and this is the port such a proxy has to forward to."""
 
     def pause(self) -> None: ...
 
@@ -97,6 +101,7 @@ class ForeignBroker:
     """Somebody else's: used as it is."""
 
     ours = False
+    proxied, behind_proxy = "", 0
 
     def __init__(self, servers: str) -> None:
         self.servers = servers
@@ -118,14 +123,14 @@ class NativeBroker:
     def __init__(self) -> None:
         self._jars = kafka_jars()
         self._folder = Path(tempfile.mkdtemp(prefix="stream-scorer-kafka-"))
-        inside, outside, controller = free_ports(3)
-        self.servers = f"127.0.0.1:{outside}"
+        inside, outside, controller, self.behind_proxy, proxied = free_ports(5)
+        self.servers, self.proxied = f"127.0.0.1:{outside}", f"127.0.0.1:{proxied}"
         nodes = f"INSIDE://127.0.0.1:{inside},OUTSIDE://127.0.0.1:{outside}"
         self._properties = self._folder / "server.properties"
         self._properties.write_text(
             f"{(POM.parent / 'server.properties').read_text()}\n"
-            f"listeners={nodes},CONTROLLER://127.0.0.1:{controller}\n"
-            f"advertised.listeners={nodes}\n"
+            f"listeners={nodes},PROXIED://127.0.0.1:{self.behind_proxy},CONTROLLER://127.0.0.1:{controller}\n"
+            f"advertised.listeners={nodes},PROXIED://{self.proxied}\n"
             f"controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n"
             f"log.dirs={self._folder / 'data'}\n"
         )
@@ -225,10 +230,11 @@ class DockerBroker:
         from testcontainers.core.container import DockerContainer
 
         build_image("kafka")
-        (port,) = free_ports(1)
-        self.servers = f"127.0.0.1:{port}"
-        container = DockerContainer("stream-scorer-kafka:latest").with_env("OUTSIDE_PORT", str(port))
-        self._container = container.with_bind_ports(9094, port)
+        port, self.behind_proxy, proxied = free_ports(3)
+        self.servers, self.proxied = f"127.0.0.1:{port}", f"127.0.0.1:{proxied}"
+        container = DockerContainer("stream-scorer-kafka:latest")
+        container.with_env("OUTSIDE_PORT", str(port)).with_env("PROXIED_PORT", str(proxied))
+        self._container = container.with_bind_ports(9094, port).with_bind_ports(9095, self.behind_proxy)
         self._container.start()
         self._wait()
 

@@ -91,7 +91,12 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     done = subprocess.run(
-        command(name, *arguments, **options), input=stdin, capture_output=True, timeout=seconds, env=_environment(), check=False
+        command(name, *arguments, **options),
+        input=stdin,
+        capture_output=True,
+        timeout=seconds,
+        env=_environment(),
+        check=False,
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 

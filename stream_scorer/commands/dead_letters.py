@@ -1,0 +1,94 @@
+"""stream-scorer dead-letters"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.settings import ENV_PREFIX, to_map
+
+if TYPE_CHECKING:
+    from stream_scorer.transports.kafka_dead_letters import DeadLetter
+
+SHOWN = 200
+"""Characters or bytes of a value that `show` prints."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|resubmit")
+    for verb, text in (
+        ("list", "a line for each: place, where it came from, step and reason"),
+        ("show", "all that is known of some"),
+        ("resubmit", "send some again to the topic they came from, once the cause is mended"),
+    ):
+        one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        one.add_argument("--topic", required=True, metavar="T", help="the dead-letter topic (INPUT_TOPIC.dead-letters)")
+        one.add_argument(
+            "--bootstrap-servers",
+            default=os.environ.get(ENV_PREFIX + "BOOTSTRAP_SERVERS", "localhost:9092"),
+            metavar="TEXT",
+            help="Kafka brokers (default: %(default)s)",
+        )
+        one.add_argument("--kafka", action="append", default=[], metavar="KEY=VALUE", help="any librdkafka property")
+        if verb == "list":
+            one.add_argument("--last", type=int, metavar="N", help="the last N only")
+        else:
+            one.add_argument("places", nargs="*", metavar="PARTITION@OFFSET", help="as `list` tells them")
+        if verb == "resubmit":
+            one.add_argument("--all", action="store_true", help="every one there is")
+            one.add_argument("--to", metavar="TOPIC", help="another topic than the one they came from")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.verb != "list" and not args.places and not getattr(args, "all", False):
+        raise SettingsError(f"dead-letters {args.verb} needs PARTITION@OFFSET, as `dead-letters list` tells them.")
+    from stream_scorer import logs
+    from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_admin import Cluster
+    from stream_scorer.transports.kafka_dead_letters import chosen, read_dead_letters, resubmit
+
+    logs.set_up("ERROR")
+    extra = to_map(args.kafka)
+    kafka_config.check_extra(extra)
+    Cluster(kafka_config.common(args.bootstrap_servers, extra)).partitions(args.topic, "--topic")
+    letters = read_dead_letters(kafka_config.consumer(args.bootstrap_servers, "dead-letters", extra), args.topic)
+    if args.verb == "list":
+        return _list(list(letters)[-args.last :] if args.last else list(letters))
+    found = list(letters) if getattr(args, "all", False) else chosen(letters, args.places)
+    if args.verb == "show":
+        for letter in found:
+            _show(letter)
+        return 0
+    name = f"stream-scorer.dead-letters.{uuid.uuid4().hex[:8]}"
+    count = resubmit(kafka_config.transactional_producer(args.bootstrap_servers, name, extra), found, args.to)
+    print(f"{count:,} re-submitted to {args.to or 'where they came from'}; they stay on {args.topic} as well")
+    return 0
+
+
+def _list(letters: list[DeadLetter]) -> int:
+    for letter in letters:
+        told = letter.told
+        message = told.get("message", "").splitlines()[:1] or [""]
+        print(
+            f"{letter.place:>10}  {letter.source}  {told.get('stage', '?'):7}  {told.get('exception', '?')}: {message[0][:100]}"
+        )
+    print(f"{len(letters):,} dead letters")
+    return 0
+
+
+def _show(letter: DeadLetter) -> None:
+    record = letter.record
+    print(f"{letter.place} from {letter.source}")
+    value = "null" if record.value is None else f"{len(record.value)} bytes: {record.value[:SHOWN].hex(' ')}"
+    for name, text in (
+        ("key", "null" if record.key is None else repr(record.key)[1:]),
+        ("timestamp", str(record.timestamp)),
+        ("value", value),
+        *((name, str(header)) for name, header in letter.original_headers()),
+        *letter.told.items(),
+    ):
+        print(f"  {name:<10} " + text.rstrip().replace("\n", "\n" + " " * 13))
+    print()

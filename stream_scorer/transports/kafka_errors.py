@@ -1,0 +1,72 @@
+"""What an error of Kafka means to us."""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError
+
+from stream_scorer.errors import BrokerError, CommitAborted, Fenced, StreamScorerError, Unavailable
+
+FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+AWAY = (  # a broker that is down, starting, or handing over
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._STATE,
+    KafkaError._WAIT_COORD,
+    KafkaError._WAIT_CACHE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
+)
+UNAUTHORISED = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+)
+
+
+def classify(error: KafkaError) -> StreamScorerError:
+    """librdkafka's own flags decide, after the codes that only a person can mend."""
+    text = f"{error.str()} ({error.name()})"
+    code = error.code()
+    if code in UNAUTHORISED:
+        return BrokerError(
+            f"{text}. The user needs Write and Describe on the output topics and on the transactional id, "
+            "and Read on the group."
+        )
+    if code == KafkaError.KAFKA_STORAGE_ERROR:
+        return BrokerError(f"{text}. The broker cannot write to its disk (full?); see its log.")
+    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+        return BrokerError(f"{text}. A topic we write to is gone or has too few partitions.")
+    if code in FENCED:
+        return Fenced(
+            f"{text}. Another producer with this transactional id has started, or a transaction took longer than "
+            "transaction.timeout.ms. Give each service of a group its own --instance."
+        )
+    if error.txn_requires_abort():
+        return CommitAborted(text)
+    if error.fatal():
+        return Fenced(text)
+    if error.retriable() or code in AWAY:
+        return Unavailable(text)
+    return BrokerError(f"{text}. Does the broker allow this? See its log.")
+
+
+def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:
+    """Of a call that reads: Unavailable if the broker may answer later. `where` begins the text."""
+    text = f"{where}: {error.str()} ({error.name()})"
+    return Unavailable(text) if error.retriable() or error.code() in AWAY else BrokerError(text)

@@ -1,0 +1,155 @@
+"""The main job in containers, as an operator runs it: a broker, the service, a replay, on a network of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.brokers import ROOT, build_image, free_ports, wait_for
+from tests.support.kafka import Kafka
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
+
+pytestmark = [pytest.mark.container, pytest.mark.slow]
+
+MODEL = ROOT / "training" / "model" / "tf_sp500_lstm.py"
+PRICES, WINDOW = 1000, 30
+SCORES = PRICES - WINDOW + 1
+SERVERS = "kafka:9092"
+# Loading TensorFlow, on a machine that is doing other things too.
+LOAD_S = 120
+
+
+class Containers:
+    """Runs containers on a network of their own; on `close` nothing of them is left."""
+
+    def __init__(self) -> None:
+        # The reaper's image cannot be pulled everywhere; `close` does its work.
+        os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+        from testcontainers.core.network import Network
+
+        self._stack = contextlib.ExitStack()
+        self._network = self._stack.enter_context(Network())
+
+    def run(
+        self,
+        image: str,
+        *command: str,
+        alias: str,
+        env: dict[str, str] | None = None,
+        ports: dict[int, int] | None = None,
+    ) -> DockerContainer:
+        from testcontainers.core.container import DockerContainer
+
+        container = DockerContainer(image, network=self._network, network_aliases=[alias], env=env)
+        if command:
+            container.with_command(list(command))
+        for inside, outside in (ports or {}).items():
+            container.with_bind_ports(inside, outside)
+        return self._stack.enter_context(container)
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def log_of(container: DockerContainer) -> str:
+    return b"".join(container.get_logs()).decode(errors="replace")
+
+
+def wait_for_line(container: DockerContainer, text: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while text not in log_of(container):
+        container.reload()
+        assert container.status == "running", f"ended before {text!r}:\n{log_of(container)[-3000:]}"
+        assert time.monotonic() < deadline, f"no {text!r} in {seconds} s:\n{log_of(container)[-3000:]}"
+        time.sleep(0.2)
+
+
+def finish(container: DockerContainer, seconds: float) -> int:
+    """The exit code, once it has one."""
+    answer: dict[str, Any] = container.get_wrapped_container().wait(timeout=seconds)
+    return int(answer["StatusCode"])
+
+
+@pytest.fixture(scope="module")
+def scored(docker: None) -> Iterator[SimpleNamespace]:
+    """A thousand prices went through: the scores a committed reader sees, and the service, still running."""
+    build_image("kafka")
+    build_image("scorer")
+    containers = Containers()
+    with contextlib.closing(containers):
+        (port,) = free_ports(1)
+        containers.run(
+            "stream-scorer-kafka:latest",
+            alias="kafka",
+            env={"INSIDE_HOST": "kafka", "OUTSIDE_PORT": str(port)},
+            ports={9094: port},
+        )
+        wait_for(f"localhost:{port}")
+        topics = ("--input-topic", "prices", "--output-topic", "forecasts", "--create-topics")
+        service = containers.run(
+            "stream-scorer:latest", "run", MODEL.stem, "--bootstrap-servers", SERVERS, *topics, alias="scorer"
+        )
+        # A topic made by either side suits the other: the service may be loading its model yet.
+        replay = containers.run(
+            "stream-scorer:latest",
+            *(
+                "replay",
+                "synthetic",
+                "--adjusted",
+                "--topic",
+                "prices",
+                "--create-topic",
+                "--bootstrap-servers",
+                SERVERS,
+            ),
+            alias="replay",
+        )
+        assert finish(replay, LOAD_S) == 0, log_of(replay)
+        wait_for_line(service, "assigned prices[0]", LOAD_S)
+        kafka = Kafka(f"localhost:{port}")
+        messages = kafka.wait_for("forecasts", SCORES)
+        yield SimpleNamespace(messages=messages, service=service, kafka=kafka, containers=containers)
+
+
+def test_each_price_is_scored_once_and_in_order(scored):
+    headers = [dict(message.headers()) for message in scored.messages]
+    assert [of["scorer-source"].decode() for of in headers] == [f"prices/0/{at}" for at in range(WINDOW - 1, PRICES)]
+    assert all(len(message.value()) == struct.calcsize("<d") for message in scored.messages)
+
+
+def test_every_score_names_the_checkouts_model_file(scored):
+    sha256 = hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    named = {dict(message.headers())["scorer-model"].decode() for message in scored.messages}
+    assert named == {f"{MODEL.stem}@{sha256}"}
+
+
+def test_the_service_is_not_root(scored):
+    for question in (["id", "-u"], ["stat", "-c", "%u", "/proc/1"]):
+        answer = scored.service.exec(question)
+        assert answer.exit_code == 0
+        assert int(answer.output) != 0
+
+
+def test_sigterm_ends_the_service_within_ten_seconds(scored):
+    """Also while it loads its model, where no handler of ours is installed yet."""
+    loading = scored.containers.run(
+        "stream-scorer:latest",
+        *("run", MODEL.stem, "--bootstrap-servers", SERVERS, "--input-topic", "prices", "--output-topic", "forecasts"),
+        *("--group", "never-joined"),
+        alias="loading",
+    )
+    time.sleep(2)
+    for container, expected in ((scored.service, 0), (loading, 128 + 15)):
+        container.get_wrapped_container().kill(signal="SIGTERM")
+        assert finish(container, 10) == expected, log_of(container)[-3000:]
+    assert len(scored.kafka.read("forecasts")) == SCORES

@@ -1,0 +1,153 @@
+"""The second promise, on a real Kafka: nothing lost, nothing twice, whatever happens to the service or the broker."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from tests.support.faults import Job
+from tests.support.proxy import Proxy
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+GROUPS = {
+    "eager": ["partition.assignment.strategy=range"],
+    "cooperative": ["partition.assignment.strategy=cooperative-sticky"],
+    "kip848": ["group.protocol=consumer"],
+}
+
+
+def test_kill_nine_at_random_moments(kafka, name, tmp_path):
+    """50 kills; a static member, so that each life begins at once with the partitions of the last one."""
+    job = Job(kafka, name("kill"), records=20_000)
+    job.start()
+    rng = random.Random(9)
+    while job.counts["kills"] < 50:
+        service = job.service(tmp_path, kafka=["group.instance.id=only"])
+        if rng.random() < 0.9:
+            service.wait_for("assigned ")
+        time.sleep(rng.uniform(0, 0.25))
+        service.kill()
+        job.counts["kills"] += 1
+    with job.service(tmp_path, kafka=["group.instance.id=only"]) as last:
+        job.finish()
+    job.judge(*_logs(tmp_path, last))
+
+
+@pytest.mark.parametrize("protocol", GROUPS)
+def test_workers_join_leave_and_die(protocol, kafka, name, tmp_path):
+    """Two and three workers, some stopped and some killed, under each kind of group."""
+    job = Job(kafka, name(f"workers-{protocol}"), records=6_000, pace=500)
+    rng = random.Random(protocol)
+    start = lambda: job.service(tmp_path, kafka=GROUPS[protocol])  # noqa: E731
+    workers = [start(), start()]
+    started = list(workers)
+    workers[0].wait_for("assigned ")
+    job.start()
+    for _ in range(5):
+        time.sleep(rng.uniform(0.5, 1.5))
+        if len(workers) < 3:
+            workers.append(start())
+            started.append(workers[-1])
+            workers[-1].wait_for("ready: ")
+            continue
+        leaver = workers.pop(rng.randrange(len(workers)))
+        if rng.random() < 0.5:
+            leaver.kill()
+            job.counts["kills"] += 1
+        else:
+            assert leaver.stop() == 0
+    job.finish()
+    for worker in workers:
+        assert worker.stop() == 0
+    job.judge(*started)
+
+
+def test_supervised_workers_and_one_that_crashes(kafka, name, tmp_path):
+    """--workers 2: the supervisor starts a killed worker again, and SIGTERM stops all."""
+    job = Job(kafka, name("supervised"), records=4_000, pace=800)
+    with job.service(tmp_path, workers=2) as service:
+        service.wait_for("assigned ")
+        job.start()
+        for _ in range(2):
+            time.sleep(1)
+            pid = int(service.text().rsplit("started, process ", 1)[1].split()[0])
+            os.kill(pid, signal.SIGKILL)
+            job.counts["kills"] += 1
+            service.wait_for(f"ended with {-signal.SIGKILL}")
+            time.sleep(1)
+        job.finish()
+        assert service.stop() == 0
+    job.judge(service)
+
+
+def test_broker_stopped_killed_and_started_again(own_broker, own_kafka, name, tmp_path):
+    """The service waits, says so, and goes on by itself."""
+    job = Job(own_kafka, name("broker"), records=6_000, pace=400)
+    with job.service(tmp_path) as service:
+        service.wait_for("assigned ")
+        job.start()
+        time.sleep(2)
+        own_broker.pause()
+        time.sleep(6)
+        own_broker.resume()
+        time.sleep(3)
+        own_broker.kill()
+        time.sleep(4)
+        own_broker.start()
+        job.finish(150)
+        assert service.stop() == 0
+    job.judge(service)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["bytes-late", "connections-lost"])
+def test_network_cut_between_service_and_broker(reset, own_broker, own_kafka, name, tmp_path):
+    job = Job(own_kafka, name("network"), records=5_000, pace=500, servers=own_broker.proxied)
+    proxy = Proxy(int(own_broker.proxied.rpartition(":")[2]), own_broker.behind_proxy)
+    try:
+        with job.service(tmp_path) as service:
+            service.wait_for("assigned ")
+            job.start()
+            for seconds in (0.5, 3, 8):
+                time.sleep(1.5)
+                proxy.cut()
+                time.sleep(seconds)
+                proxy.mend(reset=reset)
+            job.finish(150)
+            assert service.stop() == 0
+    finally:
+        proxy.close()
+    job.judge(service)
+
+
+def test_a_zombie_that_wakes_after_its_partitions_moved(kafka, name, tmp_path):
+    """Stopped in the midst of its work, again and again, while another takes over; then it wakes."""
+    job = Job(kafka, name("zombie"), records=6_000, pace=600)
+    with job.service(tmp_path) as zombie:
+        zombie.wait_for("assigned ")
+        job.start()
+        time.sleep(1)
+        with job.service(tmp_path) as heir:
+            heir.wait_for("ready: ")
+            for _ in range(2):
+                zombie.signal(signal.SIGSTOP)
+                time.sleep(5)
+                zombie.signal(signal.SIGCONT)
+                time.sleep(1.5)
+            job.finish()
+            assert heir.stop() == 0
+        assert zombie.stop() == 0
+    job.judge(zombie, heir)
+
+
+class _Log:
+    def __init__(self, path):
+        self.log = path
+
+
+def _logs(folder, *_):
+    return [_Log(path) for path in folder.glob("service-*.log")]

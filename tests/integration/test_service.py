@@ -1,0 +1,268 @@
+"""The service on a real broker: what goes in, what comes out, how it starts, stops and fails."""
+
+from __future__ import annotations
+
+import signal
+import struct
+import time
+
+import pytest
+
+from tests.support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
+
+pytestmark = pytest.mark.broker
+ECHO, COUNTER = str(MODELS / "echo_positive.py"), str(MODELS / "counter.py")
+
+
+@pytest.fixture
+def topics(kafka, name):
+    """(input, output, group) as options of `run`, the topics made with two partitions."""
+    return {
+        "input_topic": kafka.create(name("in"), 2),
+        "output_topic": kafka.create(name("out"), 2),
+        "group": name("group"),
+    }
+
+
+def _double(value):
+    return struct.pack("<d", value)
+
+
+def _values(messages):
+    return [struct.unpack("<d", message.value())[0] for message in messages]
+
+
+def test_key_timestamp_partition_and_headers_of_a_score(kafka, topics):
+    headers = [("traceparent", b"00-abc"), ("mine", b"1")]
+    kafka.send(
+        topics["input_topic"],
+        [{"value": _double(2.0), "key": b"k", "timestamp": 1234, "partition": 1, "headers": headers}],
+    )
+    score_topic(ECHO, kafka.servers, **topics)
+    (score,) = kafka.read(topics["output_topic"])
+    assert (score.value(), score.key(), score.timestamp()[1], score.partition()) == (_double(2.0), b"k", 1234, 1)
+    found = dict(score.headers())
+    assert found.keys() == {"traceparent", "scorer-source", "scorer-model"}
+    assert found["traceparent"] == b"00-abc"
+    assert found["scorer-source"] == f"{topics['input_topic']}/1/0".encode()
+
+
+def test_pass_headers_hands_on_all(kafka, topics):
+    kafka.send(topics["input_topic"], [{"value": _double(2.0), "headers": [("mine", b"1")]}])
+    score_topic(ECHO, kafka.servers, pass_headers=True, **topics)
+    assert dict(kafka.read(topics["output_topic"])[0].headers())["mine"] == b"1"
+
+
+def test_registry_framing_and_json(kafka, topics, name):
+    kafka.send(topics["input_topic"], [{"value": b"\0\0\0\0\7" + _double(2.5), "key": b"k"}])
+    score_topic(ECHO, kafka.servers, framing="registry", output_schema_id=9, **topics)
+    assert kafka.read(topics["output_topic"])[0].value() == b"\0\0\0\0\x09" + _double(2.5)
+
+    other = {**topics, "input_topic": kafka.create(name("json-in")), "group": name("json")}
+    kafka.send(other["input_topic"], [{"value": b"3.5", "key": b"k"}])
+    score_topic(ECHO, kafka.servers, input_encoding="json", output_encoding="json", **other)
+    assert kafka.read(topics["output_topic"])[-1].value() == b"3.5"
+
+
+@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
+def test_state_goes_on_where_it_was(delivery, kafka, topics):
+    """Two runs give what one would: the windows came back from the changelog."""
+    sent = [{"value": _double(float(at)), "key": b"k%d" % (at % 3), "partition": 0} for at in range(150)]
+    kafka.send(topics["input_topic"], sent[:70])
+    score_topic(ROLLING_MEAN, kafka.servers, delivery=delivery, **topics)
+    kafka.send(topics["input_topic"], sent[70:])
+    done = score_topic(ROLLING_MEAN, kafka.servers, delivery=delivery, **topics)
+    assert len(kafka.read(topics["output_topic"])) == 150 - 3 * 29
+    assert "restored 3 sessions" in done.stderr
+    assert _values(kafka.read(topics["output_topic"]))[-1] == sum(range(149 - 87, 150, 3)) / 30
+
+
+def test_sigterm_stops_within_ten_seconds_and_the_next_goes_on(kafka, topics, tmp_path):
+    kafka.send(topics["input_topic"], [{"value": _double(1.0), "partition": 0}] * 5)
+    with Service(tmp_path, ECHO, kafka.servers, **topics) as service:
+        kafka.wait_for(topics["output_topic"], 5)
+        started = time.monotonic()
+        service.signal(signal.SIGTERM)
+        assert service.wait(10) == 0
+        assert time.monotonic() - started < 10
+    kafka.send(topics["input_topic"], [{"value": _double(2.0), "partition": 0}])
+    score_topic(ECHO, kafka.servers, **topics)
+    assert _values(kafka.read(topics["output_topic"])) == [1.0] * 5 + [2.0]
+
+
+def test_bad_records_go_to_dead_letters_and_back(kafka, topics):
+    source = topics["input_topic"]
+    bad = {"value": _double(-1.0), "key": b"k", "partition": 1, "timestamp": 77, "headers": [("mine", b"1")]}
+    kafka.send(
+        source,
+        [
+            {"value": _double(1.0), "partition": 1},
+            {"value": b"abc", "partition": 1},
+            bad,
+            {"value": None, "partition": 1},
+        ],
+    )
+    score_topic(ECHO, kafka.servers, **topics)
+    letters = kafka.read(f"{source}.dead-letters")
+    assert sorted((letter.value() or b"") for letter in letters) == sorted([b"abc", _double(-1.0), b""])
+    (letter,) = [one for one in letters if one.value() == _double(-1.0)]
+    assert (letter.key(), letter.timestamp()[1]) == (b"k", 77)
+    told = {name: value.decode() for name, value in letter.headers()}
+    assert told["mine"] == "1"
+    assert told["__streams.errors.exception"] == "ValueError"
+    assert "echo_positive.py:8: action() raised ValueError: negative" in told["__streams.errors.message"]
+    assert "Traceback" in told["__streams.errors.stacktrace"]
+    assert [told[f"__streams.errors.{part}"] for part in ("topic", "partition", "offset")] == [source, "1", "2"]
+    assert told["__scorer.stage"] == "action"
+    assert told["__scorer.model"].startswith("echo_positive@")
+
+    where = {"topic": f"{source}.dead-letters", "bootstrap_servers": kafka.servers}
+    listed = run("dead-letters", "list", **where)
+    assert "3 dead letters" in listed.stdout
+    assert f"{source}[1]@2  action   ValueError" in listed.stdout
+    place = f"{letter.partition()}@{letter.offset()}"
+    assert "negative" in run("dead-letters", "show", place, **where).stdout
+    assert "1 re-submitted" in run("dead-letters", "resubmit", place, **where).stdout
+    back = kafka.read(source)[-1]
+    assert (back.value(), back.key(), back.partition(), back.timestamp()[1]) == (_double(-1.0), b"k", 1, 77)
+    assert [name for name, _ in back.headers()] == ["mine", "__scorer.resubmitted"]
+    wrong = run("dead-letters", "show", "0@999", **where)
+    assert wrong.returncode == 2
+    assert "no dead letter at 0@999" in wrong.stderr
+
+
+def test_a_flood_of_rejects_stops_the_service_if_asked(kafka, topics):
+    kafka.send(topics["input_topic"], [{"value": b"abc", "partition": 0}] * 10)
+    done = run("run", ECHO, bootstrap_servers=kafka.servers, max_rejects_in_row=5, until_end=True, **topics)
+    assert done.returncode == 3
+    assert "5 records in a row were rejected" in done.stderr
+
+
+def test_fail_on_the_first_bad_record(kafka, topics):
+    kafka.send(topics["input_topic"], [{"value": _double(1.0), "partition": 0}, {"value": b"abc", "partition": 0}])
+    done = run("run", ECHO, bootstrap_servers=kafka.servers, on_bad_record="fail", until_end=True, **topics)
+    assert done.returncode == 3
+    assert f"{topics['input_topic']}[0]@1: expected an Avro double (8 bytes), got 3 bytes" in done.stderr
+    assert kafka.read(topics["output_topic"]) == []
+
+
+def test_warm_up_counts_records_across_markers_and_gaps(kafka, topics, name):
+    """Inputs written in small transactions: offsets have gaps, and the 29 before the start are still 29."""
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": kafka.servers, "transactional.id": name("producer")})
+    producer.init_transactions(30)
+    for at in range(60):
+        producer.begin_transaction()
+        producer.produce(topics["input_topic"], _double(float(at)), b"k", 0, timestamp=1000 + at)
+        (producer.abort_transaction if at % 7 == 3 else producer.commit_transaction)(30)
+    kept = [float(at) for at in range(60) if at % 7 != 3]
+    start = 1000 + int(kept[40])
+    done = score_topic(ROLLING_MEAN, kafka.servers, start=str(start), warm_up=29, **topics)
+    assert "fed 29 inputs before" in done.stderr
+    assert _values(kafka.read(topics["output_topic"])) == [
+        sum(kept[at - 29 : at + 1]) / 30 for at in range(40, len(kept))
+    ]
+
+
+def test_start_latest_scores_only_what_comes_then(kafka, topics, tmp_path):
+    kafka.send(topics["input_topic"], [{"value": _double(1.0), "partition": 0}])
+    with Service(tmp_path, ECHO, kafka.servers, start="latest", **topics) as service:
+        service.wait_for("assigned ")
+        kafka.send(topics["input_topic"], [{"value": _double(2.0), "partition": 0}])
+        assert _values(kafka.wait_for(topics["output_topic"], 1)) == [2.0]
+
+
+def test_an_offset_moved_by_hand_is_never_used_in_silence(kafka, topics):
+    from confluent_kafka import Consumer, TopicPartition
+
+    kafka.send(topics["input_topic"], [{"value": _double(1.0), "partition": 0, "key": b"k"}] * 10)
+    score_topic(COUNTER, kafka.servers, **topics)
+    mover = Consumer({"bootstrap.servers": kafka.servers, "group.id": topics["group"]})
+    mover.commit(offsets=[TopicPartition(topics["input_topic"], 0, 4)], asynchronous=False)
+    mover.close()
+    refused = run("run", COUNTER, bootstrap_servers=kafka.servers, until_end=True, **topics)
+    assert refused.returncode == 3
+    assert "the group is at offset 4, the saved state at 10" in refused.stderr
+    assert "--on-state-mismatch" in refused.stderr
+    score_topic(COUNTER, kafka.servers, on_state_mismatch="rebuild", **topics)
+    assert _values(kafka.read(topics["output_topic"])) == [float(at) for at in [*range(1, 11), *range(5, 11)]]
+
+
+def test_dropped_sessions_leave_tombstones(kafka, topics):
+    sent = [{"value": _double(1.0), "partition": 0, "key": b"k%d" % at} for at in range(5)]
+    kafka.send(topics["input_topic"], sent)
+    score_topic(COUNTER, kafka.servers, max_sessions=2, **topics)
+    changelog = kafka.read(f"{topics['group']}.{topics['input_topic']}.changelog")
+    last = {message.key(): message.value() for message in changelog}
+    assert {key for key, value in last.items() if value is not None} == {b"=k3", b"=k4", b"@"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        ({"input_topic": "no-such-topic"}, 4, "topic 'no-such-topic' (--input-topic) does not exist"),
+        ({"model": "no_such_model.py"}, 3, "model 'no_such_model.py': no such file"),
+        ({"attachment": "/no/such.tar.gz"}, 3, "attachment /no/such.tar.gz: no such file"),
+        (
+            {"bootstrap_servers": "127.0.0.1:1", "kafka": ["socket.timeout.ms=1000"]},
+            4,
+            "no Kafka broker answers at 127.0.0.1:1",
+        ),
+        ({"schema": ["double=/no/such.avsc"]}, 3, "schema 'double': no file /no/such.avsc"),
+        ({"kafka": ["isolation.level=read_uncommitted"]}, 2, "not yours to set"),
+    ],
+)
+def test_a_mistake_gives_one_clear_message_and_its_exit_code(arguments, code, text, kafka, topics):
+    settings = {"bootstrap_servers": kafka.servers, **topics, **arguments}
+    done = run("run", settings.pop("model", ECHO), until_end=True, **settings)
+    assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_without_action_is_refused(kafka, topics, tmp_path):
+    model = tmp_path / "model.py"
+    model.write_text("# fastscore.schema.0: double\n# fastscore.schema.1: double\ndef score(x):\n    return x\n")
+    done = run("run", str(model), bootstrap_servers=kafka.servers, until_end=True, **topics)
+    assert done.returncode == 3
+    assert "no function action(). It defines score." in done.stderr
+
+
+def test_a_hung_action_is_reported_before_the_group_expels_us(kafka, topics, tmp_path):
+    model = tmp_path / "model.py"
+    model.write_text(
+        "# fastscore.schema.0: double\n# fastscore.schema.1: double\nimport time\ndef action(x):\n    time.sleep(x)\n    yield x\n"
+    )
+    kafka.send(topics["input_topic"], [{"value": _double(4.0), "partition": 0}])
+    slow = ["max.poll.interval.ms=6000", "session.timeout.ms=6000"]
+    with Service(tmp_path / "log", str(model), kafka.servers, kafka=slow, **topics) as service:
+        service.wait_for("the step in hand has taken")
+        service.wait_for("time.sleep(x)")
+        kafka.wait_for(topics["output_topic"], 1)
+
+
+def test_replay_puts_rows_with_their_dates_on_a_topic(kafka, name, tmp_path):
+    csv = tmp_path / "prices.csv"
+    csv.write_text("Date,Close\n1950-01-03,16.66\n1970-01-02,93.00\n2007-06-01,1536.34\n")
+    topic = name("replayed")
+    done = run("replay", str(csv), topic=topic, key="SP500", create_topic=True, bootstrap_servers=kafka.servers)
+    assert done.returncode == 0, done.stderr
+    found = kafka.read(topic)
+    assert _values(found) == [16.66, 93.0, 1536.34]
+    assert [message.key() for message in found] == [b"SP500"] * 3
+    # Kafka knows no time before 1970: such a date is the epoch itself, and said so.
+    assert [message.timestamp()[1] for message in found][1:] == [86_400_000, 1_180_656_000_000]
+
+
+def test_batched_and_one_by_one_models_give_the_same_scores(kafka, topics, name):
+    kafka.send(
+        topics["input_topic"],
+        [{"value": _double(at * 0.1), "key": b"k%d" % (at % 5), "partition": 0} for at in range(500)],
+    )
+    score_topic(ROLLING_MEAN, kafka.servers, **topics)
+    other = {**topics, "output_topic": kafka.create(name("batched"), 2), "group": name("batched")}
+    score_topic(ROLLING_MEAN_BATCHED, kafka.servers, batch=37, **other)
+    assert [m.value() for m in kafka.read(topics["output_topic"])] == [
+        m.value() for m in kafka.read(other["output_topic"])
+    ]

@@ -1,0 +1,66 @@
+"""A TCP proxy that can be cut: the network between a service and its broker."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+
+class Proxy:
+    """Forwards 127.0.0.1:port to a target. While cut, bytes stop and new connections hang; nobody is told."""
+
+    def __init__(self, port: int, target: int) -> None:
+        self._target = target
+        self._open = threading.Event()
+        self._open.set()
+        self._closed = False
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._open.clear()
+
+    def mend(self, *, reset: bool = False) -> None:
+        """Let bytes flow again; with `reset`, over new connections only, as after a NAT forgot the old ones."""
+        if reset:
+            pairs, self._pairs = self._pairs, []
+            for pair in pairs:
+                for one in pair:
+                    with contextlib.suppress(OSError):
+                        one.shutdown(socket.SHUT_RDWR)
+        self._open.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._listener.close()
+        self.mend(reset=True)
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        self._open.wait()
+        try:
+            far = socket.create_connection(("127.0.0.1", self._target))
+        except OSError:
+            near.close()
+            return
+        self._pairs.append((near, far))
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                self._open.wait()
+                sink.sendall(data)
+        for one in (source, sink):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,99 @@
+"""Imports go downward only: this table is the architecture."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Each part (a file or a folder of stream_scorer) and the parts it may import; all of them stand above it.
+MAY_IMPORT = {
+    **dict.fromkeys("errors records logs slots stderr shipped_schemas".split(), ""),
+    "ports": "records",
+    **dict.fromkeys("settings supervisor replay cli".split(), "errors"),
+    "codec": "errors ports",
+    "model": "errors records stderr",
+    "state": "errors records ports shipped_schemas",
+    "engine": "errors records ports state",
+    "transports": "errors records ports state replay",
+    "status": "records state engine",
+    "control": "errors status",
+    # From here on parts are put together, so settings may be known.
+    "kafka_service": "errors ports settings slots supervisor model state engine transports status control",
+    "app": "errors ports settings codec model state engine transports kafka_service",
+    "verify": "errors records ports codec model state engine app",
+    "demo": "settings replay codec transports app",
+    "training": "errors stderr model",
+    "commands": "errors settings logs supervisor replay codec model transports app verify demo training",
+    "__main__": "cli",
+}
+# Third-party packages that only some files may know.
+ONLY_IN = {
+    "confluent_kafka": ["stream_scorer/transports/kafka_*.py"],
+    "fastavro": ["stream_scorer/codec/*.py", "stream_scorer/state/snapshots.py"],
+    "tensorflow": ["training/*.py", "training/model/*.py"],
+    "sklearn": ["training/*.py"],
+    "matplotlib": ["training/*.py"],
+    "pandas": ["training/*.py", "stream_scorer/replay.py", "stream_scorer/demo.py", "stream_scorer/commands/replay.py"],
+    "rich": ["training/cli.py", "stream_scorer/commands/*.py"],
+    "prometheus_client": ["stream_scorer/control.py"],
+}
+FILES = [path.relative_to(ROOT) for folder in ("stream_scorer", "training") for path in (ROOT / folder).rglob("*.py")]
+
+
+@functools.cache
+def _imports(file: Path) -> list[str]:
+    """Dotted names, those inside functions too."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: a relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def _part(name: str) -> str | None:
+    """The part of ours that a dotted name is in; None for other packages and for stream_scorer itself."""
+    package, _, rest = name.partition(".")
+    part = rest.partition(".")[0]
+    if package == "stream_scorer":
+        folder = ROOT / package
+        return part if (folder / f"{part}.py").is_file() or ((folder / part).is_dir() and part) else None
+    return package if package == "training" else None
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_a_part_imports_what_is_above_it_in_the_table(file):
+    mine = _part(".".join(file.with_suffix("").parts))
+    if mine not in (None, "__init__"):
+        imported = {part for name in _imports(file) if (part := _part(name))} - {mine}
+        assert imported <= set(MAY_IMPORT[mine].split())
+
+
+@pytest.mark.parametrize("package", ONLY_IN)
+def test_a_package_is_known_to_its_files_only(package):
+    knowing = {file for file in FILES if any(name.split(".")[0] == package for name in _imports(file))}
+    allowed = {path.relative_to(ROOT) for pattern in ONLY_IN[package] for path in ROOT.glob(pattern)}
+    assert knowing, f"nobody imports {package}: the row can go"
+    assert knowing <= allowed
+
+
+def test_the_table_goes_downward():
+    parts = list(MAY_IMPORT)
+    for at, part in enumerate(parts):
+        assert set(MAY_IMPORT[part].split()) <= set(parts[:at]), part
+
+
+def test_the_table_has_no_more_than_there_is():
+    used = {}
+    for file in FILES:
+        mine = _part(".".join(file.with_suffix("").parts))
+        used.setdefault(mine, set()).update(part for name in _imports(file) if (part := _part(name)))
+    for part, allowed in MAY_IMPORT.items():
+        assert set(allowed.split()) <= used[part], part

@@ -1,0 +1,53 @@
+"""What several unit tests need: a module file, a fresh directory to run it in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from hypothesis import settings
+
+from stream_scorer.model.module import Module
+
+settings.register_profile("unit", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("unit")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write a file of dedented text or bytes."""
+
+    def write(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else dedent(content).encode())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def load_module(write: Callable[..., Path]) -> Callable[..., Module]:
+    """A module of source text, begun unless told otherwise."""
+
+    def load_module(source: str | bytes, *, name: str = "toy", begin: bool = True) -> Module:
+        module = Module(write(f"{name}.py", source))
+        if begin:
+            module.begin()
+        return module
+
+    return load_module
+
+
+@pytest.fixture(autouse=True)
+def _loggers_stay_as_they_were() -> Iterator[None]:
+    """A command sets its logs up; caplog must still hear the tests after it."""
+    loggers = [logging.getLogger(name) for name in ("stream_scorer", "librdkafka")]
+    before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)

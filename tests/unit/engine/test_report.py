@@ -1,0 +1,47 @@
+"""Progress lines."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from stream_scorer.engine import report
+from stream_scorer.engine.loop import Totals
+from stream_scorer.engine.report import Reporter, summary
+
+
+def _totals():
+    totals = Totals()
+    totals.add(records=2_000, outcomes=1_971, rejects=3, scoring_s=3.0, commit_s=1.0)
+    return totals
+
+
+def test_a_summary():
+    assert summary(_totals(), 4.0) == (
+        "2,000 records, 1,968 scores, 3 rejects, 1 commits, 0 aborts, 0 recoveries; 500 records/s, 75% of work in scoring"
+    )
+
+
+def test_a_summary_of_nothing():
+    assert summary(Totals(), 0.0).endswith("0 records/s, 0% of work in scoring")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(report.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_a_line_every_ten_seconds_with_the_rate_since_the_last(clock, caplog):
+    caplog.set_level(logging.INFO)
+    reporter, totals = Reporter(), Totals()
+    for second in range(1, 26):
+        clock[0] = 100.0 + second
+        totals.add(100 if second <= 10 else 300, 0, 0, 0.1, 0.1)
+        reporter(totals)
+    assert [record.getMessage().split("; ")[1].split(",")[0] for record in caplog.records] == [
+        "100 records/s",
+        "300 records/s",
+    ]

@@ -1,0 +1,222 @@
+"""A partition comes: what is restored, rebuilt, begun anew or refused."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from stream_scorer.codec import codec_for
+from stream_scorer.codec.schema import make_schema
+from stream_scorer.engine.restore import Restorer
+from stream_scorer.engine.scoring import Scorer
+from stream_scorer.errors import ModelError
+from stream_scorer.model.module import Module
+from stream_scorer.records import Partition, Record, Saved
+from stream_scorer.state import values
+from stream_scorer.state.sessions import Sessions
+
+MODELS = Path(__file__).parents[2] / "models"
+IN = Partition("in", 0)
+END = 50
+
+
+class Topic:
+    """The `Inputs` port: offsets 5 to 49 with the values 5.0 to 49.0, of keys a and b in turn."""
+
+    low = 5
+
+    def __init__(self):
+        self.asked = []
+
+    def start(self, partition, start):
+        self.asked.append(start)
+        return {"earliest": self.low, "latest": END}.get(start, 20)
+
+    def back(self, partition, before, count):
+        return max(self.low, before - count)
+
+    def read(self, partition, first, before):
+        for at in range(first, before, 7):
+            yield [_record(offset) for offset in range(at, min(at + 7, before))]
+
+
+def _record(offset):
+    return Record(IN, offset, b"ab"[offset % 2 :][:1], struct.pack("<d", float(offset)), None, None)
+
+
+class Store:
+    """The `StateStore` port over a list."""
+
+    def __init__(self, saved=()):
+        self.saved = list(saved)
+
+    def read(self, partition):
+        return self.saved
+
+
+class Worker:
+    """One worker's parts about a rolling mean; `model` is the sha256 it believes to run."""
+
+    def __init__(self, store=None, *, model="aa", name="rolling_mean", **how):
+        module = Module(MODELS / f"{name}.py")
+        module.begin()
+        self.module, self.topic = module, Topic()
+        self.sessions = Sessions(module, module.state_names)
+        codec = codec_for("avro-binary", make_schema("double", "double"))
+        self.restored = []
+        self.restorer = Restorer(
+            self.sessions,
+            Scorer(module, self.sessions, codec, {1: codec}),
+            store,
+            self.topic,
+            model=model,
+            on_restored=lambda *what: self.restored.append(what[:2]),
+            **how,
+        )
+
+    def begin(self, committed):
+        return self.restorer.begin(IN, committed)
+
+    def windows(self):
+        """What the session of each key holds."""
+        found = {}
+        for number, key in enumerate([b"a", b"b"]):
+            self.sessions.enter(_record(number))
+            found[key] = list(self.module.state()[0])
+        return found
+
+    def to_save(self):
+        return {
+            snapshot.key: snapshot.state and values.load(snapshot.state)[0] for snapshot in self.sessions.unsettled()
+        }
+
+
+def _fed(first, before):
+    return {
+        key: [float(at) for at in range(first, before) if at % 2 == number] for number, key in enumerate([b"a", b"b"])
+    }
+
+
+def _saved(position, model="aa"):
+    """What a worker that had scored offsets 5 up to `position` left in the store."""
+    worker = Worker()
+    for records in worker.topic.read(IN, worker.topic.low, position):
+        worker.restorer._scorer.feed(records)
+    kept = [Saved(model, snapshot.offset, snapshot) for snapshot in worker.sessions.unsettled()]
+    return Store([*kept, Saved(model, position, None)])
+
+
+def test_state_that_agrees_with_the_offset_is_restored():
+    worker = Worker(_saved(30))
+    assert worker.begin(30) == 30
+    assert worker.windows() == _fed(5, 30)
+    assert worker.to_save() == {}
+    assert worker.restored == [(IN, 2)]
+
+
+def test_a_new_group_begins_at_the_earliest_with_nothing():
+    worker = Worker(Store())
+    assert worker.begin(None) == 5
+    assert worker.windows() == {b"a": [], b"b": []}
+
+
+@pytest.mark.parametrize(("start", "offset"), [("earliest", 5), ("latest", 50), ("2024-01-01", 20)])
+def test_a_new_group_may_begin_elsewhere(start, offset):
+    worker = Worker(Store(), start=start)
+    assert worker.begin(None) == offset
+    assert worker.topic.asked == [start]
+
+
+def test_a_group_whose_offset_expired_goes_on_where_its_state_is():
+    worker = Worker(_saved(30))
+    assert worker.begin(None) == 30
+    assert worker.windows() == _fed(5, 30)
+
+
+def test_unless_a_start_was_asked_for():
+    worker = Worker(_saved(30), start="latest")
+    assert worker.begin(None) == 50
+    assert worker.windows() == {b"a": [], b"b": []}
+    assert worker.to_save() == {b"a": None, b"b": None}, "what was saved must not come back later"
+
+
+def test_warm_up_feeds_the_inputs_before_the_start():
+    worker = Worker(Store(), start="latest", warm_up=9)
+    assert worker.begin(None) == 50
+    assert worker.windows() == _fed(41, 50)
+    assert worker.to_save() == _fed(41, 50), "and the next commit saves them"
+
+
+def test_warm_up_takes_what_there_is():
+    worker = Worker(Store(), start="2024-01-01", warm_up=1000)
+    assert worker.begin(None) == 20
+    assert worker.windows() == _fed(5, 20)
+
+
+def test_warm_up_is_no_matter_for_a_group_that_goes_on():
+    worker = Worker(_saved(30), warm_up=3)
+    worker.begin(30)
+    assert worker.windows() == _fed(5, 30)
+
+
+MISMATCHES = {
+    "offset moved back": (_saved(30), 20, "the group is at offset 20, the saved state at 30"),
+    "offset moved on": (_saved(30), 40, "the group is at offset 40, the saved state at 30"),
+    "no state": (Store(), 20, "the group is at offset 20, but no state was ever saved"),
+    "another module": (_saved(30, model="bb" * 32), 30, r"saved by another module \(sha256 bbbbbbbbbbbb\.\.\.\)"),
+}
+
+
+@pytest.mark.parametrize("how", [{}, {"window": None, "on_mismatch": "auto"}, {"window": 30, "on_mismatch": "fail"}])
+@pytest.mark.parametrize("case", MISMATCHES)
+def test_state_that_does_not_fit_stops_the_service_with_the_choices(case, how):
+    store, committed, problem = MISMATCHES[case]
+    with pytest.raises(ModelError, match=rf"^in\[0\]: .*{problem}.*--on-state-mismatch rebuild .*or restart"):
+        Worker(store, **how).begin(committed)
+
+
+@pytest.mark.parametrize("how", [{"window": 30}, {"on_mismatch": "rebuild"}])
+@pytest.mark.parametrize("case", MISMATCHES)
+def test_or_is_rebuilt_from_the_inputs_before_the_position(case, how):
+    store, committed, _ = MISMATCHES[case]
+    worker = Worker(store, **how)
+    assert worker.begin(committed) == committed
+    assert worker.windows() == {key: window[-30:] for key, window in _fed(5, committed).items()}
+    assert worker.to_save() == worker.windows()
+
+
+@pytest.mark.parametrize("case", MISMATCHES)
+def test_or_begins_anew(case):
+    store, committed, _ = MISMATCHES[case]
+    worker = Worker(store, window=30, on_mismatch="restart")
+    assert worker.begin(committed) == committed
+    assert worker.windows() == {b"a": [], b"b": []}
+    assert worker.to_save() == {one.snapshot.key: None for one in store.saved if one.snapshot}
+
+
+def test_without_a_store_nothing_is_compared():
+    worker = Worker(None)
+    assert worker.begin(20) == 20
+    assert worker.windows() == {b"a": [], b"b": []}
+
+
+@pytest.mark.parametrize("name", ["rolling_mean", "rolling_mean_batched"])
+def test_inputs_that_cannot_be_scored_are_fed_past(name):
+    worker = Worker(Store(), name=name, on_mismatch="rebuild")
+    bad = {10: b"abc", 12: None, 14: struct.pack("<d", -1.0)}
+    records = [_record(at)._replace(value=bad[at]) if at in bad else _record(at) for at in range(5, 20)]
+    worker.topic.read = lambda *_: iter([records])
+    worker.begin(20)
+    assert worker.windows() == {
+        b"a": [value for value in _fed(5, 20)[b"a"] if value not in bad],
+        b"b": _fed(5, 20)[b"b"],
+    }
+
+
+def test_a_rebuild_is_no_part_of_the_step_that_may_be_undone():
+    worker = Worker(Store(), on_mismatch="rebuild")
+    worker.begin(20)
+    worker.sessions.roll_back()
+    assert worker.windows() == _fed(5, 20)

@@ -1,0 +1,146 @@
+"""Smart comments: every prefix, every selector, later lines win."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from stream_scorer.errors import ModelError
+from stream_scorer.model.annotations import Annotations, parse
+
+
+def _parse(text):
+    return parse(dedent(text), "m.py")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["fastscore", "FastScore", "modelop", "ModelOp", "ModelOp Center", "modelop center", "odg"]
+)
+def test_all_of_modelops_prefixes_in_any_case(prefix):
+    assert _parse(f"# {prefix}.schema.0: double").schemas == {0: "double"}
+
+
+@pytest.mark.parametrize(
+    "line", ["#fastscore.schema.0:double", "   ##  fastscore.SCHEMA.0 :  double  ", "#\tfastscore.schema.0: double"]
+)
+def test_spaces_do_not_matter(line):
+    assert parse(line).schemas == {0: "double"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = 1  # fastscore.schema.0: double",
+        "# see fastscore.schema.0: double",
+        "# other.schema.0: double",
+        "# fastscore.schema.0 double",
+    ],
+)
+def test_other_comments_are_left_alone(line):
+    assert parse(line) == Annotations()
+
+
+def test_comments_count_anywhere_in_the_file():
+    found = _parse(
+        """
+        import x
+        def action(x):
+            # fastscore.schema.1: float
+            return x
+        # fastscore.module-attached: a.py
+        # fastscore.module-attached: b.py
+        # fastscore.snapshots: EOF
+        """
+    )
+    assert found.schemas == {1: "float"}
+    assert found.module_attached == ("a.py", "b.py")
+    assert found.snapshots == "eof"
+
+
+SELECTORS = {
+    "by number": ("# fastscore.schema.2: a", {2: "a"}, {0, 1, 2}),
+    "no selector is all": ("# fastscore.schema: a", {0: "a", 1: "a"}, {0, 1}),
+    "$all": ("# fastscore.schema.$all: a\n# fastscore.slot.3: in-use", {0: "a", 1: "a", 3: "a"}, {0, 1, 3}),
+    "$in": ("# fastscore.schema.$in: a\n# fastscore.slot.2: in-use", {0: "a", 2: "a"}, {0, 1, 2}),
+    "$out": ("# fastscore.slot.3: in-use\n# fastscore.schema.$out: a", {1: "a", 3: "a"}, {0, 1, 3}),
+    "$INPUT": ("# fastscore.schema.$INPUT: a", {0: "a"}, {0, 1}),
+    "$output": ("# fastscore.schema.$output: a", {1: "a"}, {0, 1}),
+    "later wins": ("# fastscore.schema.0: a\n# fastscore.schema.$in: b", {0: "b"}, {0, 1}),
+    "and the other way": ("# fastscore.schema.$in: b\n# fastscore.schema.0: a", {0: "a"}, {0, 1}),
+    "an unused slot": ("# fastscore.schema.1: a\n# fastscore.slot.1: unused", {}, {0}),
+    "used again": ("# fastscore.slot.1: unused\n# fastscore.schema.1: a", {1: "a"}, {0, 1}),
+    "all outputs unused": ("# fastscore.schema.3: a\n# fastscore.slot.$out: unused", {}, {0}),
+    "none but one": ("# fastscore.slot: unused\n# fastscore.slot.0: in-use\n# fastscore.schema: a", {0: "a"}, {0}),
+}
+
+
+@pytest.mark.parametrize("case", SELECTORS)
+def test_slots(case):
+    text, schemas, in_use = SELECTORS[case]
+    found = parse(text)
+    assert (found.schemas, found.slots_in_use) == (schemas, in_use)
+
+
+def test_deprecated_input_and_output():
+    found = _parse("# fastscore.input: a\n# fastscore.output: b")
+    assert found.schemas == {0: "a", 1: "b"}
+
+
+@pytest.mark.parametrize(("value", "slots"), [("none", ()), ("input", (0,)), ("output", (1,)), ("BOTH", (0, 1))])
+def test_deprecated_recordsets(value, slots):
+    assert parse(f"# fastscore.recordsets: {value}").recordsets == frozenset(slots)
+
+
+def test_recordsets_by_slot():
+    assert _parse("# fastscore.recordsets: yes\n# fastscore.recordsets.0: false").recordsets == {1}
+    assert _parse("# fastscore.recordsets.$in: true").recordsets == {0}
+
+
+def test_actions_are_of_input_slots():
+    found = _parse("# fastscore.action.0: first\n# fastscore.action.2: second")
+    assert found.actions == {0: "first", 2: "second"}
+    assert found.slots_in_use == {0, 1, 2}
+    assert parse("# fastscore.action: only").actions == {0: "only"}
+    assert parse("# fastscore.action.$all: only").actions == {0: "only"}
+
+
+def test_our_own_comments():
+    found = _parse(
+        """
+        # stream-scorer.state: past_days, count
+        # stream-scorer.window: 30
+        # stream-scorer.batch: push, predict
+        # stream-scorer.compat: tensorflow-1
+        """
+    )
+    assert found.state == ("past_days", "count")
+    assert (found.window, found.batch, found.compat) == (30, ("push", "predict"), "tensorflow-1")
+    bare = Annotations()
+    assert (bare.state, bare.window, bare.batch, bare.compat) == (None, None, None, None)
+
+
+def test_ours_are_not_modelops():
+    assert parse("# fastscore.window: 30").window is None
+    assert parse("# stream-scorer.schema.0: double").schemas == {}
+
+
+WRONG = {
+    "an output's action": ("# fastscore.action.1: f", r"^m\.py:2: action\.1: 'f' is not an even slot"),
+    "a named slot": ("# fastscore.schema.prices: f", r"^m\.py:2: slot 'prices' is neither a number nor"),
+    "a slot's use": ("# fastscore.slot.1: maybe", r"^m\.py:2: slot\.1: 'maybe' is not in-use or unused"),
+    "all slots in use": ("# fastscore.slot: in-use", r"^m\.py:2: slot\.\$all: 'in-use' is not unused"),
+    "record sets": ("# fastscore.recordsets.0: some", r"^m\.py:2: recordsets: 'some' is not true, yes, false or no"),
+    "snapshots": ("# fastscore.snapshots: daily", r"^m\.py:2: snapshots: 'daily' is not none or eof"),
+    "a state": ("# stream-scorer.state: a b", r"^m\.py:2: stream-scorer\.state: 'a b' is not names of globals"),
+    "a window": ("# stream-scorer.window: 0", r"^m\.py:2: stream-scorer\.window: '0' is not a count"),
+    "a word for a window": ("# stream-scorer.window: ten", r"^m\.py:2: stream-scorer\.window: 'ten'"),
+    "a batch": ("# stream-scorer.batch: push", r"^m\.py:2: stream-scorer\.batch: 'push' is not two functions"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_value_is_told_with_file_and_line(case):
+    line, message = WRONG[case]
+    with pytest.raises(ModelError, match=message):
+        parse(f"import x\n{line}\n", "m.py")

@@ -1,0 +1,128 @@
+"""HTTP for operators, over fake counters."""
+
+from __future__ import annotations
+
+import functools
+import json
+import urllib.error
+import urllib.request
+from http.server import ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+from stream_scorer import control
+from stream_scorer.engine.loop import Totals
+from stream_scorer.errors import SettingsError
+from stream_scorer.records import Partition
+from stream_scorer.status import Status
+from tests.support.brokers import free_ports
+
+
+class FakeLoop:
+    def __init__(self):
+        self.phase = "running"
+        self.totals = Totals()
+        self.silent_s = 0.0
+
+    def idle_s(self):
+        return self.silent_s
+
+
+class FakeSessions:
+    def __len__(self):
+        return 3
+
+    def bytes_at_rest(self):
+        return 720
+
+
+@pytest.fixture
+def service(monkeypatch):
+    quick = functools.partialmethod(ThreadingHTTPServer.serve_forever, 0.01)  # shuts down as quickly
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", quick)
+    loop = FakeLoop()
+    status = Status(
+        "toy", "ab" * 32, loop, FakeSessions(), lambda: {Partition("prices", 1): 17}, lambda: 2, alive_s=300
+    )
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    server = control.start(address, status)
+
+    def get(path):
+        try:
+            with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    yield SimpleNamespace(loop=loop, status=status, get=get, address=address)
+    server.shutdown()
+    server.server_close()
+
+
+def test_alive_and_ready_while_it_scores(service):
+    assert service.get("/livez") == (200, "ok\n")
+    assert service.get("/readyz") == (200, "ok\n")
+
+
+@pytest.mark.parametrize("phase", ["starting", "recovering", "stopped"])
+def test_alive_but_not_ready_while_it_waits(service, phase):
+    service.loop.phase = phase
+    assert service.get("/livez")[0] == 200
+    assert service.get("/readyz") == (503, "not ok, see /status\n")
+
+
+def test_neither_when_the_loop_hangs(service):
+    service.loop.silent_s = 301.0
+    assert service.get("/livez")[0] == 503
+    assert service.get("/readyz")[0] == 503
+
+
+def test_status_tells_all(service):
+    service.loop.totals.add(100, 71, 2, 0.5, 0.25)
+    service.status.restored(Partition("prices", 1), 4, 0.125)
+    code, body = service.get("/status")
+    told = json.loads(body)
+    assert code == 200
+    assert service.get("/") == (code, body)
+    assert told["model"] == "toy"
+    assert told["sha256"] == "ab" * 32
+    assert (told["records"], told["scores"], told["rejects"], told["commits"]) == (100, 69, 2, 1)
+    assert (told["sessions"], told["session_state_bytes"], told["rebalances"]) == (3, 720, 2)
+    assert (told["restored_sessions"], told["restore_seconds"]) == (4, 0.125)
+    assert told["lag"] == {"prices[1]": 17}
+
+
+def test_metrics_are_read_when_asked_for(service):
+    assert "stream_scorer_records_total 0.0" in service.get("/metrics")[1]
+    service.loop.totals.add(100, 71, 2, 0.5, 0.25)
+    lines = service.get("/metrics")[1].splitlines()
+    for line in (
+        "stream_scorer_records_total 100.0",
+        "stream_scorer_rejects_total 2.0",
+        "stream_scorer_scoring_seconds_total 0.5",
+        "stream_scorer_sessions 3.0",
+        "stream_scorer_ready 1.0",
+        'stream_scorer_lag_records{partition="1",topic="prices"} 17.0',
+        f'stream_scorer_model_info{{name="toy",sha256="{"ab" * 32}"}} 1.0',
+    ):
+        assert line in lines
+
+
+def test_other_paths_name_what_there_is(service):
+    assert service.get("/nothing") == (404, "/livez /readyz /status /metrics\n")
+
+
+def test_an_address_in_use_or_wrong_is_told(service):
+    for address in (service.address, "127.0.0.1:99999", "127.0.0.1:http"):
+        with pytest.raises(SettingsError, match=rf"--http {address}: cannot listen there"):
+            control.start(address, service.status)
+
+
+def test_a_port_alone_is_of_loopback(service):
+    port = free_ports(1)[0]
+    server = control.start(str(port), service.status)
+    assert server.server_address == ("127.0.0.1", port)
+    server.shutdown()
+    server.server_close()

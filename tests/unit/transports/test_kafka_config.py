@@ -1,0 +1,131 @@
+"""Settings as librdkafka's properties, and what may not be set. No broker is asked."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from stream_scorer.errors import SettingsError, StreamScorerError
+from stream_scorer.transports import kafka_config
+from stream_scorer.transports.kafka_admin import Cluster
+from stream_scorer.transports.kafka_config import GUARDED, RateLimitedLog, check_extra
+from stream_scorer.transports.kafka_sink import AckingSink, Routes
+
+
+@pytest.mark.parametrize("key", GUARDED)
+def test_what_the_guarantees_rest_on_is_guarded(key):
+    with pytest.raises(SettingsError, match=rf"^--kafka {key}: not yours to set: "):
+        check_extra({key: "x"})
+
+
+@pytest.mark.xfail(reason="kafka_config.py GUARDED: librdkafka's other name for bootstrap.servers is not in it")
+def test_other_names_of_guarded_properties_are_guarded():
+    with pytest.raises(SettingsError, match="not yours to set"):
+        check_extra({"metadata.broker.list": "elsewhere:9092"})
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("lingr.ms", r"^--kafka lingr\.ms=1: No such configuration property.*Did you mean linger\.ms\?$"),
+        ("zzz", r"No such configuration property: \"zzz\"$"),
+    ],
+)
+def test_a_name_librdkafka_does_not_know_is_told_with_the_nearest(key, message):
+    with pytest.raises(SettingsError, match=message):
+        check_extra({key: "1"})
+
+
+def test_a_value_librdkafka_does_not_take_is_told():
+    with pytest.raises(SettingsError, match=r"--kafka session\.timeout\.ms=soon: Invalid value"):
+        check_extra({"session.timeout.ms": "soon"})
+
+
+@pytest.mark.xfail(reason="kafka_config.py check_extra: the nearest name is told for wrong values of right names too")
+def test_a_right_name_is_not_corrected_to_itself():
+    with pytest.raises(SettingsError) as caught:
+        check_extra({"session.timeout.ms": "soon"})
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_properties_of_either_client_pass():
+    check_extra({"fetch.min.bytes": "1", "linger.ms": "1", "sasl.username": "u", "ssl.ca.location": "/nowhere"})
+
+
+@pytest.mark.xfail(reason="kafka_config.py: refused only in company, where the client opens: a raw KafkaException")
+@pytest.mark.parametrize(
+    "opens",
+    [
+        lambda: Cluster(kafka_config.common("b:1", {"security.protocol": "ssl", "ssl.ca.location": "/nowhere"})),
+        lambda: AckingSink(kafka_config.producer("b:1", {"acks": "1"}), Routes({}, "m@s"), None, lambda _: None),
+    ],
+    ids=["admin", "producer"],
+)
+def test_what_librdkafka_refuses_in_company_is_told_as_a_setting(opens):
+    with pytest.raises(StreamScorerError):
+        opens()
+
+
+EXTRA = {
+    "fetch.min.bytes": "7",
+    "session.timeout.ms": "9000",
+    "linger.ms": "1",
+    "compression.type": "zstd",
+    "transaction.timeout.ms": "20000",
+    "sasl.username": "u",
+    "client.id": "mine",
+}
+
+
+def test_each_client_gets_its_own():
+    consumer = kafka_config.consumer("b:1", "g", EXTRA)
+    producer = kafka_config.producer("b:1", EXTRA)
+    common = kafka_config.common("b:1", EXTRA)
+    for properties in (consumer, producer, common):
+        assert properties["bootstrap.servers"] == "b:1"
+        assert (properties["sasl.username"], properties["client.id"]) == ("u", "mine")
+    assert {key for key in EXTRA if key in consumer} == {*EXTRA} - {
+        "linger.ms",
+        "compression.type",
+        "transaction.timeout.ms",
+    }
+    assert {key for key in EXTRA if key in producer} == {*EXTRA} - {"fetch.min.bytes", "session.timeout.ms"}
+    assert {key for key in EXTRA if key in common} == {"sasl.username", "client.id"}
+
+
+def test_the_guarantees_are_there():
+    consumer = kafka_config.consumer("b:1", "g", {})
+    assert (consumer["enable.auto.commit"], consumer["isolation.level"]) == (False, "read_committed")
+    assert consumer["group.id"] == "g"
+    producer = kafka_config.transactional_producer("b:1", "id", {})
+    assert (producer["acks"], producer["enable.idempotence"], producer["transactional.id"]) == ("all", True, "id")
+
+
+def test_what_the_user_gives_wins():
+    assert kafka_config.producer("b:1", {"linger.ms": "50"})["linger.ms"] == "50"
+    producer = kafka_config.transactional_producer("b:1", "id", {"linger.ms": "50", "retry.backoff.ms": "30"})
+    assert (producer["linger.ms"], producer["retry.backoff.ms"]) == ("50", "30")
+    assert kafka_config.transactional_producer("b:1", "id", {})["linger.ms"] == 0
+
+
+def test_partitions_move_one_by_one_unless_the_user_says_otherwise():
+    strategy = "partition.assignment.strategy"
+    assert kafka_config.consumer("b:1", "g", {})[strategy] == "cooperative-sticky"
+    assert kafka_config.consumer("b:1", "g", {strategy: "range"})[strategy] == "range"
+    assert strategy not in kafka_config.consumer("b:1", "g", {"group.protocol": "consumer"})
+
+
+def test_the_same_line_is_logged_once_a_second(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(kafka_config.time, "monotonic", lambda: now)
+    limited = RateLimitedLog()
+
+    def passes(text):
+        return limited.filter(logging.LogRecord("rdkafka", logging.ERROR, "", 0, text, (), None))
+
+    assert passes("refused (after 3ms in state CONNECT)")
+    assert not passes("refused (after 4ms in state CONNECT)")
+    assert passes("another")
+    now = 101.0
+    assert passes("refused (after 5ms in state CONNECT)")
