@@ -40,7 +40,7 @@ class KafkaService:
     """Raises SettingsError (before any socket opens), BrokerError."""
 
     def __init__(self, settings: RunSettings, *, group: str, host: str) -> None:
-        kafka_config.check_extra(settings.kafka)
+        kafka_config.check_extra(settings.kafka, transactional=settings.delivery == "exactly-once")
         self._settings = settings
         self._group = group
         self._instance = settings.instance or host
@@ -152,7 +152,7 @@ class KafkaService:
                 f"changelog {topic!r} has {count} partitions and {self._settings.input_topic!r} has {self._partitions}: "
                 "keys have moved to other partitions since. Give a new --changelog-topic, and --on-state-mismatch rebuild."
             )
-        return topic, SnapshotWriter(module.sha256)
+        return topic, SnapshotWriter(module.sha256, sessions.stream_time)
 
     def _make_sink(
         self, module: Module, changelog: Changelog | None, source: KafkaSource

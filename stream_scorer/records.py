@@ -66,9 +66,11 @@ class Snapshot(NamedTuple):
 class Saved(NamedTuple):
     """One record of the state store. `snapshot` None: it is the partition's own position, `offset`.
 
-    `model` is the sha256, in hex, of the module that saved it.
+    `model` is the sha256, in hex, of the module that saved it. `stream_time` goes with a position: the
+    latest record timestamp before it, in ms, if sessions have a time to live.
     """
 
     model: str
     offset: int
     snapshot: Snapshot | None
+    stream_time: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,7 +25,7 @@ class Row(NamedTuple):
 def read_rows(path: Path, column: str, date_column: str) -> Iterator[Row]:
     """The rows of a CSV file, in file order; rows without a value are left out.
 
-    Raises SettingsError with file:line: no such file or column, a date or number that is none.
+    Raises SettingsError with file:line: no such file or column, a date or number that is none, or not finite.
     """
     try:
         with path.open(newline="") as file:
@@ -36,7 +37,7 @@ def read_rows(path: Path, column: str, date_column: str) -> Iterator[Row]:
             for row in reader:
                 if (row[column] or "").strip() not in ("", ".", "NA", "NaN", "null"):
                     yield Row(
-                        to_timestamp(row[date_column], path, reader.line_num),
+                        to_timestamp(row[date_column] or "", path, reader.line_num),
                         _to_number(row[column], path, reader.line_num),
                     )
     except OSError as error:
@@ -63,6 +64,9 @@ def to_timestamp(text: str, path: Path, line: int) -> int:
 
 def _to_number(text: str, path: Path, line: int) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         raise SettingsError(f"{path}:{line}: {text!r} is no number.") from None
+    if not math.isfinite(number):
+        raise SettingsError(f"{path}:{line}: {text!r} is no finite number. Leave the field empty to leave the row out.")
+    return number

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import difflib
+import math
 import os
 import tomllib
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -61,10 +64,10 @@ def _from_file(file: Path | None, fields: Mapping[str, Any]) -> list[tuple[str, 
     if file is None:
         return []
     try:
-        table = tomllib.loads(file.read_text())
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"--config {file}: cannot be read ({error.strerror}).") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are such
         raise SettingsError(f"--config {file}: not TOML: {error}.") from error
     found = []
     for key, value in table.items():
@@ -110,10 +113,15 @@ def _to_scalar(raw: Any, kind: Any) -> Any:
         raise ValueError(f"{raw!r} is neither true nor false")
     if isinstance(raw, dict | list | bool):
         raise ValueError(f"{raw!r} is not one value")
+    if base is int and isinstance(raw, float) and not raw.is_integer():
+        raise ValueError(f"{raw!r} is not a whole number")
     try:
-        return base(raw)
+        value = base(raw)
     except ValueError:
         raise ValueError(f"{raw!r} is not a number") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{raw!r} is not a finite number")
+    return value
 
 
 def to_map(raw: Any) -> dict[str, str]:
@@ -228,18 +236,38 @@ class RunSettings:
                 raise SettingsError(
                     f"--{name.replace('_', '-')} is not set. Give the flag, {ENV_PREFIX}{name.upper()}, or the key in --config."
                 )
-        if self.input_topic in self.output_topics().values():
-            raise SettingsError(
-                f"--input-topic and --output-topic are both {self.input_topic!r}: scores would be scored again."
-            )
+        self._check_topics()
+        _check_start(self.start)
+        if self.http:
+            _check_address(self.http, self.workers)
         if self.framing == "registry" and not self.schema_registry and self.output_schema_id is None:
             raise SettingsError(
                 "--framing registry needs --schema-registry URL, or --output-schema-id N for scores without asking one."
             )
+        if self.schema_registry:
+            _check_registry(self.schema_registry)
         if self.framing == "none" and (self.schema_registry or self.output_schema_id is not None):
             raise SettingsError("--schema-registry and --output-schema-id mean something with --framing registry only.")
         if self.on_bad_record != "dead-letter" and self.dead_letter_topic:
             raise SettingsError(f"--dead-letter-topic contradicts --on-bad-record {self.on_bad_record}.")
+
+    def _check_topics(self) -> None:
+        """No topic may serve two ends: what is written would be read as what it is not."""
+        inputs, outputs = {self.input_topic}, set(self.output_topics().values())
+        if inputs & outputs:
+            raise SettingsError(
+                f"--input-topic and --output-topic are both {self.input_topic!r}: scores would be scored again."
+            )
+        dead_letters = self.dead_letters()
+        if dead_letters in inputs | outputs:
+            raise SettingsError(
+                f"dead letters would go to {dead_letters!r}, which is the input or output topic too. "
+                "Give another --dead-letter-topic."
+            )
+        if self.changelog_topic and self.changelog_topic in inputs | outputs | {dead_letters}:
+            raise SettingsError(
+                f"--changelog-topic {self.changelog_topic!r} has another use already: state needs a topic of its own."
+            )
 
     def output_topics(self) -> dict[int, str]:
         """Topic of each output slot. Raises SettingsError on a slot that is no odd number."""
@@ -256,3 +284,35 @@ class RunSettings:
         if self.on_bad_record != "dead-letter":
             return None
         return self.dead_letter_topic or f"{self.input_topic}.dead-letters"
+
+
+def _check_start(start: str) -> None:
+    if start in ("committed", "earliest", "latest") or start.isdecimal():
+        return
+    try:
+        datetime.datetime.fromisoformat(start)
+    except ValueError:
+        raise SettingsError(
+            f"--start {start!r} is none of committed, earliest, latest, a date or time such as 2024-02-29T14:30, "
+            "or ms since 1970."
+        ) from None
+
+
+def _check_address(address: str, workers: int) -> None:
+    """HOST:PORT or PORT; worker k of several adds k to the port."""
+    port = address.rpartition(":")[2]
+    if not port.isdecimal() or int(port) + workers - 1 > 65_535:
+        raise SettingsError(
+            f"--http {address}: no port from 0 to 65535, with one for each worker. Give HOST:PORT or PORT."
+        )
+
+
+def _check_registry(url: str) -> None:
+    """The text does not repeat the URL: it may hold a password."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingsError("--schema-registry is no URL of the form http://[USER:PASSWORD@]HOST:PORT, or https.")

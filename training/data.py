@@ -39,6 +39,8 @@ def _read(path: Path, dates: str, values: str) -> pd.Series:
         series = pd.Series(pd.to_numeric(frame[values]).to_numpy(np.float64), index, name=values)
     except ValueError as error:
         raise SettingsError(f"{path}: {error}. Dates as 2007-06-01, numbers with a decimal point.") from error
+    if index.hasnans:
+        raise SettingsError(f"{path}: row {index.isna().argmax() + 1} of the data has no date in {dates!r}.")
     twice = index[index.duplicated()]
     if len(twice):
         raise SettingsError(f"{path}: {twice[0].date()} is there twice ({len(twice)} such dates). Keep one row a date.")

@@ -14,6 +14,7 @@ from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import DecodeError, EncodeError, SchemaError
 
 _DOUBLE = struct.Struct("<d")
+_UNWRITABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, struct.error)
 
 
 class DoubleCodec:
@@ -36,16 +37,18 @@ class DoubleCodec:
         return [self.decode(data) for data in batch]
 
     def encode(self, value: Any) -> bytes:
-        try:
+        if isinstance(value, float):
             return _DOUBLE.pack(value)
-        except (struct.error, OverflowError):
-            pass
-        value = plain(value)
         try:
-            self._schema.check(value)
+            value = plain(value)
+            # A tensor of one number has __float__ and is taken; so has True, which is no double.
+            if isinstance(value, bool) or not hasattr(value, "__float__"):
+                self._schema.check(value)
+            return _DOUBLE.pack(value)
         except SchemaError as error:
             raise EncodeError(f"output: {error}") from error
-        return _DOUBLE.pack(value)
+        except _UNWRITABLE as error:
+            raise EncodeError(f"output: cannot be written as a double: {error}") from error
 
 
 class AvroCodec:
@@ -63,15 +66,14 @@ class AvroCodec:
         return [self.decode(data) for data in batch]
 
     def encode(self, value: Any) -> bytes:
-        value = plain(value)
-        try:
-            self._schema.check(value)
-        except SchemaError as error:
-            raise EncodeError(f"output: {error}") from error
         out = io.BytesIO()
         try:
+            value = plain(value)
+            self._schema.check(value)
             fastavro.schemaless_writer(out, self._schema.parsed, value)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, struct.error) as error:
+        except SchemaError as error:
+            raise EncodeError(f"output: {error}") from error
+        except _UNWRITABLE as error:
             raise EncodeError(f"output: does not fit schema {self._schema.name!r}: {error}") from error
         return out.getvalue()
 

@@ -46,7 +46,7 @@ class FramedCodec:
         try:
             writer = self._registry.schema(number)
         except UnknownSchema as error:
-            raise DecodeError(f"the schema registry knows no schema {number}: {error}") from error
+            raise DecodeError(f"the schema registry knows no schema {number} of Avro: {error}") from error
         return read_avro(value, writer, self._schema.parsed, self._schema.name)
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:

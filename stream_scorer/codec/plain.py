@@ -17,7 +17,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {_plain_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+def _plain_key(key: Any) -> Any:
+    """A tuple stays one: a list is no key."""
+    return key.item() if isinstance(key, np.generic) else key

@@ -33,8 +33,8 @@ class JsonCodec:
         return [self.decode(data) for data in batch]
 
     def encode(self, value: Any) -> bytes:
-        value = plain(value)
         try:
+            value = plain(value)
             if self._schema is not None:
                 self._schema.check(value)
             return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()

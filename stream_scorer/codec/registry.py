@@ -10,6 +10,7 @@ import urllib.request
 from typing import Any
 
 import fastavro
+from fastavro.schema import SchemaParseException, UnknownType
 
 from stream_scorer.errors import BrokerError, Unavailable
 
@@ -17,7 +18,7 @@ TIMEOUT_S = 10.0
 
 
 class UnknownSchema(LookupError):
-    """The registry has no schema of this id."""
+    """The registry has no Avro schema of this id."""
 
 
 class Registry:
@@ -41,7 +42,7 @@ class Registry:
         """The parsed schema of an id. Raises UnknownSchema, Unavailable or BrokerError."""
         if number not in self._schemas:
             answer = self._ask("GET", f"/schemas/ids/{number}")
-            self._schemas[number] = fastavro.parse_schema(json.loads(answer["schema"]))
+            self._schemas[number] = _parse(answer)
         return self._schemas[number]
 
     def register(self, subject: str, schema: str) -> int:
@@ -66,3 +67,12 @@ class Registry:
             ) from error
         except (OSError, ValueError) as error:
             raise Unavailable(f"schema registry {self._url}: no answer ({error}). Check --schema-registry.") from error
+
+
+def _parse(answer: Any) -> Any:
+    """Registries hold JSON Schema and Protobuf too, and Avro that refers to other schemas."""
+    try:
+        return fastavro.parse_schema(json.loads(answer["schema"]))
+    except (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, AttributeError) as error:
+        kind = answer.get("schemaType", "AVRO") if isinstance(answer, dict) else "?"
+        raise UnknownSchema(f"it is no Avro schema on its own ({kind}; {type(error).__name__}: {error})") from error

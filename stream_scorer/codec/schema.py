@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import json
+import reprlib
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +18,19 @@ from fastavro.schema import SchemaParseException, UnknownType
 from stream_scorer.errors import ModelError, SchemaError
 
 PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+_LOGICAL = {
+    "int-date": datetime.date,
+    "int-time-millis": datetime.time,
+    "long-time-micros": datetime.time,
+    "long-timestamp-millis": datetime.datetime,
+    "long-timestamp-micros": datetime.datetime,
+    "long-local-timestamp-millis": datetime.datetime,
+    "long-local-timestamp-micros": datetime.datetime,
+    "bytes-decimal": decimal.Decimal,
+    "fixed-decimal": decimal.Decimal,
+    "string-uuid": uuid.UUID,
+}
+"""What fastavro reads logical types as, and takes for them; the type underneath will do too."""
 _RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 
 
@@ -38,7 +55,11 @@ class Schema:
 
     def check(self, value: Any) -> None:
         """Raises SchemaError that says where in the value, what was expected and what was found."""
-        _check(value, self.parsed, self.parsed.get("__named_schemas", {}) if isinstance(self.parsed, dict) else {}, "")
+        named = self.parsed.get("__named_schemas", {}) if isinstance(self.parsed, dict) else {}
+        try:
+            _check(value, self.parsed, named, "")
+        except RecursionError:
+            raise SchemaError(f"nested too deeply for schema {self.name!r} to be checked") from None
 
 
 def make_schema(name: str, definition: Any) -> Schema:
@@ -75,6 +96,8 @@ def _check(value: Any, schema: Any, named: Mapping[str, Any], at: str) -> None:
     kind = schema["type"] if isinstance(schema, dict) else schema
     if isinstance(kind, list | dict):
         _check(value, kind, named, at)
+    elif _logical(schema) and isinstance(value, _LOGICAL.get(f"{kind}-{schema['logicalType']}", ())):
+        return
     elif kind in _CHECKS:
         _CHECKS[kind](value, schema, named, at)
     elif kind in named:
@@ -84,9 +107,15 @@ def _check(value: Any, schema: Any, named: Mapping[str, Any], at: str) -> None:
 
 
 def _fail(expected: str, value: Any, at: str) -> SchemaError:
-    return SchemaError(
-        f"{_at(at)}expected {expected}, not {json.dumps(value, default=repr)[:80]} ({type(value).__name__})"
-    )
+    return SchemaError(f"{_at(at)}expected {expected}, not {_shown(value)} ({type(value).__name__})")
+
+
+def _shown(value: Any) -> str:
+    """Raises nothing: what a model gives may be a list in itself, or an integer too long for text."""
+    try:
+        return json.dumps(value, default=reprlib.repr)[:80]
+    except (TypeError, ValueError, RecursionError):
+        return "what JSON cannot write"
 
 
 def _at(at: str) -> str:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
     logs.set_up("ERROR")
     extra = to_map(args.kafka)
-    kafka_config.check_extra(extra)
+    kafka_config.check_extra(extra, transactional=args.verb == "resubmit")
     Cluster(kafka_config.common(args.bootstrap_servers, extra)).partitions(args.topic, "--topic")
     letters = read_dead_letters(kafka_config.consumer(args.bootstrap_servers, "dead-letters", extra), args.topic)
     if args.verb == "list":

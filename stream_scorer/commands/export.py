@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from pathlib import Path
 
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     located = locate(args.model)
     files = {name: Path(path) for name, path in to_map(args.schema).items()}
-    names = set(parse(located.module.read_text(), str(located.module)).schemas.values())
+    names = set(parse(importlib.util.decode_source(located.module.read_bytes()), str(located.module)).schemas.values())
     schemas = {name: load_schema(name, files, located.schema_dir).as_file() for name in names}
     manifest = export(located.module, args.weights, args.out, schemas, {0: args.input_topic, 1: args.output_topic})
     for name, told in manifest["files"].items():

@@ -21,7 +21,9 @@ SYNTHETIC = "synthetic"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="CSV of prices, or `synthetic`: 1,000 made-up ones")
+    parser.add_argument(
+        "file", metavar="FILE", help="CSV of prices, or `synthetic`: made-up ones, 1,000 or as many as --limit says"
+    )
     parser.add_argument("--topic", required=True, metavar="T", help="topic to publish to")
     parser.add_argument("--column", default="Close", metavar="NAME", help="column of values (default: Close)")
     parser.add_argument("--date-column", default="Date", metavar="NAME", help="column of dates (default: Date)")
@@ -122,7 +124,7 @@ def _pipeline_rows(args: argparse.Namespace) -> Iterator[Row]:
         ) from error
     cpi: pd.Series
     if args.file == SYNTHETIC:
-        prices, cpi = data.synthetic_prices()
+        prices, cpi = data.synthetic_prices(args.limit or 1000)
     else:
         prices = data.read_prices(Path(args.file), args.column, args.date_column)
         if args.cpi is None:

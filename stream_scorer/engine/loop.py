@@ -207,13 +207,15 @@ class Loop:
         """Nothing of the step happened: not on the topic, not in the sessions, not in the position."""
         self.totals.aborts += 1
         log.warning("transaction aborted: %s", error)
-        self._count_failure(error)
         try:
             self._sink.abort()
             self._sessions.roll_back()
             self._source.rewind()
         except (CommitAborted, Fenced, Unavailable) as worse:
             self._recover(worse)
+        else:
+            # Only now: while it counts and pauses, no transaction may be open.
+            self._count_failure(error)
 
     def _recover(self, error: TransportError) -> None:
         """The truth is on the broker, not in memory: a new sink, and positions and state read anew.

@@ -35,7 +35,7 @@ class Restorer:
         start: where a group without a position begins: "committed" (as "earliest"), "earliest",
             "latest" or a timestamp.
         window: N of the module's `stream-scorer.window`, or None.
-        warm_up: inputs to feed before a start that is no continuation; None: N - 1 of the window.
+        warm_up: inputs to feed before a start that is no continuation; 0: none. A window of N needs N - 1 for its first score.
         on_mismatch: "auto" (rebuild a window model, else fail), "rebuild", "restart" or "fail".
     """
 
@@ -67,6 +67,7 @@ class Restorer:
         Raises ModelError on state that fits neither, TransportError.
         """
         started = time.perf_counter()
+        self._sessions.drop(partition)  # a try before this one may have ended halfway: the broker was away
         saved = list(self._store.read(partition)) if self._store else []
         position = next((one for one in saved if one.snapshot is None), None)
         if committed is None and position is not None and self._start == "committed":
@@ -86,7 +87,7 @@ class Restorer:
         if problem:
             self._mend(partition, committed, saved, problem)
         else:
-            self._restore(partition, saved, committed, started)
+            self._restore(partition, saved, position, committed, started)
         return committed
 
     def _problem(self, position: Saved | None, committed: int) -> str | None:
@@ -100,8 +101,11 @@ class Restorer:
             return f"the state was saved by another module (sha256 {position.model[:12]}...)"
         return None
 
-    def _restore(self, partition: Partition, saved: list[Saved], committed: int, started: float) -> None:
-        count = self._sessions.restore(partition, (one.snapshot for one in saved if one.snapshot is not None))
+    def _restore(
+        self, partition: Partition, saved: list[Saved], position: Saved | None, committed: int, started: float
+    ) -> None:
+        snapshots = (one.snapshot for one in saved if one.snapshot is not None)
+        count = self._sessions.restore(partition, snapshots, position.stream_time if position else None)
         seconds = time.perf_counter() - started
         log.info("%s: restored %d sessions in %.2f s, going on at %d", partition, count, seconds, committed)
         self._on_restored(partition, count, seconds)
@@ -133,8 +137,8 @@ class Restorer:
         started, count = time.perf_counter(), 0
         for records in self._inputs.read(partition, first, before):
             self._scorer.feed(records)
+            self._sessions.carry(partition)
             count += len(records)
-        self._sessions.carry(partition)
         log.info(
             "%s: fed %d inputs before offset %d in %.1f s", partition, count, before, time.perf_counter() - started
         )

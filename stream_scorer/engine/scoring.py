@@ -13,7 +13,7 @@ from stream_scorer.state.sessions import Sessions
 
 Scored = Outgoing | Reject
 MAX_STACKTRACE = 8_000
-"""Characters of a traceback kept with a reject: a dead letter must not be too large to send."""
+"""Characters of a traceback, and of a message, kept with a reject: a dead letter must not be too large to send."""
 
 
 class Scorer:
@@ -48,20 +48,11 @@ class Scorer:
             ]
 
     def feed(self, records: Sequence[Record]) -> None:
-        """Move sessions on without any output; what cannot be scored leaves its session as it was."""
-        for record, value in zip(records, self._decode(records), strict=True):
-            if isinstance(value, RecordError):
-                continue
-            self._sessions.enter(record)
-            try:
-                if self._model.batched:
-                    self._model.push(value)
-                else:
-                    self._model.score(value)
-            except ActionError:
-                self._sessions.undo(record)
-            else:
-                self._sessions.keep(record)
+        """Move sessions on with outputs dropped. Sessions have moved on; carry, settle or roll them back.
+
+        All of scoring, encoding too: a record that is rejected live must leave no trace here either.
+        """
+        self.score(records)
 
     def _decode(self, records: Sequence[Record]) -> list[Any]:
         """A value per record, or the error in its place."""
@@ -139,4 +130,4 @@ class Scorer:
 def _reject(record: Record, error: RecordError) -> Reject:
     cause = error.__cause__ or error
     trace = "".join(traceback.format_exception(cause))[-MAX_STACKTRACE:]
-    return Reject(record, error.stage, type(cause).__name__, str(error), trace)
+    return Reject(record, error.stage, type(cause).__name__, str(error)[:MAX_STACKTRACE], trace)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import sys
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ def export(
         ModelError: the weights are not there, a third-party import of the module is not installed.
     """
     code = module.read_bytes()
-    annotations = parse(code.decode(), str(module))
+    annotations = parse(importlib.util.decode_source(code), str(module))
     files: dict[str, bytes] = {
         module.name: code,
         "requirements.txt": _requirements(code, module).encode(),
@@ -83,10 +84,10 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     """Raises ModelError when there is none, or it is none of ours."""
     path = bundle / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
+        manifest = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read as a manifest: {error}. Export the bundle again.") from error
-    if manifest.get("format") != FORMAT or "module" not in manifest or "files" not in manifest:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not {"module", "files"} <= manifest.keys():
         raise ModelError(f"{path}: not a manifest of format {FORMAT}. Export the bundle again.")
     return manifest
 

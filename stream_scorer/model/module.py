@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib.util
 import inspect
 import logging
 import os
@@ -40,7 +42,7 @@ class Module:
         code = _read(path)
         self.sha256 = hashlib.sha256(code).hexdigest()
         try:
-            source = code.decode()
+            source = importlib.util.decode_source(code)  # as its first lines declare it
             program = compile(code, str(path), "exec", dont_inherit=True)
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None) or 1
@@ -49,6 +51,7 @@ class Module:
                 "A Python 2 module has to be converted first."
             ) from error
         self.annotations = parse(source, str(path))
+        self._refuse_record_sets()
         self.namespace = self._execute(program)
         self._action = self._required(self.annotations.actions.get(0, "action"))
         self._arity = self._check_arity()
@@ -57,7 +60,8 @@ class Module:
         self._predict: Callable[..., Any] | None
         self._push, self._predict = batch or (None, None)
         self._seqno = 0
-        self.state_names = self.annotations.state or find_state(source, self._entries())
+        named = self.annotations.state
+        self.state_names = find_state(source, self._entries()) if named is None else named
 
     @property
     def batched(self) -> bool:
@@ -67,9 +71,8 @@ class Module:
         """Run the module's `begin`; its state afterwards is where every session starts."""
         begin = self._function("begin")
         if begin is not None:
-            takes_definition = len(_positional(begin)) == 1
             with without_banners():
-                self._guard("begin()", lambda: begin({}) if takes_definition else begin())
+                self._guard("begin()", lambda: begin({}) if len(_positional(begin)) == 1 else begin())
         missing = [name for name in self.state_names if name not in self.namespace]
         if missing and self.annotations.state:
             raise ModelError(
@@ -112,10 +115,25 @@ class Module:
             found: list[Any] = np.asarray(scores, dtype=np.float64)[:, 0, 0].tolist()
         except (Exception, SystemExit) as error:
             raise self._failed("predict", error) from error
+        if len(found) != len(windows):
+            raise ActionError(
+                f"{self.path.name}: predict() gave {len(found)} scores for {len(windows)} windows. "
+                "It must give one for each, as an array of shape (windows, 1, 1)."
+            )
         return found
 
+    def _refuse_record_sets(self) -> None:
+        if self.annotations.recordsets:
+            slots = ", ".join(map(str, sorted(self.annotations.recordsets)))
+            raise ModelError(
+                f"{self.path}: '# fastscore.recordsets' asks for record sets on slot {slots}, which are not supported "
+                "yet. Remove the comment and let action() take and give one record at a time."
+            )
+
     def _entries(self) -> list[str]:
-        return [*(self.annotations.batch or ()), self.annotations.actions.get(0, "action")]
+        """Functions called per record, also by the names they were defined by: `action = partial(other)`."""
+        names = [*(self.annotations.batch or ()), self.annotations.actions.get(0, "action")]
+        return names + [_defined_as(self.namespace[name]) for name in names]
 
     def _execute(self, program: types.CodeType) -> dict[str, Any]:
         module = types.ModuleType(self.name)
@@ -143,10 +161,16 @@ class Module:
         )
 
     def _check_arity(self) -> int:
-        count = len(_positional(self._action))
+        name = self.annotations.actions.get(0, "action")
+        try:
+            count = len(_positional(self._action))
+        except ValueError as error:
+            raise ModelError(
+                f"{self.path}: {name} does not tell its arguments ({error}). Make it a function: def {name}(x)."
+            ) from error
         if count not in (1, 2, 3):
             raise ModelError(
-                f"{self.path}: {self._action.__name__}() takes {count} arguments. "
+                f"{self.path}: {name}() takes {count} arguments. "
                 "It must take 1 to 3: (x), (x, slot) or (x, slot, seqno)."
             )
         return count
@@ -199,6 +223,12 @@ def _positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         and parameter.default is parameter.empty
     ]
+
+
+def _defined_as(function: Callable[..., Any]) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__name__", "")
 
 
 def _outputs(result: Any) -> Iterator[Any]:

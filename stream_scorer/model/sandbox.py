@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -50,13 +51,14 @@ def unpack(archive: Path, into: Path) -> None:
     if not archive.is_file():
         raise ModelError(f"attachment {archive}: no such file. Give the archive of the model's files by --attachment.")
     try:
-        if zipfile.is_zipfile(archive):
+        # A plain tar whose last member is a zip (.npz, .keras) looks like that zip too.
+        if zipfile.is_zipfile(archive) and not tarfile.is_tarfile(archive):
             _unpack_zip(archive, into)
         else:
             _unpack_tar(archive, into)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ModelError(
-            f"attachment {archive}: cannot be unpacked ({error}). It must be a .tar.gz or .zip."
+            f"attachment {archive}: cannot be unpacked ({error}). It must be a .tar.gz or .zip, not encrypted."
         ) from error
 
 

@@ -24,7 +24,7 @@ _NO_TIME = -(2**63)
 
 
 class Sessions:
-    """The states of all assigned partitions. Not thread safe: the loop's alone.
+    """The states of all assigned partitions. The loop's alone, but for `len` and `bytes_at_rest`: safe from any thread.
 
     Args:
         model: begun; its state now is where every new session starts.
@@ -52,7 +52,9 @@ class Sessions:
         self._cap = cap
         # Per partition, head + state by key, the longest unused first.
         self._at_rest: dict[Partition, dict[bytes | None, bytes]] = {}
+        # Latest record timestamp so far, with a time to live only; and what it was at the last settle.
         self._stream_time: dict[Partition, int] = {}
+        self._time_before: dict[Partition, int | None] = {}
         # What changed since the last settle, with its bytes before; None: there was no such session.
         self._before: dict[Place, bytes | None] = {}
         # What the next commit has to save although it is not the work of the records before it.
@@ -61,7 +63,7 @@ class Sessions:
         self._fresh = self._dump()
 
     def __len__(self) -> int:
-        return sum(map(len, self._at_rest.values()))
+        return sum(map(len, list(self._at_rest.values())))
 
     @property
     def stateful(self) -> bool:
@@ -70,7 +72,8 @@ class Sessions:
 
     def bytes_at_rest(self) -> int:
         """Bytes of all sessions' state, keys and bookkeeping apart."""
-        return sum(len(state) for sessions in self._at_rest.values() for state in sessions.values())
+        # Copies, as the loop may change the dicts meanwhile.
+        return sum(len(state) for sessions in list(self._at_rest.values()) for state in list(sessions.values()))
 
     def enter(self, record: Record) -> None:
         """Put the state of the record's session into the module."""
@@ -109,6 +112,7 @@ class Sessions:
     def settle(self) -> None:
         """What changed since the last call is committed."""
         self._before.clear()
+        self._time_before.clear()
         self._carried.clear()
 
     def carry(self, partition: Partition, also: Iterable[bytes | None] = ()) -> None:
@@ -119,6 +123,7 @@ class Sessions:
         self._carried |= {place for place in self._before if place[0] == partition}
         self._carried |= {(partition, key) for key in also}
         self._before = {place: before for place, before in self._before.items() if place[0] != partition}
+        self._time_before.pop(partition, None)
 
     def roll_back(self) -> None:
         """What changed since the last `settle` never happened."""
@@ -131,7 +136,13 @@ class Sessions:
                         sessions[key] = before
             # Offsets tell the order of use as it was.
             self._at_rest[partition] = dict(sorted(sessions.items(), key=lambda item: _HEAD.unpack_from(item[1])[0]))
+        for partition, time in self._time_before.items():
+            if time is None:
+                del self._stream_time[partition]
+            else:
+                self._stream_time[partition] = time
         self._before.clear()
+        self._time_before.clear()
         self._live = None
 
     def unsettled(self) -> Iterator[Snapshot]:
@@ -144,10 +155,16 @@ class Sessions:
                 offset, timestamp = _HEAD.unpack_from(now)
                 yield Snapshot(partition, key, offset, None if timestamp == _NO_TIME else timestamp, now[_HEAD.size :])
 
-    def restore(self, partition: Partition, snapshots: Iterable[Snapshot]) -> int:
+    def stream_time(self, partition: Partition) -> int | None:
+        """Latest record timestamp so far, to be kept with the sessions; None where none is needed."""
+        time = self._stream_time.get(partition, _NO_TIME)
+        return None if time == _NO_TIME else time
+
+    def restore(self, partition: Partition, snapshots: Iterable[Snapshot], stream_time: int | None = None) -> int:
         """Put back a partition's sessions from before this process; how many. Raises ModelError.
 
-        The first is tried on the model, so that a state of another shape is found here.
+        The last is tried on the model, so that a state of another shape is found here. Without
+        `stream_time` (saved with no time to live) it is the latest of the sessions' own.
         """
         kept = sorted(
             ((snapshot.offset, snapshot) for snapshot in snapshots if snapshot.state is not None),
@@ -166,12 +183,16 @@ class Sessions:
                     f"{partition}: a saved session does not fit the model's state ({', '.join(self._names)}): {error}."
                 ) from error
             self._live = None
+        if self._ttl_ms is not None:
+            times = [snapshot.timestamp for _, snapshot in kept if snapshot.timestamp is not None]
+            self._stream_time[partition] = max(times, default=_NO_TIME) if stream_time is None else stream_time
         return len(kept)
 
     def drop(self, partition: Partition) -> None:
         """The partition has left: so do its sessions."""
         self._at_rest.pop(partition, None)
         self._stream_time.pop(partition, None)
+        self._time_before.pop(partition, None)
         self._before = {place: before for place, before in self._before.items() if place[0] != partition}
         self._carried = {place for place in self._carried if place[0] != partition}
         if self._live is not None and self._live[0] == partition:
@@ -181,6 +202,7 @@ class Sessions:
         """Forget all sessions and leave the module as it was begun."""
         self._at_rest.clear()
         self._stream_time.clear()
+        self._time_before.clear()
         self._before.clear()
         self._carried.clear()
         self._live = None
@@ -197,7 +219,9 @@ class Sessions:
 
     def _sweep(self, partition: Partition, timestamp: int) -> None:
         """Drop what stream time says can only start anew. The longest unused are first: stop at one that lives."""
-        now = self._stream_time[partition] = max(timestamp, self._stream_time.get(partition, timestamp))
+        before = self._stream_time.get(partition)
+        self._time_before.setdefault(partition, before)
+        now = self._stream_time[partition] = timestamp if before is None else max(timestamp, before)
         sessions = self._at_rest[partition]
         while sessions:
             oldest = next(iter(sessions))

@@ -7,6 +7,7 @@ the partition itself. Value: Avro, `schemas/state_snapshot.avsc`; null drops the
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import fastavro
 
@@ -18,10 +19,16 @@ _SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))
 
 
 class SnapshotWriter:
-    """Encodes snapshots of one model. `model` is its sha256 in hex."""
+    """Encodes snapshots of one model.
 
-    def __init__(self, model: str) -> None:
+    Args:
+        model: its sha256 in hex.
+        stream_time: of a partition at the moment of the commit, as `Sessions.stream_time` tells it.
+    """
+
+    def __init__(self, model: str, stream_time: Callable[[Partition], int | None] = lambda _: None) -> None:
         self._model = model
+        self._stream_time = stream_time
         self._heads: dict[Partition, bytes] = {}
 
     def key(self, snapshot: Snapshot) -> bytes:
@@ -35,7 +42,7 @@ class SnapshotWriter:
 
     def position(self, partition: Partition, offset: int) -> bytes:
         """Value of the position record: all of the partition before `offset` is in the state."""
-        return self._encode(partition, offset, None, b"")
+        return self._encode(partition, offset, self._stream_time(partition), b"")
 
     def _encode(self, partition: Partition, offset: int, timestamp: int | None, state: bytes) -> bytes:
         head = self._heads.get(partition)
@@ -56,8 +63,9 @@ def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
         raise ValueError(f"not a state snapshot: {error}") from error
     assert isinstance(found, dict)
     offset, state = found["offset"], found["state"]
-    snapshot = None if key == POSITION_KEY else Snapshot(partition, record_key, offset, found["timestamp"], state)
-    return Saved(found["model"], offset, snapshot)
+    if key == POSITION_KEY:
+        return Saved(found["model"], offset, None, found["timestamp"])
+    return Saved(found["model"], offset, Snapshot(partition, record_key, offset, found["timestamp"], state))
 
 
 def _string(text: str) -> bytes:

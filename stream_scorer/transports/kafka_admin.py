@@ -8,16 +8,16 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from stream_scorer.errors import BrokerError
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_config import Properties, open_client
 
 TIMEOUT_S = 10.0
 
 
 class Cluster:
-    """One look at a cluster. Raises BrokerError when it does not answer within 10 s."""
+    """One look at a cluster. Raises BrokerError when it does not answer within 10 s, SettingsError."""
 
     def __init__(self, properties: Properties) -> None:
-        self._admin = AdminClient(properties, logger=librdkafka_log)
+        self._admin = open_client(AdminClient, properties)
         self._servers = properties["bootstrap.servers"]
         self._partitions = self._read()
 

@@ -47,7 +47,8 @@ class KafkaChangelog:
             for key, value in properties.items()
             if key.startswith(("bootstrap.", "security.", "sasl.", "ssl."))
         }
-        self._admin = AdminClient(shared, logger=librdkafka_log)
+        self._shared = shared
+        self._admin: AdminClient | None = None
 
     def read(self, partition: Partition) -> list[Saved]:
         """The last committed record of every key of the partition. Blocks until all are read.
@@ -110,12 +111,15 @@ class KafkaChangelog:
     def _high_watermark(self, partition: Partition) -> int:
         at = TopicPartition(self._topic, partition.number)
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        # Kept in a name: a future whose client is collected never resolves.
+        # Kept in a member: a future whose client is collected never resolves.
+        self._admin = self._admin or AdminClient(self._shared, logger=librdkafka_log)
         futures = self._admin.list_offsets(
             {at: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=30
         )
         try:
             offset: int = futures[at].result(30).offset
         except KafkaException as error:
+            # Its leader epochs may be from before a restart of the broker, and it never asks for new ones.
+            self._admin = None
             raise unreachable(f"changelog {self._topic}[{partition.number}]", error.args[0]) from error
         return offset

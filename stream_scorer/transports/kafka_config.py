@@ -9,14 +9,16 @@ from __future__ import annotations
 import difflib
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
 from stream_scorer.errors import SettingsError
 
 Properties = dict[str, Any]
+T = TypeVar("T")
 GUARDED = {
     "enable.auto.commit": "positions are committed with the scores they belong to",
     "enable.auto.offset.store": "positions are committed with the scores they belong to",
@@ -25,6 +27,7 @@ GUARDED = {
     "transactional.id": "give --instance instead",
     "group.id": "give --group instead",
     "bootstrap.servers": "give --bootstrap-servers instead",
+    "metadata.broker.list": "give --bootstrap-servers instead",
 }
 _CONSUMER_ONLY = ("fetch.", "queued.", "session.", "heartbeat.", "max.poll.", "auto.offset.", "group.", "partition.")
 _PRODUCER_ONLY = (
@@ -60,16 +63,34 @@ librdkafka_log = logging.getLogger("librdkafka")
 librdkafka_log.addFilter(RateLimitedLog())
 
 
-def check_extra(extra: Mapping[str, str]) -> None:
-    """Refuse properties the guarantees rest on and names librdkafka does not know. Opens no socket."""
+_silent = logging.Logger("nobody", logging.CRITICAL + 1)
+
+
+def open_client(client: Callable[..., T], properties: Properties, log: logging.Logger = librdkafka_log) -> T:
+    """A client of librdkafka's. Raises SettingsError when it refuses the properties, alone or in company."""
+    try:
+        return client(properties, logger=log)
+    except (KafkaException, TypeError, ValueError) as error:
+        text = error.args[0].str() if isinstance(error, KafkaException) else error
+        raise SettingsError(f"--kafka: {text}. Correct what was given by --kafka KEY=VALUE.") from error
+
+
+def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> None:
+    """Refuse what the guarantees rest on and what librdkafka does not take. Opens no socket.
+
+    `transactional`: a transactional producer is to be opened, which takes less.
+    """
     for key, reason in GUARDED.items():
         if key in extra:
             raise SettingsError(f"--kafka {key}: not yours to set: {reason}.")
     for key, value in extra.items():
         error = _refusal(Producer, key, value) and _refusal(Consumer, key, value)
         if error:
-            near = difflib.get_close_matches(key, [*GUARDED, *KNOWN_PROPERTIES], n=1)
-            raise SettingsError(f"--kafka {key}={value}: {error}" + (f" Did you mean {near[0]}?" if near else ""))
+            raise SettingsError(f"--kafka {key}={value}: {error}{_nearest(key) if _UNKNOWN in error else ''}")
+    # Some are refused only in company (SASL, files of SSL, group.protocol): without brokers clients only check.
+    open_client(AdminClient, common("", extra), _silent)
+    open_client(Consumer, consumer("", "check", extra), _silent).close()
+    open_client(Producer, transactional_producer("", "check", extra) if transactional else producer("", extra), _silent)
 
 
 KNOWN_PROPERTIES = (
@@ -81,8 +102,12 @@ KNOWN_PROPERTIES = (
     "transaction.timeout.ms", "retry.backoff.ms", "socket.timeout.ms", "debug",
 )  # fmt: skip
 
+_UNKNOWN = "No such configuration property"
 
-_silent = logging.Logger("nobody", logging.CRITICAL + 1)
+
+def _nearest(key: str) -> str:
+    near = difflib.get_close_matches(key, [*GUARDED, *KNOWN_PROPERTIES], n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _refusal(client: type, key: str, value: str) -> str | None:
@@ -92,8 +117,8 @@ def _refusal(client: type, key: str, value: str) -> str | None:
         client({**base, key: value}, logger=_silent)
     except KafkaException as error:
         text: str = error.args[0].str()
-        # Properties that need company (SASL, SSL files, KIP-848) are judged with it, when the real client opens.
-        return text if "No such configuration property" in text or "Invalid value" in text else None
+        # Properties that need company are judged with it.
+        return text if _UNKNOWN in text or "Invalid value" in text else None
     except (TypeError, ValueError) as error:
         return str(error)
     return None
@@ -150,6 +175,10 @@ def transactional_producer(bootstrap_servers: str, transactional_id: str, extra:
         # librdkafka waits this long before it asks again while the last commit's markers are being
         # written; its default of 100 ms would be most of the latency.
         "retry.backoff.ms": 10,
+        # With all brokers unreachable, librdkafka 2.16's default drops the broker that is the transaction
+        # coordinator, and with it a request in flight: the call that waits for its answer never returns.
+        # A producer in doubt is replaced by a new one here, which asks the bootstrap servers anyway.
+        "metadata.recovery.strategy": "none",
         # The commit flushes: lingering would only delay it.
         **producer(bootstrap_servers, {}),
         "linger.ms": 0,

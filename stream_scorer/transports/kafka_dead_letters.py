@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException, Producer
 
 from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.records import Headers, Record
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_reader import read_topic
 
 OURS = ("__streams.errors.", "__scorer.")
@@ -71,7 +71,7 @@ def resubmit(properties: Properties, letters: Iterable[DeadLetter], to: str | No
     Raises:
         BrokerError: nothing was sent.
     """
-    producer = Producer(properties, logger=librdkafka_log)
+    producer = open_client(Producer, properties)
     count = 0
     try:
         producer.init_transactions(TIMEOUT_S)

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.records import Partition, Record
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_source import to_record
 
 TIMEOUT_S = 30.0
@@ -24,7 +24,7 @@ def read_topic(properties: Properties, topic: str) -> Iterator[Record]:
     Raises:
         BrokerError: there is no such topic. Unavailable: the broker does not answer within 30 s.
     """
-    consumer = Consumer({**properties, "enable.partition.eof": True}, logger=librdkafka_log)
+    consumer = open_client(Consumer, {**properties, "enable.partition.eof": True})
     try:
         open_ends = _ends(consumer, topic)
         consumer.assign([TopicPartition(*partition, low) for partition, (low, _) in open_ends.items()])

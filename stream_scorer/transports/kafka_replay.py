@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from stream_scorer.errors import BrokerError
 from stream_scorer.ports import Codec
 from stream_scorer.replay import Row
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_config import Properties, open_client
 
 FLUSH_S = 60.0
 
@@ -19,7 +19,7 @@ class Replayer:
     """Publishes rows of one key in order, each once (idempotent producer)."""
 
     def __init__(self, properties: Properties, topic: str, codec: Codec, key: bytes | None) -> None:
-        self._producer = Producer(properties, logger=librdkafka_log)
+        self._producer = open_client(Producer, properties)
         self._topic, self._codec, self._key = topic, codec, key
         self._failed: str | None = None
 

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from stream_scorer.errors import CommitAborted, Unavailable
 from stream_scorer.records import Headers, Outgoing, Partition, Record, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import classify
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,9 @@ class Routes:
             "__scorer.model": self._model[1].decode(),
             "__scorer.group": self._group,
         }
-        return [*(source.headers or []), *((key, value.encode()) for key, value in text.items())]
+        # JSON may carry half a surrogate pair, and a model may raise with it.
+        ours: Headers = [(key, value.encode(errors="backslashreplace")) for key, value in text.items()]
+        return [*(source.headers or []), *ours]
 
 
 class _Sink:
@@ -91,7 +93,7 @@ class _Sink:
         self._properties = properties
         self._routes = routes
         self._changelog = changelog
-        self._producer = Producer(properties, logger=librdkafka_log)
+        self._producer = open_client(Producer, properties)
 
     def send(self, out: Outgoing) -> None:
         source = out.source
@@ -185,7 +187,7 @@ class TransactionalSink(_Sink):
     def reopen(self) -> None:
         # A producer in doubt is never used again: a late answer to its commit could hit the next transaction.
         self._producer.purge()
-        self._producer = Producer(self._properties, logger=librdkafka_log)
+        self._producer = open_client(Producer, self._properties)
         self._init()
 
     def _call(self, call: Callable[[], object]) -> None:
@@ -236,4 +238,4 @@ class AckingSink(_Sink):
 
     def reopen(self) -> None:
         self._producer.purge()
-        self._producer = Producer(self._properties, logger=librdkafka_log)
+        self._producer = open_client(Producer, self._properties)

@@ -21,7 +21,7 @@ class LinesSource:
         self._partition = Partition(name, 0)
         self._rest = b""
         self._lines: list[bytes] = []
-        self._offset = 0
+        self._offset = self._settled = 0
         self._ended = False
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
@@ -49,10 +49,10 @@ class LinesSource:
         *self._lines, self._rest = (self._rest + chunk).split(b"\n")
 
     def positions(self) -> Mapping[Partition, int]:
-        return {self._partition: self._offset}
+        return {self._partition: self._offset} if self._offset != self._settled else {}
 
     def settle(self) -> None:
-        pass
+        self._settled = self._offset
 
     def rewind(self) -> None:
         raise NotImplementedError("lines cannot be read twice")
@@ -80,8 +80,9 @@ class LinesSink:
     def reject(self, reject: Reject) -> None:
         source = reject.source
         value = (source.value or b"").decode(errors="replace").strip()
+        message = reject.message.encode(errors="backslashreplace").decode()  # JSON may carry half a surrogate pair
         self._rejects.write(
-            f"{source.partition.topic}:{source.offset + 1}: {reject.stage}: {reject.message} The line: {value[:200]}\n"
+            f"{source.partition.topic}:{source.offset + 1}: {reject.stage}: {message} The line: {value[:200]}\n"
         )
 
     def save(self, snapshot: Snapshot) -> None:

@@ -60,6 +60,7 @@ class MemorySource:
         return dict(self._positions)
 
     def reload(self) -> None:
+        """Positions only: there is no state store, so sessions stay as they are. Roll them back yourself."""
         self.rewind()
 
     def settle(self) -> None:

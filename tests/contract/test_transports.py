@@ -75,9 +75,7 @@ def test_positions_are_those_after_what_was_polled(transport):
     assert {partition.number: offset for partition, offset in source.positions().items()} == after
 
 
-def test_what_is_settled_has_not_moved_since(transport, request):
-    if transport.name == "lines":
-        request.applymarker(pytest.mark.xfail(reason="lines.py settle: does nothing, positions() gives them all again"))
+def test_what_is_settled_has_not_moved_since(transport):
     source, sink = transport.open(_records(transport))
     polled = take(source, 5)
     _send(sink, polled)

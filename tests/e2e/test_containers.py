@@ -148,7 +148,7 @@ def test_sigterm_ends_the_service_within_ten_seconds(scored):
         *("--group", "never-joined"),
         alias="loading",
     )
-    time.sleep(2)
+    time.sleep(1)
     for container, expected in ((scored.service, 0), (loading, 128 + 15)):
         container.get_wrapped_container().kill(signal="SIGTERM")
         assert finish(container, 10) == expected, log_of(container)[-3000:]

@@ -23,7 +23,7 @@ GROUPS = {
 
 def test_kill_nine_at_random_moments(kafka, name, tmp_path):
     """50 kills; a static member, so that each life begins at once with the partitions of the last one."""
-    job = Job(kafka, name("kill"), records=20_000)
+    job = Job(kafka, name("kill"), records=20_000, keys=300)
     job.start()
     rng = random.Random(9)
     while job.counts["kills"] < 50:

@@ -232,7 +232,8 @@ def test_a_model_without_action_is_refused(kafka, topics, tmp_path):
 def test_a_hung_action_is_reported_before_the_group_expels_us(kafka, topics, tmp_path):
     model = tmp_path / "model.py"
     model.write_text(
-        "# fastscore.schema.0: double\n# fastscore.schema.1: double\nimport time\ndef action(x):\n    time.sleep(x)\n    yield x\n"
+        "# fastscore.schema.0: double\n# fastscore.schema.1: double\n"
+        "import time\ndef action(x):\n    time.sleep(x)\n    yield x\n"
     )
     kafka.send(topics["input_topic"], [{"value": _double(4.0), "partition": 0}])
     slow = ["max.poll.interval.ms=6000", "session.timeout.ms=6000"]

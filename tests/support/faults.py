@@ -36,7 +36,7 @@ class Job:
         *,
         records: int,
         partitions: int = 6,
-        keys: int = 300,
+        keys: int = 60,
         pace: float | None = None,
         servers: str | None = None,
     ) -> None:
@@ -104,6 +104,7 @@ class Job:
             {
                 "bootstrap.servers": self.kafka.servers,
                 "enable.idempotence": True,
+                "log_level": 0,
                 "message.timeout.ms": 120_000,
                 "linger.ms": 5,
             }

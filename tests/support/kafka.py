@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 class Kafka:
     def __init__(self, servers: str) -> None:
         self.servers = servers
-        self.admin = AdminClient({"bootstrap.servers": servers})
+        self.admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
 
     def create(self, topic: str, partitions: int = 1, **config: str) -> str:
         """Also waits until it has leaders; dots in config names are written as underscores."""

@@ -34,6 +34,8 @@ class Proxy:
 
     def close(self) -> None:
         self._closed = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # a blocked accept would keep the port
         self._listener.close()
         self.mend(reset=True)
 

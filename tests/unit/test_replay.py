@@ -58,15 +58,11 @@ def test_faults_are_told_with_file_and_line(case, write):
         _rows(write, text)
 
 
-@pytest.mark.xfail(reason="replay.py to_timestamp: a row too short has None for its date", raises=AttributeError)
 def test_a_row_without_its_date_is_told(write):
     with pytest.raises(SettingsError, match=r"p\.csv:2: .* is no date"):
         _rows(write, "Close,Date\n1.5\n")
 
 
-@pytest.mark.xfail(
-    reason="replay.py read_rows: float() takes nan and inf in any case; only some spellings are left out"
-)
 @pytest.mark.parametrize("text", ["nan", "inf", "-Infinity"])
 def test_a_value_that_is_not_finite_is_not_published(text, write):
     with pytest.raises(SettingsError, match=r"p\.csv:2: "):

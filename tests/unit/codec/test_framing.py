@@ -117,7 +117,6 @@ def test_an_id_the_registry_does_not_know_costs_one_record(schemas):
         _framed(registry=Registry(schemas.url)).decode(b"\0\0\0\0\x37" + bytes.fromhex(ONE))
 
 
-@pytest.mark.xfail(reason="registry.py: what json.loads and parse_schema raise on such a schema is not caught")
 @pytest.mark.parametrize("text", ['{"type": "object"}', 'syntax = "proto3";'])
 def test_an_id_of_a_schema_that_is_no_avro_costs_one_record(schemas, text):
     schemas.texts[5] = text

@@ -267,7 +267,6 @@ def test_what_a_step_cannot_mend_leaves_no_transaction_open():
     assert (sink.begun, sink.aborted, log.outputs) == (1, 1, [])
 
 
-@pytest.mark.xfail(reason="loop.py _undo: _count_failure raises, and waits, before the abort")
 def test_giving_up_leaves_no_transaction_open():
     """Left open it would hide later scores from readers until it times out."""
     loop, _, sink = _loop(_records([0.0]), [(CommitAborted, False)] * 20)

@@ -11,7 +11,7 @@ from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.engine.restore import Restorer
 from stream_scorer.engine.scoring import Scorer
-from stream_scorer.errors import ModelError
+from stream_scorer.errors import ModelError, Unavailable
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record, Saved
 from stream_scorer.state import values
@@ -213,6 +213,40 @@ def test_inputs_that_cannot_be_scored_are_fed_past(name):
         b"a": [value for value in _fed(5, 20)[b"a"] if value not in bad],
         b"b": _fed(5, 20)[b"b"],
     }
+
+
+@pytest.mark.parametrize("name", ["rolling_mean", "rolling_mean_batched"])
+def test_what_was_fed_before_stays_when_a_later_batch_has_one_that_cannot_be_scored(name):
+    worker = Worker(Store(), name=name, on_mismatch="rebuild")
+    records = [_record(at) for at in range(5, 20)]
+    records[10] = records[10]._replace(value=struct.pack("<d", -1.0))
+    worker.topic.read = lambda *_: iter([records[:5], records[5:]])
+    worker.begin(20)
+    assert worker.windows() == {key: [at for at in window if at != 15.0] for key, window in _fed(5, 20).items()}
+
+
+def test_a_broker_that_goes_away_halfway_leaves_nothing_fed_twice():
+    worker = Worker(Store(), on_mismatch="rebuild")
+    read = worker.topic.read
+
+    def breaks(*what):
+        worker.topic.read = read
+        yield [_record(at) for at in range(5, 12)]
+        raise Unavailable("away")
+
+    worker.topic.read = breaks
+    with pytest.raises(Unavailable):
+        worker.begin(20)
+    worker.begin(20)
+    assert worker.windows() == _fed(5, 20)
+
+
+def test_the_stream_time_comes_back_with_the_position():
+    store = Store([Saved("aa", 30, None, 77)])
+    worker = Worker(store)
+    worker.sessions = worker.restorer._sessions = Sessions(worker.module, worker.module.state_names, ttl_ms=10)
+    worker.begin(30)
+    assert worker.sessions.stream_time(IN) == 77
 
 
 def test_a_rebuild_is_no_part_of_the_step_that_may_be_undone():

@@ -72,27 +72,13 @@ def test_a_trace_is_cut_at_its_beginning(load_module):
     assert reject.stacktrace.endswith("end\n")
 
 
-@pytest.mark.xfail(
-    reason="scoring.py _reject: only the trace is cut; a header of megabytes is a dead letter too large to send"
-)
 def test_a_message_is_cut_too(load_module):
     scorer, _ = _scorer(load_module("def action(x): raise ValueError('x' * 2_000_000)"))
     (reject,) = scorer.score(_records([1.0]))
     assert len(reject.message) <= 2 * MAX_STACKTRACE
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "rolling_mean",
-        pytest.param(
-            "rolling_mean_batched",
-            marks=pytest.mark.xfail(
-                reason="scoring.py feed: pushes without predict, so keeps what predict would refuse"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("model", ["rolling_mean", "rolling_mean_batched"])
 def test_feeding_leaves_the_state_that_scoring_leaves(model):
     """Else a rebuilt session differs from the one that was lost."""
     values = [float(at) for at in range(50)]

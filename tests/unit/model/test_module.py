@@ -125,17 +125,14 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
         Module(tmp_path / "gone.py")
 
 
-@pytest.mark.xfail(reason="module.py: ast.parse of the decoded text sees the mark that compile of the bytes skips")
 def test_a_byte_order_mark_is_no_code(load_module):
     assert load_module(b"\xef\xbb\xbfdef action(x): return x").score(1) == [(1, 1)]
 
 
-@pytest.mark.xfail(reason="module.py: code.decode() knows UTF-8 only, and calls the rest Python 2")
 def test_a_file_may_declare_its_encoding(load_module):
     assert load_module(b"# -*- coding: latin-1 -*-\ndef action(x): return '\xe9'").score(1) == [(1, "é")]
 
 
-@pytest.mark.xfail(reason="module.py _check_arity: builtins have no signature, partials no __name__")
 @pytest.mark.parametrize("action", ["max", "functools.partial(max)"])
 def test_an_action_without_a_signature_is_told(action, load_module):
     with pytest.raises(ModelError, match="action"):
@@ -184,7 +181,6 @@ def test_a_state_comment_wins_over_what_the_code_shows(load_module):
     assert load_module(source).state_names == ("kept",)
 
 
-@pytest.mark.xfail(reason="module.py: `annotations.state or find_state(...)` takes the empty tuple for None")
 def test_an_empty_state_comment_means_no_state(load_module):
     assert (
         load_module("# stream-scorer.state:\ncalls = 0\ndef action(x):\n global calls\n calls += 1").state_names == ()
@@ -234,9 +230,20 @@ def test_predict_that_fails_is_an_action_error(predict, load_module):
         _batched(load_module, predict).predict([[1.0, 2.0]])
 
 
-@pytest.mark.xfail(
-    reason="module.py predict: the count is not compared; the scorer's zip(strict=True) raises ValueError"
-)
 def test_predict_that_gives_another_number_of_scores_is_an_action_error(load_module):
     with pytest.raises(ActionError, match="predict"):
         _batched(load_module, "np.zeros((1, 1, 1))").predict([[1.0, 2.0], [2.0, 3.0]])
+
+
+def test_record_sets_are_refused(load_module):
+    with pytest.raises(ModelError, match="record sets on slot 0, which are not supported yet"):
+        load_module("# fastscore.recordsets.0: true\ndef action(x): return x")
+
+
+@pytest.mark.parametrize("action", ["real", "functools.partial(real, by=2)"])
+def test_state_is_found_behind_another_name(action, load_module):
+    source = f"import functools\nn = 0\ndef real(x, by=1):\n global n\n n += by\n return n\naction = {action}"
+    module = load_module(source)
+    module.begin()
+    assert module.state_names == ("n",)
+    assert module.score(0) in ([(1, 1)], [(1, 2)])

@@ -144,9 +144,6 @@ def test_an_attachment_that_is_not_there_is_told(tmp_path):
         pass
 
 
-@pytest.mark.xfail(
-    reason="sandbox.py unpack: zipfile.is_zipfile finds the zip at the end of a plain tar; ask tarfile first"
-)
 @pytest.mark.parametrize("name", ["weights.npz", "model.keras"])
 def test_weights_that_are_a_zip_may_be_in_a_plain_tar(name, tmp_path):
     """.npz and .keras files are zips: the tar around them must still be read as the tar it is."""
@@ -158,7 +155,6 @@ def test_weights_that_are_a_zip_may_be_in_a_plain_tar(name, tmp_path):
     assert [path.name for path in into.iterdir()] == [name]
 
 
-@pytest.mark.xfail(reason="sandbox.py unpack: zipfile raises RuntimeError for encrypted members", raises=RuntimeError)
 def test_an_encrypted_zip_is_told(tmp_path):
     data = bytearray(_zip(tmp_path / "a.zip", {"f": b"x"}).read_bytes())
     data[6] |= 1  # the flag in the local header

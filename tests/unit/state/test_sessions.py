@@ -13,6 +13,7 @@ from stream_scorer.errors import ModelError
 from stream_scorer.records import Partition, Record, Snapshot
 from stream_scorer.state import values
 from stream_scorer.state.sessions import Sessions
+from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter, read_saved
 
 IN = Partition("in", 0)
 OTHER = Partition("in", 1)
@@ -305,7 +306,6 @@ def test_with_a_cap_a_roll_back_changes_no_later_state(items, from_, to):
     assert _rolled_back(items, from_, to, cap=2) == _undisturbed(items, cap=2)
 
 
-@pytest.mark.xfail(reason="sessions.py roll_back: _stream_time stays where the undone records took it")
 @example(items=[(b"c", 0), (b"a", 0), (b"a", 5), (b"c", 6), (b"b", 20)], from_=2, to=5)
 @given(items=TIMED, from_=st.integers(0, 12), to=st.integers(0, 12))
 def test_with_a_time_to_live_a_roll_back_changes_no_later_state(items, from_, to):
@@ -330,7 +330,6 @@ def _rolled_back(items, from_, to, **how):
     return found
 
 
-@pytest.mark.xfail(reason="sessions.py restore: stream time is not restored; the position record could carry it")
 def test_with_a_time_to_live_a_restart_changes_no_later_state():
     items = [(b"c", 19), (b"b", 8), (b"a", 20), (b"c", 9), (b"b", 9)]
     model, sessions = _sessions(ttl_ms=10)
@@ -342,9 +341,24 @@ def test_with_a_time_to_live_a_restart_changes_no_later_state():
     assert model.state()[0] == _undisturbed(items, ttl_ms=10)[-1]
 
 
-@pytest.mark.xfail(
-    reason="sessions.py bytes_at_rest: iterates dicts the loop's thread changes meanwhile", raises=RuntimeError
-)
+@example(items=[(b"b", 8), (b"a", 20), (b"a", 9), (b"c", 9), (b"b", 9)], at=3)
+@given(items=TIMED, at=st.integers(0, 12))
+def test_nor_where_the_latest_record_is_not_its_sessions_last(items, at):
+    """The position record carries the stream time, as no session may."""
+    model, sessions = _sessions(ttl_ms=10)
+    records = [_record(offset, key, timestamp=timestamp) for offset, (key, timestamp) in enumerate(items)]
+    _score(model, sessions, *records[:at])
+    value = SnapshotWriter("aa", sessions.stream_time).position(IN, at)
+    position = read_saved(IN, POSITION_KEY, value)
+    model, again = _sessions(ttl_ms=10)
+    again.restore(IN, list(sessions.unsettled()), position.stream_time)
+    found = []
+    for record in records[at:]:
+        _score(model, again, record)
+        found.append(list(model.state()[0]))
+    assert found == _undisturbed(items, ttl_ms=10)[at:]
+
+
 def test_what_an_operator_asks_for_may_be_asked_from_another_thread():
     """/metrics and /status do, while the loop keeps sessions of new keys."""
     model, sessions = _sessions()

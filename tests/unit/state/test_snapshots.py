@@ -14,6 +14,7 @@ from stream_scorer.shipped_schemas import shipped_schema
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter, read_saved
 
 SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))
+IN = Partition("in", 1)
 LONGS = st.integers(-(2**63), 2**63 - 1)
 PARTITIONS = st.builds(Partition, st.text(max_size=200), st.integers(0, 2**31 - 1))
 SNAPSHOTS = st.builds(
@@ -54,6 +55,12 @@ def test_snapshots_come_back(snapshot):
 def test_the_position_comes_back_as_no_session():
     value = SnapshotWriter("ab").position(Partition("in", 1), 41)
     assert read_saved(Partition("in", 1), POSITION_KEY, value) == Saved("ab", 41, None)
+
+
+def test_the_position_carries_the_stream_time():
+    value = SnapshotWriter("ab", {IN: -7}.get).position(IN, 41)
+    assert value == _avro("ab", IN, 41, -7, b"")
+    assert read_saved(IN, POSITION_KEY, value) == Saved("ab", 41, None, -7)
 
 
 @pytest.mark.parametrize("key", [None, b"", b"@", b"-", b"=@", b"k"])

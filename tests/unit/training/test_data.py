@@ -39,7 +39,6 @@ def test_faults_are_told_with_the_file(case, write):
         data.read_prices(write("p.csv", text))
 
 
-@pytest.mark.xfail(reason="data.py _read: an empty date becomes NaT and stays in the index")
 def test_an_empty_date_is_no_date(write):
     with pytest.raises(SettingsError, match="date"):
         data.read_prices(write("p.csv", "Date,Close\n2001-01-01,1\n,2\n"))

@@ -124,9 +124,6 @@ def test_a_reject_is_one_line_with_its_number(value, shown):
     assert rejects.getvalue() == f"stdin:42: decode: no JSON. The line: {shown}\n"
 
 
-@pytest.mark.xfail(
-    reason="lines.py reject: a file opened with strict UTF-8 refuses lone surrogates", raises=UnicodeEncodeError
-)
 def test_a_message_that_is_no_utf8_is_told_all_the_same(tmp_path):
     r"""JSON may carry "\ud800", and a model may raise with it in the text."""
     with (tmp_path / "rejects").open("w", encoding="utf-8") as rejects:

@@ -1,0 +1,138 @@
+"""Records through the service, end to end: the flagship and a rolling mean, exactly once and at least once,
+beside a bare loop that copies records in transactions with the same headers."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+import time
+import uuid
+from typing import Any
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from tests.support.kafka import Kafka
+from tests.support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, command
+
+ROUNDS = 3
+BATCH = 1024
+_SPEED = re.compile(r"([\d,]+) records, .*; ([\d,]+) records/s, (\d+)% of work in scoring")
+
+
+def run(kafka: Kafka, share: float) -> dict[str, Any]:
+    trivial, flagship = int(200_000 * share), int(20_000 * share)
+    topic = _fill(kafka, trivial)
+    jobs = {
+        "copy loop, transactions": lambda: _copy(kafka, topic, trivial),
+        "rolling mean, batched, exactly-once": lambda: _service(kafka, topic, trivial, ROLLING_MEAN_BATCHED),
+        "rolling mean, batched, at-least-once": lambda: _service(
+            kafka, topic, trivial, ROLLING_MEAN_BATCHED, delivery="at-least-once"
+        ),
+        "rolling mean, one by one, exactly-once": lambda: _service(kafka, topic, trivial, ROLLING_MEAN),
+        "flagship LSTM, exactly-once": lambda: _service(kafka, _fill(kafka, flagship), flagship, FLAGSHIP),
+    }
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in jobs}
+    for _ in range(ROUNDS):
+        for name, job in jobs.items():
+            rounds[name].append(job())
+    found = {}
+    print(f"{'':42} {'records/s':>10} {'CPU us/record':>14}")
+    for name, measured in rounds.items():
+        middle = {key: sorted(one[key] for one in measured)[ROUNDS // 2] for key in measured[0]}
+        found[name] = middle
+        print(f"{name:42} {middle['records_per_s']:10,.0f} {middle['cpu_us_per_record']:14.1f}")
+    return found
+
+
+def _fill(kafka: Kafka, count: int) -> str:
+    topic = kafka.create(f"bench-{uuid.uuid4().hex[:8]}")
+    kafka.send(
+        topic, ({"value": struct.pack("<d", 1 + at % 97 * 0.01), "key": b"k%d" % (at % 50)} for at in range(count))
+    )
+    return topic
+
+
+def _service(kafka: Kafka, topic: str, count: int, model: str, **options: object) -> dict[str, float]:
+    """CPU is of the whole process less that of a run that finds nothing to do."""
+    out = kafka.create(f"bench-{uuid.uuid4().hex[:8]}")
+    settings = {
+        "input_topic": topic,
+        "output_topic": out,
+        "group": out,
+        "until_end": True,
+        "bootstrap_servers": kafka.servers,
+    }
+    first, cpu = _run(command("run", model, **settings, **options))
+    _, idle = _run(command("run", model, **settings, **options))
+    match = _SPEED.search(first)
+    assert match, first[-2000:]
+    assert int(match[1].replace(",", "")) == count
+    return {"records_per_s": _busy_speed(first), "cpu_us_per_record": (cpu - idle) / count * 1e6}
+
+
+def _busy_speed(log: str) -> float:
+    """From the assignment to the end of input, so that neither start nor leaving counts."""
+    import datetime
+
+    stamps = {}
+    for line in log.splitlines():
+        for mark in ("kafka_source: assigned", "end of input"):
+            if mark in line and mark not in stamps:
+                stamps[mark] = datetime.datetime.fromisoformat(line.split()[0])
+    seconds = (stamps["end of input"] - stamps["kafka_source: assigned"]).total_seconds()
+    match = _SPEED.search(log)
+    assert match
+    return int(match[1].replace(",", "")) / seconds
+
+
+def _run(line: list[str]) -> tuple[str, float]:
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.stderr, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _copy(kafka: Kafka, topic: str, count: int) -> dict[str, float]:
+    """The least a Python loop can do for the same guarantee: poll, produce with key, timestamp and two headers, commit."""
+    out = kafka.create(f"bench-{uuid.uuid4().hex[:8]}")
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka.servers,
+            "group.id": out,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "fetch.queue.backoff.ms": 20,
+        }
+    )
+    producer = Producer(
+        {"bootstrap.servers": kafka.servers, "transactional.id": out, "linger.ms": 0, "retry.backoff.ms": 10}
+    )
+    producer.init_transactions(30)
+    consumer.subscribe([topic])
+    model = ("scorer-model", b"copy@" + b"0" * 64)
+    done = 0
+    started = None
+    cpu = 0.0
+    while done < count:
+        first = consumer.poll(1)
+        if first is None:
+            continue
+        if started is None:
+            started, cpu = time.perf_counter(), time.process_time()
+        producer.begin_transaction()
+        for message in [first, *consumer.consume(BATCH - 1, 0)]:
+            headers = [("scorer-source", b"%s/0/%d" % (topic.encode(), message.offset())), model]
+            producer.produce(out, message.value(), message.key(), 0, timestamp=message.timestamp()[1], headers=headers)
+            done += 1
+        producer.send_offsets_to_transaction(
+            consumer.position([TopicPartition(topic, 0)]), consumer.consumer_group_metadata(), 30
+        )
+        producer.commit_transaction(30)
+    assert started is not None
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    consumer.close()
+    return {"records_per_s": count / seconds, "cpu_us_per_record": cpu / count * 1e6}
