@@ -20,7 +20,9 @@ _skipped: list[str] = []
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-broker", action="store_true", help="leave out the tests that need a Kafka broker or Docker")
-    parser.addoption("--soak", action="store_true", help="run the long fault test too, 30 minutes")
+    parser.addoption(
+        "--soak", nargs="?", type=float, const=30, metavar="MINUTES", help="run the long fault test too (30 minutes)"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

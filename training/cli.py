@@ -28,7 +28,11 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     try:
         with without_banners():
+            import tensorflow as tf
+
             from training.train import train
+
+            tf.constant(0)  # looks for devices, and tells of those it lacks
     except ImportError as error:
         raise SettingsError(f"training needs {error.name}: pip install 'stream-scorer[train]'") from error
     from rich.console import Console

@@ -31,6 +31,7 @@ AWAY = (  # a broker that is down, starting, or handing over
     KafkaError.NOT_CONTROLLER,
     KafkaError.UNSTABLE_OFFSET_COMMIT,
 )
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 UNAUTHORISED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -50,7 +51,7 @@ def classify(error: KafkaError) -> StreamScorerError:
         )
     if code == KafkaError.KAFKA_STORAGE_ERROR:
         return BrokerError(f"{text}. The broker cannot write to its disk (full?); see its log.")
-    if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
+    if code in MISSING:
         return BrokerError(f"{text}. A topic we write to is gone or has too few partitions.")
     if code in FENCED:
         return Fenced(
@@ -67,6 +68,10 @@ def classify(error: KafkaError) -> StreamScorerError:
 
 
 def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:
-    """Of a call that reads: Unavailable if the broker may answer later. `where` begins the text."""
+    """Of a call that reads: Unavailable unless only a person can mend it. `where` begins the text.
+
+    A broker that comes back answers with many a code before it answers well, and a reader that waits
+    does no harm: it says so, and is not ready.
+    """
     text = f"{where}: {error.str()} ({error.name()})"
-    return Unavailable(text) if error.retriable() or error.code() in AWAY else BrokerError(text)
+    return BrokerError(text) if error.fatal() or error.code() in (*UNAUTHORISED, *MISSING) else Unavailable(text)

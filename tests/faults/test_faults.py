@@ -56,7 +56,7 @@ def test_workers_join_leave_and_die(protocol, kafka, name, tmp_path):
             workers[-1].wait_for("ready: ")
             continue
         leaver = workers.pop(rng.randrange(len(workers)))
-        if rng.random() < 0.5:
+        if job.counts["kills"] == 0:
             leaver.kill()
             job.counts["kills"] += 1
         else:
@@ -142,6 +142,65 @@ def test_a_zombie_that_wakes_after_its_partitions_moved(kafka, name, tmp_path):
             assert heir.stop() == 0
         assert zombie.stop() == 0
     job.judge(zombie, heir)
+
+
+@pytest.mark.soak
+def test_soak(own_broker, own_kafka, name, tmp_path, pytestconfig):
+    """Everything at once, at random, for as long as --soak says."""
+    seconds = pytestconfig.getoption("--soak") * 60
+    job = Job(own_kafka, name("soak"), records=int(seconds * 150), pace=150, keys=300)
+    rng = random.Random(30)
+    workers, started = [], []
+    job.start()
+    end = time.monotonic() + seconds
+    next_broker_fault = time.monotonic() + 60
+    while time.monotonic() < end:
+        workers = [worker for worker in workers if worker.process.poll() is None]
+        if time.monotonic() > next_broker_fault:
+            next_broker_fault = time.monotonic() + 120
+            _disturb(own_broker, rng, job)
+        elif len(workers) < 2 or (len(workers) < 4 and rng.random() < 0.3):
+            workers.append(job.service(tmp_path, kafka=GROUPS["cooperative"]))
+            started.append(workers[-1])
+        else:
+            _disturb_worker(workers, rng, job)
+        time.sleep(rng.uniform(1, 8))
+    if not [worker for worker in workers if worker.process.poll() is None]:
+        workers.append(job.service(tmp_path))
+        started.append(workers[-1])
+    job.finish(300)
+    for worker in workers:
+        if worker.process.poll() is None:
+            assert worker.stop() == 0
+    job.judge(*started)
+
+
+def _disturb(broker, rng, job):
+    job.counts["broker faults"] += 1
+    if rng.random() < 0.5:
+        broker.pause()
+        time.sleep(rng.uniform(1, 10))
+        broker.resume()
+    else:
+        broker.kill()
+        time.sleep(rng.uniform(0, 10))
+        broker.start()
+
+
+def _disturb_worker(workers, rng, job):
+    worker = rng.choice(workers)
+    what = rng.choice(["kill", "stop", "freeze"])
+    if what == "freeze":
+        worker.signal(signal.SIGSTOP)
+        time.sleep(rng.uniform(1, 8))
+        worker.signal(signal.SIGCONT)
+        return
+    workers.remove(worker)
+    if what == "kill":
+        worker.kill()
+        job.counts["kills"] += 1
+    else:
+        worker.stop(60)
 
 
 class _Log:

@@ -16,6 +16,7 @@ class Proxy:
         self._open.set()
         self._closed = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -38,6 +39,8 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)  # a blocked accept would keep the port
         self._listener.close()
         self.mend(reset=True)
+        for thread in self._threads:
+            thread.join(5)
 
     def _accept(self) -> None:
         while not self._closed:
@@ -45,7 +48,8 @@ class Proxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+            self._threads.append(threading.Thread(target=self._connect, args=(near,), daemon=True))
+            self._threads[-1].start()
 
     def _connect(self, near: socket.socket) -> None:
         self._open.wait()
@@ -55,8 +59,12 @@ class Proxy:
             near.close()
             return
         self._pairs.append((near, far))
-        for source, sink in ((near, far), (far, near)):
-            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+        back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
+        back.start()
+        self._pump(near, far)
+        back.join()
+        near.close()
+        far.close()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
