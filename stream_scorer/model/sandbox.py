@@ -70,7 +70,18 @@ def _unpack_tar(archive: Path, into: Path) -> None:
                 raise ModelError(f"attachment {archive}: {member.name!r} is a link or device. Pack plain files only.")
             _check_name(archive, member.name)
         _check_size(archive, sum(member.size for member in members))
-        tar.extractall(into, members, filter="data")
+        # Names and contents alone, by hand: what else a member asks for (owner, mode, times) is not for an
+        # attachment to say, and the filters of extractall are not in every Python 3.11.
+        for member in members:
+            target = into / member.name
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = tar.extractfile(member)
+            assert content is not None, "a plain file"
+            with content, target.open("wb") as file:
+                shutil.copyfileobj(content, file)
 
 
 def _unpack_zip(archive: Path, into: Path) -> None:

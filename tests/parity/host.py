@@ -18,7 +18,7 @@ def main(bundle, inputs, outputs):
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+            tar.extractall(folder)
         spec = importlib.util.spec_from_file_location("model", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
