@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from stream_scorer.transports.kafka_config import Properties, librdkafka_log
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
+LAG_EVERY_S = 0.5
 T = TypeVar("T")
 
 
@@ -57,6 +59,8 @@ class KafkaSource:
         self._moved: set[Partition] = set()
         self._ended: set[Partition] = set()
         self.rebalances = 0
+        self._lag: dict[Partition, int] = {}
+        self._lag_at = 0.0
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     @property
@@ -65,6 +69,7 @@ class KafkaSource:
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         records = self._poll(limit, timeout_s)
+        self._measure_lag()
         # The end of a partition may have come along with its last records: look whenever there are none.
         if self._until_end and not records and self._partitions and self._ended >= set(self._partitions.values()):
             raise EndOfInput
@@ -128,13 +133,21 @@ class KafkaSource:
         return self._consumer.consumer_group_metadata()
 
     def lag(self) -> dict[Partition, int]:
-        """Records, by offsets, between each position and the end last heard of. No call to the broker."""
+        """Records, by offsets, between each position and the end last heard of, lately. Safe from any thread."""
+        return self._lag
+
+    def _measure_lag(self) -> None:
+        """In the loop's thread: position() from another waits until nobody polls, which may be never."""
+        now = time.monotonic()
+        if now - self._lag_at < LAG_EVERY_S:
+            return
+        self._lag_at = now
         found = {}
         for at in self._consumer.position([TopicPartition(*partition) for partition in self._partitions.values()]):
             _, high = self._consumer.get_watermark_offsets(TopicPartition(at.topic, at.partition), cached=True)
             if at.offset >= 0 and high >= 0:
                 found[self._partitions[Partition(at.topic, at.partition)]] = max(0, high - at.offset)
-        return found
+        self._lag = found
 
     def close(self) -> None:
         self._consumer.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import struct
 import time
+import urllib.request
 
 import pytest
 
+from tests.support.brokers import free_ports
 from tests.support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
 
 pytestmark = pytest.mark.broker
@@ -241,6 +244,27 @@ def test_a_hung_action_is_reported_before_the_group_expels_us(kafka, topics, tmp
         service.wait_for("the step in hand has taken")
         service.wait_for("time.sleep(x)")
         kafka.wait_for(topics["output_topic"], 1)
+
+
+def test_an_operator_sees_an_idle_service_and_a_busy_one(kafka, topics, tmp_path):
+    (port,) = free_ports(1)
+
+    def get(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+            return answer.read().decode()
+
+    with Service(tmp_path, COUNTER, kafka.servers, http=port, **topics) as service:
+        service.wait_for("assigned ")
+        assert json.loads(get("status"))["ready"] is True
+        kafka.send(topics["input_topic"], [{"value": _double(1.0), "partition": 0, "key": b"k"}] * 7)
+        kafka.wait_for(topics["output_topic"], 7)
+        time.sleep(1)
+        status = json.loads(get("status"))
+        assert (status["scores"], status["sessions"], status["lag"][f"{topics['input_topic']}[0]"]) == (7, 1, 0)
+        assert get("readyz") == get("livez") == "ok\n"
+        metrics = get("metrics")
+        assert "stream_scorer_scores_total 7.0" in metrics
+        assert f'stream_scorer_lag_records{{partition="0",topic="{topics["input_topic"]}"}} 0.0' in metrics
 
 
 def test_replay_puts_rows_with_their_dates_on_a_topic(kafka, name, tmp_path):
