@@ -48,6 +48,19 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
             parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text.replace("%", "%%") + shown)
 
 
+def add_broker_flags(parser: argparse.ArgumentParser) -> None:
+    """Where Kafka is, for the commands that have few settings of their own."""
+    parser.add_argument(
+        "--bootstrap-servers",
+        default=os.environ.get(ENV_PREFIX + "BOOTSTRAP_SERVERS", "localhost:9092"),
+        metavar="TEXT",
+        help="Kafka brokers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--kafka", action="append", default=[], metavar="KEY=VALUE", help="any librdkafka property; may be repeated"
+    )
+
+
 def load(cls: type[T], flags: Mapping[str, Any], file: Path | None, env: Mapping[str, str] | None = None) -> T:
     """Merge the four layers into one `cls`. Raises SettingsError that names the setting and where it came from."""
     env = os.environ if env is None else env

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import uuid
 from typing import TYPE_CHECKING
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings import ENV_PREFIX, to_map
+from stream_scorer.settings import add_broker_flags, to_map
 
 if TYPE_CHECKING:
     from stream_scorer.transports.kafka_dead_letters import DeadLetter
@@ -26,13 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         one.add_argument("--topic", required=True, metavar="T", help="the dead-letter topic (INPUT_TOPIC.dead-letters)")
-        one.add_argument(
-            "--bootstrap-servers",
-            default=os.environ.get(ENV_PREFIX + "BOOTSTRAP_SERVERS", "localhost:9092"),
-            metavar="TEXT",
-            help="Kafka brokers (default: %(default)s)",
-        )
-        one.add_argument("--kafka", action="append", default=[], metavar="KEY=VALUE", help="any librdkafka property")
+        add_broker_flags(one)
         if verb == "list":
             one.add_argument("--last", type=int, metavar="N", help="the last N only")
         else:

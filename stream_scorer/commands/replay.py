@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.replay import Row, read_rows, rows_of
-from stream_scorer.settings import ENV_PREFIX, to_map
+from stream_scorer.settings import add_broker_flags, to_map
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,15 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="registry: with the schema registry's five bytes",
     )
     parser.add_argument("--schema-id", type=int, metavar="N", help="id in those bytes")
-    parser.add_argument(
-        "--bootstrap-servers",
-        default=os.environ.get(ENV_PREFIX + "BOOTSTRAP_SERVERS", "localhost:9092"),
-        metavar="TEXT",
-        help="Kafka brokers (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--kafka", action="append", default=[], metavar="KEY=VALUE", help="any librdkafka property; may be repeated"
-    )
+    add_broker_flags(parser)
     parser.add_argument("--create-topic", action="store_true", help="create the topic if it does not exist")
     parser.add_argument("--partitions", type=int, default=1, metavar="N", help="of a topic created so (default: 1)")
     parser.add_argument(

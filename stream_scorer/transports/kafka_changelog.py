@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -18,6 +17,7 @@ from stream_scorer.transports.kafka_errors import unreachable
 log = logging.getLogger(__name__)
 
 STALLED_S = 60.0
+TELL_EVERY_S = 2.0
 _CHUNK = 5_000
 
 
@@ -27,14 +27,10 @@ class KafkaChangelog:
     Args:
         properties: of a consumer, as for the source; it joins no group here.
         topic: the changelog.
-        on_progress: called now and then with (partition, records read so far).
     """
 
-    def __init__(
-        self, properties: Properties, topic: str, on_progress: Callable[[Partition, int], None] = lambda *_: None
-    ) -> None:
+    def __init__(self, properties: Properties, topic: str) -> None:
         self._topic = topic
-        self._on_progress = on_progress
         self._properties = {
             **properties,
             "enable.partition.eof": True,
@@ -42,12 +38,11 @@ class KafkaChangelog:
             # The end is often a marker, after which a fetch finds nothing: it should not wait long to say so.
             "fetch.wait.max.ms": 10,
         }
-        shared = {
+        self._shared = {
             key: value
             for key, value in properties.items()
             if key.startswith(("bootstrap.", "security.", "sasl.", "ssl."))
         }
-        self._shared = shared
         self._admin: AdminClient | None = None
 
     def read(self, partition: Partition) -> list[Saved]:
@@ -69,7 +64,8 @@ class KafkaChangelog:
 
     def _drain(self, consumer: Consumer, partition: Partition, end: int) -> list[Saved]:
         last: dict[bytes, Saved] = {}
-        position, read, progress = 0, 0, time.monotonic()
+        position = 0
+        progress = told = time.monotonic()
         while position < end:
             messages = consumer.consume(_CHUNK, 0.05)
             for message in messages:
@@ -77,7 +73,6 @@ class KafkaChangelog:
                 if error is None:
                     position = (message.offset() or 0) + 1
                     self._take(last, partition, message.key() or b"", message.value(), position - 1)
-                    read += 1
                 elif error.code() == KafkaError._PARTITION_EOF:
                     position = max(position, message.offset() or 0)
                 elif error.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
@@ -86,7 +81,9 @@ class KafkaChangelog:
                     raise unreachable(f"changelog {self._topic}[{partition.number}]", error)
             if messages:
                 progress = time.monotonic()
-                self._on_progress(partition, read)
+                if progress - told > TELL_EVERY_S:
+                    told = progress
+                    log.info("%s: restoring, offset %d of %d, %d sessions so far", partition, position, end, len(last))
             elif time.monotonic() - progress > STALLED_S:
                 raise Unavailable(
                     f"changelog {self._topic}[{partition.number}]: stuck at offset {position} of {end} for {STALLED_S:.0f} s. "
