@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 
 import pytest
@@ -80,4 +79,4 @@ def test_training_twice_gives_the_same_weights_and_a_report(tmp_path):
     assert report["test"]["persistence_mse"] > 0
     pictures = sorted(path.name for path in (tmp_path / "a").glob("*.png"))
     assert len(pictures) == 7
-    assert all(os.path.getsize(tmp_path / "a" / name) > 10_000 for name in pictures)
+    assert all((tmp_path / "a" / name).stat().st_size > 10_000 for name in pictures)
