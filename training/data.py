@@ -52,10 +52,11 @@ def synthetic_prices(days: int = 1000, seed: int = 2017, start: str = "2003-01-0
 
     A geometric random walk from 909.03 with a drift of 7 % and a volatility of 16 % a year, in cents;
     CPI from 182 with 2.5 % a year: levels of 2003, where the shipped weights have learned. The same seed
-    gives the same series.
+    gives the same series. A long one starts earlier, so as not to end after 2024: brokers refuse the future.
     """
     rng = np.random.default_rng(seed)
-    dates = pd.bdate_range(start, periods=days, name="Date")
+    first = min(pd.Timestamp(start), pd.bdate_range(end="2024-12-31", periods=days)[0])
+    dates = pd.bdate_range(first, periods=days, name="Date")
     steps = rng.normal(0.07 / 252, 0.16 / np.sqrt(252), days)
     prices = pd.Series(np.round(909.03 * np.exp(np.cumsum(steps)), 2), dates, name="Close")
     months = pd.date_range(dates[0] - pd.offsets.MonthBegin(2), dates[-1] + pd.offsets.MonthBegin(3), freq="MS")

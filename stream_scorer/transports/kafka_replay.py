@@ -13,6 +13,11 @@ from stream_scorer.replay import Row
 from stream_scorer.transports.kafka_config import Properties, open_client
 
 FLUSH_S = 60.0
+TIMESTAMP_REFUSED = (
+    KafkaError.INVALID_TIMESTAMP,
+    KafkaError.INVALID_RECORD,
+    KafkaError._INVALID_DIFFERENT_RECORD,
+)
 
 
 class Replayer:
@@ -60,7 +65,12 @@ class Replayer:
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None and self._failed is None:
-            self._failed = error.str()
+            self._failed = f"{error.str()} ({error.name()})."
+            if error.code() in TIMESTAMP_REFUSED:
+                self._failed += (
+                    " Is a date in the future, or older than the topic takes? Its message.timestamp.before.max.ms and"
+                    " message.timestamp.after.max.ms say."
+                )
 
     def _check(self) -> None:
         if self._failed is not None:

@@ -276,8 +276,15 @@ def test_replay_puts_rows_with_their_dates_on_a_topic(kafka, name, tmp_path):
     found = kafka.read(topic)
     assert _values(found) == [16.66, 93.0, 1536.34]
     assert [message.key() for message in found] == [b"SP500"] * 3
-    # Kafka knows no time before 1970: such a date is the epoch itself, and said so.
-    assert [message.timestamp()[1] for message in found][1:] == [86_400_000, 1_180_656_000_000]
+    assert [message.timestamp()[1] for message in found] == [-630_979_200_000, 86_400_000, 1_180_656_000_000]
+
+
+def test_a_date_the_broker_refuses_is_told_of(kafka, name, tmp_path):
+    csv = tmp_path / "prices.csv"
+    csv.write_text("Date,Close\n2090-01-03,16.66\n")
+    done = run("replay", str(csv), topic=name("future"), create_topic=True, bootstrap_servers=kafka.servers)
+    assert done.returncode == 4
+    assert "Is a date in the future" in done.stderr
 
 
 def test_batched_and_one_by_one_models_give_the_same_scores(kafka, topics, name):

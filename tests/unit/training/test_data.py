@@ -72,3 +72,11 @@ def test_steady_cpi_meets_the_two_published_figures():
     assert cpi["1950-01-01"] == pytest.approx(23.51)
     assert cpi["2007-06-01"] == pytest.approx(207.234)
     assert cpi.index[0] < pd.Timestamp("1950-02-01")
+
+
+def test_a_long_synthetic_series_does_not_reach_into_the_future():
+    """Brokers refuse records that are dated ahead of their clock."""
+    prices, cpi = data.synthetic_prices(17_000)
+    assert len(prices) == 17_000
+    assert str(prices.index[-1].date()) == "2024-12-31"
+    assert cpi.index[0] < prices.index[0]
