@@ -39,7 +39,7 @@ class Cluster:
             raise BrokerError(
                 f"topic {topic!r} ({setting}) does not exist at {self._servers}. "
                 f"It has {', '.join(mine[:20]) or 'no topics'}{' and more' if len(mine) > 20 else ''}. "
-                f"Create it, correct {setting}, or give --create-topics."
+                f"Create it, correct {setting}, or give --create-topics; if it is there, this user lacks Describe on it."
             )
         return count
 

@@ -9,6 +9,7 @@ import time
 import urllib.request
 
 import pytest
+from confluent_kafka.admin import AclOperation, ResourceType
 
 from tests.support.brokers import free_ports
 from tests.support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
@@ -220,6 +221,29 @@ def test_a_mistake_gives_one_clear_message_and_its_exit_code(arguments, code, te
     settings = {"bootstrap_servers": kafka.servers, **topics, **arguments}
     done = run("run", settings.pop("model", ECHO), until_end=True, **settings)
     assert done.returncode == code, done.stderr
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "operation", "text"),
+    [
+        (ResourceType.TOPIC, "output_topic", AclOperation.WRITE, "needs Write and Describe on the output topics"),
+        (ResourceType.TOPIC, "input_topic", AclOperation.READ, "needs Read and Describe on the topic"),
+        (ResourceType.GROUP, "group", AclOperation.READ, "Read on the group"),
+    ],
+)
+def test_a_missing_permission_stops_the_service_and_names_it(kind, what, operation, text, own_kafka, name):
+    kafka = own_kafka
+    topics = {
+        "input_topic": kafka.create(name("in")),
+        "output_topic": kafka.create(name("out")),
+        "group": name("group"),
+    }
+    kafka.send(topics["input_topic"], [{"value": _double(1.0)}])
+    kafka.forbid(kind, topics[what], operation)
+    done = run("run", ECHO, bootstrap_servers=kafka.servers, until_end=True, **topics)
+    assert done.returncode == 4, done.stderr
     assert text in done.stderr
     assert "Traceback" not in done.stderr
 

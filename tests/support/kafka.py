@@ -6,7 +6,15 @@ import time
 from collections.abc import Iterable, Sequence
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
 
 
 class Kafka:
@@ -25,6 +33,15 @@ class Kafka:
                 break
             time.sleep(0.05)
         return topic
+
+    def forbid(self, kind: ResourceType, name: str, operation: AclOperation) -> None:
+        """Deny everybody one operation on one thing, and allow the others: any ACL ends what was allowed for lack of one."""
+        bindings = [
+            AclBinding(kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", what, permission)
+            for what, permission in ((operation, AclPermissionType.DENY), (AclOperation.ALL, AclPermissionType.ALLOW))
+        ]
+        for made in self.admin.create_acls(bindings).values():
+            made.result(30)
 
     def send(self, topic: str, records: Iterable[dict[str, object]]) -> None:
         """Records as keyword arguments of `produce`."""
