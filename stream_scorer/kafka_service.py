@@ -122,7 +122,14 @@ class KafkaService:
             on_commit=Reporter(),
         )
         status = Status(
-            module.name, module.sha256, loop, sessions, source.lag, lambda: source.rebalances, alive_s=expelled_s
+            module.name,
+            module.sha256,
+            loop,
+            sessions,
+            source.lag,
+            lambda: source.rebalances,
+            alive_s=expelled_s,
+            connected=lambda: source.connected,
         )
         if settings.http:
             from stream_scorer import control

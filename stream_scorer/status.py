@@ -11,6 +11,10 @@ from stream_scorer.records import Partition
 from stream_scorer.state.sessions import Sessions
 
 
+READY_S = 10.0
+"""A step takes longer when a broker does not answer, or the model hangs."""
+
+
 class Status:
     """Args: the parts that count. `lag` and `rebalances` are cheap calls into the source's local view."""
 
@@ -23,11 +27,13 @@ class Status:
         lag: Callable[[], Mapping[Partition, int]],
         rebalances: Callable[[], int],
         alive_s: float,
+        connected: Callable[[], bool] = lambda: True,
     ) -> None:
         self.model, self.sha256 = model, sha256
         self._loop, self._sessions = loop, sessions
         self._lag, self._rebalances = lag, rebalances
         self._alive_s = alive_s
+        self._connected = connected
         self.restored_sessions = 0
         self.restore_s = 0.0
 
@@ -40,8 +46,8 @@ class Status:
         return self._loop.idle_s() < self._alive_s
 
     def ready(self) -> bool:
-        """Whether it scores: not while it waits for a broker or restores."""
-        return self._loop.phase == "running" and self.live()
+        """Whether it scores: not while it waits for a broker, restores, or has been long in one step."""
+        return self._loop.phase == "running" and self._connected() and self._loop.idle_s() < READY_S and self.live()
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -123,7 +123,6 @@ class Loop:
 
     def run(self) -> Totals:
         """Step until stopped or the source ends. Raises what a step cannot mend."""
-        self.phase = "running"
         try:
             while not self._stop.is_set():
                 self.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
 LAG_EVERY_S = 0.5
+HEARD_EVERY_MS = 2_000
 T = TypeVar("T")
 
 
@@ -47,7 +49,12 @@ class KafkaSource:
         until_end: bool = False,
         wait: Callable[[Unavailable], bool] = lambda _: False,
     ) -> None:
-        self._consumer = Consumer({**properties, "enable.partition.eof": until_end}, logger=librdkafka_log)
+        own = {
+            "enable.partition.eof": until_end,
+            "statistics.interval.ms": HEARD_EVERY_MS,
+            "stats_cb": self._heard,
+        }
+        self._consumer = Consumer({**properties, **own}, logger=librdkafka_log)
         self._incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
             properties.get("partition.assignment.strategy", "")
         )
@@ -59,6 +66,8 @@ class KafkaSource:
         self._moved: set[Partition] = set()
         self._ended: set[Partition] = set()
         self.rebalances = 0
+        self.connected = True
+        """Whether a broker was connected lately: without records there is nothing else to tell it by."""
         self._lag: dict[Partition, int] = {}
         self._lag_at = 0.0
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
@@ -151,6 +160,11 @@ class KafkaSource:
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _heard(self, statistics: str) -> None:
+        """Called by librdkafka inside `poll`."""
+        brokers = json.loads(statistics)["brokers"].values()
+        self.connected = any(broker["nodeid"] >= 0 and broker["state"] == "UP" for broker in brokers)
 
     def _record(self, message: Message) -> Record | None:
         partition = self._partitions.get((message.topic(), message.partition()))  # type: ignore[call-overload]

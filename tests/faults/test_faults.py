@@ -6,9 +6,12 @@ import os
 import random
 import signal
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
+from tests.support.brokers import free_ports
 from tests.support.faults import Job
 from tests.support.proxy import Proxy
 
@@ -86,9 +89,10 @@ def test_supervised_workers_and_one_that_crashes(kafka, name, tmp_path):
 
 
 def test_broker_stopped_killed_and_started_again(own_broker, own_kafka, name, tmp_path):
-    """The service waits, says so, and goes on by itself."""
+    """The service waits, says that it is not ready, and goes on by itself."""
     job = Job(own_kafka, name("broker"), records=6_000, pace=400)
-    with job.service(tmp_path) as service:
+    (port,) = free_ports(1)
+    with job.service(tmp_path, http=port) as service:
         service.wait_for("assigned ")
         job.start()
         time.sleep(2)
@@ -96,10 +100,13 @@ def test_broker_stopped_killed_and_started_again(own_broker, own_kafka, name, tm
         time.sleep(6)
         own_broker.resume()
         time.sleep(3)
+        assert _ready(port, 200)
         own_broker.kill()
-        time.sleep(4)
+        assert _ready(port, 503)
+        time.sleep(2)
         own_broker.start()
         job.finish(150)
+        assert _ready(port, 200)
         assert service.stop() == 0
     job.judge(service)
 
@@ -173,6 +180,22 @@ def test_soak(own_broker, own_kafka, name, tmp_path, pytestconfig):
         if worker.process.poll() is None:
             assert worker.stop() == 0
     job.judge(*started)
+
+
+def _ready(port, wanted, seconds=20):
+    """Whether /readyz comes to answer so."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                code = answer.status
+        except urllib.error.HTTPError as error:
+            code = error.code
+            error.close()
+        if code == wanted:
+            return True
+        time.sleep(0.2)
+    return False
 
 
 def _disturb(broker, rng, job):
