@@ -10,7 +10,6 @@ from stream_scorer.engine.loop import Loop
 from stream_scorer.records import Partition
 from stream_scorer.state.sessions import Sessions
 
-
 READY_S = 10.0
 """A step takes longer when a broker does not answer, or the model hangs."""
 
@@ -56,6 +55,7 @@ class Status:
             "sha256": self.sha256,
             "phase": self._loop.phase,
             "ready": self.ready(),
+            "connected": self._connected(),
             **dict(self.counters()),
             **dict(self.gauges()),
             "lag": {str(partition): records for partition, records in self._lag().items()},

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.errors import ModelError, Unavailable
 from stream_scorer.records import Partition, Saved
@@ -17,6 +16,7 @@ from stream_scorer.transports.kafka_errors import unreachable
 log = logging.getLogger(__name__)
 
 STALLED_S = 60.0
+TIMEOUT_S = 30.0
 TELL_EVERY_S = 2.0
 _CHUNK = 5_000
 
@@ -38,12 +38,6 @@ class KafkaChangelog:
             # The end is often a marker, after which a fetch finds nothing: it should not wait long to say so.
             "fetch.wait.max.ms": 10,
         }
-        self._shared = {
-            key: value
-            for key, value in properties.items()
-            if key.startswith(("bootstrap.", "security.", "sasl.", "ssl."))
-        }
-        self._admin: AdminClient | None = None
 
     def read(self, partition: Partition) -> list[Saved]:
         """The last committed record of every key of the partition. Blocks until all are read.
@@ -106,17 +100,13 @@ class KafkaChangelog:
             ) from error
 
     def _high_watermark(self, partition: Partition) -> int:
-        at = TopicPartition(self._topic, partition.number)
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        # Kept in a member: a future whose client is collected never resolves.
-        self._admin = self._admin or AdminClient(self._shared, logger=librdkafka_log)
-        futures = self._admin.list_offsets(
-            {at: latest}, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=30
-        )
+        # Of a consumer that reads uncommitted: to any other, a topic ends at its last stable offset.
+        consumer = Consumer({**self._properties, "isolation.level": "read_uncommitted"}, logger=librdkafka_log)
         try:
-            offset: int = futures[at].result(30).offset
+            at = TopicPartition(self._topic, partition.number)
+            _, high = consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
         except KafkaException as error:
-            # Its leader epochs may be from before a restart of the broker, and it never asks for new ones.
-            self._admin = None
             raise unreachable(f"changelog {self._topic}[{partition.number}]", error.args[0]) from error
-        return offset
+        finally:
+            consumer.close()
+        return int(high)

@@ -164,7 +164,7 @@ class KafkaSource:
     def _heard(self, statistics: str) -> None:
         """Called by librdkafka inside `poll`."""
         brokers = json.loads(statistics)["brokers"].values()
-        self.connected = any(broker["nodeid"] >= 0 and broker["state"] == "UP" for broker in brokers)
+        self.connected = any(broker["state"] == "UP" for broker in brokers)
 
     def _record(self, message: Message) -> Record | None:
         partition = self._partitions.get((message.topic(), message.partition()))  # type: ignore[call-overload]

@@ -280,7 +280,8 @@ def test_an_operator_sees_an_idle_service_and_a_busy_one(kafka, topics, tmp_path
     with Service(tmp_path, COUNTER, kafka.servers, http=port, **topics) as service:
         service.wait_for("assigned ")
         time.sleep(1)  # it is ready from the first poll on that returns
-        assert json.loads(get("status"))["ready"] is True
+        status = json.loads(get("status"))
+        assert status["ready"] is True, status
         kafka.send(topics["input_topic"], [{"value": _double(1.0), "partition": 0, "key": b"k"}] * 7)
         kafka.wait_for(topics["output_topic"], 7)
         time.sleep(1)
