@@ -32,7 +32,7 @@ faults: $(VENV)/.all  ## the fault suite alone: kill -9, rebalances, broker rest
 	$(BIN)/pytest tests/faults -s $(PYTEST)
 
 soak: $(VENV)/.all  ## the fault suite's long run, 30 minutes
-	$(BIN)/pytest tests/faults --soak -s $(PYTEST)
+	$(BIN)/pytest tests/faults --soak=30 -k soak -s $(PYTEST)
 
 bench: $(VENV)/.all  ## speed of scoring and of the path through Kafka, as JSON and a table
 	$(BIN)/python -m bench
