@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.times import timestamp_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +54,11 @@ def rows_of(series: pd.Series) -> Iterator[Row]:
 
 def to_timestamp(text: str, path: Path, line: int) -> int:
     try:
-        when = datetime.datetime.fromisoformat(text.strip())
+        return timestamp_ms(text)
     except ValueError:
         raise SettingsError(
             f"{path}:{line}: {text!r} is no date. ISO 8601 is read: 2007-06-01, 2007-06-01T14:30."
         ) from None
-    return round((when if when.tzinfo else when.replace(tzinfo=datetime.UTC)).timestamp() * 1000)
 
 
 def _to_number(text: str, path: Path, line: int) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
 import difflib
 import math
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.times import timestamp_ms
 
 ENV_PREFIX = "STREAM_SCORER_"
 T = TypeVar("T")
@@ -303,7 +303,7 @@ def _check_start(start: str) -> None:
     if start in ("committed", "earliest", "latest") or start.isdecimal():
         return
     try:
-        datetime.datetime.fromisoformat(start)
+        timestamp_ms(start)
     except ValueError:
         raise SettingsError(
             f"--start {start!r} is none of committed, earliest, latest, a date or time such as 2024-02-29T14:30, "

@@ -12,14 +12,15 @@ ROOT = Path(__file__).parents[1]
 
 # Each part (a file or a folder of stream_scorer) and the parts it may import; all of them stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records logs slots stderr shipped_schemas".split(), ""),
+    **dict.fromkeys("errors records logs slots stderr times shipped_schemas".split(), ""),
     "ports": "records",
-    **dict.fromkeys("settings supervisor replay cli".split(), "errors"),
+    **dict.fromkeys("supervisor cli".split(), "errors"),
+    **dict.fromkeys("settings replay".split(), "errors times"),
     "codec": "errors ports",
     "model": "errors records stderr",
     "state": "errors records ports shipped_schemas",
     "engine": "errors records ports state",
-    "transports": "errors records ports state replay",
+    "transports": "errors records ports state replay times",
     "status": "records state engine",
     "control": "errors status",
     # From here on parts are put together, so settings may be known.

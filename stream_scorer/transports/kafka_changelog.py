@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from stream_scorer.errors import ModelError, Unavailable
 from stream_scorer.records import Partition, Saved
 from stream_scorer.state.snapshots import read_saved
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class KafkaChangelog:
         end = self._high_watermark(partition)
         if end == 0:
             return []
-        consumer = Consumer(self._properties, logger=librdkafka_log)
+        consumer = open_client(Consumer, self._properties)
         try:
             consumer.assign([TopicPartition(self._topic, partition.number, 0)])
             return self._drain(consumer, partition, end)
@@ -101,7 +101,7 @@ class KafkaChangelog:
 
     def _high_watermark(self, partition: Partition) -> int:
         # Of a consumer that reads uncommitted: to any other, a topic ends at its last stable offset.
-        consumer = Consumer({**self._properties, "isolation.level": "read_uncommitted"}, logger=librdkafka_log)
+        consumer = open_client(Consumer, {**self._properties, "isolation.level": "read_uncommitted"})
         try:
             at = TopicPartition(self._topic, partition.number)
             _, high = consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from stream_scorer.errors import SettingsError, Unavailable
+from stream_scorer.errors import Unavailable
 from stream_scorer.records import Partition, Record
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.times import timestamp_ms
+from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
 from stream_scorer.transports.kafka_source import to_record
 
@@ -30,7 +30,7 @@ class KafkaInputs:
         }
 
     def start(self, partition: Partition, start: str) -> int:
-        consumer = Consumer(self._properties, logger=librdkafka_log)
+        consumer = open_client(Consumer, self._properties)
         try:
             at = TopicPartition(*partition)
             low, high = consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
@@ -38,7 +38,8 @@ class KafkaInputs:
                 return int(low)
             if start == "latest":
                 return int(high)
-            at.offset = wanted = timestamp_ms(start)
+            # RunSettings has checked that it is one or the other.
+            at.offset = wanted = int(start) if start.isdecimal() else timestamp_ms(start)
             (found,) = consumer.offsets_for_times([at], timeout=TIMEOUT_S)
         except KafkaException as error:
             raise unreachable(f"{partition}: no offsets", error.args[0]) from error
@@ -76,7 +77,7 @@ class KafkaInputs:
     def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:
         if first >= before:
             return
-        consumer = Consumer(self._properties, logger=librdkafka_log)
+        consumer = open_client(Consumer, self._properties)
         try:
             consumer.assign([TopicPartition(*partition, first)])
             position, progress = first, time.monotonic()
@@ -103,16 +104,3 @@ class KafkaInputs:
                     yield records
         finally:
             consumer.close()
-
-
-def timestamp_ms(text: str) -> int:
-    """A start time: ms since 1970, or an ISO 8601 date or time (UTC unless it says otherwise). Raises SettingsError."""
-    if text.isdigit():
-        return int(text)
-    try:
-        when = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(
-            f"--start {text!r} is none of committed, earliest, latest, a date or time such as 2024-02-29T14:30, or ms since 1970."
-        ) from None
-    return round((when if when.tzinfo else when.replace(tzinfo=datetime.UTC)).timestamp() * 1000)

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.records import Partition, Record
 from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_errors import unreachable
 from stream_scorer.transports.kafka_source import to_record
 
 TIMEOUT_S = 30.0
@@ -35,7 +36,7 @@ def read_topic(properties: Properties, topic: str) -> Iterator[Record]:
                 partition = Partition(message.topic() or "", message.partition() or 0)
                 error = message.error()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    raise BrokerError(f"{partition}: {error.str()}")
+                    raise unreachable(str(partition), error)
                 if partition not in open_ends:
                     continue
                 end = open_ends[partition][1]
@@ -64,5 +65,5 @@ def _ends(consumer: Consumer, topic: str) -> dict[Partition, tuple[int, int]]:
             if high > low:
                 found[Partition(topic, number)] = (low, high)
     except KafkaException as error:
-        raise Unavailable(f"topic {topic!r}: {error.args[0].str()}") from error
+        raise unreachable(f"topic {topic!r}", error.args[0]) from error
     return found

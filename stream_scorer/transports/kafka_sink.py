@@ -47,7 +47,6 @@ class Routes:
         self.topics = dict(topics)
         self.dead_letters = dead_letters
         self._model = ("scorer-model", model.encode())
-        self._sha256 = model.rpartition("@")[2]
         self._keep_partition = keep_partition
         self._pass_headers = pass_headers
         self._group = group

@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from stream_scorer.errors import BrokerError, EndOfInput, Unavailable
 from stream_scorer.records import Partition, Record
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log
+from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_errors import unreachable
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class KafkaSource:
             "statistics.interval.ms": HEARD_EVERY_MS,
             "stats_cb": self._heard,
         }
-        self._consumer = Consumer({**properties, **own}, logger=librdkafka_log)
+        self._consumer = open_client(Consumer, {**properties, **own})
         self._incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
             properties.get("partition.assignment.strategy", "")
         )
@@ -247,10 +248,10 @@ class KafkaSource:
         try:
             found = self._consumer.committed(wanted, timeout=TIMEOUT_S)
         except KafkaException as error:
-            raise Unavailable(f"no committed offsets: {error.args[0].str()}") from error
+            raise unreachable("no committed offsets", error.args[0]) from error
         for at in found:
             if at.error:
-                raise Unavailable(f"{at.topic}[{at.partition}]: no committed offset: {at.error.str()}")
+                raise unreachable(f"{at.topic}[{at.partition}]: no committed offset", at.error)
         return {Partition(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found}
 
     def _seek(self, partition: Partition, offset: int) -> None:
@@ -258,7 +259,7 @@ class KafkaSource:
         try:
             self._consumer.seek(TopicPartition(*partition, offset))
         except KafkaException as error:
-            raise Unavailable(f"{partition}: cannot go back to {offset}: {error.args[0].str()}") from error
+            raise unreachable(f"{partition}: cannot go back to {offset}", error.args[0]) from error
 
 
 def to_record(message: Message, partition: Partition) -> Record:

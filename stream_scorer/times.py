@@ -1,0 +1,11 @@
+"""Times as people write them."""
+
+from __future__ import annotations
+
+import datetime
+
+
+def timestamp_ms(text: str) -> int:
+    """Milliseconds since 1970 of an ISO 8601 date or time, UTC unless it says otherwise. Raises ValueError."""
+    when = datetime.datetime.fromisoformat(text.strip())
+    return round((when if when.tzinfo else when.replace(tzinfo=datetime.UTC)).timestamp() * 1000)
