@@ -114,6 +114,9 @@ class _Bits:
     def encode(self, value: Any) -> bytes:
         return struct.pack("<d", value) if isinstance(value, float) else repr(value).encode()
 
+    def encode_many(self, values: Sequence[Any]) -> list[bytes]:
+        return [self.encode(value) for value in values]
+
 
 def _by_offset(scored: Sequence[Outgoing | Reject]) -> Scores:
     found: Scores = {}

@@ -50,6 +50,12 @@ class DoubleCodec:
         except _UNWRITABLE as error:
             raise EncodeError(f"output: cannot be written as a double: {error}") from error
 
+    def encode_many(self, values: Sequence[Any]) -> list[bytes]:
+        if set(map(type, values)) != {float}:
+            return [self.encode(value) for value in values]
+        data = struct.pack(f"<{len(values)}d", *values)
+        return [data[at : at + 8] for at in range(0, len(data), 8)]
+
 
 class AvroCodec:
     """Any Avro schema."""
@@ -76,6 +82,9 @@ class AvroCodec:
         except _UNWRITABLE as error:
             raise EncodeError(f"output: does not fit schema {self._schema.name!r}: {error}") from error
         return out.getvalue()
+
+    def encode_many(self, values: Sequence[Any]) -> list[bytes]:
+        return [self.encode(value) for value in values]
 
 
 def read_avro(data: bytes, writer: Any, reader: Any, name: str) -> Any:

@@ -59,3 +59,6 @@ class FramedCodec:
                 raise EncodeError("no schema id for outputs: give --output-schema-id or --schema-registry")
             self._schema_id = self._registry.register(self._subject, self._schema.canonical)
         return _HEAD.pack(0, self._schema_id) + data
+
+    def encode_many(self, values: Sequence[Any]) -> list[bytes]:
+        return [self.encode(value) for value in values]

@@ -43,6 +43,9 @@ class JsonCodec:
         except (ValueError, TypeError, RecursionError) as error:
             raise EncodeError(f"output: cannot be written as JSON: {error}") from error
 
+    def encode_many(self, values: Sequence[Any]) -> list[bytes]:
+        return [self.encode(value) for value in values]
+
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")

@@ -175,21 +175,19 @@ class Loop:
 
     def _send(self, scored: list[Scored]) -> int:
         """Everything of the step into the transaction; the number of rejects among it."""
-        rejects = 0
-        for one in scored:
-            if isinstance(one, Outgoing):
-                self._sink.send(one)
-            elif self._fail_on_reject:
-                raise ActionError(
-                    f"{one.source.where}: {one.message} Nothing of this batch was published. Mend the record or the "
-                    "model, or let such records pass by --on-bad-record dead-letter."
-                )
-            else:
-                self._sink.reject(one)
-                rejects += 1
+        outs = [one for one in scored if type(one) is Outgoing]
+        rejects = [one for one in scored if type(one) is Reject] if len(outs) < len(scored) else []
+        if rejects and self._fail_on_reject:
+            raise ActionError(
+                f"{rejects[0].source.where}: {rejects[0].message} Nothing of this batch was published. Mend the record "
+                "or the model, or let such records pass by --on-bad-record dead-letter."
+            )
+        self._sink.send(outs)
+        for reject in rejects:
+            self._sink.reject(reject)
         for snapshot in self._sessions.unsettled():
             self._sink.save(snapshot)
-        return rejects
+        return len(rejects)
 
     def _check_rejects_in_row(self, records: list[Record], scored: list[Scored], limit: int) -> None:
         """After the commit: the rejects that stop the service are kept where rejects are kept."""

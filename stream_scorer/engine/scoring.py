@@ -30,8 +30,16 @@ class Scorer:
         self._encoders = encoders
 
     def score(self, records: Sequence[Record]) -> list[Scored]:
-        """Outputs and rejects of one batch. Sessions have moved on; settle or roll them back."""
+        """Outputs and rejects of one batch. Sessions have moved on; settle, carry or roll them back."""
         values = self._decode(records)
+        scored = self._score(records, values)
+        if not self._sessions.rest():
+            # Not flat after all: once more, the careful way. This happens once in the life of a model.
+            scored = self._score(records, values)
+            self._sessions.rest()
+        return scored
+
+    def _score(self, records: Sequence[Record], values: Sequence[Any]) -> list[Scored]:
         if not self._model.batched:
             return [
                 scored for record, value in zip(records, values, strict=True) for scored in self._one(record, value)
@@ -83,30 +91,34 @@ class Scorer:
 
     def _together(self, records: Sequence[Record], values: Sequence[Any], *, alone: bool = False) -> list[Scored]:
         """`push` for every record in order, then one `predict` for all full windows."""
-        scored: list[Scored | None] = [None] * len(records)
-        windows, places = [], []
-        for place, (record, value) in enumerate(zip(records, values, strict=True)):
+        enter, push, keep = self._sessions.enter, self._model.push, self._sessions.keep
+        windows: list[bytes] = []
+        full: list[Record] = []
+        rejected: list[tuple[int, Reject]] = []  # after so many outputs
+        for record, value in zip(records, values, strict=True):
             if isinstance(value, RecordError):
-                scored[place] = _reject(record, value)
+                rejected.append((len(full), _reject(record, value)))
                 continue
-            self._sessions.enter(record)
+            enter(record)
             try:
-                window = self._model.push(value)
+                window = push(value)
             except ActionError as error:
                 self._sessions.undo(record)
-                scored[place] = _reject(record, error)
+                rejected.append((len(full), _reject(record, error)))
                 continue
             if alone and window is not None:
-                scored[place] = self._predict_alone(record, window)
-                continue
-            self._sessions.keep(record)
+                return [self._predict_alone(record, window)]
+            keep(record)
             if window is not None:
                 windows.append(window)
-                places.append(place)
+                full.append(record)
+        scored: list[Scored] = []
         if windows:
-            for place, score in zip(places, self._model.predict(windows), strict=True):
-                scored[place] = self._encode(records[place], 1, score)
-        return [one for one in scored if one is not None]
+            datums = self._encoder(1).encode_many(self._model.predict(windows))
+            scored += [Outgoing(1, record, datum) for record, datum in zip(full, datums, strict=True)]
+        for place, reject in reversed(rejected):
+            scored.insert(place, reject)
+        return scored
 
     def _predict_alone(self, record: Record, window: Any) -> Scored:
         try:
@@ -118,13 +130,16 @@ class Scorer:
         return scored
 
     def _encode(self, record: Record, slot: int, datum: Any) -> Outgoing:
+        return Outgoing(slot, record, self._encoder(slot).encode(datum))
+
+    def _encoder(self, slot: int) -> Codec:
         encoder = self._encoders.get(slot)
         if encoder is None:
             raise EncodeError(
                 f"the model wrote to slot {slot}, where no stream is attached (attached: {sorted(self._encoders)}). "
                 f"Attach one by --output-topic {slot}=TOPIC or correct the slot in the model."
             )
-        return Outgoing(slot, record, encoder.encode(datum))
+        return encoder
 
 
 def _reject(record: Record, error: RecordError) -> Reject:

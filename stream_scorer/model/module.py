@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import logging
 import os
+import struct
 import sys
 import traceback
 import types
@@ -88,7 +89,8 @@ class Module:
             self._guard("end()", end)
 
     def state(self) -> State:
-        return tuple(self.namespace[name] for name in self.state_names)
+        namespace = self.namespace
+        return tuple([namespace[name] for name in self.state_names])
 
     def set_state(self, state: State) -> None:
         self.namespace.update(zip(self.state_names, state, strict=True))
@@ -101,18 +103,25 @@ class Module:
         except (Exception, SystemExit) as error:
             raise self._failed("action", error) from error
 
-    def push(self, value: Any) -> Any:
+    def push(self, value: Any) -> bytes | None:
         assert self._push is not None
         try:
-            return self._push(value)
+            window = self._push(value)
+            # Taken at once, as bytes: the module may go on changing the window it gave, and bytes of many
+            # windows become one array at the price of a copy.
+            return None if window is None else _pack(window)
         except (Exception, SystemExit) as error:
             raise self._failed("push", error) from error
 
-    def predict(self, windows: Sequence[Any]) -> list[Any]:
+    def predict(self, windows: Sequence[bytes]) -> list[float]:
         assert self._predict is not None
+        if len(set(map(len, windows))) != 1:
+            raise ActionError(
+                f"{self.path.name}: push() gave windows of different lengths. It must give as many values every time."
+            )
+        inputs = np.frombuffer(bytearray().join(windows)).reshape(len(windows), -1, 1)
         try:
-            scores = self._predict(np.array(windows)[:, :, None])
-            found: list[Any] = np.asarray(scores, dtype=np.float64)[:, 0, 0].tolist()
+            found: list[float] = np.asarray(self._predict(inputs), dtype=np.float64)[:, 0, 0].tolist()
         except (Exception, SystemExit) as error:
             raise self._failed("predict", error) from error
         if len(found) != len(windows):
@@ -196,6 +205,15 @@ class Module:
         return ActionError(
             f"{self.path.name}{f':{line}' if line else ''}: {what}() raised {type(error).__name__}: {error}"
         )
+
+
+def _pack(window: Any) -> bytes:
+    if type(window) is list:
+        return struct.pack(f"{len(window)}d", *window)
+    array = np.asarray(window, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(f"push() gave a window of shape {array.shape}: it must be one row of numbers")
+    return array.tobytes()
 
 
 def _read(path: Path) -> bytes:

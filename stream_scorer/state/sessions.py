@@ -3,6 +3,10 @@
 Bytes cannot be changed behind our back: the state before a record, or before a whole batch, is kept by
 keeping a reference, and a snapshot is the session itself.
 
+While a batch lasts, flat states (`state.flat`: windows, counters) stay the live objects they are, and
+become bytes once, at its end. That is most of the speed of a cheap model. Any other state goes through
+bytes at every change of session, as does everything from the first state on that turns out not to be flat.
+
 What a session is at a record depends on the records of its partition before it and on nothing else:
 not on batches, restarts or time of day. That holds for the end of sessions too: both time to live and
 cap are judged record by record, by record timestamps and by order of use.
@@ -15,16 +19,48 @@ from collections.abc import Iterable, Iterator
 
 from stream_scorer.errors import ModelError
 from stream_scorer.ports import Model
-from stream_scorer.records import Partition, Record, Snapshot
-from stream_scorer.state import values
+from stream_scorer.records import Partition, Record, Snapshot, State
+from stream_scorer.state import flat, values
 
-Place = tuple[Partition, bytes | None]
+Key = bytes | None
 _HEAD = struct.Struct("<qq")  # offset after the session's last record, its timestamp in ms (or _NO_TIME)
 _NO_TIME = -(2**63)
 
 
+class _Live:
+    """A session of the batch in hand, not yet bytes again."""
+
+    __slots__ = ("offset", "size", "state", "timestamp")
+
+    def __init__(self, offset: int, timestamp: int, state: State, size: int) -> None:
+        self.offset, self.timestamp, self.state = offset, timestamp, state
+        self.size = size  # of its bytes before the batch
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class _Shelf:
+    """The sessions of one partition."""
+
+    __slots__ = ("before", "carried", "sessions", "stream_time", "time_before")
+
+    def __init__(self) -> None:
+        # Head + state by key. With a time to live or a cap: the longest unused first.
+        self.sessions: dict[Key, bytes | _Live] = {}
+        # What changed since the last settle, as it was before; None: there was no such session.
+        self.before: dict[Key, bytes | None] = {}
+        # What the next commit has to save although it is not the work of the records before it.
+        self.carried: set[Key] = set()
+        # Latest record timestamp so far, with a time to live only; and what it was at the last settle, if it moved.
+        self.stream_time: int | None = None
+        self.time_before: list[int | None] = []
+
+
 class Sessions:
     """The states of all assigned partitions. The loop's alone, but for `len` and `bytes_at_rest`: safe from any thread.
+
+    For every record `enter`, then `keep` or `undo`; for every batch `rest`, then `settle`, `carry` or `roll_back`.
 
     Args:
         model: begun; its state now is where every new session starts.
@@ -50,20 +86,19 @@ class Sessions:
         self._by_key = by_key
         self._ttl_ms = ttl_ms
         self._cap = cap
-        # Per partition, head + state by key, the longest unused first.
-        self._at_rest: dict[Partition, dict[bytes | None, bytes]] = {}
-        # Latest record timestamp so far, with a time to live only; and what it was at the last settle.
-        self._stream_time: dict[Partition, int] = {}
-        self._time_before: dict[Partition, int | None] = {}
-        # What changed since the last settle, with its bytes before; None: there was no such session.
-        self._before: dict[Place, bytes | None] = {}
-        # What the next commit has to save although it is not the work of the records before it.
-        self._carried: set[Place] = set()
-        self._live: Place | None = None
-        self._fresh = self._dump()
+        self._ordered = cap is not None or ttl_ms is not None
+        self._shelves: dict[Partition, _Shelf] = {}
+        self._partition: Partition | None = None  # of the last record, and its shelf
+        self._shelf = _Shelf()
+        # Whose state the module holds.
+        self._in_module: tuple[_Shelf, Key] | None = None
+        self._undo: State = ()
+        state = model.state()
+        self._fresh = self._dump(state)
+        self._flat = flat.is_flat([state])
 
     def __len__(self) -> int:
-        return sum(map(len, list(self._at_rest.values())))
+        return sum(len(shelf.sessions) for shelf in list(self._shelves.values()))
 
     @property
     def stateful(self) -> bool:
@@ -73,92 +108,141 @@ class Sessions:
     def bytes_at_rest(self) -> int:
         """Bytes of all sessions' state, keys and bookkeeping apart."""
         # Copies, as the loop may change the dicts meanwhile.
-        return sum(len(state) for sessions in list(self._at_rest.values()) for state in list(sessions.values()))
+        return sum(len(state) for shelf in list(self._shelves.values()) for state in list(shelf.sessions.values()))
 
     def enter(self, record: Record) -> None:
         """Put the state of the record's session into the module."""
-        place = self._place(record)
-        if place == self._live and self._ttl_ms is None:
+        if not self._names:
             return
-        kept = self._at_rest.get(place[0], {}).get(place[1])
-        if kept is None or self._expired(kept, record.timestamp):
-            self._load(self._fresh)
-        elif place != self._live:
-            self._load(kept[_HEAD.size :])
-        self._live = place
+        if record.partition is not self._partition:
+            self._turn_to(record.partition)
+        shelf, key = self._shelf, record.key if self._by_key else None
+        holder = self._in_module
+        there = holder is not None and holder[1] == key and holder[0] is shelf
+        if not there or self._ttl_ms is not None:
+            kept = shelf.sessions.get(key)
+            if kept is None or self._expired(kept, record.timestamp):
+                self._model.set_state(values.load(self._fresh))
+            elif there:
+                pass
+            elif type(kept) is _Live:
+                self._model.set_state(kept.state)
+            else:
+                self._model.set_state(values.load(kept[_HEAD.size :]))  # type: ignore[index]
+            self._in_module = (shelf, key)
+        if self._flat:
+            self._undo = flat.copy(self._model.state())
 
     def keep(self, record: Record) -> None:
         """The record was scored: its session is now what the module holds."""
-        place = self._live
-        assert place is not None, "keep() without enter()"
         if not self._names:
             return
-        partition, key = place
-        sessions = self._at_rest.setdefault(partition, {})
-        before = sessions.pop(key, None)  # and in again: the last used is the last in order
-        self._before.setdefault(place, before)
+        assert self._in_module is not None, "keep() without enter()"
+        shelf, key = self._in_module
+        sessions = shelf.sessions
+        kept = sessions.get(key)
         timestamp = _NO_TIME if record.timestamp is None else record.timestamp
-        sessions[key] = _HEAD.pack(record.offset + 1, timestamp) + self._dump()
-        if self._cap is not None and len(sessions) > self._cap:
-            self._evict(partition, next(iter(sessions)))
-        if self._ttl_ms is not None:
-            self._sweep(partition, timestamp)
+        state = self._model.state()
+        if type(kept) is _Live:
+            kept.offset, kept.timestamp, kept.state = record.offset + 1, timestamp, state
+        else:
+            shelf.before.setdefault(key, kept)  # type: ignore[arg-type]
+            if self._flat:
+                kept = _Live(record.offset + 1, timestamp, state, 0 if kept is None else len(kept))
+            else:
+                kept = _HEAD.pack(record.offset + 1, timestamp) + self._dump(state)
+            sessions[key] = kept
+        if self._ordered:
+            del sessions[key]  # and in again: the last used is the last in order
+            sessions[key] = kept
+            if self._cap is not None and len(sessions) > self._cap:
+                self._evict(shelf, next(iter(sessions)))
+            if self._ttl_ms is not None:
+                self._sweep(shelf, timestamp)
 
     def undo(self, record: Record) -> None:
         """The record was not scored: its session is as it was before."""
-        self._live = None
+        shelf, key = self._in_module or (self._shelf, None)
+        kept = shelf.sessions.get(key)
+        if type(kept) is _Live:
+            kept.state = self._undo
+        self._in_module = None
         self.enter(record)
+
+    def rest(self) -> bool:
+        """The end of a batch: what changed is bytes again.
+
+        False if some state was not flat: then nothing since the last `settle` has happened, and from now on it
+        goes through bytes record by record. Do the batch again.
+        """
+        live = [
+            (shelf, key, session)
+            for shelf in self._shelves.values()
+            for key in shelf.before
+            if type(session := shelf.sessions.get(key)) is _Live
+        ]
+        if not live:
+            return True
+        if not flat.is_flat([session.state for _, _, session in live]):
+            self._flat = False
+            self.roll_back()
+            return False
+        for shelf, key, session in live:
+            # Same place in the order of the dict.
+            shelf.sessions[key] = _HEAD.pack(session.offset, session.timestamp) + self._dump(session.state)
+        return True
 
     def settle(self) -> None:
         """What changed since the last call is committed."""
-        self._before.clear()
-        self._time_before.clear()
-        self._carried.clear()
+        for shelf in self._shelves.values():
+            shelf.before.clear()
+            shelf.carried.clear()
+            shelf.time_before.clear()
 
-    def carry(self, partition: Partition, also: Iterable[bytes | None] = ()) -> None:
+    def carry(self, partition: Partition, also: Iterable[Key] = ()) -> None:
         """What changed so far did so outside of any transaction: no roll back undoes it, the next commit saves it.
 
         `also` are keys whose saved sessions are to be dropped unless they are here.
         """
-        self._carried |= {place for place in self._before if place[0] == partition}
-        self._carried |= {(partition, key) for key in also}
-        self._before = {place: before for place, before in self._before.items() if place[0] != partition}
-        self._time_before.pop(partition, None)
+        shelf = self._shelves.setdefault(partition, _Shelf())
+        shelf.carried.update(shelf.before, also)
+        shelf.before.clear()
+        shelf.time_before.clear()
 
     def roll_back(self) -> None:
         """What changed since the last `settle` never happened."""
-        for partition in {place[0] for place in self._before}:
-            sessions = self._at_rest.get(partition, {})
-            for (changed, key), before in self._before.items():
-                if changed == partition:
-                    sessions.pop(key, None)
-                    if before is not None:
-                        sessions[key] = before
-            # Offsets tell the order of use as it was.
-            self._at_rest[partition] = dict(sorted(sessions.items(), key=lambda item: _HEAD.unpack_from(item[1])[0]))
-        for partition, time in self._time_before.items():
-            if time is None:
-                del self._stream_time[partition]
-            else:
-                self._stream_time[partition] = time
-        self._before.clear()
-        self._time_before.clear()
-        self._live = None
+        for shelf in self._shelves.values():
+            for key, before in shelf.before.items():
+                shelf.sessions.pop(key, None)
+                if before is not None:
+                    shelf.sessions[key] = before
+            if self._ordered and shelf.before:
+                # Offsets tell the order of use as it was. All are bytes: what was live has changed since.
+                by_offset = sorted(shelf.sessions.items(), key=lambda item: _head(item[1])[0])
+                shelf.sessions = dict(by_offset)
+            shelf.before.clear()
+            if shelf.time_before:
+                shelf.stream_time = shelf.time_before.pop()
+        self._in_module = None
 
     def unsettled(self) -> Iterator[Snapshot]:
         """The sessions that changed since the last `settle`; without state, those that are no more."""
-        for partition, key in self._before.keys() | self._carried if self._carried else self._before:
-            now = self._at_rest.get(partition, {}).get(key)
-            if now is None:
-                yield Snapshot(partition, key, 0, None, None)
-            else:
-                offset, timestamp = _HEAD.unpack_from(now)
-                yield Snapshot(partition, key, offset, None if timestamp == _NO_TIME else timestamp, now[_HEAD.size :])
+        for partition, shelf in self._shelves.items():
+            for key in shelf.before.keys() | shelf.carried if shelf.carried else shelf.before:
+                now = shelf.sessions.get(key)
+                if now is None:
+                    yield Snapshot(partition, key, 0, None, None)
+                else:
+                    assert type(now) is bytes, "unsettled() before rest()"
+                    offset, timestamp = _HEAD.unpack_from(now)
+                    yield Snapshot(
+                        partition, key, offset, None if timestamp == _NO_TIME else timestamp, now[_HEAD.size :]
+                    )
 
     def stream_time(self, partition: Partition) -> int | None:
         """Latest record timestamp so far, to be kept with the sessions; None where none is needed."""
-        time = self._stream_time.get(partition, _NO_TIME)
-        return None if time == _NO_TIME else time
+        shelf = self._shelves.get(partition)
+        return None if shelf is None or shelf.stream_time == _NO_TIME else shelf.stream_time
 
     def restore(self, partition: Partition, snapshots: Iterable[Snapshot], stream_time: int | None = None) -> int:
         """Put back a partition's sessions from before this process; how many. Raises ModelError.
@@ -170,74 +254,67 @@ class Sessions:
             ((snapshot.offset, snapshot) for snapshot in snapshots if snapshot.state is not None),
             key=lambda pair: pair[0],
         )
-        sessions = self._at_rest.setdefault(partition, {})
+        shelf = self._shelves.setdefault(partition, _Shelf())
         for offset, snapshot in kept:
             timestamp = _NO_TIME if snapshot.timestamp is None else snapshot.timestamp
-            sessions[snapshot.key] = _HEAD.pack(offset, timestamp) + (snapshot.state or b"")
+            shelf.sessions[snapshot.key] = _HEAD.pack(offset, timestamp) + (snapshot.state or b"")
         if kept:
             state = kept[-1][1].state or b""
             try:
-                self._load(state)
+                self._model.set_state(values.load(state))
             except ValueError as error:
                 raise ModelError(
                     f"{partition}: a saved session does not fit the model's state ({', '.join(self._names)}): {error}."
                 ) from error
-            self._live = None
+            self._in_module = None
         if self._ttl_ms is not None:
             times = [snapshot.timestamp for _, snapshot in kept if snapshot.timestamp is not None]
-            self._stream_time[partition] = max(times, default=_NO_TIME) if stream_time is None else stream_time
+            shelf.stream_time = max(times, default=_NO_TIME) if stream_time is None else stream_time
         return len(kept)
 
     def drop(self, partition: Partition) -> None:
         """The partition has left: so do its sessions."""
-        self._at_rest.pop(partition, None)
-        self._stream_time.pop(partition, None)
-        self._time_before.pop(partition, None)
-        self._before = {place: before for place, before in self._before.items() if place[0] != partition}
-        self._carried = {place for place in self._carried if place[0] != partition}
-        if self._live is not None and self._live[0] == partition:
-            self._live = None
+        shelf = self._shelves.pop(partition, None)
+        self._partition = None
+        if self._in_module is not None and self._in_module[0] is shelf:
+            self._in_module = None
 
     def reset(self) -> None:
         """Forget all sessions and leave the module as it was begun."""
-        self._at_rest.clear()
-        self._stream_time.clear()
-        self._time_before.clear()
-        self._before.clear()
-        self._carried.clear()
-        self._live = None
-        self._load(self._fresh)
+        self._shelves.clear()
+        self._partition = self._in_module = None
+        self._model.set_state(values.load(self._fresh))
 
-    def _place(self, record: Record) -> Place:
-        return record.partition, record.key if self._by_key else None
+    def _turn_to(self, partition: Partition) -> None:
+        shelf = self._shelves.get(partition)
+        if shelf is None:
+            shelf = self._shelves[partition] = _Shelf()
+        self._shelf, self._partition = shelf, partition
 
-    def _expired(self, kept: bytes, timestamp: int | None) -> bool:
+    def _expired(self, kept: bytes | _Live, timestamp: int | None) -> bool:
         if self._ttl_ms is None or timestamp is None:
             return False
-        last: int = _HEAD.unpack_from(kept)[1]
+        last = _head(kept)[1]
         return last != _NO_TIME and timestamp - last > self._ttl_ms
 
-    def _sweep(self, partition: Partition, timestamp: int) -> None:
+    def _sweep(self, shelf: _Shelf, timestamp: int) -> None:
         """Drop what stream time says can only start anew. The longest unused are first: stop at one that lives."""
-        before = self._stream_time.get(partition)
-        self._time_before.setdefault(partition, before)
-        now = self._stream_time[partition] = timestamp if before is None else max(timestamp, before)
-        sessions = self._at_rest[partition]
-        while sessions:
-            oldest = next(iter(sessions))
-            if not self._expired(sessions[oldest], now) or (partition, oldest) == self._live:
+        before = shelf.stream_time
+        if not shelf.time_before:
+            shelf.time_before.append(before)
+        now = shelf.stream_time = timestamp if before is None else max(timestamp, before)
+        while shelf.sessions:
+            oldest = next(iter(shelf.sessions))
+            if not self._expired(shelf.sessions[oldest], now) or (shelf, oldest) == self._in_module:
                 return
-            self._evict(partition, oldest)
+            self._evict(shelf, oldest)
 
-    def _evict(self, partition: Partition, key: bytes | None) -> None:
-        self._before.setdefault((partition, key), self._at_rest[partition][key])
-        del self._at_rest[partition][key]
+    def _evict(self, shelf: _Shelf, key: Key) -> None:
+        evicted = shelf.sessions.pop(key)
+        if type(evicted) is bytes:
+            shelf.before.setdefault(key, evicted)
 
-    def _load(self, state: bytes) -> None:
-        self._model.set_state(values.load(state))
-
-    def _dump(self) -> bytes:
-        state = self._model.state()
+    def _dump(self, state: State) -> bytes:
         try:
             return values.dump(state)
         except values.Unsupported:
@@ -255,3 +332,11 @@ class Sessions:
                     "'# stream-scorer.state: NAME, NAME' in the module."
                 )
         raise AssertionError("every value can be saved on its own, but not together")
+
+
+def _head(kept: bytes | _Live) -> tuple[int, int]:
+    """Offset after the session's last record, its timestamp in ms."""
+    if type(kept) is _Live:
+        return kept.offset, kept.timestamp
+    offset, timestamp = _HEAD.unpack_from(kept)  # type: ignore[arg-type]
+    return offset, timestamp

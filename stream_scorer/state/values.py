@@ -5,8 +5,10 @@ One tag byte per value, then its content; lengths are unsigned 32-bit, all numbe
     N None · T True · F False · i int64 · I big int (decimal text) · d double · s str · b bytes
     D list of doubles · l list · t tuple · S set · m dict (key, value pairs in order) · q deque (maxlen or -1, items)
     a numpy array (dtype, shape, C-order bytes) · g numpy scalar (dtype, bytes)
+    @ the same object as an earlier one, by its number: lists, dicts, sets, deques and arrays count from 0 as they end
 
-`D` is there because the state of a window model is a list of floats: packed in one call.
+`D` is there because the state of a window model is a list of floats: packed in one call. `@` because two
+names of one list must stay two names of one list: what is appended by one is seen by the other.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ _LENGTH = struct.Struct("<I")
 _INT = struct.Struct("<q")
 _DOUBLE = struct.Struct("<d")
 _FLOATS = {float}
+MAX_DEPTH = 64
+_Reader = Callable[[bytes, int, list[Any]], tuple[Any, int]]
 
 
 class Unsupported(TypeError):
@@ -31,18 +35,20 @@ class Unsupported(TypeError):
 def dump(values: Iterable[Any]) -> bytes:
     """Values in order, one after the other. Raises Unsupported."""
     out: list[bytes] = []
+    seen: dict[int, int] = {}
     for value in values:
-        _write(value, out, 0)
+        _write(value, out, 0, seen)
     return b"".join(out)
 
 
 def load(data: bytes) -> tuple[Any, ...]:
     """What `dump` was given; fresh objects at every call. Raises ValueError on bytes it did not write."""
     values = []
+    seen: list[Any] = []
     at = 0
     try:
         while at < len(data):
-            value, at = _read(data, at)
+            value, at = _read(data, at, seen)
             values.append(value)
     except (KeyError, struct.error, IndexError, TypeError, OverflowError, MemoryError) as error:
         raise ValueError(f"not a state: {len(data)} bytes, broken near byte {at}") from error
@@ -51,16 +57,9 @@ def load(data: bytes) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _write(value: Any, out: list[bytes], depth: int) -> None:
-    if depth > 64:
-        raise Unsupported("a value nested more than 64 deep, or one that contains itself")
+def _write(value: Any, out: list[bytes], depth: int, seen: dict[int, int]) -> None:
     kind = type(value)
-    if kind is list:
-        if value and set(map(type, value)) == _FLOATS:
-            out += (b"D", _LENGTH.pack(len(value)), struct.pack(f"<{len(value)}d", *value))
-        else:
-            _write_items(b"l", value, out, depth)
-    elif kind is float:
+    if kind is float:
         out += (b"d", _DOUBLE.pack(value))
     elif value is None or kind is bool:
         out.append(b"N" if value is None else b"T" if value else b"F")
@@ -74,22 +73,13 @@ def _write(value: Any, out: list[bytes], depth: int) -> None:
     elif kind is bytes:
         _write_bytes(b"b", value, out)
     elif kind is tuple:
-        _write_items(b"t", value, out, depth)
-    elif kind is dict:
-        out += (b"m", _LENGTH.pack(len(value)))
-        for key, item in value.items():
-            _write(key, out, depth + 1)
-            _write(item, out, depth + 1)
-    elif kind is set:
-        # Sorted by content, so that equal states are equal bytes whatever the hash seed of the process.
-        _write_raw(b"S", sorted(dump([item]) for item in value), out)
-    elif kind is deque:
-        out += (b"q", _INT.pack(-1 if value.maxlen is None else value.maxlen))
-        _write_items(b"l", value, out, depth)
-    elif kind is np.ndarray and not value.dtype.hasobject:
-        _write_bytes(b"a", value.dtype.str.encode(), out)
-        _write_items(b"t", value.shape, out, depth)
-        _write_bytes(b"b", value.tobytes(), out)
+        _write_items(b"t", value, out, depth, seen)
+    elif kind in _WRITERS and not (kind is np.ndarray and value.dtype.hasobject):
+        if (number := seen.get(id(value))) is not None:
+            out += (b"@", _LENGTH.pack(number))
+        else:
+            _WRITERS[kind](value, out, depth, seen)
+            seen[id(value)] = len(seen)
     elif isinstance(value, np.generic) and not value.dtype.hasobject:
         _write_bytes(b"g", value.dtype.str.encode(), out)
         _write_bytes(b"b", value.tobytes(), out)
@@ -97,25 +87,70 @@ def _write(value: Any, out: list[bytes], depth: int) -> None:
         raise Unsupported(f"a value of type {kind.__module__}.{kind.__qualname__}")
 
 
+def _write_list(value: list[Any], out: list[bytes], depth: int, seen: dict[int, int]) -> None:
+    if value and set(map(type, value)) == _FLOATS:
+        out += (b"D", _LENGTH.pack(len(value)), struct.pack(f"<{len(value)}d", *value))
+    else:
+        _write_items(b"l", value, out, depth, seen)
+
+
+def _write_dict(value: dict[Any, Any], out: list[bytes], depth: int, seen: dict[int, int]) -> None:
+    out += (b"m", _LENGTH.pack(len(value)))
+    for key, item in value.items():
+        _write_items_of(depth, out, seen, (key, item))
+
+
+def _write_set(value: set[Any], out: list[bytes], _: int, __: dict[int, int]) -> None:
+    # Sorted by content, so that equal states are equal bytes whatever the hash seed of the process.
+    items = sorted(dump([item]) for item in value)
+    out += (b"S", _LENGTH.pack(len(items)), *items)
+
+
+def _write_deque(value: deque[Any], out: list[bytes], depth: int, seen: dict[int, int]) -> None:
+    out += (b"q", _INT.pack(-1 if value.maxlen is None else value.maxlen))
+    _write_items(b"l", value, out, depth, seen)
+
+
+def _write_array(value: Any, out: list[bytes], depth: int, seen: dict[int, int]) -> None:
+    _write_bytes(b"a", value.dtype.str.encode(), out)
+    _write_items(b"t", value.shape, out, depth, seen)
+    _write_bytes(b"b", value.tobytes(), out)
+
+
+_WRITERS: dict[type, Callable[[Any, list[bytes], int, dict[int, int]], None]] = {
+    list: _write_list,
+    dict: _write_dict,
+    set: _write_set,
+    deque: _write_deque,
+    np.ndarray: _write_array,
+}
+
+
 def _write_bytes(tag: bytes, data: bytes, out: list[bytes]) -> None:
     out += (tag, _LENGTH.pack(len(data)), data)
 
 
-def _write_raw(tag: bytes, items: list[bytes], out: list[bytes]) -> None:
-    out += (tag, _LENGTH.pack(len(items)), *items)
-
-
-def _write_items(tag: bytes, items: Any, out: list[bytes], depth: int) -> None:
+def _write_items(tag: bytes, items: Any, out: list[bytes], depth: int, seen: dict[int, int]) -> None:
     out += (tag, _LENGTH.pack(len(items)))
+    _write_items_of(depth, out, seen, items)
+
+
+def _write_items_of(depth: int, out: list[bytes], seen: dict[int, int], items: Iterable[Any]) -> None:
+    if depth == MAX_DEPTH:
+        raise Unsupported(f"a value nested more than {MAX_DEPTH} deep, or one that contains itself")
     for item in items:
-        _write(item, out, depth + 1)
+        _write(item, out, depth + 1, seen)
 
 
-def _read(data: bytes, at: int) -> tuple[Any, int]:
-    return _READERS[data[at]](data, at + 1)
+def _read(data: bytes, at: int, seen: list[Any]) -> tuple[Any, int]:
+    tag = data[at]
+    value, at = _READERS[tag](data, at + 1, seen)
+    if tag in _SHARED:
+        seen.append(value)
+    return value, at
 
 
-def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
+def _read_bytes(data: bytes, at: int, _: list[Any]) -> tuple[bytes, int]:
     (length,) = _LENGTH.unpack_from(data, at)
     end = at + 4 + length
     if end > len(data):
@@ -123,65 +158,70 @@ def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
     return data[at + 4 : end], end
 
 
-def _read_items(data: bytes, at: int) -> tuple[list[Any], int]:
+def _read_items(data: bytes, at: int, seen: list[Any]) -> tuple[list[Any], int]:
     (count,) = _LENGTH.unpack_from(data, at)
     at += 4
     items = []
     for _ in range(count):
-        item, at = _read(data, at)
+        item, at = _read(data, at, seen)
         items.append(item)
     return items, at
 
 
-def _read_doubles(data: bytes, at: int) -> tuple[list[float], int]:
+def _read_doubles(data: bytes, at: int, _: list[Any]) -> tuple[list[float], int]:
     (count,) = _LENGTH.unpack_from(data, at)
     return list(struct.unpack_from(f"<{count}d", data, at + 4)), at + 4 + 8 * count
 
 
-def _read_dict(data: bytes, at: int) -> tuple[dict[Any, Any], int]:
+def _read_dict(data: bytes, at: int, seen: list[Any]) -> tuple[dict[Any, Any], int]:
     (count,) = _LENGTH.unpack_from(data, at)
     at += 4
     found = {}
     for _ in range(count):
-        key, at = _read(data, at)
-        found[key], at = _read(data, at)
+        key, at = _read(data, at, seen)
+        found[key], at = _read(data, at, seen)
     return found, at
 
 
-def _read_deque(data: bytes, at: int) -> tuple[deque[Any], int]:
+def _read_deque(data: bytes, at: int, seen: list[Any]) -> tuple[deque[Any], int]:
     (maxlen,) = _INT.unpack_from(data, at)
-    items, at = _read(data, at + 8)
+    items, at = _read_items(data, at + 9, seen)  # past the tag: this list is no object of the state
     return deque(items, None if maxlen < 0 else maxlen), at
 
 
-def _read_array(data: bytes, at: int) -> tuple[Any, int]:
-    dtype, at = _read_bytes(data, at)
-    shape, at = _read(data, at)
-    raw, at = _read(data, at)
+def _read_array(data: bytes, at: int, seen: list[Any]) -> tuple[Any, int]:
+    dtype, at = _read_bytes(data, at, seen)
+    shape, at = _read(data, at, seen)
+    raw, at = _read(data, at, seen)
     return np.ndarray(shape, np.dtype(dtype.decode()), bytearray(raw)), at
 
 
-def _read_scalar(data: bytes, at: int) -> tuple[Any, int]:
-    dtype, at = _read_bytes(data, at)
-    raw, at = _read(data, at)
+def _read_scalar(data: bytes, at: int, seen: list[Any]) -> tuple[Any, int]:
+    dtype, at = _read_bytes(data, at, seen)
+    raw, at = _read(data, at, seen)
     return np.ndarray((), np.dtype(dtype.decode()), raw)[()], at
 
 
-def _then(make: Callable[[Any], Any], read: Callable[[bytes, int], tuple[Any, int]]) -> Any:
-    def reader(data: bytes, at: int) -> tuple[Any, int]:
-        raw, at = read(data, at)
+def _read_seen(data: bytes, at: int, seen: list[Any]) -> tuple[Any, int]:
+    return seen[_LENGTH.unpack_from(data, at)[0]], at + 4
+
+
+def _then(make: Callable[[Any], Any], read: _Reader) -> _Reader:
+    def reader(data: bytes, at: int, seen: list[Any]) -> tuple[Any, int]:
+        raw, at = read(data, at, seen)
         return make(raw), at
 
     return reader
 
 
-_READERS: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
-    ord("N"): lambda _, at: (None, at),
-    ord("T"): lambda _, at: (True, at),
-    ord("F"): lambda _, at: (False, at),
-    ord("i"): lambda data, at: (_INT.unpack_from(data, at)[0], at + 8),
+_SHARED = frozenset(b"DlmSqa")
+_READERS: dict[int, _Reader] = {
+    ord("N"): lambda _, at, __: (None, at),
+    ord("T"): lambda _, at, __: (True, at),
+    ord("F"): lambda _, at, __: (False, at),
+    ord("i"): lambda data, at, _: (_INT.unpack_from(data, at)[0], at + 8),
     ord("I"): _then(int, _read_bytes),
-    ord("d"): lambda data, at: (_DOUBLE.unpack_from(data, at)[0], at + 8),
+    ord("d"): lambda data, at, _: (_DOUBLE.unpack_from(data, at)[0], at + 8),
     ord("s"): _then(lambda raw: raw.decode("utf-8", "surrogatepass"), _read_bytes),
     ord("b"): _read_bytes,
     ord("D"): _read_doubles,
@@ -192,4 +232,5 @@ _READERS: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
     ord("q"): _read_deque,
     ord("a"): _read_array,
     ord("g"): _read_scalar,
+    ord("@"): _read_seen,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
@@ -50,10 +50,15 @@ class Routes:
         self._keep_partition = keep_partition
         self._pass_headers = pass_headers
         self._group = group
+        # Of the last record: most have the same partition as the one before.
+        self._partition: Partition | None = None
+        self._source = b""
 
     def headers(self, source: Record) -> Headers:
-        topic, number = source.partition
-        ours: Headers = [("scorer-source", b"%s/%d/%d" % (topic.encode(), number, source.offset)), self._model]
+        if source.partition is not self._partition:
+            self._partition = source.partition
+            self._source = b"%s/%d/" % (source.partition.topic.encode(), source.partition.number)
+        ours: Headers = [("scorer-source", b"%s%d" % (self._source, source.offset)), self._model]
         if not source.headers:
             return ours
         passed = [header for header in source.headers if self._pass_headers or header[0] == "traceparent"]
@@ -94,17 +99,15 @@ class _Sink:
         self._changelog = changelog
         self._producer = open_client(Producer, properties)
 
-    def send(self, out: Outgoing) -> None:
-        source = out.source
-        routes = self._routes
-        self._produce(
-            routes.topics[out.slot],
-            out.value,
-            source.key,
-            routes.partition(source),
-            source.timestamp or 0,
-            routes.headers(source),
-        )
+    def send(self, outs: Sequence[Outgoing]) -> None:
+        produce, routes = self._producer.produce, self._routes
+        topics, to_partition, to_headers = routes.topics, routes.partition, routes.headers
+        for slot, source, value in outs:
+            headers, timestamp = to_headers(source), source.timestamp or 0
+            try:
+                produce(topics[slot], value, source.key, to_partition(source), None, None, timestamp, headers)
+            except (BufferError, KafkaException):
+                self._produce(topics[slot], value, source.key, to_partition(source), timestamp, headers)
 
     def reject(self, reject: Reject) -> None:
         source = reject.source

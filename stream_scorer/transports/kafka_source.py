@@ -93,7 +93,7 @@ class KafkaSource:
             return []
         rebalances = self.rebalances
         messages = [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
-        records = [record for message in messages if (record := self._record(message)) is not None]
+        records = self._records(messages)
         if self.rebalances != rebalances:
             # A partition may have left within the second call, and even come again, with records of the first
             # at hand. Every assignment has a Partition object of its own.
@@ -167,17 +167,23 @@ class KafkaSource:
         brokers = json.loads(statistics)["brokers"].values()
         self.connected = any(broker["state"] == "UP" for broker in brokers)
 
-    def _record(self, message: Message) -> Record | None:
-        partition = self._partitions.get((message.topic(), message.partition()))  # type: ignore[call-overload]
-        error = message.error()
-        if error is not None:
-            self._event(error, partition)
-            return None
-        if partition is None:  # left within this very poll
-            return None
-        self._moved.add(partition)
-        self._ended.discard(partition)
-        return to_record(message, partition)
+    def _records(self, messages: list[Message]) -> list[Record]:
+        records = []
+        known, partition = None, None  # of the message before: most are of the same partition
+        for message in messages:
+            error = message.error()
+            place = (message.topic(), message.partition())
+            if place != known:
+                known, partition = place, self._partitions.get(place)  # type: ignore[call-overload]
+                if partition is not None and error is None:
+                    self._moved.add(partition)
+                    self._ended.discard(partition)
+            if error is not None:
+                self._event(error, partition)
+                known = None
+            elif partition is not None:  # else it left within this very poll
+                records.append(to_record(message, partition))
+        return records
 
     def _event(self, error: KafkaError, partition: Partition | None) -> None:
         code = error.code()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO, TextIO
 
 from stream_scorer.errors import EndOfInput
@@ -74,8 +74,8 @@ class LinesSink:
     def begin(self) -> None:
         self._waiting.clear()
 
-    def send(self, out: Outgoing) -> None:
-        self._waiting.append(out.value or b"null")
+    def send(self, outs: Sequence[Outgoing]) -> None:
+        self._waiting += [out.value or b"null" for out in outs]
 
     def reject(self, reject: Reject) -> None:
         source = reject.source

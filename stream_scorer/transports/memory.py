@@ -6,7 +6,7 @@ transaction that would commit what comes before it is aborted, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 from stream_scorer.errors import CommitAborted, EndOfInput
@@ -87,8 +87,8 @@ class MemorySink:
         assert not self._open, "begin() inside a transaction"
         self._open = True
 
-    def send(self, out: Outgoing) -> None:
-        self._outputs.append(out)
+    def send(self, outs: Sequence[Outgoing]) -> None:
+        self._outputs += outs
 
     def reject(self, reject: Reject) -> None:
         self._rejects.append(reject)

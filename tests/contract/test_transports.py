@@ -44,7 +44,7 @@ def _by_partition(records):
 def _send(sink, records):
     sink.begin()
     for one in records:
-        sink.send(Outgoing(1, one, b"score of " + one.value))
+        sink.send([Outgoing(1, one, b"score of " + one.value)])
 
 
 def _scored(records):
@@ -143,7 +143,7 @@ def test_a_null_score_is_a_score(transport):
     source, sink = transport.open(_records(transport))
     (first,) = take(source, 1)
     sink.begin()
-    sink.send(Outgoing(1, first, None))
+    sink.send([Outgoing(1, first, None)])
     sink.commit(source.positions())
     assert [one.value for one in transport.outputs()] == [None if transport.features.keyed else b"null"]
 
@@ -187,7 +187,7 @@ def test_a_reject_keeps_bytes_key_and_timestamp(transport):
     bad, good = take(source, 2)
     sink.begin()
     sink.reject(Reject(bad, "decode", "DecodeError", "no JSON.", "Traceback"))
-    sink.send(Outgoing(1, good, b"2"))
+    sink.send([Outgoing(1, good, b"2")])
     sink.commit(source.positions())
     (seen,) = transport.rejects()
     if transport.features.keyed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 
 import pytest
 
@@ -220,19 +221,53 @@ def test_push_and_predict(load_module):
     assert module.batched
     assert module.state_names == ("window",)
     windows = [module.push(x) for x in (1.0, 2.0, 4.0)]
-    assert windows == [None, [1.0, 2.0], [2.0, 4.0]]
+    assert windows == [None, _window(1.0, 2.0), _window(2.0, 4.0)]
     assert module.predict(windows[1:]) == [3.0, 6.0]
+
+
+def _window(*values):
+    return struct.pack(f"{len(values)}d", *values)
+
+
+def test_a_window_is_taken_as_it_is_when_it_is_given(load_module):
+    """The module may go on changing it."""
+    source = BATCH.replace("PREDICT", "inputs").replace("window = [*window, x][-2:]", "window.append(x)")
+    module = load_module(source)
+    module.push(1.0)
+    window = module.push(2)
+    module.push(3.0)
+    assert window == _window(1.0, 2.0)
+
+
+@pytest.mark.parametrize("given", ["np.array(window)", "tuple(window)", "np.array(window, dtype='f4')"])
+def test_a_window_may_be_any_row_of_numbers(given, load_module):
+    module = load_module(BATCH.replace("return window if", f"return {given} if").replace("PREDICT", "inputs[:, :1]"))
+    module.push(1.0)
+    assert module.push(2.5) == _window(1.0, 2.5)
+
+
+@pytest.mark.parametrize("given", ["[window]", "['x', 'y']", "7"])
+def test_anything_else_is_an_action_error(given, load_module):
+    module = load_module(BATCH.replace("return window if", f"return {given} if").replace("PREDICT", "inputs"))
+    module.push(1.0)
+    with pytest.raises(ActionError, match=r"push\(\) raised"):
+        module.push(2.5)
+
+
+def test_windows_of_different_lengths_are_an_action_error(load_module):
+    with pytest.raises(ActionError, match="windows of different lengths"):
+        _batched(load_module, "inputs[:, :1]").predict([_window(1.0), _window(1.0, 2.0, 3.0)])
 
 
 @pytest.mark.parametrize("predict", ["1 / 0", "None", "np.zeros(3)"])
 def test_predict_that_fails_is_an_action_error(predict, load_module):
     with pytest.raises(ActionError, match=r"predict\(\) raised"):
-        _batched(load_module, predict).predict([[1.0, 2.0]])
+        _batched(load_module, predict).predict([_window(1.0, 2.0)])
 
 
 def test_predict_that_gives_another_number_of_scores_is_an_action_error(load_module):
     with pytest.raises(ActionError, match="predict"):
-        _batched(load_module, "np.zeros((1, 1, 1))").predict([[1.0, 2.0], [2.0, 3.0]])
+        _batched(load_module, "np.zeros((1, 1, 1))").predict([_window(1.0, 2.0), _window(2.0, 3.0)])
 
 
 def test_record_sets_are_refused(load_module):

@@ -61,10 +61,16 @@ def _state(sessions, model, record):
 
 
 def _saved(sessions):
+    assert sessions.rest()
     return {
         (snapshot.partition, snapshot.key): snapshot.state and values.load(snapshot.state)[0]
         for snapshot in sessions.unsettled()
     }
+
+
+def _snapshots(sessions):
+    assert sessions.rest()
+    return list(sessions.unsettled())
 
 
 def test_each_key_has_a_state_of_its_own():
@@ -109,6 +115,7 @@ def test_undo_of_the_first_record_leaves_no_session():
 def test_roll_back_gives_the_state_of_the_last_settle():
     model, sessions = _sessions()
     _score(model, sessions, _record(0, b"a"))
+    assert sessions.rest()
     sessions.settle()
     _score(model, sessions, _record(1, b"a"), _record(2, b"b"))
     sessions.roll_back()
@@ -121,12 +128,13 @@ def test_roll_back_gives_the_state_of_the_last_settle():
 def test_a_snapshot_says_where_it_stands():
     model, sessions = _sessions()
     _score(model, sessions, _record(6, b"a", timestamp=-5), _record(7, b"b"))
-    assert [(at.key, at.offset, at.timestamp) for at in sessions.unsettled()] == [(b"a", 7, -5), (b"b", 8, None)]
+    assert [(at.key, at.offset, at.timestamp) for at in _snapshots(sessions)] == [(b"a", 7, -5), (b"b", 8, None)]
 
 
 def test_settled_sessions_are_not_saved_again():
     model, sessions = _sessions()
     _score(model, sessions, _record(0, b"a"))
+    assert sessions.rest()
     sessions.settle()
     _score(model, sessions, _record(1, b"b"))
     assert _saved(sessions) == {(IN, b"b"): [1]}
@@ -135,7 +143,7 @@ def test_settled_sessions_are_not_saved_again():
 def test_restored_sessions_go_on_and_are_not_saved_again():
     model, sessions = _sessions()
     _score(model, sessions, _record(0, b"a", timestamp=9), _record(1, None))
-    snapshots = list(sessions.unsettled())
+    snapshots = _snapshots(sessions)
     model, fresh = _sessions()
     assert fresh.restore(IN, [*snapshots, Snapshot(IN, b"gone", 0, None, None)]) == 2
     assert _saved(fresh) == {}
@@ -172,10 +180,12 @@ def test_what_is_carried_outlives_a_roll_back_and_is_saved_by_the_next_commit():
     """As state that was fed outside of any transaction."""
     model, sessions = _sessions()
     _score(model, sessions, _record(0, b"a"))
+    assert sessions.rest()
     sessions.carry(IN, [b"stale"])
     _score(model, sessions, _record(1, b"b"))
     sessions.roll_back()
     assert _saved(sessions) == {(IN, b"a"): [0], (IN, b"stale"): None}
+    assert sessions.rest()
     sessions.settle()
     assert _saved(sessions) == {}
 
@@ -202,6 +212,7 @@ def test_a_session_starts_anew_after_its_time_to_live():
 def test_a_session_no_record_comes_for_is_dropped_in_the_store_too():
     model, sessions = _sessions(ttl_ms=10)
     _score(model, sessions, _record(0, b"a", timestamp=0))
+    assert sessions.rest()
     sessions.settle()
     _score(model, sessions, _record(1, b"b", timestamp=11))
     assert _saved(sessions) == {(IN, b"a"): None, (IN, b"b"): [1]}
@@ -224,6 +235,7 @@ def test_the_cap_drops_the_longest_unused_of_the_partition():
 def test_roll_back_brings_back_what_the_cap_dropped_in_its_order():
     model, sessions = _sessions(cap=2)
     _score(model, sessions, _record(0, b"a"), _record(1, b"b"))
+    assert sessions.rest()
     sessions.settle()
     _score(model, sessions, _record(2, b"c"))  # drops a
     sessions.roll_back()
@@ -259,6 +271,7 @@ def test_any_steps_do_what_a_simple_dict_does(steps, cap):
     now, settled = {}, {}
     for offset, step in enumerate(steps):
         if step == "settle":
+            assert sessions.rest()
             sessions.settle()
             settled = {key: list(seen) for key, seen in now.items()}
         elif step == "roll back":
@@ -321,6 +334,7 @@ def _rolled_back(items, from_, to, **how):
     for record in records[:from_]:
         _score(model, sessions, record)
         found.append(list(model.state()[0]))
+    assert sessions.rest()
     sessions.settle()
     _score(model, sessions, *records[from_:to])
     sessions.roll_back()
@@ -336,7 +350,7 @@ def test_with_a_time_to_live_a_restart_changes_no_later_state():
     records = [_record(offset, key, timestamp=timestamp) for offset, (key, timestamp) in enumerate(items)]
     _score(model, sessions, *records[:3])
     model, again = _sessions(ttl_ms=10)
-    again.restore(IN, list(sessions.unsettled()))
+    again.restore(IN, _snapshots(sessions))
     _score(model, again, *records[3:])
     assert model.state()[0] == _undisturbed(items, ttl_ms=10)[-1]
 
@@ -351,7 +365,7 @@ def test_nor_where_the_latest_record_is_not_its_sessions_last(items, at):
     value = SnapshotWriter("aa", sessions.stream_time).position(IN, at)
     position = read_saved(IN, POSITION_KEY, value)
     model, again = _sessions(ttl_ms=10)
-    again.restore(IN, list(sessions.unsettled()), position.stream_time)
+    again.restore(IN, _snapshots(sessions), position.stream_time)
     found = []
     for record in records[at:]:
         _score(model, again, record)
@@ -384,3 +398,77 @@ def test_what_an_operator_asks_for_may_be_asked_from_another_thread():
         stop.set()
         thread.join()
         sys.setswitchinterval(interval)
+
+
+class Windows(Seen):
+    """A model whose state is what the test makes it."""
+
+    def __init__(self, *state):
+        self._state = state
+        self.names = tuple(f"g{at}" for at in range(len(state)))
+
+    def set_state(self, state):
+        self._state = state
+
+
+def _run(model, sessions, actions):
+    """Each action changes the state of its key's session; the last state of every key."""
+    for offset, (key, action) in enumerate(actions):
+        record = _record(offset, key)
+        sessions.enter(record)
+        model.set_state(action(*model.state()))
+        sessions.keep(record)
+
+
+def _add(window, *others):
+    window.append(1)
+    return window, *others
+
+
+def test_states_that_are_not_flat_ask_for_the_batch_again_and_then_go_through_bytes():
+    model = Windows([])
+    sessions = Sessions(model, model.names)
+    actions = [(b"a", _add), (b"b", lambda window: ([*window, [2]],)), (b"a", _add)]
+    _run(model, sessions, actions)
+    assert not sessions.rest()
+    assert len(sessions) == 0
+    _run(model, sessions, actions)
+    assert _saved(sessions) == {(IN, b"a"): [1, 1], (IN, b"b"): [[2]]}
+
+
+def test_one_list_shared_by_sessions_does_not_stay_shared():
+    """As where a module resets its window to a list of its own that is no state."""
+    default = []
+    model = Windows(default)
+    sessions = Sessions(model, model.names)
+    actions = [(b"a", lambda _: (default,)), (b"b", lambda _: (default,)), (b"a", _add)]
+    _run(model, sessions, actions)
+    assert not sessions.rest()
+    default.clear()
+    _run(model, sessions, actions)
+    assert _saved(sessions) == {(IN, b"a"): [1], (IN, b"b"): []}
+
+
+def test_two_names_of_one_list_stay_two_names_of_one_list():
+    shared = []
+    model = Windows(shared, shared)
+    sessions = Sessions(model, model.names)
+    for offset, key in enumerate([b"a", b"b", b"a"]):
+        _run(model, sessions, [(key, _add)])
+        sessions.enter(_record(offset, key))
+        first, second = model.state()
+        assert first is second
+    assert [values.load(snapshot.state) for snapshot in _snapshots(sessions)] == [([1, 1], [1, 1]), ([1], [1])]
+
+
+def test_undo_gives_back_what_was_changed_in_place_before_it_failed():
+    for start in ([], [[]]):
+        model = Windows(start)
+        sessions = Sessions(model, model.names)
+        _run(model, sessions, [(b"a", _add), (b"b", _add)])
+        sessions.enter(_record(2, b"a"))
+        _add(*model.state())
+        sessions.undo(_record(2, b"a"))
+        assert model.state() == ([*start, 1],)
+        _run(model, sessions, [(b"b", _add), (b"a", _add)])
+        assert _saved(sessions) == {(IN, b"a"): [*start, 1, 1], (IN, b"b"): [*start, 1, 1]}

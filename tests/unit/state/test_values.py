@@ -69,6 +69,25 @@ def test_a_deque_keeps_its_length_limit():
     assert list(back) == [2.0, 3.0]
 
 
+def test_one_object_under_two_names_stays_one_object():
+    shared, array = [1.0], np.zeros(2)
+    window, nested, back, raw, same = load(dump([shared, {"deep": (shared, deque([array]))}, [shared], array, array]))
+    window.append(2.0)
+    assert nested["deep"][0] == [1.0, 2.0] == back[0]
+    assert nested["deep"][1][0] is raw is same
+
+
+@given(st.lists(st.integers(0, 3), max_size=8), st.lists(_values, min_size=4, max_size=4))
+def test_any_sharing_comes_back(picks, objects):
+    values = [objects[pick] for pick in picks]
+    back = load(dump(values))
+    assert list(back) == values
+    mutable = (list, dict, set, deque)
+    assert [[a is b for b in back] for a in back if isinstance(a, mutable)] == [
+        [a is b for b in values] for a in values if isinstance(a, mutable)
+    ]
+
+
 def test_equal_sets_are_equal_bytes():
     assert dump([{"a", "b", "c", "d"}]) == dump([{"d", "c", "b", "a"}])
 

@@ -97,7 +97,7 @@ def test_scores_are_written_at_the_commit():
     sink = LinesSink(out, rejects)
     sink.begin()
     for value in (b"1", b"2", None):
-        sink.send(Outgoing(1, _record(0, b""), value))
+        sink.send([Outgoing(1, _record(0, b""), value)])
     assert out.getvalue() == b""
     sink.commit({})
     assert out.getvalue() == b"1\n2\nnull\n"
@@ -108,7 +108,7 @@ def test_what_is_aborted_is_never_written():
     sink = LinesSink(out, io.StringIO())
     for _ in range(2):
         sink.begin()
-        sink.send(Outgoing(1, _record(0, b""), b"1"))
+        sink.send([Outgoing(1, _record(0, b""), b"1")])
         sink.abort()
     sink.commit({})
     sink.close()

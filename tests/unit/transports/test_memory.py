@@ -21,7 +21,7 @@ def test_a_fault_aborts_the_commit_of_what_came_before_it_once():
     for attempt in range(2):
         sink.begin()
         (first, second) = source.poll(10, 0)
-        sink.send(Outgoing(1, first, b"x"))
+        sink.send([Outgoing(1, first, b"x")])
         sink.save(Snapshot(IN, b"k", 1, None, b""))
         if attempt == 0:
             with pytest.raises(CommitAborted, match="abort"):
