@@ -36,7 +36,11 @@ MAY_IMPORT = {
 ONLY_IN = {
     "confluent_kafka": ["stream_scorer/transports/kafka_*.py"],
     "fastavro": ["stream_scorer/codec/*.py", "stream_scorer/state/snapshots.py"],
-    "tensorflow": ["training/*.py", "training/model/*.py"],
+    "tensorflow": [
+        "training/*.py",
+        "training/model/*.py",
+        *(f"stream_scorer/model/compat/{name}.py" for name in ("tf1", "cells", "layers", "graph_mode")),
+    ],
     "sklearn": ["training/*.py"],
     "matplotlib": ["training/*.py"],
     "pandas": ["training/*.py", "stream_scorer/replay.py", "stream_scorer/demo.py", "stream_scorer/commands/replay.py"],

@@ -146,7 +146,7 @@ class _Found:
             state=self._names("state"),
             window=self._window(),
             batch=self._batch(),
-            compat=self._plain.get("ours.compat", (0, None))[1],
+            compat=self._compat(),
         )
 
     def _names(self, tag: str) -> tuple[str, ...] | None:
@@ -175,6 +175,14 @@ class _Found:
             line, value = self._plain["ours.batch"]
             raise self._wrong(line, "stream-scorer.batch", value, "two functions: PUSH, PREDICT")
         return names[0], names[1]
+
+    def _compat(self) -> str | None:
+        if "ours.compat" not in self._plain:
+            return None
+        line, value = self._plain["ours.compat"]
+        if value.lower() not in ("tf1", "none"):
+            raise self._wrong(line, "stream-scorer.compat", value, "tf1 or none")
+        return value.lower()
 
     def _wrong(self, line: int, tag: str, value: str, expected: str) -> ModelError:
         return ModelError(f"{self._file}:{line}: {tag}: {value!r} is not {expected}.")

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.errors import ActionError, ModelError
+from stream_scorer.model import compat
 from stream_scorer.model.annotations import parse
+from stream_scorer.model.compat import python2
 from stream_scorer.model.state_names import find_state
 from stream_scorer.records import State
 from stream_scorer.stderr import without_banners
@@ -48,12 +50,12 @@ class Module:
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None) or 1
             raise ModelError(
-                f"{path}:{line}: not Python {sys.version_info.major}.{sys.version_info.minor}: {error}. "
-                "A Python 2 module has to be converted first."
+                f"{path}:{line}: not Python {sys.version_info.major}.{sys.version_info.minor}: {error}."
+                + python2.advice(code.decode(errors="replace"), error)
             ) from error
         self.annotations = parse(source, str(path))
         self._refuse_record_sets()
-        self.namespace = self._execute(program)
+        self.namespace = self._execute(program, source)
         self._action = self._required(self.annotations.actions.get(0, "action"))
         self._arity = self._check_arity()
         batch = [self._required(name) for name in self.annotations.batch or ()]
@@ -89,11 +91,17 @@ class Module:
             self._guard("end()", end)
 
     def state(self) -> State:
-        namespace = self.namespace
-        return tuple([namespace[name] for name in self.state_names])
+        namespace, names = self.namespace, self.state_names
+        if len(names) == 1:  # the most common, and asked for twice a record
+            return (namespace[names[0]],)
+        return tuple([namespace[name] for name in names])
 
     def set_state(self, state: State) -> None:
-        self.namespace.update(zip(self.state_names, state, strict=True))
+        if len(state) != len(self.state_names):
+            raise ValueError(f"{len(state)} values for {len(self.state_names)} names")
+        namespace = self.namespace
+        for name, value in zip(self.state_names, state):  # noqa: B905 - checked above, twice as fast without
+            namespace[name] = value
 
     def score(self, value: Any) -> list[tuple[int, Any]]:
         self._seqno += 1
@@ -141,17 +149,24 @@ class Module:
 
     def _entries(self) -> list[str]:
         """Functions called per record, also by the names they were defined by: `action = partial(other)`."""
-        names = [*(self.annotations.batch or ()), self.annotations.actions.get(0, "action")]
+        names = self._called()
         return names + [_defined_as(self.namespace[name]) for name in names]
 
-    def _execute(self, program: types.CodeType) -> dict[str, Any]:
+    def _called(self) -> list[str]:
+        return [*(self.annotations.batch or ()), self.annotations.actions.get(0, "action")]
+
+    def _execute(self, program: types.CodeType, source: str) -> dict[str, Any]:
         module = types.ModuleType(self.name)
         module.__file__ = str(self.path)
         sys.modules.setdefault(self.name, module)  # dataclasses and pickles look their module up by name
         _quiet_tensorflow()
+        namespace, called = module.__dict__, ["begin", "end", *self._called()]
         with without_banners():
-            self._guard("the module body", lambda: exec(program, module.__dict__))
-        return module.__dict__
+            self._guard(
+                "the module body",
+                lambda: compat.execute(program, namespace, source, self.annotations.compat, called),
+            )
+        return namespace
 
     def _function(self, name: str) -> Callable[..., Any] | None:
         found = self.namespace.get(name)
@@ -207,9 +222,13 @@ class Module:
         )
 
 
+_PACKERS: dict[int, struct.Struct] = {}
+
+
 def _pack(window: Any) -> bytes:
     if type(window) is list:
-        return struct.pack(f"{len(window)}d", *window)
+        packer = _PACKERS.get(len(window)) or _PACKERS.setdefault(len(window), struct.Struct(f"{len(window)}d"))
+        return packer.pack(*window)
     array = np.asarray(window, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"push() gave a window of shape {array.shape}: it must be one row of numbers")

@@ -111,11 +111,11 @@ def test_our_own_comments():
         # stream-scorer.state: past_days, count
         # stream-scorer.window: 30
         # stream-scorer.batch: push, predict
-        # stream-scorer.compat: tensorflow-1
+        # stream-scorer.compat: tf1
         """
     )
     assert found.state == ("past_days", "count")
-    assert (found.window, found.batch, found.compat) == (30, ("push", "predict"), "tensorflow-1")
+    assert (found.window, found.batch, found.compat) == (30, ("push", "predict"), "tf1")
     bare = Annotations()
     assert (bare.state, bare.window, bare.batch, bare.compat) == (None, None, None, None)
 
@@ -135,6 +135,10 @@ WRONG = {
     "a state": ("# stream-scorer.state: a b", r"^m\.py:2: stream-scorer\.state: 'a b' is not names of globals"),
     "a window": ("# stream-scorer.window: 0", r"^m\.py:2: stream-scorer\.window: '0' is not a count"),
     "a word for a window": ("# stream-scorer.window: ten", r"^m\.py:2: stream-scorer\.window: 'ten'"),
+    "libraries of its time": (
+        "# stream-scorer.compat: tf3",
+        r"^m\.py:2: stream-scorer\.compat: 'tf3' is not tf1 or none",
+    ),
     "a batch": ("# stream-scorer.batch: push", r"^m\.py:2: stream-scorer\.batch: 'push' is not two functions"),
 }
 

@@ -1,0 +1,86 @@
+"""Models written for TensorFlow 1 and its time, run as they are.
+
+Such a model sees the names of its time by its own imports. Nobody else does: `sys.modules`, the real
+`tensorflow` and `numpy`, and eager mode are as they were.
+"""
+
+from __future__ import annotations
+
+import logging
+import types
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.model.compat import numpy1, stdlib
+from stream_scorer.model.compat.detect import KERAS, TF1, Reason, find_reasons
+from stream_scorer.model.compat.imports import Imports
+
+log = logging.getLogger(__name__)
+
+
+def execute(
+    program: types.CodeType, module: dict[str, Any], source: str, wanted: str | None, entries: Iterable[str]
+) -> None:
+    """Execute a module's body, as a legacy model if it is one.
+
+    Args:
+        module: its namespace, with `__file__`.
+        wanted: what its `stream-scorer.compat` comment says; None: what the source itself asks for counts.
+        entries: names of the functions that will be called from outside.
+    """
+    file = Path(module["__file__"]).name
+    found = [] if wanted else find_reasons(source, file, Path.cwd())
+    reasons = [reason for reason in found if reason.era != KERAS]
+    if wanted == "none" or not (wanted or reasons):
+        exec(program, module)
+        return
+    log.info("%s", _told(file, reasons))
+    facades: dict[str, Callable[[], types.ModuleType]] = {"numpy": numpy1.facade, **stdlib.FACADES}
+    tensorflow_1 = bool(wanted) or any(reason.era == TF1 for reason in reasons)
+    if tensorflow_1:
+        _warn_of_keras(found)
+        # Here, because TensorFlow takes seconds to load and most models do without.
+        from stream_scorer.model.compat import tf1
+
+        facades["tensorflow"] = tf1.facade
+    module["__builtins__"] = Imports(facades, Path.cwd()).builtins
+    if not tensorflow_1:
+        exec(program, module)
+        return
+    from stream_scorer.model.compat.graph_mode import GraphMode
+
+    mode = GraphMode()
+    with mode:
+        exec(program, module)
+    for name in entries:
+        if callable(module.get(name)):
+            module[name] = mode.entering(module[name])
+
+
+def _warn_of_keras(found: list[Reason]) -> None:
+    for reason in found:
+        if reason.era == KERAS:
+            log.warning(
+                "%s:%d: %s beside TensorFlow 1's names: Keras 3 computes in eager mode only, and this model runs in graph "
+                "mode. Its predict() will fail. Leave out the graph and session calls, which Keras does not need.",
+                *(reason.file, reason.line, reason.name),
+            )
+            return
+
+
+def _told(file: str, reasons: list[Reason]) -> str:
+    if not reasons:
+        return f"{file} runs with the names of TensorFlow 1's time, as '# stream-scorer.compat: tf1' says"
+    found = []
+    for era in dict.fromkeys(reason.era for reason in reasons):
+        names: dict[str, str] = {}
+        for reason in reasons:
+            if reason.era == era:
+                names.setdefault(reason.name, f"{reason.name} at {reason.file}:{reason.line}")
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        found.append(f"{era} ({', '.join(list(names.values())[:2])}{more})")
+    return (
+        f"{file} was written for {', '.join(found)}: it gets the names of that time, and nobody else does. "
+        "'# stream-scorer.compat: none' in the file switches this off"
+    )

@@ -1,0 +1,404 @@
+"""The recurrent cells of TensorFlow 1, op for op: same variables, same names, same order of arithmetic.
+
+`dynamic_rnn` and its kin are TensorFlow's own; only the cells have left it. Scopes are those of 1.4
+(`multi_rnn_cell/cell_0/basic_lstm_cell/kernel`), so that its checkpoints load.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+v1 = tf.compat.v1
+
+# A tuple by name: models and `nest` both take it apart.
+LSTMStateTuple = namedtuple("LSTMStateTuple", ("c", "h"))
+
+
+class RNNCell:
+    """`cell(inputs, state) -> (output, state)`. A subclass says its sizes and defines `call`, or `__call__` itself."""
+
+    _reuse: bool | None = None
+    _name: str | None = None
+    _scope: Any = None  # of its variables, from the first call on
+
+    def __init__(
+        self,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+        _reuse: bool | None = None,
+        reuse: bool | None = None,
+    ) -> None:
+        self._trainable, self._name, self._dtype, self._reuse = trainable, name, dtype, _reuse or reuse
+
+    @property
+    def state_size(self) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not say its state_size")
+
+    @property
+    def output_size(self) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not say its output_size")
+
+    @property
+    def variables(self) -> list[Any]:
+        return v1.global_variables(self._scope.name + "/") if self._scope else []
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        return v1.trainable_variables(self._scope.name + "/") if self._scope else []
+
+    weights, trainable_weights = variables, trainable_variables
+
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+        def zeros(size: Any) -> Any:
+            size = tf.TensorShape(size).as_list()
+            made = tf.zeros(tf.stack([batch_size, *size]), dtype)
+            made.set_shape([tf.get_static_value(tf.convert_to_tensor(batch_size)), *size])
+            return made
+
+        with v1.name_scope(type(self).__name__ + "ZeroState"):
+            return tf.nest.map_structure(zeros, self.state_size)
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        if self._scope is not None:
+            with v1.variable_scope(self._scope, reuse=True, auxiliary_name_scope=False):
+                return self.call(inputs, state)
+        name = self._name or _snake(type(self).__name__)
+        # Entering the scope we are in sets its counts of names aside: a second cell of a kind gets no name of its
+        # own (..._1), as in TensorFlow 1; it shares the variables of the first where reuse is on, and is refused else.
+        with v1.variable_scope(v1.get_variable_scope()):
+            opened = (scope or name, None) if self._reuse else (scope, name)
+            with v1.variable_scope(*opened, reuse=self._reuse) as self._scope:
+                return self.call(inputs, state)
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        raise NotImplementedError(f"{type(self).__name__} does not define call(inputs, state)")
+
+
+class _Sized(RNNCell):
+    """A cell of `num_units` whose state is one tensor of as many."""
+
+    def __init__(
+        self,
+        num_units: int,
+        activation: Callable[[Any], Any] | None = None,
+        reuse: bool | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, reuse=reuse)
+        self._num_units, self._activation = num_units, activation or tf.tanh
+
+    @property
+    def state_size(self) -> Any:
+        return self._num_units
+
+    @property
+    def output_size(self) -> Any:
+        return self._num_units
+
+
+class BasicRNNCell(_Sized):
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        output = self._activation(linear([inputs, state], self._num_units))
+        return output, output
+
+
+class GRUCell(_Sized):
+    def __init__(
+        self,
+        num_units: int,
+        activation: Callable[[Any], Any] | None = None,
+        reuse: bool | None = None,
+        kernel_initializer: Any = None,
+        bias_initializer: Any = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(num_units, activation, reuse, name, dtype)
+        self._kernel, self._bias = kernel_initializer, bias_initializer
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        with v1.variable_scope("gates"):
+            ones = self._bias or v1.ones_initializer()
+            gates = tf.sigmoid(linear([inputs, state], 2 * self._num_units, kernel=self._kernel, bias=ones))
+        reset, update = tf.split(gates, 2, 1)
+        with v1.variable_scope("candidate"):
+            made = linear([inputs, reset * state], self._num_units, kernel=self._kernel, bias=self._bias)
+        state = update * state + (1 - update) * self._activation(made)
+        return state, state
+
+
+class _Lstm(RNNCell):
+    """What both LSTM cells do with their state: a pair, or c and h side by side."""
+
+    _state_is_tuple: bool
+    _num_units: int
+
+    @property
+    def _sizes(self) -> tuple[int, int]:
+        return self._num_units, self._num_units
+
+    @property
+    def state_size(self) -> Any:
+        return LSTMStateTuple(*self._sizes) if self._state_is_tuple else sum(self._sizes)
+
+    @property
+    def output_size(self) -> Any:
+        return self._sizes[1]
+
+    def _taken_apart(self, state: Any) -> Any:
+        return state if self._state_is_tuple else tf.split(state, self._sizes, 1)
+
+    def _put_together(self, c: Any, h: Any) -> Any:
+        return LSTMStateTuple(c, h) if self._state_is_tuple else tf.concat([c, h], 1)
+
+
+class BasicLSTMCell(_Lstm):
+    def __init__(
+        self,
+        num_units: int,
+        forget_bias: float = 1.0,
+        state_is_tuple: bool = True,
+        activation: Callable[[Any], Any] | None = None,
+        reuse: bool | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, reuse=reuse)
+        self._num_units, self._forget_bias, self._state_is_tuple = num_units, forget_bias, state_is_tuple
+        self._activation = activation or tf.tanh
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        c, h = self._taken_apart(state)
+        i, j, f, o = tf.split(linear([inputs, h], 4 * self._num_units), 4, 1)
+        c = c * tf.sigmoid(f + self._forget_bias) + tf.sigmoid(i) * self._activation(j)
+        h = self._activation(c) * tf.sigmoid(o)
+        return h, self._put_together(c, h)
+
+
+class LSTMCell(_Lstm):
+    """With peepholes, clipping and projection, each if asked for."""
+
+    def __init__(
+        self,
+        num_units: int,
+        use_peepholes: bool = False,
+        cell_clip: float | None = None,
+        initializer: Any = None,
+        num_proj: int | None = None,
+        proj_clip: float | None = None,
+        num_unit_shards: int | None = None,
+        num_proj_shards: int | None = None,
+        forget_bias: float = 1.0,
+        state_is_tuple: bool = True,
+        activation: Callable[[Any], Any] | None = None,
+        reuse: bool | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        if num_unit_shards or num_proj_shards:
+            raise NotImplementedError(
+                "LSTMCell: weights in shards are not provided; a checkpoint of shards has other names"
+            )
+        super().__init__(name=name, dtype=dtype, reuse=reuse)
+        self._num_units, self._forget_bias, self._state_is_tuple = num_units, forget_bias, state_is_tuple
+        self._peepholes, self._initializer, self._activation = use_peepholes, initializer, activation or tf.tanh
+        self._cell_clip, self._num_proj, self._proj_clip = cell_clip, num_proj, proj_clip
+
+    @property
+    def _sizes(self) -> tuple[int, int]:
+        return self._num_units, self._num_proj or self._num_units
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        c, h = self._taken_apart(state)
+        i, j, f, o = tf.split(linear([inputs, h], 4 * self._num_units, kernel=self._initializer), 4, 1)
+        forget, take = f + self._forget_bias, i
+        if self._peepholes:
+            # Made in this order by TensorFlow 1, which matters to seeds of operations only.
+            w_f, w_i, w_o = (
+                v1.get_variable(f"w_{gate}_diag", [self._num_units], inputs.dtype, self._initializer) for gate in "fio"
+            )
+            forget, take = forget + w_f * c, take + w_i * c
+        c = tf.sigmoid(forget) * c + tf.sigmoid(take) * self._activation(j)
+        if self._cell_clip is not None:
+            c = tf.clip_by_value(c, -self._cell_clip, self._cell_clip)
+        if self._peepholes:
+            o = o + w_o * c
+        h = tf.sigmoid(o) * self._activation(c)
+        if self._num_proj is not None:
+            with v1.variable_scope("projection"):
+                h = linear([h], self._num_proj, kernel=self._initializer, with_bias=False)
+            if self._proj_clip is not None:
+                h = tf.clip_by_value(h, -self._proj_clip, self._proj_clip)
+        return h, self._put_together(c, h)
+
+
+class MultiRNNCell(RNNCell):
+    """Cells in layers, each fed by the one before it."""
+
+    def __init__(self, cells: Sequence[RNNCell], state_is_tuple: bool = True) -> None:
+        super().__init__()
+        if not cells:
+            raise ValueError("MultiRNNCell needs at least one cell")
+        self._cells, self._state_is_tuple = list(cells), state_is_tuple
+
+    @property
+    def state_size(self) -> Any:
+        sizes = tuple(cell.state_size for cell in self._cells)
+        return sizes if self._state_is_tuple else sum(sizes)
+
+    @property
+    def output_size(self) -> Any:
+        return self._cells[-1].output_size
+
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+        if not self._state_is_tuple:
+            return super().zero_state(batch_size, dtype)
+        return tuple(cell.zero_state(batch_size, dtype) for cell in self._cells)
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        states = state if self._state_is_tuple else tf.split(state, [cell.state_size for cell in self._cells], 1)
+        moved = []
+        for layer, (cell, before) in enumerate(zip(self._cells, states, strict=True)):
+            with v1.variable_scope(f"cell_{layer}"):
+                inputs, after = cell(inputs, before)
+            moved.append(after)
+        return inputs, tuple(moved) if self._state_is_tuple else tf.concat(moved, 1)
+
+
+class _Wrapper(RNNCell):
+    """Around one cell, with its sizes."""
+
+    def __init__(self, cell: RNNCell, reuse: bool | None = None) -> None:
+        super().__init__(reuse=reuse)
+        self._cell = cell
+
+    @property
+    def state_size(self) -> Any:
+        return self._cell.state_size
+
+    @property
+    def output_size(self) -> Any:
+        return self._cell.output_size
+
+    def zero_state(self, batch_size: Any, dtype: Any) -> Any:
+        return self._cell.zero_state(batch_size, dtype)
+
+
+class OutputProjectionWrapper(_Wrapper):
+    def __init__(
+        self,
+        cell: RNNCell,
+        output_size: int,
+        activation: Callable[[Any], Any] | None = None,
+        reuse: bool | None = None,
+    ) -> None:
+        super().__init__(cell, reuse)
+        self._output_size, self._activation = output_size, activation
+
+    @property
+    def output_size(self) -> Any:
+        return self._output_size
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        output, state = self._cell(inputs, state)
+        projected = linear([output], self._output_size)
+        return self._activation(projected) if self._activation else projected, state
+
+
+class InputProjectionWrapper(_Wrapper):
+    def __init__(
+        self,
+        cell: RNNCell,
+        num_proj: int,
+        activation: Callable[[Any], Any] | None = None,
+        input_size: object = None,  # noqa: ARG002 (TensorFlow 1 took and ignored it too)
+        reuse: bool | None = None,
+    ) -> None:
+        super().__init__(cell, reuse)
+        self._num_proj, self._activation = num_proj, activation
+
+    def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
+        projected = linear([inputs], self._num_proj)
+        return self._cell(self._activation(projected) if self._activation else projected, state)
+
+
+# The wrappers below have no variables and, as in TensorFlow 1, no scope: they override `__call__`.
+
+
+class DropoutWrapper(_Wrapper):
+    def __init__(
+        self,
+        cell: RNNCell,
+        input_keep_prob: Any = 1.0,
+        output_keep_prob: Any = 1.0,
+        state_keep_prob: Any = 1.0,
+        variational_recurrent: bool = False,
+        input_size: object = None,  # noqa: ARG002 (of variational_recurrent)
+        dtype: object = None,  # noqa: ARG002
+        seed: int | None = None,
+    ) -> None:
+        if variational_recurrent:
+            raise NotImplementedError("DropoutWrapper: variational_recurrent is for training and not provided")
+        super().__init__(cell)
+        self._keep = input_keep_prob, output_keep_prob, state_keep_prob
+        self._seed = seed
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        of_input, of_output, of_state = self._keep
+        output, state = self._cell(self._dropped(inputs, of_input), state, scope)
+        return self._dropped(output, of_output), self._dropped_state(state, of_state)
+
+    def _dropped(self, value: Any, keep: Any) -> Any:
+        if isinstance(keep, float | int) and keep >= 1:
+            return value
+        return v1.nn.dropout(value, rate=1 - keep, seed=self._seed)
+
+    def _dropped_state(self, state: Any, keep: Any) -> Any:
+        """Memory cells are left alone."""
+        if isinstance(state, LSTMStateTuple):
+            return LSTMStateTuple(state.c, self._dropped(state.h, keep))
+        if isinstance(state, tuple):
+            return tuple(self._dropped_state(part, keep) for part in state)
+        return self._dropped(state, keep)
+
+
+class ResidualWrapper(_Wrapper):
+    def __init__(self, cell: RNNCell, residual_fn: Callable[[Any, Any], Any] | None = None) -> None:
+        super().__init__(cell)
+        self._residual_fn = residual_fn or (lambda inputs, outputs: tf.nest.map_structure(tf.add, inputs, outputs))
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        outputs, state = self._cell(inputs, state, scope)
+        return self._residual_fn(inputs, outputs), state
+
+
+class DeviceWrapper(_Wrapper):
+    def __init__(self, cell: RNNCell, device: Any) -> None:
+        super().__init__(cell)
+        self._device = device
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> tuple[Any, Any]:
+        with v1.device(self._device):
+            return self._cell(inputs, state, scope)
+
+
+def linear(parts: Sequence[Any], units: int, kernel: Any = None, bias: Any = None, with_bias: bool = True) -> Any:
+    """The parts side by side, times `kernel`, plus `bias`, in the current scope. `kernel` and `bias`: initializers."""
+    joined = tf.concat(parts, 1) if len(parts) > 1 else parts[0]
+    width = tf.compat.dimension_value(joined.shape[1])
+    product = tf.matmul(joined, v1.get_variable("kernel", [width, units], joined.dtype, kernel))
+    if not with_bias:
+        return product
+    return tf.nn.bias_add(product, v1.get_variable("bias", [units], joined.dtype, bias or v1.zeros_initializer()))
+
+
+def _snake(name: str) -> str:
+    """BasicLSTMCell -> basic_lstm_cell, as TensorFlow 1 names the scope of a cell's variables."""
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)).lower()

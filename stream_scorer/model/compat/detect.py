@@ -1,0 +1,122 @@
+"""What in a model's source asks for the libraries of its time."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_scorer.model.compat import numpy1, stdlib
+from stream_scorer.model.compat.names import MODULES_1, SWITCHES_OF_V1, TENSORFLOW_1
+
+TF1, NUMPY1, STDLIB = "TensorFlow 1", "NumPy 1", "an older Python"
+KERAS = "Keras"  # not gone, but not what it was: worth a warning beside TensorFlow 1's names
+
+
+@dataclass(frozen=True)
+class Reason:
+    era: str  # one of the above
+    name: str  # dotted, as the library has it
+    file: str
+    line: int
+
+
+def find_reasons(source: str, file: str, folder: Path) -> list[Reason]:
+    """Every use of a name that is gone: in the source, and in the Python files of `folder` that it imports."""
+    reasons: list[Reason] = []
+    waiting, seen = [(source, file, folder)], {Path(file).resolve()}
+    while waiting:
+        text, name, beside = waiting.pop(0)
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError):
+            continue  # whoever runs it tells
+        reasons += sorted(_Reader(name).read(tree), key=lambda reason: reason.line)
+        for path in _files_of(tree, folder, beside):
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                waiting.append((_text(path), str(path.relative_to(folder)), path.parent))
+    return reasons
+
+
+class _Reader:
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._aliases: dict[str, str] = {}  # name in the source -> what it stands for, with dots
+
+    def read(self, tree: ast.AST) -> Iterator[Reason]:
+        # Imports first: a function may use what is imported below it.
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self._aliases[alias.asname or alias.name.partition(".")[0]] = (
+                        alias.name if alias.asname else alias.name.partition(".")[0]
+                    )
+                    yield from self._judge(alias.name, node.lineno)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                for alias in node.names:
+                    self._aliases[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                    yield from self._judge(f"{node.module}.{alias.name}", node.lineno)
+        inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and id(node) not in inner:
+                yield from self._judge(self._dotted(node), node.lineno)
+
+    def _dotted(self, node: ast.expr) -> str:
+        """`tf.contrib.rnn` as `tensorflow.contrib.rnn`; empty for what does not start from an import."""
+        names: list[str] = []
+        while isinstance(node, ast.Attribute):
+            names.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name) or node.id not in self._aliases:
+            return ""
+        return ".".join([self._aliases[node.id], *reversed(names)])
+
+    def _judge(self, dotted: str, line: int) -> Iterator[Reason]:
+        top, _, rest = dotted.partition(".")
+        parts = rest.split(".")
+        found = None
+        if top == "keras" or (top == "tensorflow" and parts[0] == "keras"):
+            found = KERAS
+        elif top == "tensorflow":
+            found = TF1 if _of_tensorflow_1(dotted, parts) else None
+        elif top == "numpy":
+            found = NUMPY1 if parts[0] in numpy1.REMOVED else None
+        elif top == "imp" or parts[0] in stdlib.REMOVED.get(top, ()):
+            found = STDLIB
+        if found:
+            yield Reason(found, dotted, self._file, line)
+
+
+def _of_tensorflow_1(dotted: str, parts: list[str]) -> bool:
+    if parts[:2] == ["compat", "v1"]:
+        return bool(SWITCHES_OF_V1.intersection(parts[2:3]))
+    return (
+        parts[0] in TENSORFLOW_1
+        or ".".join(parts[:2]) in TENSORFLOW_1
+        or any((dotted + ".").startswith(module + ".") for module in MODULES_1)
+    )
+
+
+def _files_of(tree: ast.AST, folder: Path, beside: Path) -> Iterator[Path]:
+    """Python files of the model's directory that the source imports, or names as a string (`imp.load_source`)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found = [folder.joinpath(*alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = beside.joinpath(*[".."] * (node.level - 1)).resolve() if node.level else folder
+            package = start.joinpath(*(node.module or "").split(".")) if node.module else start
+            found = [package, *(package / alias.name for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".py"):
+            found = [folder / node.value[:-3]]
+        else:
+            continue
+        for base in found:
+            for path in (base.with_name(base.name + ".py"), base / "__init__.py"):
+                if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+                    yield folder / path.resolve().relative_to(folder.resolve())
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace")

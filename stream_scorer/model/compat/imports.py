@@ -1,0 +1,188 @@
+"""`import` as a legacy model sees it, and nobody else: its own `__builtins__`, with an `__import__` of ours.
+
+The real modules and `sys.modules` stay as they are. Python files of the model's own directory are given
+the same `__builtins__`, however they are imported.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.model.compat.layered import Layered
+
+Facade = Callable[[], types.ModuleType]
+
+
+class Imports:
+    """The imports of one model.
+
+    Args:
+        facades: what to give for a top-level module, made when it is first imported.
+        folder: the model's directory.
+    """
+
+    def __init__(self, facades: Mapping[str, Facade], folder: Path) -> None:
+        self._facades: dict[str, Facade] = {**facades, "imp": lambda: _imp(self)}
+        self._made: dict[str, types.ModuleType] = {}
+        self._finder = _Finder(os.path.realpath(folder), self)
+        self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import}
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, object] | None = None,  # noqa: A002 (the names of the real one)
+        locals: Mapping[str, object] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> types.ModuleType:
+        top, _, rest = name.partition(".")
+        if level or top not in self._facades:
+            with self.own_files():
+                return builtins.__import__(name, globals, locals, fromlist or (), level)
+        module: Any = self._facade(top)
+        inner = _down(module, rest) if rest else module
+        if not isinstance(inner, Layered):  # a part that is the same in both worlds
+            real = builtins.__import__(name, globals, locals, fromlist or (), level)
+            return real if fromlist else module
+        if not fromlist:
+            return module  # type: ignore[no-any-return]
+        for wanted in fromlist:
+            _bind(inner, wanted)
+        return inner
+
+    def _facade(self, top: str) -> types.ModuleType:
+        if top not in self._made:
+            self._made[top] = self._facades[top]()
+        return self._made[top]
+
+    @contextlib.contextmanager
+    def own_files(self) -> Iterator[None]:
+        """Within the block, modules found in the model's directory are executed as the model is."""
+        if self._finder in sys.meta_path:  # an import within an import
+            yield
+            return
+        sys.meta_path.insert(0, self._finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(self._finder)
+
+
+def _down(module: Any, rest: str) -> Any:
+    """The part of a facade that a path names, or whatever is first on the way that is no facade."""
+    for name in rest.split("."):
+        if isinstance(module, Layered):
+            module = getattr(module, name, None)
+    return module
+
+
+def _bind(module: Layered, wanted: str) -> None:
+    """Let `from module import wanted` find it: a name, or a module below that nobody has imported yet."""
+    if wanted == "*":
+        return
+    try:
+        getattr(module, wanted)
+    except AttributeError as error:
+        try:
+            found = importlib.import_module(f"{module.__name__}.{wanted}")
+        except ImportError:
+            raise ImportError(str(error)) from error  # in our words: the interpreter's name no way out
+        setattr(module, wanted, found)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, folder: str, imports: Imports) -> None:
+        self._folder, self._imports = folder, imports
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or not isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            return None
+        if not os.path.realpath(spec.loader.path).startswith(self._folder + os.sep):
+            return None
+        spec.loader = _Loader(name, str(spec.loader.path), self._imports)
+        return spec
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, name: str, path: str, imports: Imports) -> None:
+        super().__init__(name, path)
+        self._imports = imports
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        vars(module)["__builtins__"] = self._imports.builtins
+        super().exec_module(module)
+
+
+def _imp(imports: Imports) -> Layered:
+    """The module `imp`, gone with Python 3.12, as far as models use it to load files."""
+    source, package = 1, 5
+
+    def load_source(name: str, pathname: str, _file: object = None) -> types.ModuleType:
+        return load(name, os.fspath(pathname))
+
+    def load(name: str, path: str, package_path: str | None = None) -> types.ModuleType:
+        loader = _Loader(name, path, imports)
+        inside = [package_path] if package_path else None
+        spec = importlib.util.spec_from_file_location(name, path, loader=loader, submodule_search_locations=inside)
+        assert spec is not None
+        known = sys.modules.get(name)
+        # A name that is loaded already is executed anew in its place, as `imp` did.
+        module = known or importlib.util.module_from_spec(spec)
+        module.__file__ = path
+        sys.modules[name] = module
+        try:
+            loader.exec_module(module)
+        except BaseException:
+            if known is None:
+                del sys.modules[name]
+            raise
+        return sys.modules[name]
+
+    def find_module(name: str, path: Sequence[str] | None = None) -> tuple[Any, str, tuple[str, str, int]]:
+        for folder in map(Path, sys.path if path is None else path):
+            if (folder / name / "__init__.py").is_file():
+                return None, str(folder / name), ("", "", package)
+            if (folder / f"{name}.py").is_file():
+                file = (folder / f"{name}.py").open(encoding="utf-8")
+                return file, str(folder / f"{name}.py"), (".py", "r", source)
+        raise ImportError(f"No module named {name!r}", name=name)
+
+    def load_module(name: str, file: object, filename: str, details: tuple[str, str, int]) -> types.ModuleType:
+        if details[2] == source:
+            return load_source(name, filename, file)
+        if details[2] == package:
+            return load(name, str(Path(filename, "__init__.py")), package_path=filename)
+        raise ImportError(f"imp.load_module: {filename} is neither a Python file nor a package.", name=name)
+
+    def reload(module: types.ModuleType) -> types.ModuleType:
+        if isinstance(module, Layered):
+            return module
+        with imports.own_files():
+            return importlib.reload(module)
+
+    own = {
+        "PY_SOURCE": source,
+        "PKG_DIRECTORY": package,
+        "load_source": load_source,
+        "find_module": find_module,
+        "load_module": load_module,
+        "load_package": lambda name, path: load_module(name, None, path, ("", "", package)),
+        "reload": reload,
+        "new_module": types.ModuleType,
+    }
+    missing = f"Of imp, which Python has no more, a model gets {', '.join(own)}. Load the file by importlib.util."
+    return Layered("imp", None, own, missing)

@@ -1,0 +1,30 @@
+"""Names of the standard library that a model of 2017 knows and later Pythons have dropped. `imp` is in `imports`."""
+
+from __future__ import annotations
+
+import base64
+import collections
+import collections.abc
+import fractions
+import functools
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from stream_scorer.model.compat.layered import Layered
+
+REMOVED: dict[str, dict[str, Any]] = {
+    "collections": {name: getattr(collections.abc, name) for name in collections.abc.__all__},  # until 3.9
+    "time": {"clock": time.perf_counter},  # until 3.7
+    "fractions": {"gcd": math.gcd},  # until 3.8
+    "base64": {"encodestring": base64.encodebytes, "decodestring": base64.decodebytes},  # until 3.8
+}
+_MODULES = {"collections": collections, "time": time, "fractions": fractions, "base64": base64}
+
+
+def _facade(name: str) -> Layered:
+    return Layered(name, _MODULES[name], REMOVED[name], "No Python that we know of has it there.")
+
+
+FACADES: dict[str, Callable[[], Layered]] = {name: functools.partial(_facade, name) for name in REMOVED}
