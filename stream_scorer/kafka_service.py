@@ -107,6 +107,7 @@ class KafkaService:
             begin=restorer.begin,
             dropped=sessions.drop,
             until_end=settings.until_end,
+            gather_s=settings.commit_interval,
             wait=lambda error: loop.wait_for_broker(error),
         )
         sink = self._sink = self._make_sink(module, changelog, source)
@@ -116,7 +117,7 @@ class KafkaService:
             scorer,
             sessions,
             sink,
-            pace=Pace(settings.batch, max_batch_s=expelled_s / 4),
+            pace=Pace(settings.batch, max_batch_s=expelled_s / 4, aim_s=settings.batch_time),
             fail_on_reject=settings.on_bad_record == "fail",
             max_rejects_in_row=settings.max_rejects_in_row,
             on_commit=Reporter(),

@@ -235,7 +235,13 @@ class RunSettings:
     create_topics: bool = setting(False, "create topics that do not exist")
     partitions: int = setting(1, "partitions of an input topic created so", low=1)
     replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)
-    batch: int = setting(1024, "most records in one transaction", low=1)
+    batch: int = setting(10_000, "most records in one transaction", low=1)
+    batch_time: float = setting(
+        0.2, "how long one transaction may score at full load: less for latency, more for throughput", low=0.001
+    )
+    commit_interval: float = setting(
+        0.0, "gather records for so long before each transaction: fewer of them at low load, later scores", low=0
+    )
     until_end: bool = setting(False, "stop when every partition has been read to its end")
     kafka: dict[str, str] = setting(
         {}, "KEY=VALUE: any librdkafka property; VALUE @FILE is read from a file; may be repeated"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
+FIRST_BATCH = 1024
 LAST_PAUSE_S = 5.0
 POLL_S = 0.2
 """Longest wait for a record: also the longest a stop request waits for the loop to notice."""
@@ -36,21 +38,30 @@ POLL_S = 0.2
 class Pace:
     """How many records a batch may hold, from the measured cost of a record.
 
-    A batch must be done well within `max.poll.interval.ms`, or the group expels the worker.
+    Args:
+        max_records: of any batch.
+        max_batch_s: seconds no batch may take, or the group expels the worker: well within `max.poll.interval.ms`.
+        aim_s: seconds a full batch should take. A longer one delays scores, a shorter one spends more on commits.
     """
 
-    def __init__(self, max_records: int, *, max_batch_s: float) -> None:
+    def __init__(self, max_records: int, *, max_batch_s: float, aim_s: float = math.inf) -> None:
         self._max_records = max_records
         self._max_batch_s = max_batch_s
+        self._aim_s = aim_s
+        self._aim = max_records if aim_s == math.inf else min(max_records, FIRST_BATCH)
         self._slowest_s = 0.0
 
     def limit(self) -> int:
-        if self._slowest_s * self._max_records <= self._max_batch_s:
-            return self._max_records
+        if self._slowest_s * self._aim <= self._max_batch_s:
+            return self._aim
         return max(1, int(self._max_batch_s / self._slowest_s))
 
     def took(self, records: int, seconds: float) -> None:
         """The slowest seen counts, fading slowly, as one quick batch says little about the next."""
+        # Of a small batch most is overhead that a larger one would share: it tells nothing of a larger one.
+        if 2 * records > self.limit() and self._aim_s < math.inf:
+            aim = int(records * self._aim_s / max(seconds, 1e-9))
+            self._aim = max(1, min(max(aim, records // 2), 2 * self._aim, self._max_records))
         self._slowest_s = max(seconds / records, self._slowest_s * 0.98)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from stream_scorer.errors import ActionError, DecodeError, EncodeError, RecordError, SchemaError
@@ -115,7 +116,7 @@ class Scorer:
         scored: list[Scored] = []
         if windows:
             datums = self._encoder(1).encode_many(self._model.predict(windows))
-            scored += [Outgoing(1, record, datum) for record, datum in zip(full, datums, strict=True)]
+            scored += map(Outgoing, repeat(1), full, datums)
         for place, reject in reversed(rejected):
             scored.insert(place, reject)
         return scored

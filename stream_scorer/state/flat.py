@@ -25,7 +25,12 @@ _COPIES: dict[type, Callable[[Any], Any]] = {
 
 def copy(state: State) -> State:
     """Of a flat state: changes to the one leave the other alone."""
-    return tuple([_COPIES[type(value)](value) if type(value) in _COPIES else value for value in state])
+    return tuple([value[:] if type(value) is list else _copy(value) for value in state])
+
+
+def _copy(value: Any) -> Any:
+    copies = _COPIES.get(type(value))
+    return copies(value) if copies else value
 
 
 def is_flat(states: Iterable[State]) -> bool:

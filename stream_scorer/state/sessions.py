@@ -119,19 +119,20 @@ class Sessions:
         shelf, key = self._shelf, record.key if self._by_key else None
         holder = self._in_module
         there = holder is not None and holder[1] == key and holder[0] is shelf
-        if not there or self._ttl_ms is not None:
-            kept = shelf.sessions.get(key)
+        kept = shelf.sessions.get(key)
+        if there and (kept is None or not self._expired(kept, record.timestamp)):
+            state = self._model.state()
+        else:
             if kept is None or self._expired(kept, record.timestamp):
-                self._model.set_state(values.load(self._fresh))
-            elif there:
-                pass
+                state = values.load(self._fresh)
             elif type(kept) is _Live:
-                self._model.set_state(kept.state)
+                state = kept.state
             else:
-                self._model.set_state(values.load(kept[_HEAD.size :]))  # type: ignore[index]
+                state = values.load(kept[_HEAD.size :])  # type: ignore[index]
+            self._model.set_state(state)
             self._in_module = (shelf, key)
         if self._flat:
-            self._undo = flat.copy(self._model.state())
+            self._undo = flat.copy(state)
 
     def keep(self, record: Record) -> None:
         """The record was scored: its session is now what the module holds."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from stream_scorer.errors import CommitAborted, Unavailable
-from stream_scorer.records import Headers, Outgoing, Partition, Record, Reject, Snapshot
+from stream_scorer.records import Headers, Outgoing, Partition, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import classify
@@ -21,6 +21,8 @@ TIMEOUT_S = 30.0
 
 
 Changelog = tuple[str, SnapshotWriter]
+Addressed = tuple[str, bytes | None, bytes | None, int, int, Headers]
+"""Topic, value, key, partition (-1: the key chooses), timestamp in ms (0: now), headers."""
 
 
 class Routes:
@@ -50,22 +52,19 @@ class Routes:
         self._keep_partition = keep_partition
         self._pass_headers = pass_headers
         self._group = group
-        # Of the last record: most have the same partition as the one before.
-        self._partition: Partition | None = None
-        self._source = b""
 
-    def headers(self, source: Record) -> Headers:
-        if source.partition is not self._partition:
-            self._partition = source.partition
-            self._source = b"%s/%d/" % (source.partition.topic.encode(), source.partition.number)
-        ours: Headers = [("scorer-source", b"%s%d" % (self._source, source.offset)), self._model]
-        if not source.headers:
-            return ours
-        passed = [header for header in source.headers if self._pass_headers or header[0] == "traceparent"]
-        return [*passed, *ours]
-
-    def partition(self, source: Record) -> int:
-        return source.partition.number if self._keep_partition else -1
+    def address(self, outs: Iterable[Outgoing]) -> Iterator[Addressed]:
+        """Each output as the producer takes it. One call for many: it is run through for every score there is."""
+        topics, keep_partition, model = self.topics, self._keep_partition, self._model
+        known: Partition | None = None  # most have the partition of the one before
+        prefix = b""
+        for slot, (partition, offset, key, _, timestamp, given), value in outs:
+            if partition is not known:
+                known, prefix = partition, b"%s/%d/" % (partition.topic.encode(), partition.number)
+            headers: Headers = [("scorer-source", b"%s%d" % (prefix, offset)), model]
+            if given:
+                headers = [header for header in given if self._pass_headers or header[0] == "traceparent"] + headers
+            yield topics[slot], value, key, partition[1] if keep_partition else -1, timestamp or 0, headers
 
     def reject_headers(self, reject: Reject) -> Headers:
         """The input's own headers, Kafka Streams' standard error headers, and ours."""
@@ -100,14 +99,12 @@ class _Sink:
         self._producer = open_client(Producer, properties)
 
     def send(self, outs: Sequence[Outgoing]) -> None:
-        produce, routes = self._producer.produce, self._routes
-        topics, to_partition, to_headers = routes.topics, routes.partition, routes.headers
-        for slot, source, value in outs:
-            headers, timestamp = to_headers(source), source.timestamp or 0
+        produce = self._producer.produce
+        for topic, value, key, partition, timestamp, headers in self._routes.address(outs):
             try:
-                produce(topics[slot], value, source.key, to_partition(source), None, None, timestamp, headers)
+                produce(topic, value, key, partition, None, None, timestamp, headers)
             except (BufferError, KafkaException):
-                self._produce(topics[slot], value, source.key, to_partition(source), timestamp, headers)
+                self._produce(topic, value, key, partition, timestamp, headers)
 
     def reject(self, reject: Reject) -> None:
         source = reject.source

@@ -36,6 +36,7 @@ class KafkaSource:
             every partition that comes, before its first record.
         dropped: called inside `poll` for every partition that leaves.
         until_end: raise EndOfInput once every assigned partition was read to its end.
+        gather_s: seconds to wait for more records after the first.
         wait: called inside `poll` while a partition cannot be set up as the broker is away; pauses, and
             says whether to try again.
     """
@@ -48,6 +49,7 @@ class KafkaSource:
         begin: Begin,
         dropped: Callable[[Partition], None],
         until_end: bool = False,
+        gather_s: float = 0.0,
         wait: Callable[[Unavailable], bool] = lambda _: False,
     ) -> None:
         own = {
@@ -61,6 +63,7 @@ class KafkaSource:
         )
         self._begin, self._dropped = begin, dropped
         self._until_end = until_end
+        self._gather_s = gather_s
         self._wait = wait
         self._partitions: dict[Partition, Partition] = {}  # one object per assigned partition
         self._first: dict[Partition, int] = {}  # where each began here, for those never committed
@@ -87,12 +90,12 @@ class KafkaSource:
 
     def _poll(self, limit: int, timeout_s: float) -> list[Record]:
         # consume(limit, timeout_s) would wait the whole time unless `limit` records come: wait for the
-        # first, then take what is queued.
+        # first, then take what is queued, or comes while gathering.
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
         rebalances = self.rebalances
-        messages = [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
+        messages = [first, *self._consumer.consume(limit - 1, self._gather_s)] if limit > 1 else [first]
         records = self._records(messages)
         if self.rebalances != rebalances:
             # A partition may have left within the second call, and even come again, with records of the first
@@ -271,6 +274,8 @@ class KafkaSource:
 def to_record(message: Message, partition: Partition) -> Record:
     kind, timestamp = message.timestamp()
     headers: Any = message.headers()  # a list, never the dict that producing also takes
-    return Record(
-        partition, message.offset() or 0, message.key(), message.value(), timestamp if kind else None, headers
+    # As a NamedTuple makes itself, less a call: one is made for every record there is.
+    return tuple.__new__(
+        Record,
+        (partition, message.offset() or 0, message.key(), message.value(), timestamp if kind else None, headers),
     )

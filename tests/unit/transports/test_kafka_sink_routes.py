@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Unavailable
-from stream_scorer.records import Partition, Record, Reject
+from stream_scorer.records import Outgoing, Partition, Record, Reject
 from stream_scorer.transports.kafka_errors import classify
 from stream_scorer.transports.kafka_sink import Routes
 
@@ -19,26 +19,43 @@ def _routes(**how):
     return Routes({1: "scores"}, f"tf_sp500_lstm@{SHA}", **how)
 
 
+def _addressed(routes, *records):
+    return list(routes.address([Outgoing(1, record, b"value") for record in records]))
+
+
+def _headers(routes, record):
+    return _addressed(routes, record)[0][-1]
+
+
 def _record(headers=None):
     return Record(Partition("prices", 2), 1041, b"SPX", b"\0raw", 7, headers)
 
 
 def test_the_headers_of_a_score_say_its_input_and_model():
-    assert _routes().headers(_record()) == [
+    assert _headers(_routes(), _record()) == [
         ("scorer-source", b"prices/2/1041"),
         ("scorer-model", b"tf_sp500_lstm@" + SHA.encode()),
     ]
 
 
 def test_a_trace_is_handed_on_and_the_rest_if_asked():
-    ours = _routes().headers(_record())
-    assert _routes().headers(_record([MINE, TRACE])) == [TRACE, *ours]
-    assert _routes(pass_headers=True).headers(_record([MINE, TRACE, MINE])) == [MINE, TRACE, MINE, *ours]
+    ours = _headers(_routes(), _record())
+    assert _headers(_routes(), _record([MINE, TRACE])) == [TRACE, *ours]
+    assert _headers(_routes(pass_headers=True), _record([MINE, TRACE, MINE])) == [MINE, TRACE, MINE, *ours]
 
 
 def test_a_score_keeps_its_partition_or_lets_its_key_choose():
-    assert _routes().partition(_record()) == 2
-    assert _routes(keep_partition=False).partition(_record()) == -1
+    assert _addressed(_routes(), _record())[0][:5] == ("scores", b"value", b"SPX", 2, 7)
+    assert _addressed(_routes(keep_partition=False), _record())[0][3] == -1
+
+
+def test_each_score_of_several_partitions_says_its_own_input():
+    records = [_record(), _record()._replace(partition=Partition("other", 0), offset=5, timestamp=None), _record()]
+    assert [(one[4], one[5][0][1]) for one in _addressed(_routes(), *records)] == [
+        (7, b"prices/2/1041"),
+        (0, b"other/0/5"),
+        (7, b"prices/2/1041"),
+    ]
 
 
 def test_a_dead_letter_says_all_of_it():
