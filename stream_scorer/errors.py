@@ -2,6 +2,7 @@
 
 StreamScorerError
 ├── SettingsError      exit 2   a human edits settings
+│   └── DescriptorError         a stream descriptor is wrong, or does not go with its slot
 ├── ModelError         exit 3   the module, its schemas or its attachment cannot be used
 ├── RecordError        policy   one record is at fault: never fatal by itself
 │   ├── DecodeError             bytes are not what the codec expects
@@ -12,7 +13,8 @@ StreamScorerError
     ├── BrokerError             Kafka said no, and waiting will not help
     ├── Unavailable             nobody answered: waiting may help, what was asked may have happened or not
     ├── CommitAborted           the transaction is gone, the same step may be tried again
-    └── Fenced                  this producer is finished, a new one may go on
+    ├── Fenced                  this producer is finished, a new one may go on
+    └── NoSuchStream            no stream of the kind that was asked for is attached at the slot
 
 `EndOfInput` is a signal, not an error, and stands outside the tree: `except StreamScorerError`
 must not swallow a normal finish.
@@ -34,6 +36,10 @@ class StreamScorerError(Exception):
 
 class SettingsError(StreamScorerError):
     exit_code = EXIT_SETTINGS
+
+
+class DescriptorError(SettingsError):
+    pass
 
 
 class ModelError(StreamScorerError):
@@ -80,6 +86,10 @@ class CommitAborted(TransportError):
 
 
 class Fenced(TransportError):
+    pass
+
+
+class NoSuchStream(TransportError):
     pass
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from stream_scorer.records import Outgoing, Partition, Record, Reject, Saved, Snapshot, State
+from stream_scorer.records import Control, Cut, Outgoing, Partition, Record, Reject, Saved, Snapshot, State
 
 
 class Codec(Protocol):
@@ -105,6 +105,58 @@ class Inputs(Protocol):
 
     def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:
         """Committed records of offsets `first` up to, not including, `before`."""
+
+
+class SlotCodec(Protocol):
+    """Encoding and schema of one attached slot of a ModelOp stream, its control records included."""
+
+    def control(self, data: bytes) -> Control | None:
+        """The control record that these undecoded bytes are; None for data."""
+
+    def write_control(self, control: Control) -> bytes | None:
+        """In the documented form; None where the encoding has none."""
+
+    def decode(self, data: bytes) -> Any:
+        """Raises DecodeError (rejected by encoding) or SchemaError (rejected by schema)."""
+
+    def encode(self, value: Any) -> bytes:
+        """Raises EncodeError: its cause is a SchemaError where the schema rejected, else the encoding did."""
+
+
+class Inlet(Protocol):
+    """An input stream of the ModelOp engine, attached and open: transport and envelope, undecoded."""
+
+    def next(self, timeout_s: float) -> Cut | None:
+        """What goes to the model next, as the stream's batching has it; None if nothing came in time.
+
+        After the cut that ends in Control("end") there is no other; the end of the transport counts as one.
+        Raises TransportError.
+        """
+
+    def post(self, body: bytes) -> None:
+        """REST transports only: what a client sent. Safe from any thread. Raises NoSuchStream."""
+
+    def close(self) -> None:
+        """Unblocks `next`. Safe from any thread."""
+
+
+class Outlet(Protocol):
+    """An output stream of the ModelOp engine, attached and open: envelope and transport, encoded already."""
+
+    def write(self, records: Sequence[bytes]) -> None:
+        """Blocks while a reader is slow. Raises TransportError."""
+
+    def take(self, timeout_s: float) -> bytes | None:
+        """REST transports only: the next record to a client; None if there is none in time.
+
+        Raises EndOfInput at the end, NoSuchStream. Safe from any thread.
+        """
+
+    def finish(self) -> None:
+        """All is written: flush within the stream's linger time, then end it for its readers."""
+
+    def close(self) -> None:
+        """At once; unblocks what blocks. Safe from any thread."""
 
 
 class Model(Protocol):

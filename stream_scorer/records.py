@@ -63,6 +63,28 @@ class Snapshot(NamedTuple):
     state: bytes | None
 
 
+class Control(NamedTuple):
+    """A control record of a ModelOp stream. `kind` is "end", "set" or "pig"; `timestamp` in ms since 1970."""
+
+    kind: str
+    id: int = 0
+    timestamp: int = 0
+    misc: str = ""
+
+
+class Cut(NamedTuple):
+    """Raw records of one input slot that go to the model together.
+
+    `first` is the sequence number of the first, from 1 per slot. `end` is the control record that ended
+    the cut; None where a limit of the stream's batching did, or where nothing more was there.
+    """
+
+    slot: int
+    first: int
+    records: list[bytes]
+    end: Control | None
+
+
 class Saved(NamedTuple):
     """One record of the state store. `snapshot` None: it is the partition's own position, `offset`.
 
