@@ -120,10 +120,11 @@ class Sessions:
         holder = self._in_module
         there = holder is not None and holder[1] == key and holder[0] is shelf
         kept = shelf.sessions.get(key)
-        if there and (kept is None or not self._expired(kept, record.timestamp)):
+        expired = self._ttl_ms is not None and kept is not None and self._expired(kept, record.timestamp)
+        if there and not expired:
             state = self._model.state()
         else:
-            if kept is None or self._expired(kept, record.timestamp):
+            if kept is None or expired:
                 state = values.load(self._fresh)
             elif type(kept) is _Live:
                 state = kept.state
@@ -142,16 +143,18 @@ class Sessions:
         shelf, key = self._in_module
         sessions = shelf.sessions
         kept = sessions.get(key)
-        timestamp = _NO_TIME if record.timestamp is None else record.timestamp
+        _, offset, _, _, timestamp, _ = record
+        if timestamp is None:
+            timestamp = _NO_TIME
         state = self._model.state()
         if type(kept) is _Live:
-            kept.offset, kept.timestamp, kept.state = record.offset + 1, timestamp, state
+            kept.offset, kept.timestamp, kept.state = offset + 1, timestamp, state
         else:
             shelf.before.setdefault(key, kept)  # type: ignore[arg-type]
             if self._flat:
-                kept = _Live(record.offset + 1, timestamp, state, 0 if kept is None else len(kept))
+                kept = _Live(offset + 1, timestamp, state, 0 if kept is None else len(kept))
             else:
-                kept = _HEAD.pack(record.offset + 1, timestamp) + self._dump(state)
+                kept = _HEAD.pack(offset + 1, timestamp) + self._dump(state)
             sessions[key] = kept
         if self._ordered:
             del sessions[key]  # and in again: the last used is the last in order
