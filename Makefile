@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format faults soak bench images compose clean
+.PHONY: help demo test check format faults soak bench bench-peers images compose clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,12 @@ faults: $(VENV)/.all  ## the fault suite alone: kill -9, rebalances, broker rest
 soak: $(VENV)/.all  ## the fault suite's long run, 30 minutes
 	$(BIN)/pytest tests/faults --soak=30 -k soak -s $(PYTEST)
 
-bench: $(VENV)/.all  ## speed of scoring and of the path through Kafka, as JSON and a table
-	$(BIN)/python -m bench
+bench: $(VENV)/.all  ## speed, latency, memory, start-up: tables and JSON, and ratios beside the kept ones
+	$(BIN)/python -m bench $(BENCH)
+	$(BIN)/python -m bench compare
+
+bench-peers: $(VENV)/.all  ## the same two jobs in other engines, each in an environment of its own
+	$(BIN)/python -m bench.peers $(BENCH)
 
 images:  ## container images of the service and of a broker
 	docker/build

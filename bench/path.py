@@ -12,6 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from bench.figures import HIGHER, LOWER, ratio
 from tests.support.kafka import Kafka
 from tests.support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, command
 
@@ -36,12 +37,24 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
     for _ in range(ROUNDS):
         for name, job in jobs.items():
             rounds[name].append(job())
-    found = {}
+    found: dict[str, Any] = {}
     print(f"{'':42} {'records/s':>10} {'CPU us/record':>14}")
     for name, measured in rounds.items():
         middle = {key: sorted(one[key] for one in measured)[ROUNDS // 2] for key in measured[0]}
         found[name] = middle
         print(f"{name:42} {middle['records_per_s']:10,.0f} {middle['cpu_us_per_record']:14.1f}")
+
+    def over(upper: str, lower: str, key: str, better: str) -> dict[str, Any]:
+        pairs = zip(rounds[upper], rounds[lower], strict=True)
+        return ratio([one[key] / other[key] for one, other in pairs], better)
+
+    copy, eos, alo, one_by_one = list(jobs)[:4]
+    found["ratios"] = {
+        "CPU, service / copy loop": over(eos, copy, "cpu_us_per_record", LOWER),
+        "records/s, service / copy loop": over(eos, copy, "records_per_s", HIGHER),
+        "records/s, exactly / at least once": over(eos, alo, "records_per_s", HIGHER),
+        "CPU, one by one / batched": over(one_by_one, eos, "cpu_us_per_record", LOWER),
+    }
     return found
 
 
