@@ -17,7 +17,7 @@ from tests.support.kafka import Kafka
 from tests.support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, command
 
 ROUNDS = 3
-BATCH = 1024
+BATCH = 10_000
 _SPEED = re.compile(r"([\d,]+) records, .*; ([\d,]+) records/s, (\d+)% of work in scoring")
 
 
