@@ -24,6 +24,7 @@ from stream_scorer.model.locate import Located, locate
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
 from stream_scorer.ports import Codec
+from stream_scorer.records import Control
 from stream_scorer.settings import RunSettings, to_map
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.transports.lines import LinesSink, LinesSource
@@ -102,12 +103,25 @@ def score_lines(
         sessions = Sessions(module, module.state_names, by_key=False)
         encoders = {slot: codec_for("json", schema) for slot, schema in found.schemas.items() if slot % 2}
         scorer = Scorer(module, sessions, codec_for("json", found.schemas.get(0)), encoders)
-        loop = Loop(
-            LinesSource(lines), scorer, sessions, LinesSink(out, rejects), pace=Pace(batch, max_batch_s=float("inf"))
-        )
+        source = LinesSource(lines, control=_control, pig=lambda pig: _pass_on(pig, out))
+        pace = Pace(batch, max_batch_s=float("inf"))
+        loop = Loop(source, scorer, sessions, LinesSink(out, rejects), pace=pace)
         with stopping(loop) as stopped_by:
             loop.run()
         return EXIT_INTERRUPTED if signal.SIGINT in stopped_by else EXIT_DONE
+
+
+def _control(line: bytes) -> Control | None:
+    from stream_scorer.codec.control_records import CONTROL_FORMS  # most inputs have none
+
+    return CONTROL_FORMS["json"].read(line)
+
+
+def _pass_on(pig: Control, out: BinaryIO) -> None:
+    from stream_scorer.codec.control_records import CONTROL_FORMS
+
+    out.write(CONTROL_FORMS["json"].write(pig) + b"\n")
+    out.flush()
 
 
 def _tame_collector() -> None:

@@ -16,6 +16,10 @@ _BANNER = re.compile(
 )
 
 
+def is_banner(line: bytes) -> bool:
+    return _BANNER.match(line) is not None
+
+
 @contextlib.contextmanager
 def without_banners() -> Iterator[None]:
     """Hold back what is written to stderr in the block; at its end let through all but known banners."""
@@ -30,6 +34,6 @@ def without_banners() -> Iterator[None]:
             os.dup2(saved, 2)
             os.close(saved)
             held.seek(0)
-            rest = b"".join(line for line in held if not _BANNER.match(line))
+            rest = b"".join(line for line in held if not is_banner(line))
             if rest:
                 os.write(2, rest)

@@ -6,7 +6,11 @@ import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from stream_scorer.errors import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,22 +19,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
     )
+    for way, text in (("input", "JSON lines of an input slot"), ("output", "where an output slot's go, as JSON lines")):
+        parser.add_argument(f"--{way}", action="append", default=[], metavar="SLOT=FILE", help=text)
+    parser.add_argument(
+        "--stream",
+        action="append",
+        default=[],
+        metavar="SLOT=FILE",
+        help="ModelOp stream descriptor of a slot, as JSON",
+    )
     parser.add_argument(
         "--rejects", type=Path, metavar="FILE", help="where rejected lines are told of (default: stderr)"
     )
     parser.add_argument(
-        "--batch", type=int, default=1024, metavar="N", help="most records scored together (default: 1024)"
+        "--batch", type=int, metavar="N", help="most records scored together (default: 1024, in a record set 1000)"
     )
     parser.add_argument("--log-level", default="WARNING", metavar="LEVEL", help="least level logged (default: WARNING)")
 
 
 def run(args: argparse.Namespace) -> int:
     from stream_scorer import app, logs
+    from stream_scorer.model.locate import locate
+    from stream_scorer.model.module import needs_an_engine
+    from stream_scorer.model.program import read_program
 
     logs.set_up(args.log_level)
+    by_slots = args.input or args.output or args.stream or needs_an_engine(read_program(locate(args.model).module))
     with contextlib.ExitStack() as stack:
         rejects = stack.enter_context(args.rejects.open("w")) if args.rejects else sys.stderr
         # A model's own prints belong to the console, not among the scores.
         out = stack.enter_context(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        return app.score_lines(args.model, args.attachment, args.schema, sys.stdin.fileno(), out, rejects, args.batch)
+        if by_slots:
+            return _run_slots(args, out, rejects)
+        return app.score_lines(
+            args.model, args.attachment, args.schema, sys.stdin.fileno(), out, rejects, args.batch or 1024
+        )
+
+
+def _run_slots(args: argparse.Namespace, out: BinaryIO, rejects: TextIO) -> int:
+    from stream_scorer import app, pipes
+    from stream_scorer.settings import to_map
+
+    descriptors: dict[int, Any] = {}
+    for option in ("input", "output", "stream"):
+        for slot, path in _by_slot(option, getattr(args, option)):
+            if slot in descriptors:
+                raise SettingsError(f"--{option} {slot}={path}: slot {slot} has a stream already.")
+            descriptors[slot] = pipes.descriptor(path) if option == "stream" else pipes.file_stream(str(path.resolve()))
+    attachment = args.attachment.resolve() if args.attachment else None
+    schemas = app.paths(to_map(args.schema))
+    return pipes.score_slots(
+        args.model, attachment, schemas, descriptors, sys.stdin.fileno(), out, rejects, args.batch or pipes.WATERMARK
+    )
+
+
+def _by_slot(option: str, given: list[str]) -> Iterator[tuple[int, Path]]:
+    odd = {"input": 0, "output": 1}
+    for one in given:
+        number, _, path = one.partition("=")
+        if not number.isdigit() or not path or int(number) % 2 != odd.get(option, int(number) % 2):
+            which = {"input": "an even number", "output": "an odd number"}.get(option, "a number")
+            raise SettingsError(f"--{option} {one}: it must be SLOT=FILE, SLOT {which}.")
+        yield int(number), Path(path)

@@ -16,6 +16,10 @@ _LINE = re.compile(
     r"^\s*#+\s*(?P<prefix>fastscore|modelop center|modelop|odg|stream-scorer)\.(?P<tag>[\w$.-]+)\s*:\s*(?P<value>.*?)\s*$",
     re.IGNORECASE,
 )
+_ROLE = re.compile(
+    r"^\s*#+\s*(?:fastscore|modelop center|modelop|odg)\.(?P<role>init|score|metrics|train)\s*$", re.IGNORECASE
+)
+_DEF = re.compile(r"^\s*(?:async\s+)?def\s+(?P<name>\w+)")
 _BOOLEAN = {"true": True, "yes": True, "false": False, "no": False}
 _DEPRECATED_SETS = {"none": (), "input": (0,), "output": (1,), "both": (0, 1)}
 UNUSED_ACTIONS = ("none", "unused")
@@ -26,7 +30,8 @@ class Annotations:
     """By slot number: even slots are inputs, odd ones outputs; 0 and 1 are in use unless told otherwise.
 
     schemas: name of the slot's schema. actions: callback of an input slot (default "action"; "none" or
-    "unused" makes the model explicit). state, window, batch, compat: our own, see docs/DESIGN.md.
+    "unused" makes the model explicit). roles: function of each 2.x role ("init", "score", "metrics",
+    "train"). state, window, batch, compat: our own, see docs/DESIGN.md.
     """
 
     schemas: dict[int, str] = field(default_factory=dict)
@@ -39,15 +44,33 @@ class Annotations:
     window: int | None = None
     batch: tuple[str, str] | None = None
     compat: str | None = None
+    roles: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> list[int]:
+        return [slot for slot in sorted(self.slots_in_use) if slot % 2 == 0]
+
+    @property
+    def outputs(self) -> list[int]:
+        return [slot for slot in sorted(self.slots_in_use) if slot % 2]
+
+    @property
+    def explicit(self) -> bool:
+        """Whether the module body is the run and reads its slots itself."""
+        return any(self.actions.get(slot, "").lower() in UNUSED_ACTIONS for slot in self.inputs)
 
 
 def parse(source: str, file: str = "<module>") -> Annotations:
     """Read all smart comments of a module's source. Raises ModelError with file:line on a wrong value."""
     found = _Found(file)
     for number, line in enumerate(source.splitlines(), 1):
-        match = _LINE.match(line)
-        if match:
+        if match := _LINE.match(line):
             found.take(number, match["prefix"].lower(), match["tag"], match["value"])
+        elif match := _ROLE.match(line):
+            found.role = match["role"].lower()
+        elif found.role and (match := _DEF.match(line)):
+            found.roles.setdefault(found.role, match["name"])
+            found.role = None
     return found.finish()
 
 
@@ -58,6 +81,8 @@ class _Found:
         self._per_slot: list[tuple[int, str, str, str]] = []  # line, tag, selector, value, in order
         self._attached: list[str] = []
         self._plain: dict[str, tuple[int, str]] = {}
+        self.role: str | None = None  # told of, its function still to come
+        self.roles: dict[str, str] = {}
 
     def take(self, line: int, prefix: str, tag: str, value: str) -> None:
         head, _, selector = tag.partition(".")
@@ -136,7 +161,7 @@ class _Found:
                     actions[slot] = value
                 elif tag == "recordsets":
                     sets[slot] = _BOOLEAN[value]
-        return Annotations(
+        found = Annotations(
             schemas=schemas,
             recordsets=frozenset(slot for slot, on in sets.items() if on),
             actions=actions,
@@ -147,7 +172,21 @@ class _Found:
             window=self._window(),
             batch=self._batch(),
             compat=self._compat(),
+            roles=self.roles,
         )
+        if found.explicit:
+            self._check_explicit(found)
+        return found
+
+    def _check_explicit(self, found: Annotations) -> None:
+        for slot in found.inputs:
+            name = found.actions.get(slot, "action")
+            if name.lower() not in UNUSED_ACTIONS:
+                raise ModelError(
+                    f"{self._file}: slot {slot} has the callback {name}() and another input has none. A model either "
+                    "takes all its inputs by callbacks or reads all of them by fastscore.io.Slot: write "
+                    "'# fastscore.action: unused', or name a callback for each."
+                )
 
     def _names(self, tag: str) -> tuple[str, ...] | None:
         if "ours." + tag not in self._plain:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from stream_scorer.records import State
 from stream_scorer.stderr import without_banners
 
 _T = TypeVar("_T")
+_IMPORTS_FASTSCORE = re.compile(r"^[ \t]*(?:import|from)[ \t]+fastscore\b", re.MULTILINE)
 
 
 class Module:
@@ -170,22 +172,28 @@ def _pack(window: Any) -> bytes:
     return array.tobytes()
 
 
-def _refuse_what_needs_an_engine(program: Program) -> None:
-    """Records of one input come here one at a time; what more a ModelOp model may ask for is not for a topic."""
+def needs_an_engine(program: Program) -> str | None:
+    """What a model asks for beyond the records of slot 0, one at a time; None if nothing."""
     found = program.annotations
     if found.recordsets:
         slots = ", ".join(map(str, sorted(found.recordsets)))
-        what = f"'# fastscore.recordsets' asks for record sets on slot {slots}"
-    elif found.explicit:
-        what = "'# fastscore.action: unused' makes it a model that reads its slots itself"
-    elif found.inputs != [0]:
-        what = f"its inputs are the slots {', '.join(map(str, found.inputs)) or '(none)'}"
-    else:
-        return
-    raise ModelError(
-        f"{program.path}: {what}; here a model is given the records of slot 0, one at a time. "
-        "Run it by `stream-scorer engine` or `stream-scorer score`, or change the comment."
-    )
+        return f"'# fastscore.recordsets' asks for record sets on slot {slots}"
+    if found.explicit:
+        return "'# fastscore.action: unused' makes it a model that reads its slots itself"
+    if found.inputs != [0]:
+        return f"its inputs are the slots {', '.join(map(str, found.inputs)) or '(none)'}"
+    if _IMPORTS_FASTSCORE.search(program.source):
+        return "it imports fastscore, whose cells, pools and slots are an engine's"
+    return None
+
+
+def _refuse_what_needs_an_engine(program: Program) -> None:
+    what = needs_an_engine(program)
+    if what is not None:
+        raise ModelError(
+            f"{program.path}: {what}; here a model is given the records of slot 0, one at a time. "
+            "Run it by `stream-scorer engine` or `stream-scorer score`, or change the model."
+        )
 
 
 def _first_line(error: BaseException) -> str:

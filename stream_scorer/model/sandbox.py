@@ -1,4 +1,4 @@
-"""The directory a model runs in: its attachments, unpacked, and nothing else.
+"""The directory a model runs in: its attachments, unpacked and beside them as they came, and nothing else.
 
 A ModelOp model opens its files relative to the working directory, so the process moves there.
 """
@@ -33,6 +33,8 @@ def sandbox(attachment: Path | None) -> Iterator[Path]:
     try:
         if attachment is not None:
             unpack(attachment, inside)
+            if not (inside / attachment.name).exists():  # models are met that open the archive itself
+                (inside / attachment.name).symlink_to(attachment.resolve())
         os.chdir(inside)
         sys.path.insert(0, str(inside))  # an attachment may carry Python modules
         yield inside
@@ -43,26 +45,39 @@ def sandbox(attachment: Path | None) -> Iterator[Path]:
         shutil.rmtree(inside, ignore_errors=True)
 
 
+def is_archive(path: Path) -> bool:
+    """By its content."""
+    return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
+
+
 def unpack(archive: Path, into: Path) -> None:
     """Unpack a .tar.gz, .tar or .zip of plain files; anything that points outside is refused.
 
     Raises ModelError: no such file, not an archive, an unsafe member, more than MAX_BYTES.
     """
+    _read(archive, into)
+
+
+def member_names(archive: Path) -> list[str]:
+    """Names of the files in an archive that `unpack` would take. Raises ModelError as that does."""
+    return _read(archive, None)
+
+
+def _read(archive: Path, into: Path | None) -> list[str]:
     if not archive.is_file():
         raise ModelError(f"attachment {archive}: no such file. Give the archive of the model's files by --attachment.")
     try:
         # A plain tar whose last member is a zip (.npz, .keras) looks like that zip too.
         if zipfile.is_zipfile(archive) and not tarfile.is_tarfile(archive):
-            _unpack_zip(archive, into)
-        else:
-            _unpack_tar(archive, into)
+            return _unpack_zip(archive, into)
+        return _unpack_tar(archive, into)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ModelError(
             f"attachment {archive}: cannot be unpacked ({error}). It must be a .tar.gz or .zip, not encrypted."
         ) from error
 
 
-def _unpack_tar(archive: Path, into: Path) -> None:
+def _unpack_tar(archive: Path, into: Path | None) -> list[str]:
     with tarfile.open(archive) as tar:
         members = tar.getmembers()
         for member in members:
@@ -72,8 +87,8 @@ def _unpack_tar(archive: Path, into: Path) -> None:
         _check_size(archive, sum(member.size for member in members))
         # Names and contents alone, by hand: what else a member asks for (owner, mode, times) is not for an
         # attachment to say, and the filters of extractall are not in every Python 3.11.
-        for member in members:
-            target = into / member.name
+        for member in members if into else ():
+            target = into / member.name  # type: ignore[operator]
             if member.isdir():
                 target.mkdir(parents=True, exist_ok=True)
                 continue
@@ -82,16 +97,19 @@ def _unpack_tar(archive: Path, into: Path) -> None:
             assert content is not None, "a plain file"
             with content, target.open("wb") as file:
                 shutil.copyfileobj(content, file)
+        return [member.name for member in members if member.isfile()]
 
 
-def _unpack_zip(archive: Path, into: Path) -> None:
+def _unpack_zip(archive: Path, into: Path | None) -> list[str]:
     with zipfile.ZipFile(archive) as zipped:
         for info in zipped.infolist():
             if info.external_attr >> 16 & 0o170000 == 0o120000:
                 raise ModelError(f"attachment {archive}: {info.filename!r} is a link. Pack plain files only.")
             _check_name(archive, info.filename)
         _check_size(archive, sum(info.file_size for info in zipped.infolist()))
-        zipped.extractall(into)
+        if into:
+            zipped.extractall(into)
+        return [info.filename for info in zipped.infolist() if not info.is_dir()]
 
 
 def _check_name(archive: Path, name: str) -> None:

@@ -18,11 +18,15 @@ from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import ModelError
+from stream_scorer.jets.jet import Jet
+from stream_scorer.jets.package import ModelPackage
+from stream_scorer.jets.shared import SharedState
 from stream_scorer.model.compat.names import TENSORFLOW_1
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
-from stream_scorer.records import Partition, Record
+from stream_scorer.records import Cut, Partition, Record
 from stream_scorer.state.sessions import Sessions
+from stream_scorer.streams.coding import CodecSpec
 from tests.support.service import MODELS, run
 
 pytestmark = pytest.mark.tensorflow
@@ -117,6 +121,24 @@ def test_score_runs_the_seeds_own_script(seed):
     assert "seed.py was written for TensorFlow 1 (tensorflow.logging.set_verbosity at seed.py:9" in done.stderr
     assert "NumPy 1 (numpy.asscalar at seed.py:" in done.stderr
     assert [line for line in done.stderr.splitlines() if " INFO stream_scorer." not in line] == []
+
+
+def test_a_jet_runs_the_seeds_own_script(seed, caplog):
+    script, archive, golden = seed
+    package = ModelPackage("tf_sp500_lstm", source=script.read_bytes(), attachments=((archive.name, archive),))
+    double, said = CodecSpec("json", schema_name="double", schema="double"), []
+    jet = Jet(package, {0: double, 1: double}, shared=SharedState(), on_console=said.append)
+    try:
+        with caplog.at_level("INFO", "stream_scorer.jets"):
+            jet.start()
+        fed = jet.feed(Cut(0, 1, [repr(value).encode() for value in golden["stream"].tolist()], None))
+    finally:
+        jet.close()
+    assert fed.failure is None
+    found = [float(record) for _, record in fed.outputs]
+    np.testing.assert_allclose(found, golden["pred_tf1_4_0"], atol=5e-6, rtol=0)
+    assert "was written for TensorFlow 1" in caplog.text
+    assert said == []
 
 
 def test_keys_of_the_seeds_own_script_do_not_mix(seed):

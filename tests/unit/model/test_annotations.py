@@ -148,3 +148,29 @@ def test_a_wrong_value_is_told_with_file_and_line(case):
     line, message = WRONG[case]
     with pytest.raises(ModelError, match=message):
         parse(f"import x\n{line}\n", "m.py")
+
+
+def test_roles_are_of_the_function_below_them():
+    found = _parse(
+        "# modelop.init\n\n# a comment\n@decorated\ndef start(): pass\n#ModelOp.Score\nasync def go(): pass\n"
+        "# modelop.score\ndef again(): pass\n# modelop.metrics\nx = 1"
+    )
+    assert found.roles == {"init": "start", "score": "go"}
+    assert _parse("# modelop.init: x\ndef start(): pass").roles == {}, "with a colon it is something else"
+
+
+@pytest.mark.parametrize("value", ["unused", "none", "UNUSED"])
+def test_explicit(value):
+    assert _parse(f"# fastscore.action: {value}").explicit
+    assert _parse(f"# fastscore.action.0: {value}").explicit
+    assert not _parse(f"# fastscore.action.2: {value}\n# fastscore.slot.2: unused").explicit
+
+
+def test_some_callbacks_and_some_none_are_refused():
+    with pytest.raises(ModelError, match=r"^m\.py: slot 2 has the callback action\(\) and another input has none"):
+        _parse("# fastscore.action.0: unused\n# fastscore.schema.2: int")
+
+
+def test_inputs_and_outputs():
+    found = _parse("# fastscore.slot.3: in-use\n# fastscore.slot.2: in-use")
+    assert (found.inputs, found.outputs) == ([0, 2], [1, 3])

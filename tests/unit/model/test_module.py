@@ -270,9 +270,27 @@ def test_predict_that_gives_another_number_of_scores_is_an_action_error(load_mod
         _batched(load_module, "np.zeros((1, 1, 1))").predict([_window(1.0, 2.0), _window(2.0, 3.0)])
 
 
-def test_record_sets_are_refused(load_module):
-    with pytest.raises(ModelError, match="record sets on slot 0, which are not supported yet"):
-        load_module("# fastscore.recordsets.0: true\ndef action(x): return x")
+@pytest.mark.parametrize(
+    ("comment", "message"),
+    [
+        ("recordsets.0: true", "'# fastscore.recordsets' asks for record sets on slot 0; here a model is given"),
+        ("action: unused", "makes it a model that reads its slots itself; .* Run it by `stream-scorer engine`"),
+        ("action.2: action", "its inputs are the slots 0, 2; here"),
+        ("slot.0: unused", r"its inputs are the slots \(none\); here"),
+    ],
+)
+def test_what_a_topic_cannot_give_is_refused(comment, message, load_module):
+    with pytest.raises(ModelError, match=message):
+        load_module(f"# fastscore.{comment}\ndef action(x): return x")
+
+
+def test_roles_of_2_x_stand_in_for_the_classic_names(load_module):
+    source = (
+        "# modelop.init\ndef start():\n global n\n n = 0\n# modelop.score\ndef score(x):\n global n\n n += x\n return n"
+    )
+    module = load_module(source)
+    assert module.state_names == ("n",)
+    assert module.score(3) == [(1, 3)]
 
 
 @pytest.mark.parametrize("action", ["real", "functools.partial(real, by=2)"])

@@ -1,0 +1,103 @@
+"""What a model gives, encoded and put where it belongs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError
+from stream_scorer.jets.recordsets import is_set, plain, records_of
+from stream_scorer.jets.results import Fed
+from stream_scorer.model.annotations import Annotations
+from stream_scorer.model.callbacks import slotted
+from stream_scorer.ports import SlotCodec
+from stream_scorer.records import Control
+
+OnReject = Callable[[int, bytes | None, RecordError], None]
+
+
+class Outputs:
+    """Takes the outputs of one model and keeps them in `fed` until somebody takes that. Section [b]."""
+
+    def __init__(
+        self, annotations: Annotations, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None
+    ) -> None:
+        self._on_reject = on_reject
+        in_use = annotations.outputs
+        self.default = in_use[0] if len(in_use) == 1 else 1
+        """The slot of an item that names none."""
+        self.fed = Fed()
+        self._in_use = in_use
+        self._sets = annotations.recordsets
+        self._codecs = {slot: codecs[slot] for slot in in_use if slot in codecs}
+        self._emitters: dict[int, Callable[[Any], None]] = {
+            slot: self._set_emitter(slot) if slot in self._sets else self._emitter(slot) for slot in self._codecs
+        }
+
+    def take(self) -> Fed:
+        fed, self.fed = self.fed, Fed()
+        return fed
+
+    def emit(self, output: Any) -> None:
+        """One item a callback gave. Raises ActionError: no such slot, or no record set where one has to be."""
+        self.write(*slotted(output, self.default))
+
+    def write(self, slot: int, datum: Any) -> None:
+        emitter = self._emitters.get(slot)
+        if emitter is None:
+            raise ActionError(
+                f"the model wrote to slot {slot}, which is {'no output' if slot % 2 == 0 else 'not in use'} (outputs in "
+                f"use: {', '.join(map(str, self._in_use)) or 'none'}). Declare it by '# fastscore.slot.{slot}: in-use' "
+                "and attach a stream, or correct the slot in the model."
+            )
+        emitter(datum)
+
+    def write_explicit(self, slot: int, datum: Any) -> None:
+        """What `Slot.write` was given: where the slot's schema refuses a set as one record, its elements go."""
+        codec = self._codecs.get(slot)
+        if codec is not None and slot not in self._sets and is_set(datum):
+            try:
+                codec.encode(plain(datum))
+            except EncodeError as error:
+                if isinstance(error.__cause__, SchemaError):
+                    for record in records_of(datum):
+                        self.write(slot, record)
+                    return
+        self.write(slot, datum)
+
+    def _emitter(self, slot: int) -> Callable[[Any], None]:
+        encode, modules = self._codecs[slot].encode, sys.modules
+
+        def emit(datum: Any) -> None:
+            fed = self.fed
+            try:
+                record = encode(plain(datum) if "pandas" in modules else datum)
+            except EncodeError as error:
+                _count(fed.rejected_by_schema if _by_schema(error) else fed.rejected_by_encoding, slot)
+                if self._on_reject is not None:
+                    self._on_reject(slot, None, error)
+                return
+            fed.outputs.append((slot, record))
+            fed.output_count[slot] = fed.output_count.get(slot, 0) + 1
+
+        return emit
+
+    def _set_emitter(self, slot: int) -> Callable[[Any], None]:
+        emit, marker = self._emitter(slot), self._codecs[slot].write_control(Control("set"))
+
+        def emit_set(value: Any) -> None:
+            for record in records_of(value):
+                emit(record)
+            if marker is not None:
+                self.fed.outputs.append((slot, marker))
+
+        return emit_set
+
+
+def _by_schema(error: EncodeError) -> bool:
+    return isinstance(error.__cause__, SchemaError)
+
+
+def _count(counts: dict[int, int], slot: int) -> None:
+    counts[slot] = counts.get(slot, 0) + 1

@@ -1,0 +1,109 @@
+"""Import policies: which libraries a model may import, and which are installed for it. Section [j]."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
+
+import yaml
+
+from stream_scorer.errors import ModelError, SettingsError
+from stream_scorer.jets.imports import importable
+
+log = logging.getLogger(__name__)
+
+_KINDS = ("prohibit", "warn", "install")
+_INSTALL_S = 900
+_installing = threading.Lock()
+
+
+class Rule(NamedTuple):
+    """command: of `install`, split into words; None: the default, `pip install NAME`."""
+
+    library: str
+    kind: str
+    command: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """rules: by library. text: the YAML they were read from, for who asks what the policy is."""
+
+    rules: dict[str, Rule] = field(default_factory=dict)
+    text: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Of YAML: `library: prohibit|warn|install`, or `library: {policy: install, command: ...}`.
+
+        Raises SettingsError.
+        """
+        try:
+            entries = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"import policy: not YAML: {' '.join(str(error).split())}") from error
+        if entries is None:
+            return cls({}, text)
+        if not isinstance(entries, dict):
+            raise SettingsError(
+                f"import policy: it must map libraries to {', '.join(_KINDS)}, and is a {type(entries).__name__}."
+            )
+        return cls({str(library): _rule(str(library), entry) for library, entry in entries.items()}, text)
+
+    def rule(self, name: str) -> Rule | None:
+        """Of a dotted name: its own, else of the package it is in."""
+        while name:
+            if name in self.rules:
+                return self.rules[name]
+            name = name.rpartition(".")[0]
+        return None
+
+    def install(self, libraries: Iterable[str]) -> None:
+        """Those of the libraries that are not there. One at a time in this process. Raises ModelError."""
+        for library in libraries:
+            with _installing:
+                if not importable(library):
+                    _install(self.rules[library])
+
+
+def _rule(library: str, entry: Any) -> Rule:
+    kind, command = (entry.get("policy"), entry.get("command")) if isinstance(entry, dict) else (entry, None)
+    if kind not in _KINDS or not isinstance(command, str | None):
+        raise SettingsError(
+            f"import policy: {library}: {entry!r} is none of {', '.join(_KINDS)}, or {{policy: install, command: ...}}."
+        )
+    if command is not None and kind != "install":
+        raise SettingsError(f"import policy: {library}: a command goes with policy install, not with {kind}.")
+    try:
+        return Rule(library, kind, None if command is None else tuple(shlex.split(command)))
+    except ValueError as error:
+        raise SettingsError(f"import policy: {library}: command {command!r}: {error}.") from error
+
+
+def _install(rule: Rule) -> None:
+    words = list(rule.command or ("pip", "install", rule.library.partition(".")[0]))
+    if words[:1] in (["pip"], ["pip3"]):
+        words[:1] = [sys.executable, "-m", "pip"]  # where the model will look for it
+    shown = " ".join(rule.command or ("pip", "install", rule.library))
+    log.info("import policy: %s", shown)
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ModelError(f"import policy: {rule.library}: {shown!r} could not be run: {error}.") from error
+    importlib.invalidate_caches()
+    if done.returncode or not importable(rule.library):
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise ModelError(
+            f"import policy: {rule.library}: {shown!r} ended with {done.returncode}"
+            + ("" if done.returncode else f", and there is still no module {rule.library}")
+            + (f": {said[-1].strip()}" if said else ".")
+        )

@@ -1,0 +1,110 @@
+"""Record sets: many records as one object of pandas or NumPy, and back. Section [c].
+
+pandas is imported when a set is made; what is no set never needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from stream_scorer.errors import ActionError
+
+
+def make_set(records: Sequence[Any]) -> Any:
+    """A matrix of lists, a DataFrame of dicts, a Series of anything else; no records are an empty DataFrame.
+
+    The first record decides. Raises ValueError where the others do not go with it.
+    """
+    if records and isinstance(records[0], list):
+        return _matrix(records)
+    import pandas
+
+    if not records:
+        return pandas.DataFrame()
+    if isinstance(records[0], dict):
+        return pandas.DataFrame(records)
+    return pandas.Series(records)
+
+
+def _matrix(records: Sequence[Any]) -> Any:
+    # A view, because NumPy warns of every matrix it is asked for.
+    array = np.array(records)
+    if array.ndim != 2:
+        raise ValueError(f"a record set of lists must be a matrix of two dimensions, and this one has {array.ndim}")
+    return array.view(np.matrix)
+
+
+def records_of(value: Any) -> list[Any]:
+    """The records of a set: rows of a DataFrame as dicts, rows of a matrix as lists, elements of a Series.
+
+    A DataFrame whose `index.name` is set gives {index: row} for each row. Lists and arrays are taken for sets
+    too. Values are plain Python's. Raises ActionError for anything else.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is not None:
+        if isinstance(value, pandas.DataFrame):
+            return _rows(value)
+        if isinstance(value, pandas.Series):
+            return [plain(item) for item in value.tolist()]
+    if isinstance(value, np.ndarray) and value.ndim:
+        return value.tolist()  # type: ignore[no-any-return]
+    if isinstance(value, list):
+        return value
+    raise ActionError(
+        f"a slot with record sets was given a {type(value).__name__}. Give a DataFrame (of records), a matrix (of "
+        "arrays) or a Series (of single values), or leave out '# fastscore.recordsets' for the slot."
+    )
+
+
+def _rows(frame: Any) -> list[Any]:
+    columns = [plain(column) for column in frame.columns]
+    # Column by column: a row on its own has one type for all its values.
+    values = [[plain(item) for item in frame.iloc[:, at].tolist()] for at in range(len(columns))]
+    rows: list[Any] = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
+    if not columns:
+        rows = [{} for _ in range(len(frame))]
+    if frame.index.name is None:
+        return rows
+    return [{plain(index): row} for index, row in zip(frame.index.tolist(), rows, strict=True)]
+
+
+def plain(value: Any) -> Any:
+    """A datum without pandas: a Series is a list, a DataFrame a list of dicts, what is missing None.
+
+    NumPy's own values are left to the encoder.
+    """
+    kind = type(value)
+    if kind in (float, int, str, bool, bytes) or value is None:
+        return value
+    if kind is dict:
+        return {plain(key): plain(item) for key, item in value.items()}
+    if kind is list:
+        return [plain(item) for item in value]
+    if kind is tuple:
+        return tuple([plain(item) for item in value])
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        return value
+    if value is pandas.NA or value is pandas.NaT:
+        return None
+    if isinstance(value, pandas.Timestamp):
+        return value.to_pydatetime(warn=False)
+    if isinstance(value, pandas.Timedelta):
+        return value.total_seconds()
+    if isinstance(value, pandas.DataFrame):
+        return _rows(value)
+    if isinstance(value, pandas.Series | pandas.Index):
+        return [plain(item) for item in value.tolist()]
+    return value
+
+
+def is_set(value: Any) -> bool:
+    """Whether it is of a kind that sets are made of: DataFrame, Series, array."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
+        return True
+    return isinstance(value, np.ndarray) and value.ndim > 0

@@ -1,0 +1,66 @@
+"""Snapshots: the state of a model as ASCII text, cells and pools with it. Section [k].
+
+stream-scorer-snapshot 1 {"model": NAME, "sha256": OF THE SOURCE, "check": OF WHAT FOLLOWS}
+base64 of what `state.values` writes
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from stream_scorer.errors import ModelError
+from stream_scorer.state import values
+
+_HEAD = "stream-scorer-snapshot 1 "
+
+
+class ModelSnapshot(NamedTuple):
+    """model: its name. sha256: of its source, in hex. names: globals kept, their values in `state`."""
+
+    model: str
+    sha256: str
+    shared: bytes
+    names: tuple[str, ...]
+    state: bytes
+
+
+def write(snapshot: ModelSnapshot) -> bytes:
+    content = values.dump([snapshot.shared, snapshot.names, snapshot.state])
+    head = {"model": snapshot.model, "sha256": snapshot.sha256, "check": hashlib.sha256(content).hexdigest()}
+    return f"{_HEAD}{json.dumps(head)}\n".encode() + base64.encodebytes(content)
+
+
+def read(blob: bytes) -> ModelSnapshot:
+    """Raises ModelError: not a snapshot, or not whole."""
+    try:
+        first, _, rest = blob.decode("ascii").partition("\n")
+        if not first.startswith(_HEAD):
+            raise ValueError(f"it does not begin with {_HEAD!r}")  # noqa: TRY301 - one text for all of these
+        head = json.loads(first[len(_HEAD) :])
+        content = base64.b64decode("".join(rest.split()), validate=True)
+        if hashlib.sha256(content).hexdigest() != head["check"]:
+            raise ValueError("its content is not what was written")  # noqa: TRY301
+        shared, names, state = values.load(content)
+        return ModelSnapshot(str(head["model"]), str(head["sha256"]), shared, names, state)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"snapshot: {len(blob)} bytes cannot be read ({error}). Give the contents of a snapshot as it was saved."
+        ) from error
+
+
+def kept(namespace: dict[str, Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], bytes, list[str]]:
+    """Names and values of those globals that can be written, and the names of those that cannot."""
+    fit, left_out = [], []
+    for name in names:
+        if name not in namespace:
+            continue
+        try:
+            values.dump([namespace[name]])
+            fit.append(name)
+        except (values.Unsupported, RecursionError):
+            left_out.append(name)
+    # All together, so that two names of one list stay two names of one list.
+    return tuple(fit), values.dump([namespace[name] for name in fit]), left_out

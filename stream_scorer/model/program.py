@@ -1,0 +1,87 @@
+"""A module file read and compiled, and executed when its time has come: the same for all who run models."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import traceback
+import types
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.errors import ModelError
+from stream_scorer.model import compat
+from stream_scorer.model.annotations import Annotations, parse
+from stream_scorer.model.compat import python2
+
+
+@dataclass(frozen=True)
+class Program:
+    """sha256: of the file's bytes, in hex. source: its text. code: for `exec`."""
+
+    path: Path
+    sha256: str
+    source: str
+    code: types.CodeType
+    annotations: Annotations
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def execute(self, entries: Iterable[str]) -> dict[str, Any]:
+        """Run the module body and return its namespace. Raises whatever the body raises.
+
+        Args:
+            entries: names of the functions that will be called from outside.
+        """
+        module = types.ModuleType(self.name)
+        module.__file__ = str(self.path)
+        sys.modules.setdefault(self.name, module)  # dataclasses and pickles look their module up by name
+        quiet_tensorflow()
+        compat.execute(self.code, module.__dict__, self.source, self.annotations.compat, entries)
+        return module.__dict__
+
+    def line_of(self, error: BaseException) -> int | None:
+        """Line of the module where the error passed last."""
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
+        return lines[-1] if lines else None
+
+
+def read_program(path: Path) -> Program:
+    """Raises ModelError: the file cannot be read, is no Python 3, or has a wrong comment."""
+    try:
+        code = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}). Give the path of a Python module.") from error
+    return compile_program(code, path)
+
+
+def compile_program(code: bytes, path: Path) -> Program:
+    """Of a file's bytes; `path` is what errors and tracebacks call it. Raises ModelError."""
+    try:
+        source = importlib.util.decode_source(code)  # as its first lines declare it
+        program = compile(code, str(path), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise ModelError(
+            f"{path}:{line}: not Python {sys.version_info.major}.{sys.version_info.minor}: {error}."
+            + python2.advice(code.decode(errors="replace"), error)
+        ) from error
+    return Program(path, hashlib.sha256(code).hexdigest(), source, program, parse(source, str(path)))
+
+
+def quiet_tensorflow() -> None:
+    """One thread per op and no banner, unless the operator said otherwise.
+
+    More threads inside one op waste CPU at these sizes: workers are the way to use cores.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

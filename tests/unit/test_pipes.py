@@ -1,0 +1,159 @@
+"""`stream-scorer score` with a stream at each slot: record sets, several slots, explicit models, descriptors."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+SCORE = "import sys; from stream_scorer.cli import main; sys.exit(main(['score', *sys.argv[1:]]))"
+
+
+def _score(*args, text="", cwd=None):
+    done = subprocess.run(
+        [sys.executable, "-c", SCORE, *map(str, args)], input=text, capture_output=True, text=True, timeout=60, cwd=cwd
+    )
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+SETS = """
+# fastscore.recordsets: true
+# fastscore.schema.0: point
+def action(frame):
+    print("a set of", len(frame))
+    frame["sum"] = frame.sum(axis=1)
+    yield frame
+"""
+POINT = {"type": "record", "name": "p", "fields": [{"name": "x", "type": "double"}, {"name": "y", "type": "double"}]}
+
+
+def test_record_sets(write):
+    model = write("sets.py", SETS)
+    write("point.avsc", json.dumps(POINT))
+    lines = ['{"x": 1, "y": 2}', '{"x": 2}', "{", '{"x": 0.5, "y": 1}', '{"$fastscore": "set"}', '{"x": 1, "y": 1}']
+    code, out, err = _score(model, text="\n".join(lines))
+    marker = {"$fastscore": "set"}
+    assert [json.loads(line) for line in out] == [
+        {"x": 1.0, "y": 2.0, "sum": 3.0}, {"x": 0.5, "y": 1.0, "sum": 1.5}, marker, {"x": 1, "y": 1, "sum": 2}, marker
+    ]  # fmt: skip
+    assert code == 0
+    assert err.splitlines() == [
+        "slot 0: schema: field 'y' is missing The record: {\"x\": 2}",
+        "slot 0: decode: expected JSON, got b'{': Expecting property name enclosed in double quotes: line 1 column 2 "
+        "(char 1) The record: {",
+        "a set of 2",
+        "a set of 1",
+    ]
+
+
+TWO = """
+# fastscore.action.0: left
+# fastscore.action.2: right
+# fastscore.slot.3: in-use
+import fastscore
+def left(x, slot, seqno):
+    fastscore.cells("n").update(lambda n: (n or 0) + x)
+    yield ["left", x, seqno]
+def right(x, slot, seqno):
+    yield 3, ["right", x, seqno]
+def end():
+    yield fastscore.cells("n").value
+"""
+
+
+def test_several_slots(write, tmp_path):
+    model = write("two.py", TWO)
+    right = write("right.jsonl", '"a"\n"b"\n{"$fastscore": "pig", "id": 7}\n"c"\n{"$fastscore": "end"}\n"never"\n')
+    out = tmp_path / "out.jsonl"
+    code, lines, err = _score(model, "--input", f"2={right}", "--output", f"3={out}", text="1\n2\n3\n")
+    assert (code, err) == (0, "")
+    pig = {"$fastscore": "pig", "id": 7, "timestamp": 0, "misc": ""}
+    found = [json.loads(line) for line in lines]
+    assert [one for one in found if one != pig] == [["left", 1, 1], ["left", 2, 2], ["left", 3, 3], 6]
+    assert found.count(pig) == 1
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+        ["right", "a", 1], ["right", "b", 2], pig, ["right", "c", 3]
+    ]  # fmt: skip
+
+
+def test_outputs_without_a_place_share_stdout_in_order(write):
+    model = write(
+        "many.py", "# fastscore.slot.3: in-use\nimport fastscore\ndef action(x):\n yield x\n yield 3, -x\n yield x"
+    )
+    assert _score(model, text="1\n2\n")[1] == ["1", "-1", "1", "2", "-2", "2"]
+
+
+def test_descriptors_say_how(write, tmp_path):
+    model = write("echo.py", "def action(x): yield x['a'] + x['b']")
+    source, out = write("in.csv", "a,b\r\n1,2\r\n3,4\r\n"), tmp_path / "out.bin"
+    schema = {"type": "record", "name": "r", "fields": [{"name": n, "type": "int"} for n in "ab"]}
+    given = {"Transport": {"Type": "file", "Path": str(source)}, "Encoding": "csv", "Schema": schema}
+    taken = {"Transport": {"Type": "file", "Path": str(out)}, "Encoding": "avro-binary", "Schema": "int"}
+    streams = [write("in.json", json.dumps(given)), write("out.json", json.dumps(taken))]
+    code, lines, err = _score(model, "--stream", f"0={streams[0]}", "--stream", f"1={streams[1]}")
+    assert (code, lines, err) == (0, [], "")
+    assert out.read_bytes() == b"\x06\x0e"
+
+
+def test_an_explicit_model(write):
+    source = "# fastscore.action: unused\nfrom fastscore.io import Slot\nfor s in Slot(0):\n for x in s: Slot(1).write(x * 2)"
+    text = '1\n2\n{"$fastscore": "pig"}\n3\n'
+    code, lines, _ = _score(write("explicit.py", source), text=text)
+    assert code == 0
+    assert [json.loads(line) for line in lines] == [2, 4, {"$fastscore": "pig", "id": 0, "timestamp": 0, "misc": ""}, 6]
+
+
+def test_a_model_that_fails_ends_the_run(write):
+    model = write("fails.py", "import fastscore\ndef action(x):\n    yield 1 / x")
+    code, lines, err = _score(model, text="1\n0\n2\n")
+    assert (code, lines) == (3, ["1.0"])
+    assert 'fails.py", line 3, in action' in err
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        f"stream-scorer score: {model}: action() failed: ZeroDivisionError: division by zero. The input: {{"
+    )
+    assert '"seqno": 2, "data": ["0"]' in last
+
+
+WRONG = {
+    "no stream for an input": ([], "slots 0 and 2 are inputs of two.py, .* Give --input 2=FILE"),
+    "a slot not in use": (["--input", "2=x", "--output", "5=y"], "slot 5, which two.py does not use. It uses 0, 1, 2, 3;"),
+    "an odd input": (["--input", "1=x"], "--input 1=x: it must be SLOT=FILE, SLOT an even number"),
+    "an even output": (["--output", "2=x"], "SLOT an odd number"),
+    "no number": (["--stream", "a=x"], "SLOT a number"),
+    "twice": (["--input", "2=x", "--stream", "2=y"], "slot 2 has a stream already"),
+    "no descriptor": (["--stream", "2=gone.json"], "--stream .*gone.json: .*No such file"),
+    "no file": (["--input", "2=gone.jsonl"], "gone.jsonl.*cannot be read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_is_told(case, write, tmp_path):
+    arguments, message = WRONG[case]
+    code, out, err = _score(write("two.py", TWO), *arguments, cwd=tmp_path)
+    assert code in (2, 4)
+    assert out == []
+    assert re.search(message, err), err
+    assert len(err.splitlines()) == 1
+
+
+def test_control_records_on_the_quick_way(write):
+    model = write("mean.py", "def action(x): yield x + 1")
+    text = (
+        '1\n{"$fastscore": "set"}\n{ "$fastscore":"pig", "id": 4}\n2\n{"$fastscoring": 1}\n{"$fastscore": "end"}\n3\n'
+    )
+    code, lines, err = _score(model, text=text)
+    assert code == 0
+    pig = {"$fastscore": "pig", "id": 4, "timestamp": 0, "misc": ""}
+    assert [json.loads(line) for line in lines] == [2, pig, 3]
+    assert "fastscoring" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_simple_models_keep_to_the_quick_way(write):
+    dear = "{'pandas', 'stream_scorer.jets', 'stream_scorer.streams', 'msgpack'}"
+    model = write("plain.py", f"import sys\ndef action(x): yield sorted({dear} & sys.modules.keys())")
+    assert _score(model, text="1\n")[1] == ["[]"]
