@@ -2,7 +2,8 @@
 
 StreamScorerError
 ├── SettingsError      exit 2   a human edits settings
-│   └── DescriptorError         a stream descriptor is wrong, or does not go with its slot
+│   ├── DescriptorError         a stream descriptor is wrong, or does not go with its slot
+│   └── StateError              the engine is not in a state for what was asked
 ├── ModelError         exit 3   the module, its schemas or its attachment cannot be used
 ├── RecordError        policy   one record is at fault: never fatal by itself
 │   ├── DecodeError             bytes are not what the codec expects
@@ -39,6 +40,10 @@ class SettingsError(StreamScorerError):
 
 
 class DescriptorError(SettingsError):
+    pass
+
+
+class StateError(SettingsError):
     pass
 
 

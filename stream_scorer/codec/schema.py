@@ -36,11 +36,15 @@ _RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 
 @dataclass(frozen=True)
 class Schema:
-    """name: as the model says it. parsed: for fastavro. canonical: as JSON text, with everything said."""
+    """name: as the model says it. parsed: for fastavro. canonical: as JSON text, with everything said.
+
+    named: the named types in it, by full name.
+    """
 
     name: str
     parsed: Any
     canonical: str
+    named: Mapping[str, Any]
 
     @property
     def primitive(self) -> str | None:
@@ -55,9 +59,8 @@ class Schema:
 
     def check(self, value: Any) -> None:
         """Raises SchemaError that says where in the value, what was expected and what was found."""
-        named = self.parsed.get("__named_schemas", {}) if isinstance(self.parsed, dict) else {}
         try:
-            _check(value, self.parsed, named, "")
+            _check(value, self.parsed, self.named, "")
         except RecursionError:
             raise SchemaError(f"nested too deeply for schema {self.name!r} to be checked") from None
 
@@ -65,7 +68,8 @@ class Schema:
 def make_schema(name: str, definition: Any) -> Schema:
     """Of parsed JSON. Raises fastavro's errors."""
     canonical = json.dumps(definition)
-    return Schema(name, fastavro.parse_schema(definition), canonical)
+    named: dict[str, Any] = {}
+    return Schema(name, fastavro.parse_schema(definition, named), canonical, named)
 
 
 def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
@@ -83,6 +87,15 @@ def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
         return make_schema(name, json.loads(path.read_text()))
     except (OSError, ValueError, SchemaParseException, UnknownType, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"schema {name!r}: {path} is not an Avro schema: {type(error).__name__}: {error}.") from error
+
+
+def fits(value: Any, schema: Any, named: Mapping[str, Any]) -> bool:
+    """Whether a value fits a part of a schema; `named` are the types that the whole names."""
+    try:
+        _check(value, schema, named, "")
+    except SchemaError:
+        return False
+    return True
 
 
 def _logical(schema: Any) -> bool:
@@ -188,20 +201,16 @@ def _check_union(value: Any, branches: Any, named: Any, at: str) -> None:
     """Untagged where a branch fits, or tagged as Avro's JSON has it: {"int": 3}."""
     if isinstance(value, dict) and len(value) == 1:
         ((tag, inner),) = value.items()
-        branch = next((branch for branch in branches if _branch_name(branch) == tag), None)
+        branch = next((branch for branch in branches if branch_name(branch) == tag), None)
         if branch is not None:
             _check(inner, branch, named, at)
             return
-    for branch in branches:
-        try:
-            _check(value, branch, named, at)
-        except SchemaError:
-            continue
-        return
-    raise _fail(f"one of {', '.join(map(_branch_name, branches))}", value, at)
+    if not any(fits(value, branch, named) for branch in branches):
+        raise _fail(f"one of {', '.join(map(branch_name, branches))}", value, at)
 
 
-def _branch_name(branch: Any) -> str:
+def branch_name(branch: Any) -> str:
+    """A union's branch as a tag has it."""
     if isinstance(branch, dict):
         return str(branch.get("name", branch["type"]))
     return str(branch)

@@ -1,0 +1,86 @@
+"""Whether data of one schema may go where another is asked for: the compatibility table of section [e]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stream_scorer.codec.schema import Schema, branch_name
+
+_NUMBERS = ("int", "long", "float", "double")
+
+
+def mismatch(reader: Schema, writer: Schema) -> str | None:
+    """Why data of `writer` may not go where `reader` is asked for, in one line; None if they may."""
+    return _Match(reader, writer).compare(reader.parsed, writer.parsed, "")
+
+
+class _Match:
+    def __init__(self, reader: Schema, writer: Schema) -> None:
+        self._reader, self._writer = reader.named, writer.named
+        self._under_way: set[tuple[str, str]] = set()
+
+    def compare(self, reader: Any, writer: Any, at: str) -> str | None:
+        reader, writer = _resolved(reader, self._reader), _resolved(writer, self._writer)
+        if isinstance(writer, list):
+            return next(filter(None, (self.compare(reader, branch, at) for branch in writer)), None)
+        if isinstance(reader, list):
+            if any(self.compare(branch, writer, at) is None for branch in reader):
+                return None
+            return _told(" or ".join(map(branch_name, reader)), branch_name(writer), at)
+        asked, given = reader["type"], writer["type"]
+        if asked in _NUMBERS and given in _NUMBERS:
+            fits = _NUMBERS.index(given) <= _NUMBERS.index(asked)
+            return None if fits else _told(asked, given, at)
+        if asked != given:
+            return _told(_text(reader), _text(writer), at)
+        if asked == "array":
+            return self.compare(reader["items"], writer["items"], f"{at}[]")
+        if asked == "map":
+            return self.compare(reader["values"], writer["values"], f"{at}{{}}")
+        if asked == "enum":
+            extra = [symbol for symbol in writer["symbols"] if symbol not in reader["symbols"]]
+            return _told(_text(reader), f"one that has {', '.join(extra)} too", at) if extra else None
+        if asked == "fixed" and reader["size"] != writer["size"]:
+            return _told(f"fixed of {reader['size']} bytes", f"fixed of {writer['size']}", at)
+        return self._fields(reader, writer, at) if asked in ("record", "error") else None
+
+    def _fields(self, reader: Any, writer: Any, at: str) -> str | None:
+        pair = (reader["name"], writer["name"])
+        if pair in self._under_way:
+            return None
+        self._under_way.add(pair)
+        given = {field["name"]: field["type"] for field in writer["fields"]}
+        problem = None
+        for field in reader["fields"]:
+            name = next((name for name in (field["name"], *field.get("aliases", ())) if name in given), None)
+            if name is not None:
+                problem = self.compare(field["type"], given[name], f"{at}.{field['name']}" if at else field["name"])
+            elif "default" not in field:
+                problem = f"{f'at {at}: ' if at else ''}field {field['name']!r} is asked for and not there"
+            if problem:
+                break
+        # Only within itself may a pair be taken for granted: what failed in one branch of a union is to fail in all.
+        self._under_way.remove(pair)
+        return problem
+
+
+def _resolved(schema: Any, named: Any) -> Any:
+    """Of a name what it stands for; primitives as objects."""
+    while not isinstance(schema, list):
+        kind = schema if isinstance(schema, str) else schema["type"]
+        if isinstance(kind, str) and kind in named and not (isinstance(schema, dict) and "name" in schema):
+            schema = named[kind]
+        elif isinstance(kind, dict | list):
+            schema = kind
+        else:
+            return schema if isinstance(schema, dict) else {"type": schema}
+    return schema
+
+
+def _text(schema: Any) -> str:
+    named = schema["type"] in ("record", "error", "enum", "fixed")
+    return f"{schema['type']} {schema['name']}" if named else str(schema["type"])
+
+
+def _told(asked: str, given: str, at: str) -> str:
+    return f"{f'at {at}: ' if at else ''}{asked} is asked for, {given} is given"

@@ -1,0 +1,1 @@
+"""ModelOp streams: descriptors, envelopes, batching, and what is at their other ends."""

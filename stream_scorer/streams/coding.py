@@ -1,0 +1,43 @@
+"""How the records of a slot are written, in a form that goes to another process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from stream_scorer.codec.schema import make_schema
+from stream_scorer.codec.slot import StreamCodec
+from stream_scorer.ports import SlotCodec
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """Encoding and schemas of one slot. All of it is JSON.
+
+    Attributes:
+        encoding: "json", "utf-8", None (raw bytes), "csv", "msgpack", "avro-binary", "bert" (time streams).
+        options: of the encoding, as the descriptor has them: QuoteCharacter and Delimiter of csv, Strict
+            (no NaN, no Infinity) and Unions ("tagged", or "untagged" on output) of json.
+        schema: of the stream, as Avro JSON with references resolved.
+        model_schema: of the model's slot, where it is another one: records must fit both.
+    """
+
+    encoding: str | None
+    options: dict[str, Any] = field(default_factory=dict)
+    schema_name: str | None = None
+    schema: Any | None = None
+    model_schema_name: str | None = None
+    model_schema: Any | None = None
+
+    def make(self, *, output: bool) -> SlotCodec:
+        """The codec. Of an input the stream's schema comes first, of an output the model's."""
+        schema = None if self.schema is None else make_schema(self.schema_name or "stream", self.schema)
+        also = None if self.model_schema is None else make_schema(self.model_schema_name or "model", self.model_schema)
+        return StreamCodec(self.encoding, self.options, schema, also, model_first=output)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> CodecSpec:
+        return cls(**given)

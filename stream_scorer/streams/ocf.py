@@ -1,0 +1,198 @@
+"""Blocks of Avro object container files as an envelope. Section [f], ocf-block.
+
+The descriptor is the source of schema, marker and compression; a header, wherever one stands, has to agree.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+from stream_scorer.codec.matching import mismatch
+from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.schema_rules import BadSchema, checked_schema
+from stream_scorer.errors import TransportError
+from stream_scorer.streams.envelopes import Ends
+from stream_scorer.streams.forms import Envelope
+
+MAGIC = b"Obj\x01"
+_MARKER = 16
+_MOST_BLOCK = 256 << 20
+
+
+class _More(Exception):
+    """Not all of it is there yet."""
+
+
+class OcfSplitter:
+    """A block's records are told apart by the schema, through `ends`. Raises TransportError where the file is broken:
+    nothing behind that place could be trusted."""
+
+    header = b""
+
+    def __init__(self, envelope: Envelope, schema: Schema, ends: Ends) -> None:
+        marker = envelope.fields["SyncMarker"]
+        self._marker = None if marker is None else base64.b64decode(marker)
+        self._compress: str | None = envelope.fields["Compress"]
+        self._compress_open = "Compress" not in envelope.stated
+        self._schema = schema
+        self._ends = ends
+        self._rest = b""
+        self._wait_for = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._rest += data
+        found: list[bytes] = []
+        if len(self._rest) < self._wait_for:
+            return found
+        stream = io.BytesIO(self._rest)
+        at = 0
+        try:
+            while at < len(self._rest):
+                self._wait_for = 0
+                if MAGIC.startswith(self._rest[at : at + 4]):
+                    self._read_header(stream)
+                else:
+                    found += self._read_block(stream)
+                at = stream.tell()
+        except _More:
+            pass
+        self._rest = self._rest[at:]
+        self._wait_for = max(self._wait_for - at, 0)
+        return found
+
+    def end(self) -> list[bytes]:
+        if self._rest:
+            raise TransportError(
+                f"ocf-block: the stream ends within a block, {len(self._rest)} bytes after the last whole one"
+            )
+        return []
+
+    def _read_header(self, stream: io.BytesIO) -> None:
+        self._take(stream, 4)
+        meta: dict[str, bytes] = {}
+        while count := _long(stream):
+            if count < 0:
+                _long(stream)
+            for _ in range(abs(count)):
+                key = self._take(stream, _long(stream)).decode(errors="replace")
+                meta[key] = self._take(stream, _long(stream))
+        marker = self._take(stream, _MARKER)
+        if self._marker is not None and marker != self._marker:
+            raise TransportError("ocf-block: the sync marker in the header is not the SyncMarker of the descriptor")
+        self._marker = marker
+        self._agree_on_codec(meta.get("avro.codec", b"null").decode(errors="replace"))
+        self._agree_on_schema(meta.get("avro.schema", b""))
+
+    def _agree_on_codec(self, codec: str) -> None:
+        found = None if codec == "null" else codec
+        if found not in (None, "deflate"):
+            raise TransportError(f"ocf-block: compressed by {codec}; this engine has deflate and none")
+        if found != self._compress and not self._compress_open:
+            raise TransportError(f"ocf-block: the header says codec {codec}, the descriptor Compress {self._compress}")
+        self._compress = found
+
+    def _agree_on_schema(self, text: bytes) -> None:
+        try:
+            written = checked_schema("header", json.loads(text))
+        except (ValueError, BadSchema) as error:
+            raise TransportError(f"ocf-block: the header has no schema that can be read: {error}") from error
+        # Bytes are read by the descriptor's schema: a wider one would not do.
+        problem = mismatch(self._schema, written) or mismatch(written, self._schema)
+        if problem:
+            raise TransportError(
+                f"ocf-block: the schema in the header is not the stream's {self._schema.name!r}: {problem}"
+            )
+
+    def _read_block(self, stream: io.BytesIO) -> list[bytes]:
+        count, size = _long(stream), _long(stream)
+        if count < 0 or not 0 <= size <= _MOST_BLOCK:
+            raise TransportError(
+                f"ocf-block: no block begins here: {count} records in {size} bytes. Is it a container file?"
+            )
+        data = self._take(stream, size)
+        marker = self._take(stream, _MARKER)
+        if self._marker is not None and marker != self._marker:
+            raise TransportError("ocf-block: a block does not end in the sync marker: out of step, or another file")
+        self._marker = marker
+        if self._compress == "deflate":
+            data = _inflated(data)
+        ends, bad = self._ends(data, True)
+        if bad or len(ends) != count or (ends and ends[-1] != len(data)):
+            raise TransportError(f"ocf-block: a block of {count} records does not read by schema {self._schema.name!r}")
+        return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def _take(self, stream: io.BytesIO, size: int) -> bytes:
+        if not 0 <= size <= _MOST_BLOCK:
+            raise TransportError(f"ocf-block: a piece of {size} bytes; is it a container file?")
+        data = stream.read(size)
+        if len(data) < size:
+            self._wait_for = stream.tell() + size - len(data)
+            raise _More
+        return data
+
+
+def _inflated(data: bytes) -> bytes:
+    engine = zlib.decompressobj(-15)
+    try:
+        found = engine.decompress(data, _MOST_BLOCK)
+    except zlib.error as error:
+        raise TransportError(f"ocf-block: a block is not deflated ({error}); is Compress right?") from error
+    if engine.unconsumed_tail:
+        raise TransportError(f"ocf-block: a block is larger than {_MOST_BLOCK >> 20} MB when inflated")
+    return found
+
+
+def _long(stream: io.BytesIO) -> int:
+    shift = number = 0
+    while shift < 70:
+        byte = stream.read(1)
+        if not byte:
+            raise _More
+        number |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return (number >> 1) ^ -(number & 1)
+        shift += 7
+    raise TransportError("ocf-block: a number of more than 10 bytes; is it a container file?")
+
+
+def _long_bytes(number: int) -> bytes:
+    folded = (number << 1) ^ (number >> 63)
+    out = bytearray()
+    while folded > 0x7F:
+        out.append(folded & 0x7F | 0x80)
+        folded >>= 7
+    out.append(folded)
+    return bytes(out)
+
+
+class OcfFramer:
+    """One block for each batch of records, with the header before the first where the envelope says that there is one."""
+
+    def __init__(self, envelope: Envelope, schema: Any) -> None:
+        marker = envelope.fields["SyncMarker"]
+        self._marker = os.urandom(_MARKER) if marker is None else base64.b64decode(marker)
+        self._deflate = envelope.fields["Compress"] == "deflate"
+        meta = {"avro.schema": json.dumps(schema).encode(), "avro.codec": b"deflate" if self._deflate else b"null"}
+        pairs = b"".join(_sized(key.encode()) + _sized(value) for key, value in meta.items())
+        head = MAGIC + _long_bytes(len(meta)) + pairs + b"\0" + self._marker
+        self._head = head if envelope.fields["SkipHeader"] else b""
+
+    def frame(self, records: Sequence[bytes]) -> bytes:
+        head, self._head = self._head, b""
+        if not records:
+            return head
+        data = b"".join(records)
+        if self._deflate:
+            engine = zlib.compressobj(wbits=-15)
+            data = engine.compress(data) + engine.flush()
+        return head + _long_bytes(len(records)) + _sized(data) + self._marker
+
+
+def _sized(data: bytes) -> bytes:
+    return _long_bytes(len(data)) + data

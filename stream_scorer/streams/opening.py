@@ -1,0 +1,111 @@
+"""A descriptor opened: its transport, with the envelope around it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from stream_scorer.codec.csv_values import dialect, header_of
+from stream_scorer.codec.values import AvroValues
+from stream_scorer.ports import Inlet, Outlet
+from stream_scorer.streams import envelopes
+from stream_scorer.streams.descriptor import Stream
+from stream_scorer.streams.ends import feed_opener, open_drain
+from stream_scorer.streams.forms import Batching
+from stream_scorer.streams.inlet import StreamInlet
+from stream_scorer.streams.ocf import OcfFramer, OcfSplitter
+from stream_scorer.streams.outlet import StreamOutlet
+
+SAMPLE_TIMEOUT_S = 5.0
+RATE_TIME_S = 2.0
+
+
+def open_inlet(stream: Stream) -> Inlet:
+    """Raises TransportError where the other end cannot be reached, DescriptorError where a secret is not there."""
+    return StreamInlet(stream, feed_opener(stream), _splitter_opener(stream))
+
+
+def open_outlet(stream: Stream) -> Outlet:
+    """Raises as `open_inlet` does."""
+    return StreamOutlet(stream, open_drain(stream), _framer(stream))
+
+
+def sample(stream: Stream, n: int) -> list[bytes]:
+    """The first `n` records, undecoded, or those that come within 5 s. Control records are left out."""
+    inlet = open_inlet(replace(stream, batching=Batching(max(n, 1), 0)))
+    found: list[bytes] = []
+    deadline = time.monotonic() + SAMPLE_TIMEOUT_S
+    try:
+        while len(found) < n and (left := deadline - time.monotonic()) > 0:
+            cut = inlet.next(left)
+            if cut is None:
+                break
+            found += cut.records
+            if cut.end is not None and cut.end.kind == "end":
+                break
+    finally:
+        inlet.close()
+    return found[:n]
+
+
+def rate(stream: Stream) -> dict[str, float]:
+    """Read for up to 2 s with no model behind it: {"rps": records per second, "mbps": megabytes per second}."""
+    inlet = open_inlet(replace(stream, batching=Batching(1000, 0)))
+    records = size = 0
+    began = time.monotonic()
+    try:
+        while (left := began + RATE_TIME_S - time.monotonic()) > 0:
+            cut = inlet.next(left)
+            if cut is None:
+                break
+            records += len(cut.records)
+            size += sum(map(len, cut.records))
+            if cut.end is not None and cut.end.kind == "end":
+                break
+        took = max(time.monotonic() - began, 1e-6)
+    finally:
+        inlet.close()
+    return {"rps": records / took, "mbps": size / took / 1e6}
+
+
+def _splitter_opener(stream: Stream) -> Callable[[], envelopes.Splitter] | None:
+    envelope, schema, options = stream.envelope, stream.schema, stream.spec.options
+    if envelope is None:
+        return None if stream.transport.keeps_boundaries else _unframed(stream)
+    fields = envelope.fields
+    if envelope.type == "delimited":
+        blank = stream.encoding in (None, "utf-8")
+        return lambda: envelopes.Delimited(fields["Separator"].encode(), blank=blank)
+    if envelope.type == "fixed":
+        padded = stream.encoding in ("json", "csv", "utf-8")
+        return lambda: envelopes.Fixed(fields["Size"], padded=padded)
+    if envelope.type == "delimited-csv":
+        skip_blank = bool(fields["SkipBlankLines"])
+        return lambda: envelopes.CsvLines(dialect(options), header=envelope.header, skip_blank=skip_blank)
+    assert schema is not None
+    return lambda: OcfSplitter(envelope, schema, AvroValues(schema).ends)
+
+
+def _unframed(stream: Stream) -> Callable[[], envelopes.Splitter]:
+    if stream.encoding == "msgpack":
+        return lambda: envelopes.SelfDelimited(envelopes.msgpack_ends)
+    if stream.encoding == "avro-binary" and stream.schema is not None:
+        values = AvroValues(stream.schema)
+        return lambda: envelopes.SelfDelimited(values.ends)
+    return envelopes.Pieces if stream.transport.type in ("rest", "tcp") else envelopes.Whole
+
+
+def _framer(stream: Stream) -> envelopes.Framer | None:
+    envelope = stream.envelope
+    if stream.transport.keeps_boundaries:
+        return None
+    if envelope is None:
+        return envelopes.NoFramer()
+    fields = envelope.fields
+    if envelope.type == "fixed":
+        return envelopes.FixedFramer(fields["Size"])
+    if envelope.type == "ocf-block":
+        return OcfFramer(envelope, stream.spec.schema)
+    header = header_of(stream.schema, stream.spec.options) if envelope.header and stream.schema else None
+    return envelopes.DelimitedFramer(fields["Separator"].encode(), header)
