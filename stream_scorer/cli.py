@@ -20,6 +20,20 @@ COMMANDS = {
         "stream_scorer.commands.dead_letters",
         "list, show and re-submit records that could not be scored",
     ),
+    "engine": ("stream_scorer.commands.engine", "serve ModelOp's REST API, or ask an engine that runs"),
+    "connect": ("stream_scorer.commands.connect", "say which fleet the commands below are for"),
+    "fleet": ("stream_scorer.commands.fleet", "list the instances of the fleet"),
+    "use": ("stream_scorer.commands.use", "choose one of several engines"),
+    "config": ("stream_scorer.commands.config", "set or show the fleet's configuration"),
+    "schema": ("stream_scorer.commands.schema", "schemas: keep and verify them"),
+    "model": ("stream_scorer.commands.model", "models: keep, verify, load, feed and read them"),
+    "attachment": ("stream_scorer.commands.attachment", "archives of models' files: upload, list, download, remove"),
+    "stream": ("stream_scorer.commands.stream", "streams: keep, verify, attach, detach, sample them"),
+    "snapshot": ("stream_scorer.commands.snapshot", "models' states: list, show, restore, remove"),
+    "sensor": ("stream_scorer.commands.sensor", "sensors: keep, install, inspect them"),
+    "policy": ("stream_scorer.commands.policy", "which libraries models may import: set, show"),
+    "pneumo": ("stream_scorer.commands.pneumo", "watch what happens on the fleet"),
+    "job": ("stream_scorer.commands.job", "load a model and attach its streams in one go; stop it"),
     "train": ("training.cli", "train the S&P 500 LSTM from prices and CPI"),
     "export": ("stream_scorer.commands.export", "write a model as a bundle any ModelOp engine takes"),
     "verify": ("stream_scorer.commands.verify", "check a model or bundle: contract, schemas, hashes, equal bits"),
@@ -43,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(module)
     parser = argparse.ArgumentParser(prog=f"stream-scorer {name}", description=text[0].upper() + text[1:] + ".")
     command.add_arguments(parser)
+    arguments = getattr(command, "prepare", list)(argv[1:])
     try:
-        code: int = command.run(parser.parse_args(argv[1:]))
+        code: int = command.run(parser.parse_args(arguments))
         sys.stdout.flush()
     except StreamScorerError as error:
         print(f"stream-scorer {name}: {error}", file=sys.stderr)

@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "client": "errors settings",
     "server": "errors settings client codec streams jets manifold",
     "training": "errors stderr model",
-    "commands": "streams client server errors settings logs supervisor replay codec model transports app pipes verify demo training",
+    "commands": "streams client server errors settings logs supervisor replay codec model transports app "
+    "pipes verify demo training",
     "__main__": "cli",
 }
 # Third-party packages that only some files may know.

@@ -1,0 +1,68 @@
+"""stream-scorer attachment"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stream_scorer.client.fleet import quoted
+from stream_scorer.client.items import done, read_bytes, verb
+from stream_scorer.client.models import attachment_type
+from stream_scorer.client.options import fleet_of, vendor_style
+from stream_scorer.client.show import print_json, print_names, print_table
+from stream_scorer.errors import SettingsError
+
+prepare = vendor_style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="upload|list|download|remove")
+    one = verb(verbs, "upload", "add or replace an archive of a model's files")
+    one.add_argument("model", metavar="MODEL")
+    one.add_argument("file", metavar="FILE", type=Path, help=".zip, .tar.gz or .tgz")
+    verb(verbs, "list", "names of a model's attachments; with -v types and sizes", machine=True).add_argument(
+        "model", metavar="MODEL"
+    )
+    for name, text in (("download", "write an attachment to a file"), ("remove", "remove an attachment")):
+        one = verb(verbs, name, text)
+        one.add_argument("model", metavar="MODEL")
+        one.add_argument("name", metavar="NAME")
+        if name == "download":
+            one.add_argument("--out", type=Path, metavar="FILE", help="default: its name, here")
+
+
+def run(args: argparse.Namespace) -> int:
+    manage = fleet_of(args).model_manage()
+    path = f"/1/model/{quoted(args.model)}/attachment"
+    if args.verb == "list":
+        names = manage.get(path, what=f"attachments of {args.model!r}")
+        if not args.verbose:
+            print_names(names, args.json)
+            return 0
+        found = []
+        for name in names:
+            headers = manage.call("HEAD", f"{path}/{quoted(name)}", what=f"attachment {name!r}").headers
+            found.append({"name": name, "type": headers.get("content-type"), "size": int(headers["content-length"])})
+        if args.json:
+            print_json(found)
+        else:
+            print_table(["Name", "Type", "Size"], [[*one.values()] for one in found])
+        return 0
+    name = args.file.name if args.verb == "upload" else args.name
+    path, what = f"{path}/{quoted(name)}", f"attachment {name!r} of {args.model!r}"
+    if args.verb == "upload":
+        headers = {"Content-Type": attachment_type(name)}
+        answer = manage.call("PUT", path, read_bytes(args.file), what=what, headers=headers)
+        done(args, f"{what} {'added' if answer.status == 201 else 'replaced'}")
+    elif args.verb == "remove":
+        manage.call("DELETE", path, what=what)
+        done(args, f"{what} removed")
+    else:
+        out = args.out or Path(Path(name).name)
+        data = manage.call("GET", path, what=what).body
+        try:
+            out.write_bytes(data)
+        except OSError as error:
+            raise SettingsError(f"{out}: cannot be written ({error.strerror}).") from error
+        done(args, f"{what} is in {out}")
+    return 0

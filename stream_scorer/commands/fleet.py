@@ -1,0 +1,43 @@
+"""stream-scorer fleet"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from stream_scorer.client.options import add_server_flags, fleet_of, vendor_style
+from stream_scorer.client.show import print_json, print_table
+from stream_scorer.errors import StreamScorerError
+
+prepare = vendor_style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_server_flags(parser, machine=True)
+    parser.add_argument("--wait", action="store_true", help="wait until all instances are healthy")
+
+
+def run(args: argparse.Namespace) -> int:
+    fleet = fleet_of(args)
+    while True:
+        try:
+            found = fleet.instances()
+        except StreamScorerError:
+            if not args.wait:
+                raise
+            found = []
+        if not args.wait or (found and all(one.get("health") == "ok" for one in found)):
+            break
+        time.sleep(0.25)
+    if args.json:
+        print_json(found)
+    elif args.verbose:
+        connect = fleet.connect.get("/1/health", what="connect")
+        rows = [{"name": "connect", "api": "connect", "health": "ok", **connect}, *found]
+        fields = ("name", "api", "health", "release", "built_on")
+        print_table(
+            ["Name", "API", "Health", "Release", "Built on"], [[row.get(field) for field in fields] for row in rows]
+        )
+    else:
+        print_table(["Name", "API", "Health"], [[one.get("name"), one.get("api"), one.get("health")] for one in found])
+    return 0

@@ -1,0 +1,57 @@
+"""stream-scorer job"""
+
+from __future__ import annotations
+
+import argparse
+
+from stream_scorer.client import models
+from stream_scorer.client.items import done, verb
+from stream_scorer.client.options import fleet_of, vendor_style
+from stream_scorer.client.show import print_json
+from stream_scorer.commands import stream as streams
+
+prepare = vendor_style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|status|stop")
+    one = verb(verbs, "run", "load a model and attach a stream to slot 0 and one to slot 1")
+    one.add_argument("model", metavar="MODEL")
+    one.add_argument("input", metavar="INPUT", help="a stream's name, or a literal such as rest:")
+    one.add_argument("output", metavar="OUTPUT", help="likewise")
+    one.add_argument("--wait", action="store_true", help="until the run is over; exit 3 if the model fails")
+    verb(verbs, "status", "all that the engine tells of itself, as JSON")
+    verb(verbs, "stop", "unload the model and detach all streams")
+
+
+def run(args: argparse.Namespace) -> int:
+    fleet = fleet_of(args)
+    engine = fleet.engine()
+    if args.verb == "status":
+        print_json(engine.get("/1/job/status", what="job status"))
+    elif args.verb == "stop":
+        engine.call("POST", "/2/engine/reset", what="job stop")
+        done(args, f"{engine.name} is reset")
+    elif args.wait:
+        from stream_scorer.client.pneumo import Listener
+
+        with Listener(fleet, src=engine.name) as listener:
+            _start(args)
+            while True:
+                message = listener.next() or {}
+                if message.get("type") == "model-error":
+                    print(str(message.get("console", "")).rstrip())
+                    return 3
+                if message.get("type") == "engine-state" and message.get("state") in ("finished", "error"):
+                    return 0 if message["state"] == "finished" else 3
+    else:
+        _start(args)
+    return 0
+
+
+def _start(args: argparse.Namespace) -> None:
+    fleet = fleet_of(args)
+    models.load(fleet.model_manage(), fleet.engine(), args.model, None, {}, dry_run=False)
+    streams.attach(args, fleet, args.input, 0)
+    streams.attach(args, fleet, args.output, 1)
+    done(args, f"{args.model} runs")

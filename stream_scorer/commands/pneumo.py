@@ -1,0 +1,57 @@
+"""stream-scorer pneumo"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from stream_scorer.client.items import verb
+from stream_scorer.client.options import add_server_flags, fleet_of, vendor_style
+from stream_scorer.client.show import print_json
+
+prepare = vendor_style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_server_flags(parser, machine=True)
+    parser.add_argument("--src", metavar="INSTANCE", help="messages of this instance only")
+    parser.add_argument("--type", metavar="TYPE", help="of this type only: engine-state, model-console, model-error...")
+    parser.add_argument("--count", type=int, metavar="N", help="end after so many")
+    verbs = parser.add_subparsers(dest="verb", metavar="history")
+    verb(verbs, "history", "the last messages, in place of new ones", machine=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    fleet = fleet_of(args)
+    filters = {name: value for name, value in (("src", args.src), ("type", args.type)) if value}
+    if args.verb == "history":
+        found = fleet.connect.get("/2/pneumo", what="pneumo history", query=filters or None)
+        if args.json:
+            print_json(found)
+        else:
+            for message in found:
+                print(_line(message))
+        return 0
+    from stream_scorer.client.pneumo import Listener
+
+    left = args.count
+    with Listener(fleet, **filters) as listener:
+        while left is None or left > 0:
+            message = listener.next()
+            if message is None:
+                continue
+            print(json.dumps(message) if args.json else _line(message), flush=True)
+            left = None if left is None else left - 1
+    return 0
+
+
+def _line(message: dict[str, Any]) -> str:
+    """Time, source, type, and the rest as `name=value`; texts of several lines below."""
+    rest = {
+        name: value for name, value in message.items() if name not in ("timestamp", "src", "type", "console", "text")
+    }
+    told = " ".join(f"{name}={json.dumps(value)}" for name, value in rest.items())
+    text = str(message.get("text") or message.get("console") or "").rstrip()
+    long = "".join(f"\n    {line}" for line in text.splitlines())
+    return f"{message.get('timestamp')} {message.get('src')} {message.get('type')} {told}".rstrip() + long

@@ -1,0 +1,53 @@
+"""stream-scorer schema"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from stream_scorer.client.fleet import quoted
+from stream_scorer.client.items import add_item_verbs, done, read_bytes, run_item_verb, verb
+from stream_scorer.client.options import fleet_of, vendor_style
+
+prepare = vendor_style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|list|show|remove|verify")
+    add_item_verbs(verbs, "schema")
+    one = verb(verbs, "verify", "let the engine check a schema, and data against it")
+    one.add_argument("name", metavar="NAME")
+    one.add_argument("data", metavar="FILE", nargs="?", type=Path, help="JSON values, one a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Of `verify`, 1 when a value does not fit."""
+    fleet = fleet_of(args)
+    if args.verb != "verify":
+        return run_item_verb("schema", args, fleet)
+    schema = fleet.model_manage().get(f"/1/schema/{quoted(args.name)}", what=f"schema {args.name!r}")
+    lines = read_bytes(args.data).decode(errors="replace").splitlines() if args.data else []
+    engine = fleet.engine()
+    id_ = engine.send("POST", "/2/active/schema/verify", schema, what=f"schema {args.name!r}").json()["id"]
+    done(args, "schema ok")
+    bad = 0
+    try:
+        for line in filter(str.strip, lines):
+            problem = ""
+            try:
+                body = json.dumps({"data": json.loads(line)}).encode()
+            except ValueError as error:
+                problem = f"not JSON: {error}"
+            else:
+                headers = {"Content-Type": "application/json"}
+                answer = engine.ask("POST", f"/2/active/schema/verify/{id_}", body, headers=headers)
+                if answer.status // 100 != 2:
+                    problem = answer.text
+            bad += bool(problem)
+            print(f"FAIL  {line}\n      {problem}" if problem else f"OK    {line}")
+    finally:
+        engine.ask("DELETE", f"/2/active/schema/verify/{id_}")
+    sys.stdout.flush()
+    return 1 if bad else 0

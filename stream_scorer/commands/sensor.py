@@ -1,0 +1,52 @@
+"""stream-scorer sensor"""
+
+from __future__ import annotations
+
+import argparse
+
+from stream_scorer.client.fleet import Fleet, Service, quoted
+from stream_scorer.client.items import add_item_verbs, done, run_item_verb, verb
+from stream_scorer.client.options import fleet_of, target_of, vendor_style
+from stream_scorer.client.show import print_json, print_names, print_table
+
+prepare = vendor_style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    metavar = "add|list|show|remove|install|inspect|uninstall|points"
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=metavar)
+    add_item_verbs(verbs, "sensor")
+    one = verb(verbs, "install", "put a sensor into the instance that --engine or `use` names, else the first engine")
+    one.add_argument("name", metavar="NAME")
+    one = verb(verbs, "inspect", "sensors that are installed", machine=True)
+    one.add_argument("id", metavar="ID", nargs="?", type=int)
+    verb(verbs, "uninstall", "take a sensor out").add_argument("id", metavar="ID", type=int)
+    verb(verbs, "points", "where sensors can be put", machine=True)
+
+
+def run(args: argparse.Namespace) -> int:
+    fleet = fleet_of(args)
+    if args.verb in ("add", "list", "show", "remove"):
+        return run_item_verb("sensor", args, fleet)
+    target = _target(args, fleet)
+    path = "/2/active/sensor"
+    if args.verb == "install":
+        descriptor = fleet.model_manage().get(f"/1/sensor/{quoted(args.name)}", what=f"sensor {args.name!r}")
+        print(target.send("POST", path, descriptor, what=f"sensor {args.name!r}").json()["id"])
+    elif args.verb == "uninstall":
+        target.call("DELETE", f"{path}/{args.id}", what=f"sensor {args.id}")
+        done(args, f"sensor {args.id} is taken out of {target.name}")
+    elif args.verb == "points":
+        print_names(target.get(path + "/points", what="sensor points"), args.json)
+    else:
+        found = [one for one in target.get(path, what="sensors") if args.id in (None, one["id"])]
+        if args.json:
+            print_json(found)
+        else:
+            print_table(["Id", "Tap"], [[one["id"], one["tap"]] for one in found])
+    return 0
+
+
+def _target(args: argparse.Namespace, fleet: Fleet) -> Service:
+    name = target_of(args)
+    return fleet.instance(name) if name else fleet.engine()

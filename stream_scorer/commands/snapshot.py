@@ -1,0 +1,78 @@
+"""stream-scorer snapshot"""
+
+from __future__ import annotations
+
+import argparse
+
+from stream_scorer.client.fleet import Fleet, quoted
+from stream_scorer.client.items import done, verb
+from stream_scorer.client.options import fleet_of, vendor_style
+from stream_scorer.client.records import OCTETS
+from stream_scorer.client.show import print_json, print_table
+from stream_scorer.errors import SettingsError
+
+prepare = vendor_style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|restore|remove")
+    one = verb(verbs, "list", "snapshots of a model's state, the latest first", machine=True)
+    one.add_argument("model", metavar="MODEL")
+    one.add_argument("--count", type=int, metavar="N", help="at most so many")
+    one.add_argument("--since", metavar="TIME", help="taken at this time or later, in ISO 8601")
+    one.add_argument("--until", metavar="TIME", help="taken at this time or before")
+    for name, text in (
+        ("show", "what is known of a snapshot"),
+        ("restore", "put the state into the engine, before its model runs"),
+        ("remove", "remove a snapshot"),
+    ):
+        one = verb(verbs, name, text, machine=name == "show")
+        one.add_argument("model", metavar="MODEL")
+        if name == "restore":
+            one.add_argument("id", metavar="ID", nargs="?", help="id, or its beginning (default: the latest)")
+        else:
+            one.add_argument("id", metavar="ID", help="id, or its beginning")
+
+
+def run(args: argparse.Namespace) -> int:
+    fleet = fleet_of(args)
+    manage = fleet.model_manage()
+    path = f"/1/model/{quoted(args.model)}/snapshot"
+    if args.verb == "list":
+        query = {"count": args.count} if args.count else {}
+        if args.since or args.until:
+            query["date-range"] = f"{args.since or ''}--{args.until or ''}"
+        found = manage.get(path, what=f"snapshots of {args.model!r}", query=query)
+        if args.json:
+            print_json(found)
+        else:
+            fields = ("id", "created_on", "type", "size")
+            print_table(["Id", "Taken", "Type", "Bytes"], [[one.get(field) for field in fields] for one in found])
+        return 0
+    if args.verb == "restore":
+        return _restore(args, fleet, path)
+    path, what = f"{path}/{quoted(args.id)}", f"snapshot {args.id!r}"
+    if args.verb == "remove":
+        manage.call("DELETE", path, what=what)
+        done(args, f"{what} removed")
+        return 0
+    found = manage.get(path + "/metadata", what=what)
+    if args.json:
+        print_json(found)
+    else:
+        for name, value in found.items():
+            print(f"{name + ':':<12} {value}")
+    return 0
+
+
+def _restore(args: argparse.Namespace, fleet: Fleet, path: str) -> int:
+    manage, id_ = fleet.model_manage(), args.id
+    if id_ is None:
+        found = manage.get(path, what=f"snapshots of {args.model!r}", query={"count": 1})
+        if not found:
+            raise SettingsError(f"{args.model} has no snapshots.")
+        id_ = found[0]["id"]
+    blob = manage.call("GET", f"{path}/{quoted(id_)}/contents", what=f"snapshot {id_!r}").body
+    fleet.engine().call("PUT", "/1/job/state", blob, what="snapshot restore", headers=OCTETS)
+    done(args, f"the state of snapshot {id_} is restored")
+    return 0

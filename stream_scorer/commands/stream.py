@@ -1,0 +1,114 @@
+"""stream-scorer stream"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+from typing import Any
+
+from stream_scorer.client.fleet import Fleet, quoted
+from stream_scorer.client.items import add_item_verbs, done, run_item_verb, verb
+from stream_scorer.client.options import fleet_of, vendor_style
+from stream_scorer.client.show import print_json, print_table
+from stream_scorer.errors import SettingsError
+from stream_scorer.streams import literals
+
+prepare = vendor_style
+_STREAM = "a name in Model Manage, or a literal such as rest: inline:1,2,3 discard: kafka:HOST:PORT/TOPIC.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    metavar = "add|list|show|remove|verify|attach|detach|inspect|sample"
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=metavar)
+    add_item_verbs(verbs, "stream")
+    for name, text in (
+        ("verify", "let the engine check a stream for a slot"),
+        ("attach", "attach a stream to a slot of the engine"),
+    ):
+        one = verb(verbs, name, text, machine=name == "verify")
+        one.add_argument("stream", metavar="STREAM", help=_STREAM)
+        one.add_argument("slot", metavar="SLOT", type=int, help="even: an input, odd: an output")
+    verb(verbs, "detach", "detach the stream from a slot").add_argument("slot", metavar="SLOT", type=int)
+    one = verb(verbs, "inspect", "what streams are attached", machine=True)
+    one.add_argument("slot", metavar="SLOT", type=int, nargs="?", help="default: all")
+    one = verb(verbs, "sample", "print a few records of a stream", machine=True)
+    one.add_argument("stream", metavar="STREAM", help=_STREAM)
+    one.add_argument("--count", type=int, default=10, metavar="N", help="how many (default: 10)")
+
+
+def run(args: argparse.Namespace) -> int:
+    fleet = fleet_of(args)
+    if args.verb == "show" and literals.is_literal(args.name):
+        print_json(literals.expand(args.name))
+    elif args.verb in ("add", "list", "show", "remove"):
+        return run_item_verb("stream", args, fleet)
+    elif args.verb in ("verify", "attach"):
+        attach(args, fleet, args.stream, args.slot, dry_run=args.verb == "verify")
+    elif args.verb == "detach":
+        fleet.engine().call("DELETE", f"/2/active/stream/{args.slot}", what=f"slot {args.slot}")
+        done(args, f"slot {args.slot} has no stream now")
+    elif args.verb == "inspect":
+        _inspect(args, fleet)
+    else:
+        _sample(args, fleet)
+    return 0
+
+
+def attach(args: argparse.Namespace, fleet: Fleet, stream: str, slot: int, *, dry_run: bool = False) -> None:
+    """A stream of Model Manage, or a literal, to a slot; or the engine's opinion of it, printed."""
+    name, descriptor = _named(fleet, stream)
+    answer = fleet.engine().send(
+        "PUT",
+        f"/2/active/stream/{slot}",
+        descriptor,
+        what=f"stream {stream!r} at slot {slot}",
+        query={"dry-run": str(dry_run)},
+        headers={"Content-Disposition": f'x-stream; name="{name}"'},
+    )
+    if not dry_run:
+        done(args, f"stream {stream} is attached to slot {slot}")
+        return
+    if args.verbose or args.json:
+        print_json(answer.json())
+    if not args.json:
+        print("the stream descriptor contains no errors")
+
+
+def _named(fleet: Fleet, stream: str) -> tuple[str, Any]:
+    if literals.is_literal(stream):
+        return "literal", literals.expand(stream)
+    return stream, fleet.model_manage().get(f"/1/stream/{quoted(stream)}", what=f"stream {stream!r}")
+
+
+def _inspect(args: argparse.Namespace, fleet: Fleet) -> None:
+    found = fleet.engine().get("/2/active/stream", what="streams")
+    if args.slot is not None:
+        found = [one for one in found if one["slot"] == args.slot]
+        if not found and not args.json:
+            raise SettingsError(f"no stream is attached at slot {args.slot}.")
+    if args.json:
+        print_json(found if args.slot is None else next(iter(found), None))
+        return
+    rows = [[one["slot"], one["name"], _transport(one["descriptor"]), "yes" if one["eof"] else "no"] for one in found]
+    print_table(["Slot", "Name", "Transport", "EOF"], rows)
+
+
+def _transport(descriptor: Any) -> Any:
+    transport = descriptor.get("Transport") if isinstance(descriptor, dict) else None
+    return transport.get("Type") if isinstance(transport, dict) else transport
+
+
+def _sample(args: argparse.Namespace, fleet: Fleet) -> None:
+    _, descriptor = _named(fleet, args.stream)
+    what = f"stream {args.stream!r}"
+    answer = fleet.engine().send("POST", "/1/stream/sample", descriptor, what=what, query={"n": args.count})
+    records = [base64.b64decode(record) for record in answer.json()]
+    if args.json:
+        print_json([record.decode(errors="replace") for record in records])
+        return
+    for number, record in enumerate(records, 1):
+        try:
+            shown = record.decode()
+        except UnicodeDecodeError:
+            shown = record.hex(" ")
+        print(f"{number:4}: {shown}")

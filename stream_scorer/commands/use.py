@@ -1,0 +1,35 @@
+"""stream-scorer use"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from stream_scorer.client import saved
+from stream_scorer.client.options import add_server_flags, fleet_of, vendor_style
+from stream_scorer.errors import SettingsError
+
+prepare = vendor_style
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", metavar="INSTANCE", nargs="?", help="as `fleet` lists them (default: print the one in use)"
+    )
+    add_server_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    kept = saved.load()
+    if args.name is None:
+        if kept.target:
+            print(kept.target)
+        return 0
+    fleet = fleet_of(args)
+    found = fleet.instances(name=args.name)
+    if not found:
+        raise SettingsError(f"no instance {args.name!r} at {fleet.server.url}. `stream-scorer fleet` lists them.")
+    saved.save(dataclasses.replace(kept, preferred={**kept.preferred, found[0]["api"]: args.name}, target=args.name))
+    if args.verbose:
+        print(f"{args.name} is the {found[0]['api']} from now on")
+    return 0

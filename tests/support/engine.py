@@ -1,0 +1,155 @@
+"""`stream-scorer engine` as a process of its own, and our command line against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from stream_scorer.client.http import Answer, Server
+
+PREFIX = "/api/1/service"
+PYTHON3 = "application/vnd.fastscore.model-python3"
+REST = {"Transport": "REST", "Encoding": "json"}
+AT_ONCE = {**REST, "Batching": {"Watermark": None, "NagleTime": 0}}
+"""What comes goes to the model, without waiting for more."""
+_SET_BY_USERS = ("STREAM_SCORER_", "CONNECT_PREFIX", "MODEL", "SCHEMAS", "STREAMS", "ATTACHMENTS", "FASTSCORE_CONFIG")
+
+
+def clean_environment(home: Path, **more: str) -> dict[str, str]:
+    """The environment without what would change an engine or client."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SET_BY_USERS)}
+    return {
+        **kept,
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "NO_PROXY": "127.0.0.1,localhost",
+        **more,
+    }
+
+
+class EngineProcess:
+    """Serves from the start of the block; SIGTERM at its end must stop it cleanly."""
+
+    def __init__(self, folder: Path, *flags: str, tls: bool = False, token: str = "", **env: str) -> None:
+        self.folder = folder
+        self._env = clean_environment(folder, **env)
+        self._flags = [*flags, "--data", str(folder / "data")] if "--data" not in flags else [*flags]
+        self._scheme = "https" if tls else "http"
+        self._token = token
+
+    def start(self) -> Self:
+        self.folder.mkdir(exist_ok=True, parents=True)
+        listen = [] if "--listen" in self._flags else ["--listen", "127.0.0.1:0"]
+        command = [sys.executable, "-m", "stream_scorer", "engine", *listen, *self._flags]
+        with (self.folder / "engine.log").open("a") as log:
+            begun = log.tell()
+            self.process = subprocess.Popen(command, env=self._env, cwd=self.folder, stderr=log)
+        deadline = time.monotonic() + 30
+        while not (found := re.search(r"serving .* on (\S+),", self.log()[begun:])):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"the engine does not serve:\n{self.log()}")
+            time.sleep(0.02)
+        self.url = found[1]
+        self.server = Server(self.url, token=self._token or None, insecure=self._scheme == "https")
+        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.server.close()
+        if self.process.poll() is None:
+            assert self.stop() == 0, self.log()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; the exit code. Within 15 seconds, or it fails."""
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def log(self) -> str:
+        return (self.folder / "engine.log").read_text()
+
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
+    ) -> Answer:
+        """`body` other than bytes and None is sent as JSON."""
+        given = dict(headers or {})
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            given.setdefault("Content-Type", "application/json")
+        query = {name.replace("_", "-"): value for name, value in query.items()}
+        return self.server.request(method, path, body, headers=given, query=query or None)
+
+    def load(self, name: str, source: str, **query: Any) -> Answer:
+        headers = {"Content-Type": PYTHON3, "Content-Disposition": f'x-model; name="{name}"'}
+        return self.ask("PUT", "/1/job/model", source.encode(), headers, **query)
+
+    def run(self, source: str, name: str = "model") -> None:
+        """A model between two REST streams."""
+        answer = self.load(name, source)
+        assert answer.status == 204, answer.text
+        self.attach()
+
+    def attach(self) -> None:
+        for slot in (1, 0):
+            answer = self.ask("PUT", f"/2/active/stream/{slot}", AT_ONCE)
+            assert answer.status == 204, answer.text
+
+    def score(self, *records: Any, expect: int | None = None) -> list[Any]:
+        """Outputs, as many as there are records unless `expect` says another number."""
+        for record in records:
+            assert self.ask("POST", "/1/job/input", json.dumps(record).encode()).status == 204
+        found: list[Any] = []
+        deadline = time.monotonic() + 20
+        while len(found) < (len(records) if expect is None else expect) and time.monotonic() < deadline:
+            answer = self.ask("GET", "/1/job/output")
+            if answer.status == 200:
+                found.append(json.loads(answer.body))
+            else:
+                assert answer.status == 202, answer.text
+        return found
+
+    def wait_for_jets(self, count: int) -> list[int]:
+        """Their process ids; they start and stop beside what goes on."""
+        deadline = time.monotonic() + 10
+        while len(jets := self.ask("GET", "/2/active/model").json()["jets"]) != count:
+            assert time.monotonic() < deadline, f"{len(jets)} jets, not {count}"
+            time.sleep(0.02)
+        return [jet["pid"] for jet in jets]
+
+    def wait_for_state(self, state: str) -> None:
+        deadline = time.monotonic() + 10
+        while (found := self.ask("GET", "/2/engine/state").json()["state"]) != state:
+            assert time.monotonic() < deadline, f"{found}, not {state}"
+            time.sleep(0.02)
+
+    def cli(self, *words: str, stdin: str = "", check: bool = True) -> str:
+        """What one of our commands prints; with `check`, it must end with 0."""
+        done = subprocess.run(
+            [sys.executable, "-m", "stream_scorer", *words],
+            env={**self._env, "STREAM_SCORER_SERVER": self.url},
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert not check or done.returncode == 0, (
+            f"{words}: {done.returncode}\n{done.stdout}{done.stderr}\n{self.log()}"
+        )
+        return done.stdout if check else f"{done.returncode} {done.stdout}{done.stderr}"
