@@ -23,7 +23,16 @@ from bench import compare
 from tests.support.brokers import Broker, find_broker
 from tests.support.kafka import Kafka
 
-BENCHES = {"arithmetic": False, "engine": False, "path": True, "latency": True, "restore": True, "profile": True, "memory": True, "startup": True}
+BENCHES = {
+    "arithmetic": False,
+    "engine": False,
+    "path": True,
+    "profile": True,
+    "latency": True,
+    "restore": True,
+    "memory": True,
+    "startup": True,
+}
 """Module of this package -> whether it needs a broker; then its `run` gets (kafka, share), else (share)."""
 PACKAGES = ("stream-scorer", "confluent-kafka", "numpy", "tensorflow")
 
