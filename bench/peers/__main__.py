@@ -1,0 +1,125 @@
+"""python -m bench.peers: the service beside its peers on one broker; a table, and JSON with every round.
+
+Makes what it needs (environments and jars under the user's cache, a broker as the tests find one).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.__main__ import about
+from bench.figures import ratio
+from bench.peers.environments import Unavailable
+from bench.peers.jobs import JOBS
+from bench.peers.measure import Failed, measure
+from bench.peers.registry import CONTESTANTS, ROOT, Contestant
+from bench.peers.report import RATIOS, medians, ratios, table
+from tests.support.brokers import find_broker
+from tests.support.kafka import Kafka
+
+RESULTS = ROOT / "bench" / "results" / "peers.json"
+ARITHMETIC = "arithmetic"
+PROMISES = {one.name: one.promise for one in CONTESTANTS} | {ARITHMETIC: "no Kafka: the products and gates"}
+
+
+def main() -> int:
+    args = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an interrupt: what was started is ended
+    share = 0.1 if args.quick else 1.0
+    jobs = [args.job] if args.job else list(JOBS)
+    who = [one for one in CONTESTANTS if not args.only or one.name in args.only]
+    pairs = [(job, one) for job in jobs for one in who if job in one.records]
+    rounds: dict[str, list[dict[str, dict[str, float]]]] = {job: [] for job in jobs}
+    reasons: dict[str, dict[str, str]] = {job: {} for job in jobs}
+    broker = find_broker()
+    try:
+        kafka = Kafka(broker.servers)
+        for number in range(args.rounds or (1 if args.quick else 3)):
+            for job in jobs:
+                rounds[job].append({})
+            if "lstm" in jobs and (not args.only or ARITHMETIC in args.only):
+                rounds["lstm"][-1] |= _arithmetic()
+            for job, contestant in _shuffled(pairs, number):
+                if contestant.name in reasons[job]:
+                    continue  # it will not get better, and its wait is long
+                try:
+                    figures = _figures(kafka, job, contestant, share)
+                except (Failed, Unavailable) as error:
+                    reasons[job][contestant.name] = str(error)
+                    print(f"  {number + 1}. {job} {contestant.name}: {error}", flush=True)
+                else:
+                    rounds[job][-1][contestant.name] = figures
+                    said = ", ".join(f"{name} {value:,.4g}" for name, value in figures.items())
+                    print(f"  {number + 1}. {job} {contestant.name}: {said}", flush=True)
+    finally:
+        broker.close()
+    for job in jobs:
+        print(f"\n{table(job, rounds[job], PROMISES, reasons[job])}")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    found = {**about(), "share": share, "results": _results(rounds, reasons)}
+    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    print(f"\nwritten to {args.out}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
+    names = [*(one.name for one in CONTESTANTS), ARITHMETIC]
+    parser.add_argument("--quick", action="store_true", help="a tenth of the records, one round: whether it runs")
+    parser.add_argument("--rounds", type=int, metavar="N", help="default: 3")
+    parser.add_argument("--job", choices=list(JOBS), help="default: both")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="FILE", help="where the JSON goes")
+    return parser.parse_args()
+
+
+def _shuffled(pairs: list[tuple[str, Contestant]], number: int) -> Iterator[tuple[str, Contestant]]:
+    """Another order each round, the same in each run: nobody always comes after the same one."""
+    return iter(random.Random(number).sample(pairs, len(pairs)))
+
+
+def _figures(kafka: Kafka, job: str, contestant: Contestant, share: float) -> dict[str, float]:
+    found = measure(kafka, contestant, job, share)
+    return {
+        "records_per_s": found.records / found.seconds,
+        "cpu_us": found.cpu_s / found.records * 1e6,
+        "worst": found.worst,
+    }
+
+
+def _arithmetic() -> dict[str, dict[str, float]]:
+    """What the lstm's products and gates cost at the best batch, in a process of its own."""
+    if importlib.util.find_spec("bench.arithmetic") is None:
+        return {}
+    line = [sys.executable, "-c", "from bench.arithmetic import attainable_us; print(attainable_us())"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    return {ARITHMETIC: {"cpu_us": float(done.stdout.split()[-1])}}
+
+
+def _results(rounds: dict[str, Any], reasons: dict[str, dict[str, str]]) -> dict[str, Any]:
+    return {
+        job: {
+            "medians": medians(measured),
+            "failed": reasons[job],
+            "ratios": {
+                one.text: ratio(found, one.better)
+                for one in RATIOS
+                if one.job == job and (found := ratios(measured, one))
+            },
+            "rounds": measured,
+        }
+        for job, measured in rounds.items()
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

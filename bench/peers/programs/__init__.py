@@ -1,0 +1,1 @@
+"""One program per contestant. Each runs in an environment of its own, so none imports more of the project than `lane`."""

@@ -1,0 +1,61 @@
+"""The least a Python loop can do for exactly-once: poll, produce with key, timestamp and two headers, commit.
+
+No model and no state: what the plumbing costs in confluent-kafka.
+"""
+
+from __future__ import annotations
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from bench.peers.programs.lane import task
+
+BATCH = 1024  # as the service's default
+
+
+class CopyLoop:
+    """Copies partition 0 of a topic; the name of the output topic is group and transactional id, too."""
+
+    def __init__(self, servers: str, source: str, target: str) -> None:
+        self._source, self._target = source, target
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": servers,
+                "group.id": target,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+                "fetch.queue.backoff.ms": 20,
+            }
+        )
+        self._producer = Producer(
+            {"bootstrap.servers": servers, "transactional.id": target, "linger.ms": 0, "retry.backoff.ms": 10}
+        )
+        self._producer.init_transactions(30)
+        self._consumer.subscribe([source])
+        self._headers = (f"{source}/0/".encode(), ("scorer-model", b"copy@" + b"0" * 64))
+
+    def turn(self, seconds: float = 1) -> int:
+        """One transaction: how many records were copied, 0 if none came in time."""
+        first = self._consumer.poll(seconds)
+        if first is None:
+            return 0
+        produce, target = self._producer.produce, self._target
+        place, model = self._headers
+        self._producer.begin_transaction()
+        messages = [first, *self._consumer.consume(BATCH - 1, 0)]
+        for message in messages:
+            headers = [("scorer-source", b"%s%d" % (place, message.offset())), model]
+            produce(target, message.value(), message.key(), 0, timestamp=message.timestamp()[1], headers=headers)
+        positions = self._consumer.position([TopicPartition(self._source, 0)])
+        self._producer.send_offsets_to_transaction(positions, self._consumer.consumer_group_metadata(), 30)
+        self._producer.commit_transaction(30)
+        return len(messages)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+if __name__ == "__main__":
+    loop = CopyLoop(task().servers, task().source, task().target)
+    while True:
+        loop.turn()

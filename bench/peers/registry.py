@@ -1,0 +1,124 @@
+"""Who takes part: what is run, what it promises, and how many records it is given.
+
+Slow ones get fewer, so that a run takes seconds for everybody. Settings are told in each program's docstring.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.peers import environments
+from bench.peers.jobs import Avro, V2Json, Wire
+from tests.support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = "bench.peers.programs"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a contestant finds its task; programs read it from their environment."""
+
+    servers: str
+    source: str
+    target: str
+    job: str
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """
+    Args:
+        promise: what a reader of the output is promised, and of the state.
+        records: by job, and so which jobs it does.
+        command: may raise `environments.Unavailable`.
+        warm_up: records before the measurement, as a share of those measured.
+        copies: it gives back what it got, of the job it stands beside.
+        partitions: of the input and the output topic.
+        members: of its group that must have partitions before anything is sent.
+        reads_committed: else its records are sent when the clock starts.
+        ready: texts of its log, for those who would miss what is sent earlier.
+    """
+
+    name: str
+    promise: str
+    records: Mapping[str, int]
+    command: Callable[[Place], list[str]]
+    warm_up: float = 0.1
+    copies: bool = False
+    partitions: int = 1
+    members: int = 1
+    reads_committed: bool = True
+    wire: Wire = Avro
+    ready: tuple[str, ...] = ()
+
+
+def _service(**options: object) -> Callable[[Place], list[str]]:
+    """As an operator runs it; the group is named as the output, so that it is of this run only."""
+
+    def line(place: Place) -> list[str]:
+        return command(
+            "run",
+            {"lstm": FLAGSHIP, "mean": ROLLING_MEAN_BATCHED}[place.job],
+            bootstrap_servers=place.servers,
+            input_topic=place.source,
+            output_topic=place.target,
+            group=place.target,
+            create_topics=True,
+            **options,
+        )
+
+    return line
+
+
+def _ours(program: str) -> Callable[[Place], list[str]]:
+    return lambda _: [sys.executable, "-m", f"{PROGRAMS}.{program}"]
+
+
+def _peer(environment: str, program: str) -> Callable[[Place], list[str]]:
+    return lambda _: [environments.python(environment), "-m", f"{PROGRAMS}.{program}"]
+
+
+def _java(job: str) -> Callable[[Place], list[str]]:
+    return lambda _: [
+        "java",
+        "-XX:+UseParallelGC",
+        "-Xms256m",
+        "-Xmx1g",
+        "-cp",
+        environments.kafka_streams(),
+        "Streams",
+        job,
+    ]
+
+
+_EOS, _ALO = "exactly once", "at least once"
+CONTESTANTS = [
+    Contestant("stream-scorer", _EOS, {"lstm": 20_000, "mean": 300_000}, _service()),
+    Contestant("stream-scorer-alo", _ALO, {"lstm": 20_000, "mean": 300_000}, _service(delivery="at-least-once")),
+    Contestant("one-worker", f"{_EOS}; 2 partitions", {"lstm": 20_000}, _service(), partitions=2),
+    Contestant("two-workers", f"{_EOS}; 2 partitions", {"lstm": 20_000}, _service(workers=2), partitions=2, members=2),
+    Contestant("bare-loop", f"{_ALO}; windows lost", {"lstm": 2_000, "mean": 200_000}, _ours("bare_loop")),
+    Contestant("quix", _EOS, {"lstm": 4_000, "mean": 150_000}, _peer("quix", "quix")),
+    Contestant("bytewax", _ALO, {"lstm": 20_000, "mean": 200_000}, _peer("bytewax", "bytewax_flow")),
+    Contestant(
+        "faststream", f"{_ALO}; windows lost", {"lstm": 16_000, "mean": 60_000}, _peer("faststream", "faststream_app")
+    ),
+    Contestant("faust", _ALO, {"lstm": 4_000, "mean": 10_000}, _peer("faust", "faust_app"), reads_committed=False),
+    Contestant(
+        "mlserver",
+        "none; JSON, not Avro",
+        {"lstm": 2_000, "mean": 4_000},
+        _peer("mlserver", "mlserver_runtime"),
+        reads_committed=False,
+        wire=V2Json,
+        ready=("Reading messages from consumer", "Loaded model"),
+    ),
+    # As many again to warm up: the JVM compiles what it has seen often.
+    Contestant("kafka-streams", _EOS, {"mean": 300_000}, _java("mean"), warm_up=1),
+    Contestant("kafka-streams-copy", f"{_EOS}; no model", {"mean": 300_000}, _java("copy"), warm_up=1, copies=True),
+    Contestant("copy-loop", f"{_EOS}; no model", {"mean": 300_000}, _ours("copy_loop"), copies=True),
+]
