@@ -119,6 +119,7 @@ CONTESTANTS = [
     ),
     # As many again to warm up: the JVM compiles what it has seen often.
     Contestant("kafka-streams", _EOS, {"mean": 300_000}, _java("mean"), warm_up=1),
+    Contestant("kafka-streams-headers", f"{_EOS}, both headers", {"mean": 300_000}, _java("mean-headers"), warm_up=1),
     Contestant("kafka-streams-copy", f"{_EOS}; no model", {"mean": 300_000}, _java("copy"), warm_up=1, copies=True),
     Contestant("copy-loop", f"{_EOS}; no model", {"mean": 300_000}, _ours("copy_loop"), copies=True),
 ]

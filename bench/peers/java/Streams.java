@@ -1,5 +1,6 @@
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.Properties;
 import org.apache.kafka.common.serialization.Serde;
@@ -13,6 +14,7 @@ import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessor;
 import org.apache.kafka.streams.processor.api.FixedKeyProcessorContext;
 import org.apache.kafka.streams.processor.api.FixedKeyRecord;
+import org.apache.kafka.streams.processor.api.RecordMetadata;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
 
@@ -23,6 +25,8 @@ import org.apache.kafka.streams.state.Stores;
  *
  * <p>Job `mean`: the last 30 doubles of a key in a persistent store with cache and changelog; their mean once
  * there are 30, added up from the oldest, so that it has the same bits as everybody's.
+ *
+ * <p>Job `mean-headers`: the same, and each mean carries the two headers that the service writes.
  */
 public final class Streams {
   private static final int BYTES = 30 * Double.BYTES;
@@ -31,6 +35,12 @@ public final class Streams {
   private static final class Mean implements FixedKeyProcessor<byte[], byte[], byte[]> {
     private FixedKeyProcessorContext<byte[], byte[]> context;
     private KeyValueStore<byte[], byte[]> windows;
+    private final boolean headers;
+    private final byte[] model = ("mean@" + "0".repeat(64)).getBytes(StandardCharsets.US_ASCII);
+
+    private Mean(boolean headers) {
+      this.headers = headers;
+    }
 
     @Override
     public void init(FixedKeyProcessorContext<byte[], byte[]> context) {
@@ -53,6 +63,11 @@ public final class Streams {
       for (int at = 0; at < BYTES; at += Double.BYTES) total += values.getDouble(at);
       byte[] mean = new byte[Double.BYTES];
       ByteBuffer.wrap(mean).order(ByteOrder.LITTLE_ENDIAN).putDouble(total / 30);
+      if (headers) {
+        RecordMetadata from = context.recordMetadata().orElseThrow();
+        String source = from.topic() + "/" + from.partition() + "/" + from.offset();
+        record.headers().add("scorer-source", source.getBytes(StandardCharsets.US_ASCII)).add("scorer-model", model);
+      }
       context.forward(record.withValue(mean));
     }
   }
@@ -62,10 +77,11 @@ public final class Streams {
     Serde<byte[]> bytes = Serdes.ByteArray();
     StreamsBuilder builder = new StreamsBuilder();
     KStream<byte[], byte[]> records = builder.stream(task.get("PEER_SOURCE"), Consumed.with(bytes, bytes));
-    if (arguments[0].equals("mean")) {
+    if (arguments[0].startsWith("mean")) {
+      boolean headers = arguments[0].equals("mean-headers");
       var store = Stores.persistentKeyValueStore("windows");
       builder.addStateStore(Stores.keyValueStoreBuilder(store, bytes, bytes).withCachingEnabled());
-      records = records.processValues(Mean::new, "windows");
+      records = records.processValues(() -> new Mean(headers), "windows");
     }
     records.to(task.get("PEER_TARGET"), Produced.with(bytes, bytes));
 

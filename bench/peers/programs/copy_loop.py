@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.peers.programs.lane import task
 
-BATCH = 1024  # as the service's default
+BATCH = 10_000  # as the service's default
 
 
 class CopyLoop:
