@@ -125,7 +125,7 @@ def test_what_the_user_gives_wins():
     assert kafka_config.producer("b:1", {"linger.ms": "50"})["linger.ms"] == "50"
     producer = kafka_config.transactional_producer("b:1", "id", {"linger.ms": "50", "retry.backoff.ms": "30"})
     assert (producer["linger.ms"], producer["retry.backoff.ms"]) == ("50", "30")
-    assert kafka_config.transactional_producer("b:1", "id", {})["linger.ms"] == 0
+    assert kafka_config.transactional_producer("b:1", "id", {})["linger.ms"] == 5
 
 
 def test_partitions_move_one_by_one_unless_the_user_says_otherwise():
