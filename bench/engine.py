@@ -1,6 +1,6 @@
-"""Records through the ModelOp engine without its API: a simple model in jets, JSON in and out.
+"""Records through the ModelOp engine, without its API and over real HTTP: a simple model in jets, JSON in and out.
 
-Per core means per second of CPU of all processes, engine and jets together.
+Per core means per second of CPU of all processes, engine and jets together; clients apart do not count.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any
 
+from bench import engine_http
 from bench.figures import HIGHER, LOWER, quantile, ratio
 from stream_scorer.errors import EndOfInput, StreamScorerError
 from tests.support.manifold import DISCARD, REST, Engine, inline, package, until
@@ -30,11 +31,15 @@ def run(share: float) -> dict[str, Any]:
         "REST -> jet -> REST, clients in the engine's process": lambda: _rest(seconds),
     }
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in jobs}
-    plain = []
+    plain: list[float] = []
+    http: list[dict[str, Any]] = []
     for _ in range(ROUNDS):
         plain.append(_plain_loop(seconds / 2))
         for name, job in jobs.items():
             rounds[name].append(job())
+        http.append(engine_http.rounds(MODEL, seconds))
+    for name in engine_http.CLIENTS:
+        rounds[name] = [one[name] for one in http]
     found: dict[str, Any] = {"plain loop": {"records_per_s": statistics.median(plain)}}
     print(f"{'':54} {'records/s':>10} {'per core':>10} {'CPU us/record: all':>19} {'jets':>6}")
     print(f"{'json.loads, action, json.dumps in a plain loop':54} {statistics.median(plain):10,.0f}")
@@ -45,13 +50,16 @@ def run(share: float) -> dict[str, Any]:
             f"{name:54} {middle['records_per_s']:10,.0f} {middle['records_per_cpu_s']:10,.0f} "
             f"{middle['cpu_us_per_record']:19.2f} {middle['jets_us_per_record']:6.2f}"
         )
+    for name in engine_http.CLIENTS:
+        print("{}: {inputs_per_s:,.0f} inputs/s, {outputs_per_s:,.0f} outputs/s".format(name, **found[name]))
     found["round trip"] = _round_trips(max(int(2000 * share), 100))
-    print(
-        "\nround trip of one record: {median_us:,.0f} us, 99 of 100 within {p99_us:,.0f} us".format(
-            **found["round trip"]
-        )
-    )
+    found["round trip over HTTP"] = {
+        key: statistics.median(one["round trip over HTTP"][key] for one in http) for key in ("median_us", "p99_us")
+    }
+    for name in ("round trip", "round trip over HTTP"):
+        print(f"{name}: " + "{median_us:,.0f} us, 99 of 100 within {p99_us:,.0f} us".format(**found[name]))
     one, two, rest = jobs
+    lone, several = engine_http.CLIENTS
 
     def over(upper: list[float], lower: list[float], better: str) -> dict[str, Any]:
         return ratio([above / below for above, below in zip(upper, lower, strict=True)], better)
@@ -63,6 +71,8 @@ def run(share: float) -> dict[str, Any]:
         "records/s per core, engine / plain loop": over(each(one, "records_per_cpu_s"), plain, HIGHER),
         "records/s, 2 jets / 1 jet": over(each(two, "records_per_s"), each(one, "records_per_s"), HIGHER),
         "CPU, REST / inline": over(each(rest, "cpu_us_per_record"), each(one, "cpu_us_per_record"), LOWER),
+        "CPU, HTTP / REST": over(each(lone, "cpu_us_per_record"), each(rest, "cpu_us_per_record"), LOWER),
+        "records/s, HTTP, 4 clients / 1": over(each(several, "records_per_s"), each(lone, "records_per_s"), HIGHER),
     }
     return found
 

@@ -104,9 +104,10 @@ class _Run:
         encodings = {slot: stream.encoding for slot, stream in streams.items()}
         self._runner = Runner(program, self._codecs, encodings, on_reject=self._reject)
         self._pigs: list[Control] = []
+        self._unnumbered = dict.fromkeys(inlets, 0)  # records that were rejected
 
     def run(self) -> None:
-        slots = Slots(self._runner, self._read, self._write)
+        slots = Slots(self._runner, self._read, self._take)
         explicit = self._program.annotations.explicit
         with importable(SharedState(), slot_class(slots) if explicit else None):
             if explicit:
@@ -127,7 +128,7 @@ class _Run:
                 cut = self._inlets[slot].next(_ALONE_S if len(self._inlets) == 1 else _AMONG_OTHERS_S)
                 if cut is None:
                     continue
-                self._take(self._runner.feed(cut))
+                self._take(self._runner.feed(self._numbered(cut)))
                 self._note_end(cut)
                 self._pass_pigs()
 
@@ -138,8 +139,11 @@ class _Run:
             cut = self._inlets[slot].next(_ALONE_S)
             if cut is not None:
                 self._note_end(cut)
-                return cut
+                return self._numbered(cut)
         return None
+
+    def _numbered(self, cut: Cut) -> Cut:
+        return cut._replace(first=cut.first - self._unnumbered[cut.slot])
 
     def _note_end(self, cut: Cut) -> None:
         if cut.end is not None and cut.end.kind == "end":
@@ -173,6 +177,8 @@ class _Run:
             at = end
 
     def _reject(self, slot: int, record: bytes | None, error: RecordError) -> None:
+        if record is not None:
+            self._unnumbered[slot] += 1
         text = "" if record is None else f" The record: {record[:200].decode(errors='replace').strip()}"
         line = f"slot {slot}: {error.stage}: {error}{text}"
         self._rejects.write(line.encode(errors="backslashreplace").decode() + "\n")
@@ -190,6 +196,7 @@ def _open_inlets(
         else:
             on_stdin.append(slot)
             inlets[slot] = StreamInlet(stream, lambda: LinesFeed(stdin), lambda: Delimited(b"\n", blank=False))
+        inlets[slot].eager = not (program.annotations.explicit or slot in program.annotations.recordsets)
     if len(on_stdin) > 1:
         raise SettingsError(
             f"slots {' and '.join(map(str, on_stdin))} are inputs of {program.path.name}, and only one can be read from "

@@ -31,12 +31,13 @@ class Listener:
             raise Unavailable(f"{url}: no WebSocket there ({error}).") from error
 
     def __enter__(self) -> Listener:
+        self._socket.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._socket.close()
+        self._socket.__exit__(kind, error, trace)
 
     def next(self, timeout_s: float | None = None) -> dict[str, Any] | None:
         """None when none came in time. Raises Unavailable when the server has gone."""

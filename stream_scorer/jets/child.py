@@ -111,8 +111,8 @@ class Child:
         asked = self._control.receive()
         return None if asked.head.get("ended") else _cut(asked)
 
-    def _write(self, outputs: list[tuple[int, bytes]]) -> None:
-        self._control.send({"do": "write"}, pack_outputs(outputs))
+    def _write(self, fed: Fed) -> None:
+        self._control.send({"do": "write", **fed.head()}, pack_outputs(fed.outputs))
 
     def _answer_fed(self, fed: Fed) -> None:
         self._answer(fed.head(), pack_outputs(fed.outputs))

@@ -140,19 +140,19 @@ class Jet:
             return Fed(failure=self._died("action()", answer, cut))
         return _fed(answer)
 
-    def run_explicit(self, read: Callable[[int], Cut | None], write: Callable[[list[tuple[int, bytes]]], None]) -> Fed:
+    def run_explicit(self, read: Callable[[int], Cut | None], write: Callable[[Fed], None]) -> Fed:
         """The module body of an explicit model, to its end; what `read` and `write` raise is raised.
 
         Args:
             read: the next cut of an input slot; None at its end. May block.
-            write: takes (slot, encoded record) pairs in order; the last outputs may be in what is returned.
+            write: takes what has come of it since the last time; the rest is in what is returned.
         """
         last: list[Cut] = []
 
         def serve(asked: Frame) -> None:
             assert self._process is not None
             if asked.head["do"] == "write":
-                write(unpack_outputs(asked.body))
+                write(_fed(asked))
                 return
             cut = read(asked.head["slot"])
             if cut is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError
 from stream_scorer.jets.recordsets import is_set, plain, records_of
-from stream_scorer.jets.results import Fed
+from stream_scorer.jets.results import Fed, shown_value
 from stream_scorer.model.annotations import Annotations
 from stream_scorer.model.callbacks import slotted
 from stream_scorer.ports import SlotCodec
@@ -74,7 +74,7 @@ class Outputs:
             try:
                 record = encode(plain(datum) if "pandas" in modules else datum)
             except EncodeError as error:
-                _count(fed.rejected_by_schema if _by_schema(error) else fed.rejected_by_encoding, slot)
+                fed.reject("schema" if _by_schema(error) else "encoding", slot, lambda: shown_value(plain(datum)))
                 if self._on_reject is not None:
                     self._on_reject(slot, None, error)
                 return
@@ -97,7 +97,3 @@ class Outputs:
 
 def _by_schema(error: EncodeError) -> bool:
     return isinstance(error.__cause__, SchemaError)
-
-
-def _count(counts: dict[int, int], slot: int) -> None:
-    counts[slot] = counts.get(slot, 0) + 1

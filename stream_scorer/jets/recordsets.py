@@ -49,7 +49,7 @@ def records_of(value: Any) -> list[Any]:
         if isinstance(value, pandas.DataFrame):
             return _rows(value)
         if isinstance(value, pandas.Series):
-            return [plain(item) for item in value.tolist()]
+            return _items(value)
     if isinstance(value, np.ndarray) and value.ndim:
         return value.tolist()  # type: ignore[no-any-return]
     if isinstance(value, list):
@@ -63,13 +63,21 @@ def records_of(value: Any) -> list[Any]:
 def _rows(frame: Any) -> list[Any]:
     columns = [plain(column) for column in frame.columns]
     # Column by column: a row on its own has one type for all its values.
-    values = [[plain(item) for item in frame.iloc[:, at].tolist()] for at in range(len(columns))]
+    values = [_items(frame.iloc[:, at]) for at in range(len(columns))]
     rows: list[Any] = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
     if not columns:
         rows = [{} for _ in range(len(frame))]
     if frame.index.name is None:
         return rows
     return [{plain(index): row} for index, row in zip(frame.index.tolist(), rows, strict=True)]
+
+
+def _items(series: Any) -> list[Any]:
+    """What is missing among texts is None, as it was before pandas had a type for text."""
+    items = [plain(item) for item in series.tolist()]
+    if isinstance(series.dtype, sys.modules["pandas"].StringDtype):
+        return [item if isinstance(item, str) else None for item in items]
+    return items
 
 
 def plain(value: Any) -> Any:
@@ -98,7 +106,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, pandas.DataFrame):
         return _rows(value)
     if isinstance(value, pandas.Series | pandas.Index):
-        return [plain(item) for item in value.tolist()]
+        return _items(value)
     return value
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -14,6 +15,8 @@ from stream_scorer.errors import ModelError
 _OURS = str(Path(__file__).parents[1])
 _MOST_CHARACTERS = 100_000
 _BINARY = (None, "avro-binary", "msgpack", "bert")
+MOST_SHOWN, MOST_SHOWN_CHARACTERS = 20, 3200
+"""Rejected records that are kept, of each slot and reason of a call, and the length of each: 64 KB together."""
 
 
 class Failure(NamedTuple):
@@ -38,11 +41,24 @@ class Failure(NamedTuple):
         return None if given is None else cls(**given)
 
 
+class Rejected(NamedTuple):
+    """A record that was not taken, of an input or output slot. `by` is "schema" or "encoding".
+
+    `text` is the record as it came, base64 where the encoding is binary; of an output its value as JSON, or as Python
+    writes it.
+    """
+
+    by: str
+    slot: int
+    text: str
+
+
 @dataclass
 class Fed:
     """What one call gave. Counts are by slot number, inputs and outputs.
 
     outputs: (slot, encoded record) in order, `set` markers among them. output_count: records without the markers.
+    rejected: the first MOST_SHOWN of each slot and reason, as text.
     """
 
     outputs: list[tuple[int, bytes]] = field(default_factory=list)
@@ -50,6 +66,18 @@ class Fed:
     rejected_by_schema: dict[int, int] = field(default_factory=dict)
     output_count: dict[int, int] = field(default_factory=dict)
     failure: Failure | None = None
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def reject(self, by: str, slot: int, show: Callable[[], str]) -> None:
+        """Count one, and keep it as `show` gives it while few are kept. `by` is "schema" or "encoding"."""
+        counts = self.rejected_by_schema if by == "schema" else self.rejected_by_encoding
+        counts[slot] = count = counts.get(slot, 0) + 1
+        if count <= MOST_SHOWN:
+            self.rejected.append(Rejected(by, slot, show()[:MOST_SHOWN_CHARACTERS]))
+
+    def shown(self, by: str, slot: int) -> list[str]:
+        """Those kept of the ones rejected."""
+        return [one.text for one in self.rejected if one.by == by and one.slot == slot]
 
     def head(self) -> dict[str, Any]:
         """All but the outputs, as JSON."""
@@ -58,6 +86,7 @@ class Fed:
             "schema": self.rejected_by_schema,
             "count": self.output_count,
             "failure": self.failure and self.failure._asdict(),
+            "rejected": self.rejected,
         }
 
     @classmethod
@@ -66,7 +95,8 @@ class Fed:
         encoding, schema, count = (
             {int(slot): count for slot, count in head[key].items()} for key in ("encoding", "schema", "count")
         )
-        return cls(outputs, encoding, schema, count, Failure.read(head["failure"]))
+        rejected = [Rejected(*one) for one in head["rejected"]]
+        return cls(outputs, encoding, schema, count, Failure.read(head["failure"]), rejected)
 
 
 class ModelFailed(ModelError):
@@ -86,10 +116,26 @@ def shown_input(
     for record in records:
         if room <= 0:
             break
-        text = base64.b64encode(record).decode() if encoding in _BINARY else record.decode(errors="replace")
+        text = shown_record(record, encoding)
         data.append(text[:room])
         room -= len(text)
     return {"slot": slot, "seqno": seqno, "data": data, "batch_len": batch_len, "encoding": encoding}
+
+
+def shown_record(record: bytes, encoding: str | None) -> str:
+    """For people: base64 where the encoding is binary."""
+    return base64.b64encode(record).decode() if encoding in _BINARY else record.decode(errors="replace")
+
+
+def shown_value(value: Any) -> str:
+    """A value that could not be encoded, for people."""
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        try:
+            return repr(value)
+        except Exception as error:  # noqa: BLE001 - of a model's own class
+            return f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
 
 
 def trace(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from stream_scorer.errors import ModelError, RecordError, SchemaError
 from stream_scorer.jets.outputs import OnReject, Outputs
 from stream_scorer.jets.recordsets import make_set
-from stream_scorer.jets.results import Failure, Fed, ModelFailed, shown_input, trace
+from stream_scorer.jets.results import Failure, Fed, ModelFailed, shown_input, shown_record, trace
 from stream_scorer.jets.slots import Slots
 from stream_scorer.model import callbacks
 from stream_scorer.model.program import Program
@@ -163,9 +163,8 @@ class Runner:
         return values
 
     def _reject(self, slot: int, record: bytes, error: RecordError) -> None:
-        fed = self.outputs.fed
-        counts = fed.rejected_by_schema if isinstance(error, SchemaError) else fed.rejected_by_encoding
-        counts[slot] = counts.get(slot, 0) + 1
+        by = "schema" if isinstance(error, SchemaError) else "encoding"
+        self.outputs.fed.reject(by, slot, lambda: shown_record(record, self._encodings.get(slot)))
         if self._on_reject is not None:
             self._on_reject(slot, record, error)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from stream_scorer.errors import ActionError
 from stream_scorer.jets.recordsets import make_set
+from stream_scorer.jets.results import Fed
 from stream_scorer.records import Cut
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ class Slots:
 
     Args:
         read: the next cut of an input slot; None at its end. Blocks.
-        flush: takes encoded outputs, (slot, record) in order.
+        flush: takes what has come of it since the last time.
     """
 
     def __init__(
         self,
         runner: Runner,
         read: Callable[[int], Cut | None],
-        flush: Callable[[list[tuple[int, bytes]]], None],
+        flush: Callable[[Fed], None],
     ) -> None:
         self._runner, self._read, self._flush = runner, read, flush
         self._ended: set[int] = set()
@@ -38,6 +39,7 @@ class Slots:
         if slot not in self._runner.annotations.inputs:
             raise ActionError(f"Slot({slot}).read(): slot {slot} is no input in use. Inputs are {self._inputs()}.")
         while slot not in self._ended:
+            self._pass_on()
             cut = self._read(slot)
             if cut is None:
                 self._ended.add(slot)
@@ -49,11 +51,13 @@ class Slots:
         return None
 
     def write(self, slot: int, value: Any) -> None:
+        self._runner.outputs.write_explicit(slot, value)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
         outputs = self._runner.outputs
-        outputs.write_explicit(slot, value)
-        if outputs.fed.outputs:
-            self._flush(outputs.fed.outputs)
-            outputs.fed.outputs = []
+        if outputs.fed.outputs or outputs.fed.rejected:
+            self._flush(outputs.take())
 
     def last_input(self) -> tuple[int, int, list[bytes], int] | None:
         if self._last is None:

@@ -11,6 +11,7 @@ from stream_scorer.manifold.loaded import Loaded
 from stream_scorer.manifold.taps import Taps
 from stream_scorer.streams import descriptor
 from stream_scorer.streams.descriptor import Stream
+from stream_scorer.streams.opening import resource
 
 _YET_TO_COME = ("the model's", {"type": "record", "name": "YetToCome", "fields": []})
 """Stands for the schema that a stream will inherit, while no model is loaded: encodings that need one have one."""
@@ -49,8 +50,35 @@ class Attached:
         """Every descriptor again, with the schemas of a model. Raises as `parse` does."""
         return {slot: self.parse(slot, end.name, end.raw, model) for slot, end in self.ends.items()}
 
-    def make(self, stream: Stream, raw: Any) -> End:
-        return make_end(stream.slot, stream.name, raw, stream, self._taps.slot(stream.slot))
+    def make(self, stream: Stream, raw: Any, model: Loaded | None) -> End:
+        end = make_end(stream.slot, stream.name, raw, stream, self._taps.slot(stream.slot))
+        if model is not None:
+            end.suit(stream, model.rules)
+        return end
+
+    def open_beside(self, before: End, new: End) -> None:
+        """`new` while `before` is open still; left to whoever closes that where both need one resource.
+
+        Raises as `open` does.
+        """
+        if not _exclude(before, new):
+            self.open([new])
+
+    def exchange(self, before: End | None, new: End, *, opened: bool) -> None:
+        """`new` at its slot, in place of `before`, while there is no run. Raises as `open` does; then all is as it was."""
+        if before is not None and opened and _exclude(before, new):
+            before.unopen()
+            try:
+                self.open([new])
+            except BaseException:
+                before.open()
+                raise
+        else:
+            if opened:
+                self.open([new])
+            if before is not None:
+                before.close()
+        self.put(new)
 
     def open(self, ends: Iterable[End]) -> None:
         """All of them, or none. Raises DescriptorError, TransportError."""
@@ -63,7 +91,7 @@ class Attached:
                 opened.append(end)
         except BaseException:
             for end in opened:
-                end.close()
+                end.unopen()
             raise
 
     def put(self, end: End) -> None:
@@ -101,3 +129,8 @@ class Attached:
             {"slot": end.slot, "name": end.name, "descriptor": end.raw, "eof": end.eof}
             for _, end in sorted(self.ends.items())
         ]
+
+
+def _exclude(before: End, new: End) -> bool:
+    held = resource(before.stream) if before.opened else None
+    return held is not None and held == resource(new.stream)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from stream_scorer.errors import NoSuchStream
-from stream_scorer.manifold.flow import Flow
+from stream_scorer.errors import NoSuchStream, TransportError
+from stream_scorer.manifold.flow import Flow, Rules
 from stream_scorer.manifold.taps import Traffic
 from stream_scorer.ports import Inlet, Outlet
 from stream_scorer.records import Control
@@ -26,6 +27,7 @@ class Input:
         self.slot, self.name, self.raw, self.stream = slot, name, raw, stream
         self.eof = False
         self._traffic = traffic
+        self._eager = False
         self._inlet: Inlet | None = None
         self._reader: threading.Thread | None = None
         self._flow: Flow | None = None
@@ -35,13 +37,23 @@ class Input:
     def opened(self) -> bool:
         return self._inlet is not None
 
-    def retype(self, stream: Stream) -> None:
-        """The same descriptor, with the schema of another model."""
+    def suit(self, stream: Stream, rules: Rules) -> None:
+        """The same descriptor, with the schema of a model that makes these rules."""
         self.stream = stream
+        self._eager = not rules.sees_batches(self.slot)
+        if self._inlet is not None:
+            self._inlet.eager = self._eager
 
     def open(self) -> None:
         """Raises DescriptorError or TransportError."""
-        self._inlet = self._inlet or open_inlet(self.stream)
+        if self._inlet is None:
+            self._inlet = open_inlet(self.stream)
+            self._inlet.eager = self._eager
+
+    def unopen(self) -> None:
+        """Closed, and fit to be opened again."""
+        self.close()
+        self._inlet, self._left, self.eof = None, False, False
 
     def post(self, body: bytes) -> None:
         """What a client sent. Raises NoSuchStream."""
@@ -99,14 +111,17 @@ class Output:
         self._traffic = traffic
         self._outlet: Outlet | None = None
         self._writing = threading.Lock()
-        self.retype(stream)
+        self._set(stream)
 
     @property
     def opened(self) -> bool:
         return self._outlet is not None
 
-    def retype(self, stream: Stream) -> None:
-        """The same descriptor, with the schema of another model."""
+    def suit(self, stream: Stream, _: Rules) -> None:
+        """As for inputs."""
+        self._set(stream)
+
+    def _set(self, stream: Stream) -> None:
         self.stream = stream
         self._codec = stream.spec.make(output=True)
         self._marker = self._codec.write_control(Control("set"))
@@ -115,20 +130,35 @@ class Output:
         """Raises DescriptorError or TransportError."""
         self._outlet = self._outlet or open_outlet(self.stream)
 
+    def unopen(self) -> None:
+        """Closed, and fit to be opened again."""
+        self.close()
+        self._outlet, self.eof = None, False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Within the block whoever writes waits."""
+        with self._writing:
+            yield
+
     def write(self, records: list[bytes]) -> None:
         """In order and together. Raises TransportError."""
-        assert self._outlet is not None, "opened before"
         with self._writing:
-            self._outlet.write(records)
+            self._open_outlet.write(records)
         self._traffic.passed(records, len(records) - (records.count(self._marker) if self._marker else 0))
 
     def write_control(self, control: Control) -> None:
         """Raises TransportError. Encodings without control records leave it out."""
         record = self._codec.write_control(control)
         if record is not None:
-            assert self._outlet is not None, "opened before"
             with self._writing:
-                self._outlet.write([record])
+                self._open_outlet.write([record])
+
+    @property
+    def _open_outlet(self) -> Outlet:
+        if self._outlet is None:
+            raise TransportError(f"stream {self.name!r} at slot {self.slot} could not be opened.")
+        return self._outlet
 
     def take(self, timeout_s: float) -> bytes | None:
         """The next record for a client. Raises NoSuchStream, and EndOfInput at the end."""
@@ -138,9 +168,8 @@ class Output:
 
     def finish(self) -> None:
         """Raises TransportError."""
-        assert self._outlet is not None, "opened before"
         with self._writing:
-            self._outlet.finish()
+            self._open_outlet.finish()
         self.eof = True
 
     def retire(self) -> None:

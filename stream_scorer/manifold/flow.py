@@ -25,6 +25,10 @@ class Rules(NamedTuple):
     record_sets: frozenset[int]
     explicit: bool
 
+    def sees_batches(self, slot: int) -> bool:
+        """Whether it makes a difference to the model where a batch ends."""
+        return self.explicit or slot in self.record_sets
+
 
 class Flow:
     """Between readers (`ready`, `put`, `end`) and jets (`take`, `done`, `pig_written`). Safe from any thread."""
@@ -67,7 +71,7 @@ class Flow:
             if self.closed:
                 return
             end = cut.end
-            whole = end is not None and end.kind == "set" and self._takes_sets(cut.slot)
+            whole = end is not None and end.kind == "set" and self.rules.sees_batches(cut.slot)
             if cut.records or whole:
                 self._waiting.append(cut if whole else cut._replace(end=None))
                 self._ahead[cut.slot] += len(cut.records) or 1
@@ -201,9 +205,6 @@ class Flow:
             return True
         return sum(cut.slot == slot for cut in self._waiting) < AHEAD_CUTS
 
-    def _takes_sets(self, slot: int) -> bool:
-        return self.rules.explicit or slot in self.rules.record_sets
-
     def _all_ended(self) -> bool:
         return self._ended >= self.rules.in_use and not (self.rules.explicit and not self.rules.in_use)
 
@@ -228,7 +229,7 @@ class Flow:
         if is_pig(cut):
             self._barrier = True
             return cut
-        if not self._takes_sets(cut.slot):
+        if not self.rules.sees_batches(cut.slot):
             cut = self._portioned(cut, at)
         self._ahead[cut.slot] -= len(cut.records) or 1
         number = self._numbers[cut.slot]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from stream_scorer.errors import SettingsError, StateError
+from stream_scorer.errors import SettingsError, StateError, StreamScorerError
 from stream_scorer.jets import snapshot as snapshots
 from stream_scorer.jets.jet import Jet
 from stream_scorer.jets.package import ModelPackage
@@ -93,10 +93,10 @@ class Manifold:
             streams = self._attached.retyped(model)
             closed = [end for end in ends.values() if not end.opened]
             for end in closed:
-                end.retype(streams[end.slot])
+                end.suit(streams[end.slot], model.rules)
             self._attached.open(closed)
             for slot, end in ends.items():
-                end.retype(streams[slot])
+                end.suit(streams[slot], model.rules)
             before, self._model = self._model, model
             self._events.config("model", "reload" if before else "load")
             self._taps.debug(f"model {package.name} loaded")
@@ -127,22 +127,21 @@ class Manifold:
             stream = self._attached.parse(slot, name, raw, model, dry_run=dry_run)
             if dry_run:
                 return stream.interpreted()
-            before, end = self._attached.ends.get(slot), self._attached.make(stream, raw)
+            before, end = self._attached.ends.get(slot), self._attached.make(stream, raw, model)
             run = self._run
             if run is not None and before is not None:
                 run.check_replacement(before, end)
-            if model is not None:
-                self._attached.open([end])
-            self._attached.put(end)
-            if run is not None and before is not None:
+            if run is None or before is None:
+                self._attached.exchange(before, end, opened=model is not None)
+            else:
+                self._attached.open_beside(before, end)
+                self._attached.put(end)
                 try:
                     run.replace(before, end, self._jets)
-                except StateError:
+                except StreamScorerError:
                     self._attached.put(before)
                     end.close()
                     raise
-            elif before is not None:
-                before.close()
             self._events.config("stream", "reattach" if before else "attach", slot)
             self._begin()
             return None

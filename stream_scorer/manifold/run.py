@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
-from stream_scorer.errors import StateError, TransportError
+from stream_scorer.errors import DescriptorError, StateError, TransportError
 from stream_scorer.jets.jet import Jet
 from stream_scorer.jets.results import Failure, Fed
 from stream_scorer.manifold.ends import End, Input, Output
@@ -104,13 +104,19 @@ class Run:
     def replace(self, before: End, new: End, jets: int) -> None:
         """Another stream at a slot. What was read from the one before is scored, what was written to it stands.
 
-        Raises StateError: the model takes too long over what was read; then all is as it was.
+        `new` may not be open yet: then it needs what the other one holds.
+
+        Raises StateError (the model takes too long over what was read), DescriptorError and TransportError (`new`
+        cannot be opened); then all is as it was, but that a file that was written is lost: state ERROR.
         """
-        if before.stream.spec == new.stream.spec:
+        alike = before.stream.spec == new.stream.spec
+        if not alike and isinstance(new, Input) and not self.flow.shut(new.slot, LEAVE_S):
+            raise StateError(f"slot {new.slot}: the model takes too long over what was read before. Try again.")
+        if isinstance(before, Input) and not new.opened:
+            self._open_after(before, new)
+        if alike:
             self._exchange(new)
             return
-        if isinstance(new, Input) and not self.flow.shut(new.slot, LEAVE_S):
-            raise StateError(f"slot {new.slot}: the model takes too long over what was read before. Try again.")
         with self.flow.changed:
             leaving = [worker for worker in self._workers if not worker.leaving]
             for worker in leaving:
@@ -144,7 +150,7 @@ class Run:
             self._write(slot, lambda output: output.write(records))  # noqa: B023 - called at once
         for by, counts in (("encoding", fed.rejected_by_encoding), ("schema", fed.rejected_by_schema)):
             for slot, count in counts.items():
-                self._traffic[slot].rejected(by, count)
+                self._traffic[slot].rejected(by, count, fed.shown(by, slot))
 
     def pig(self, control: Control) -> None:
         for slot in sorted(self._outputs):
@@ -185,15 +191,36 @@ class Run:
         traffic = (Traffic(self._taps, f"jet.{sandbox}.input"), Traffic(self._taps, f"jet.{sandbox}.output"))
         return Worker(sandbox, self._make_jet(self._handed.pop(0) if self._handed else self._base), self, traffic)
 
+    def _open_after(self, before: Input, new: End) -> None:
+        before.unopen()
+        try:
+            new.open()
+        except BaseException:
+            before.open()
+            self._read(before)
+            raise
+
     def _exchange(self, new: End) -> None:
         if isinstance(new, Input):
             self._inputs[new.slot].close()
             self._inputs[new.slot] = new
-            self.flow.reopen(new.slot)
-            new.read_into(self.flow, self.failed)
-        else:
-            old, self._outputs[new.slot] = self._outputs[new.slot], new
-            old.retire()
+            self._read(new)
+            return
+        try:
+            with new.held():
+                old, self._outputs[new.slot] = self._outputs[new.slot], new
+                try:
+                    old.retire()
+                except TransportError as error:  # what it has lost is lost; the new one takes its place all the same
+                    self._events.log(WARNING, f"slot {new.slot}: stream {old.name!r} did not end in order: {error}")
+                new.open()
+        except (DescriptorError, TransportError) as error:
+            self.failed(error)
+            raise
+
+    def _read(self, new: Input) -> None:
+        self.flow.reopen(new.slot)
+        new.read_into(self.flow, self.failed)
 
     def _retire(self, leaving: list[Worker]) -> None:
         """They end in order, or are killed."""

@@ -166,10 +166,10 @@ class Worker:
             self.busy = True
             return cut
 
-        def write(outputs: list[tuple[int, bytes]]) -> None:
+        def write(fed: Fed) -> None:
             self._flow.hold()
             if not self._killed:
-                self._desk.deliver(self, Fed(outputs))
+                self._desk.deliver(self, fed)
 
         self.busy = True
         self._flow.enter()

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from stream_scorer.errors import ModelError
 
 _LINE = re.compile(
-    r"^\s*#+\s*(?P<prefix>fastscore|modelop center|modelop|odg|stream-scorer)\.(?P<tag>[\w$.-]+)\s*:\s*(?P<value>.*?)\s*$",
+    r"^\s*#+\s*(?P<prefix>fastscore|modelop center|modelop|odg|stream-scorer)"
+    r"\.(?P<tag>[\w$-]+(?:\.[\w$-]+)*)\s*:\s*(?P<value>.*?)\s*$",
     re.IGNORECASE,
 )
 _ROLE = re.compile(

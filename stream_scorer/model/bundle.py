@@ -6,12 +6,9 @@ exporting twice gives the same bytes.
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,8 @@ from typing import Any
 from stream_scorer.errors import ModelError
 from stream_scorer.model.annotations import parse
 from stream_scorer.model.archive import read_archive, write_archive
+from stream_scorer.model.requirements import requirements
+from stream_scorer.reference import REFERENCE, read_reference, thinned
 
 MANIFEST = "manifest.json"
 ATTACHMENT = "attachment.tar.gz"
@@ -47,12 +46,15 @@ def export(
         topics: of the Kafka stream descriptors, by slot.
     Raises:
         ModelError: the weights are not there, a third-party import of the module is not installed.
+        SettingsError: the reference sample that the training left is none.
     """
     code = module.read_bytes()
-    annotations = parse(importlib.util.decode_source(code), str(module))
+    source = importlib.util.decode_source(code)
+    annotations = parse(source, str(module))
+    attached = _attached(module, weights)
     files: dict[str, bytes] = {
         module.name: code,
-        "requirements.txt": _requirements(code, module).encode(),
+        "requirements.txt": requirements(source, module, annotations.compat, attached).encode(),
         "Dockerfile": _DOCKERFILE.encode(),
         "rest.json": _json({"Transport": "REST", "Encoding": "json"}),
         **{f"{name}.avsc": text.encode() for name, text in schemas.items()},
@@ -60,8 +62,11 @@ def export(
     for slot, topic in topics.items():
         name = "kafka-in.json" if slot % 2 == 0 else "kafka-out.json"
         files[name] = _json(_kafka_stream(topic, annotations.schemas.get(slot)))
+    # What the model saw in training, where that is known: the service compares its inputs with it.
+    seen = (weights or module.parent) / REFERENCE
+    if seen.is_file():
+        files[REFERENCE] = _json(thinned(read_reference(seen)))
     out.mkdir(parents=True, exist_ok=True)
-    attached = _attached(module, weights)
     if attached:
         write_archive(out / ATTACHMENT, attached)
         files[ATTACHMENT] = (out / ATTACHMENT).read_bytes()
@@ -113,10 +118,19 @@ def check_manifest(bundle: Path) -> list[str]:
     return problems
 
 
+def attachment_beside(module: Path) -> Path | None:
+    """The archive of a module's files: MODULE.tar.gz, for folders with several modules, else attachment.tar.gz."""
+    places = (module.with_suffix(".tar.gz"), module.parent / ATTACHMENT)
+    return next((place for place in places if place.is_file()), None)
+
+
 def _attached(module: Path, weights: Path | None) -> dict[str, bytes]:
-    beside = module.parent / ATTACHMENT
     if weights is None:
-        return read_archive(beside) if beside.is_file() else {}
+        beside = attachment_beside(module)
+        return read_archive(beside) if beside else {}
+    whole = weights / f"{module.stem}.tar.gz"
+    if whole.is_file():  # the training has made an attachment: more may be in it than files of the module's name
+        return read_archive(whole)
     if not weights.is_dir():
         raise ModelError(f"--weights {weights}: no such directory. Give the one `stream-scorer train --out` wrote.")
     found = {
@@ -139,30 +153,6 @@ def _kafka_stream(topic: str, schema: str | None) -> dict[str, Any]:
     if schema:
         stream["Schema"] = {"$ref": schema}
     return stream
-
-
-def _requirements(code: bytes, module: Path) -> str:
-    """A pinned line for each third-party package the module imports, in the versions in use here."""
-    packages = importlib.metadata.packages_distributions()
-    lines = []
-    for name in sorted(_imports(code) - set(sys.stdlib_module_names) - {"fastscore"}):
-        if name not in packages:
-            raise ModelError(
-                f"{module}: imports {name}, which is not installed here, so its version is not known. Install it."
-            )
-        distribution = packages[name][0]
-        lines.append(f"{distribution}=={importlib.metadata.version(distribution)}")
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def _imports(code: bytes) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
 
 
 def _json(value: Any) -> bytes:

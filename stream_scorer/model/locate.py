@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_scorer.errors import ModelError
-from stream_scorer.model.bundle import ATTACHMENT, is_bundle, module_of
+from stream_scorer.model.bundle import attachment_beside, is_bundle, module_of
 
-SHIPPED = ("tf_sp500_lstm",)
+SHIPPED = ("tf_sp500_lstm", "sp500_forecast")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ def locate(model: str) -> Located:
 
 def _beside(module: Path) -> Located:
     module = module.resolve()
-    attachment = module.parent / ATTACHMENT
-    return Located(module, attachment if attachment.is_file() else None, module.parent)
+    return Located(module, attachment_beside(module), module.parent)
 
 
 def _shipped_folder() -> Path:

@@ -19,9 +19,9 @@ from stream_scorer.server.types import MODEL_TYPES, RUN_HERE, SCHEMA
 from stream_scorer.streams import opening
 from stream_scorer.streams.descriptor import Stream, parse
 
-OUTPUT_WAIT_S = 0.75
-"""Clients ask again at once after 202: without a wait here they would spin. It outlasts the 500 ms for which a
-batch stays open, so that the output of a single record comes with the first request for it."""
+OUTPUT_WAIT_S = 0.6
+"""About half a second [h]: clients ask again at once after 202, and would spin. It outlasts the 500 ms for which a
+record set stays open, so that what comes of a single record comes with the first request for it."""
 _ROUNDTRIP_MS = 10_000
 
 API = instance_api("engine", "Engine")

@@ -26,6 +26,8 @@ class StreamInlet:
         open_splitter: begins an envelope anew; None where the transport keeps boundaries.
     """
 
+    eager = False
+
     def __init__(
         self, stream: Stream, open_feed: Callable[[], Feed], open_splitter: Callable[[], Splitter] | None
     ) -> None:
@@ -82,9 +84,14 @@ class StreamInlet:
         self._handed = 0
 
     def _nagle_left(self, now: float) -> float:
-        if not self._batch or self._nagle_s is None:
+        limit_s = self._limit_s
+        if not self._batch or limit_s is None:
             return SLICE_S
-        return max(self._since + self._nagle_s - now, 0)
+        return max(self._since + limit_s - now, 0)
+
+    @property
+    def _limit_s(self) -> float | None:
+        return 0.0 if self.eager and self._nagle_s is not None else self._nagle_s
 
     def _fill(self, timeout_s: float) -> None:
         try:
@@ -117,7 +124,7 @@ class StreamInlet:
                 self._ready, self._at = [], 0
         if self._dry:
             return self._finish_round()
-        if self._batch and self._nagle_s is not None and now >= self._since + self._nagle_s:
+        if self._batch and (limit_s := self._limit_s) is not None and now >= self._since + limit_s:
             return self._close_batch(None)
         return None
 

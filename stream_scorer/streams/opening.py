@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from stream_scorer.codec.csv_values import dialect, header_of
 from stream_scorer.codec.values import AvroValues
@@ -29,6 +31,16 @@ def open_inlet(stream: Stream) -> Inlet:
 def open_outlet(stream: Stream) -> Outlet:
     """Raises as `open_inlet` does."""
     return StreamOutlet(stream, open_drain(stream), _framer(stream))
+
+
+def resource(stream: Stream) -> tuple[str, Any] | None:
+    """What only one open stream can have at a time: a UDP port, a file that is written; None where there is no such."""
+    transport = stream.transport
+    if transport.type == "udp":
+        return "udp", transport.fields["Port"]
+    if transport.type == "file" and stream.output:
+        return "file", os.path.realpath(transport.fields["Path"])
+    return None
 
 
 def sample(stream: Stream, n: int) -> list[bytes]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from stream_scorer.client.http import Server
 from tests.support.brokers import ROOT, build_image, free_ports, wait_for
 from tests.support.kafka import Kafka
 
@@ -47,6 +50,7 @@ class Containers:
         alias: str,
         env: dict[str, str] | None = None,
         ports: dict[int, int] | None = None,
+        files: dict[Path, str] | None = None,
     ) -> DockerContainer:
         from testcontainers.core.container import DockerContainer
 
@@ -55,6 +59,8 @@ class Containers:
             container.with_command(list(command))
         for inside, outside in (ports or {}).items():
             container.with_bind_ports(inside, outside)
+        for here, there in (files or {}).items():
+            container.with_volume_mapping(str(here), there)
         return self._stack.enter_context(container)
 
     def close(self) -> None:
@@ -139,6 +145,39 @@ def test_the_service_is_not_root(scored):
     uids = [int(row[listed["Titles"].index("UID")]) for row in listed["Processes"]]
     assert uids
     assert 0 not in uids
+
+
+def test_the_image_serves_as_an_engine(scored, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("as long as it takes\n")
+    token.chmod(0o644)  # the container's user is another one
+    (port,) = free_ports(1)
+    engine = scored.containers.run(
+        "stream-scorer:latest",
+        *("engine", "--listen", "0.0.0.0:8000", "--token", "/token"),
+        alias="engine",
+        ports={8000: port},
+        files={token: "/token"},
+    )
+    wait_for_line(engine, "serving connect, model-manage-1, engine-1 on http://0.0.0.0:8000", 30)
+    url, rest = f"http://localhost:{port}", json.dumps({"Transport": "REST", "Encoding": "json"}).encode()
+    with contextlib.closing(Server(url)) as stranger:
+        assert stranger.request("GET", "/2/engine/state").status == 401
+    with contextlib.closing(Server(url, token=token.read_text().strip())) as server:
+        source = b"import pandas\n# fastscore.recordsets.0: yes\ndef action(xs):\n    yield int(xs.sum())\n"
+        kind = {"Content-Type": "application/vnd.fastscore.model-python3", "Content-Disposition": 'x-model; name="sum"'}
+        assert server.request("PUT", "/1/job/model", source, headers=kind).status == 204
+        for slot in (1, 0):
+            attached = server.request(
+                "PUT", f"/2/active/stream/{slot}", rest, headers={"Content-Type": "application/json"}
+            )
+            assert attached.status == 204, attached.text
+        for record in (b"1", b"2", b'{"$fastscore": "set"}'):
+            assert server.request("POST", "/1/job/input", record).status == 204
+        answers = iter(lambda: server.request("GET", "/1/job/output"), None)
+        assert next(answer.body for answer in answers if answer.status != 202) == b"3"
+    engine.get_wrapped_container().kill(signal="SIGTERM")
+    assert finish(engine, 15) == 0, log_of(engine)
 
 
 def test_sigterm_ends_the_service_within_ten_seconds(scored):

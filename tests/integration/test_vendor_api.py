@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engine import AT_ONCE, PREFIX, PYTHON3, REST, EngineProcess, clean_environment
+from tests.support.tutorial import Tutorial
 
 FLAGSHIP = Path(__file__).parents[2] / "training" / "model"
 TINY = """\
@@ -86,17 +87,17 @@ def _drive(engine, name, folder, module):
     for words in _deployment(name, folder, module):
         engine.cli(*words)
     assert engine.cli("engine", "inspect") == "RUNNING\n"
-    inputs = [100 + at + at % 7 / 8 for at in range(32)]
+    inputs = [100 + at + at % 7 / 8 for at in range(160)]
     engine.cli("model", "input", stdin="".join(f"{value}\n" for value in inputs[:29]))
     assert engine.cli("model", "output", "-nowait") == ""
     outputs = []
-    for value in inputs[29:]:
+    for value in inputs[29:32]:
         engine.cli("model", "input", stdin=f"{value}\n")
         outputs.append(json.loads(engine.cli("model", "output")))
+    outputs += engine.score(*inputs[32:])
     assert engine.ask("GET", "/1/job/output").status == 202
-    expected = _scored(module, folder / "attachment.tar.gz", folder, inputs)
-    assert outputs == expected
-    assert len(outputs) == 3
+    assert len(outputs) == len(inputs) - 29
+    assert outputs == _scored(module, folder / "attachment.tar.gz", folder, inputs)  # bit for bit
     engine.cli("engine", "reset")
     assert engine.cli("engine", "inspect") == "INIT\n"
 
@@ -111,6 +112,46 @@ def test_the_tutorials_deployment_with_its_model(engine, files):
     shutil.copy(FLAGSHIP / "attachment.tar.gz", files)
     shutil.copy(FLAGSHIP / "tf_sp500_lstm.py", files)
     _drive(engine, "tf_sp500_lstm", files, files / "tf_sp500_lstm.py")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_the_tutorials_own_script_deployed_by_its_own_commands(tmp_path, shared_data):
+    """Its text gives the model byte for byte, the descriptors and every command; TensorFlow 1.4 gave the scores."""
+    if shared_data is None:
+        pytest.skip("needs the tutorial and the TensorFlow 1.4 checkpoint, which are not in the repository")
+    tutorial = Tutorial(shared_data)
+    tutorial.write(tmp_path)
+    golden = tutorial.golden()
+    inputs, expected = golden["stream"].tolist(), golden["pred_tf1_4_0"].tolist()
+    commands = tutorial.commands()
+    assert [words[:2] for words in commands] == [
+        ["schema", "add"],
+        ["model", "add"],
+        ["attachment", "upload"],
+        ["stream", "add"],
+        ["model", "load"],
+        ["stream", "attach"],
+        ["stream", "attach"],
+    ]
+    with EngineProcess(tmp_path) as engine:
+        for words in commands:
+            assert engine.cli(*words) == ""
+        assert engine.cli("engine", "inspect") == "RUNNING\n"
+        engine.cli("model", "input", stdin="".join(f"{value!r}\n" for value in inputs[:29]))
+        engine.wait_for_jets(1, seconds=120)
+        assert engine.cli("model", "output", "-nowait") == ""
+        assert engine.ask("GET", "/1/job/output").status == 202
+        found = []
+        for value in inputs[29:31]:
+            engine.cli("model", "input", stdin=f"{value!r}\n")
+            found.append(json.loads(engine.cli("model", "output")))
+        for value in inputs[31:]:
+            found += engine.score(value)  # an output each
+        assert engine.ask("GET", "/1/job/output").status == 202
+        assert engine.ask("GET", "/2/active/model").json()["source"].encode() == tutorial.script
+    assert len(found) == len(expected) == 500
+    assert max(abs(one - other) for one, other in zip(found, expected, strict=True)) <= 5e-6
 
 
 def test_every_noun_can_be_listed_shown_verified_and_removed(engine, files):
@@ -168,7 +209,9 @@ def test_a_run_with_literals_to_its_end(engine, files):
     engine.cli("stream", "attach", "rest:", "0")
     engine.cli("model", "input", stdin="4\n")
     assert engine.cli("model", "output") == "10\n"
-    assert engine.cli("model", "interact", stdin='5\n"x"\n').split() == ["15"]
+    told = engine.cli("model", "interact", stdin='5\n"x\n6\n\n').splitlines()
+    assert told[0] == "15"
+    assert sorted(told[1:]) == ["21", 'rejected by encoding at slot 0: "x']
     engine.cli("engine", "reset")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import re
 import struct
 import sys
 import tarfile
@@ -28,6 +27,7 @@ from stream_scorer.records import Cut, Partition, Record
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.streams.coding import CodecSpec
 from tests.support.service import MODELS, run
+from tests.support.tutorial import Tutorial
 
 pytestmark = pytest.mark.tensorflow
 LEGACY = MODELS / "legacy"
@@ -80,15 +80,10 @@ def seed(shared_data, tmp_path_factory) -> tuple[Path, Path, np.lib.npyio.NpzFil
     if shared_data is None:
         pytest.skip("needs the tutorial and the TensorFlow 1.4 checkpoint, which are not in the repository")
     folder = tmp_path_factory.mktemp("seed")
-    tutorial = (shared_data.parent / "reference" / "seed-tutorial.md").read_bytes()
-    (script,) = [
-        found
-        for found in re.findall(rb"```python\n(.*?)```", tutorial, re.DOTALL)
-        if b"ModelOp Center.schema.0" in found
-    ]
-    (folder / "seed.py").write_bytes(script)
+    tutorial = Tutorial(shared_data)
+    (folder / "seed.py").write_bytes(tutorial.script)
     archive = pack(folder / "attachment.tar.gz", shared_data / "tf1_checkpoint", "tf_sp500_lstm*")
-    return folder / "seed.py", archive, np.load(shared_data / "golden.npz")
+    return folder / "seed.py", archive, tutorial.golden()
 
 
 def scored(module: Module, values: list[float]) -> list[object]:

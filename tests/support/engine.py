@@ -123,9 +123,9 @@ class EngineProcess:
                 assert answer.status == 202, answer.text
         return found
 
-    def wait_for_jets(self, count: int) -> list[int]:
+    def wait_for_jets(self, count: int, seconds: float = 10) -> list[int]:
         """Their process ids; they start and stop beside what goes on."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + seconds
         while len(jets := self.ask("GET", "/2/active/model").json()["jets"]) != count:
             assert time.monotonic() < deadline, f"{len(jets)} jets, not {count}"
             time.sleep(0.02)

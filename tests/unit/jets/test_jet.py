@@ -102,6 +102,31 @@ def test_everything_a_model_prints_is_its_console(jet):
     assert sorted(said) == ["INFO:root:info 1", "err 1", "fd 1", "fd 2", "no end", "out 1"]
 
 
+def test_a_line_is_told_in_one_piece_however_it_is_written(jet):
+    made = jet("""
+        import os, sys, time
+        def action(x):
+            print("one", x)
+            for part in ("two", " ", "parts"):
+                sys.stdout.write(part)
+                sys.stdout.flush()
+                time.sleep(0.01)
+            os.write(1, b"\\n")
+            print("no end", end="", flush=True)
+            time.sleep(0.3)
+    """)
+    made.feed(cut(1))
+    assert "".join(made.said) == "one 1\ntwo parts\nno end"
+    assert {text[-1] for text in made.said[:-1]} == {"\n"}
+    assert made.said[-1] == "no end"
+
+
+def test_rejected_records_come_out_of_the_process(jet):
+    made = jet("def action(x): yield x", codecs={0: CodecSpec(None), 1: CodecSpec("avro-binary", schema="double")})
+    fed = made.feed(cut(b"\xff"))
+    assert fed.shown("schema", 1) == [repr(b"\xff")]
+
+
 def test_our_own_log_lines_go_to_our_log(jet, caplog):
     with caplog.at_level("INFO", "stream_scorer.jets"):
         made = jet("import numpy as np\nnp.float(1)\ndef action(x): pass")
@@ -317,15 +342,24 @@ def test_an_explicit_model_runs_when_it_is_told_to(jet):
     assert made.explicit
     assert made.said == []
     written = []
-    fed = made.run_explicit(_cuts(cut(1, 2), cut(3, first=3)), written.extend)
+    fed = made.run_explicit(_cuts(cut(1, 2), cut(3, first=3)), lambda fed: written.extend(fed.outputs))
     assert [json.loads(record) for _, record in written] == [2, 4, 6]
-    assert (told(fed), fed.output_count) == ([], {1: 3})
+    assert told(fed) == []
     assert "".join(made.said) == "running\n"
+
+
+def test_what_an_explicit_model_is_not_given_is_told_as_it_reads(jet):
+    made, passed = jet(EXPLICIT), []
+    made.run_explicit(_cuts(cut(1, b"{"), cut(2)), passed.append)
+    assert [(fed.shown("encoding", 0), [json.loads(record) for _, record in fed.outputs]) for fed in passed] == [
+        (["{"], [2]),
+        ([], [4]),
+    ]
 
 
 def test_an_explicit_model_that_fails_shows_its_last_batch(jet):
     written = []
-    fed = jet(EXPLICIT).run_explicit(_cuts(cut(1, -2)), written.extend)
+    fed = jet(EXPLICIT).run_explicit(_cuts(cut(1, -2)), lambda fed: written.extend(fed.outputs))
     assert fed.failure.reason == "ValueError: -2"
     assert fed.failure.input["data"] == ["1", "-2"]
     assert [record for _, record in written] == [b"2", b"-4"]
@@ -336,12 +370,12 @@ def test_a_stream_that_breaks_under_an_explicit_model_is_for_the_caller(jet):
         raise ConnectionError("gone")
 
     with pytest.raises(ConnectionError):
-        jet(EXPLICIT).run_explicit(broken, lambda outputs: None)
+        jet(EXPLICIT).run_explicit(broken, lambda fed: None)
 
 
 def test_reading_may_wait_longer_than_a_call(jet):
     def slow(slot: int) -> None:
         time.sleep(0.4)
 
-    fed = jet(EXPLICIT, limits=Limits(call_s=0.3)).run_explicit(slow, lambda outputs: None)
+    fed = jet(EXPLICIT, limits=Limits(call_s=0.3)).run_explicit(slow, lambda fed: None)
     assert fed.failure is None

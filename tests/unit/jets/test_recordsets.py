@@ -87,6 +87,8 @@ OUT = {
     "an array of one dimension": (np.array([0.5, 1]), [0.5, 1.0]),
     "a series": (pd.Series([1, 2]), [1, 2]),
     "a series with what is missing": (pd.Series([1, None], dtype="Int64"), [1, None]),
+    "a series of texts with one missing": (pd.Series(["a", None]), ["a", None]),
+    "a frame of texts with one missing": (pd.DataFrame({"a": ["b", None]}), [{"a": "b"}, {"a": None}]),
     "a list": ([1, {"a": 2}], [1, {"a": 2}]),
     "an empty frame": (pd.DataFrame(), []),
 }

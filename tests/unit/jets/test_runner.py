@@ -9,7 +9,7 @@ import pytest
 
 from stream_scorer.errors import ModelError
 from stream_scorer.jets.fastscore import importable
-from stream_scorer.jets.results import ModelFailed
+from stream_scorer.jets.results import Fed, ModelFailed
 from stream_scorer.jets.shared import SharedState
 from stream_scorer.jets.slots import Slots, slot_class
 from tests.unit.jets.conftest import SET, cut, told
@@ -97,6 +97,36 @@ def test_outputs_that_do_not_fit_are_counted_and_the_model_goes_on(run):
     assert run("def action(x): yield {1, 2}").feed(cut(7)).rejected_by_encoding == {1: 1}
 
 
+def test_rejected_records_are_kept_as_text_a_few_of_each_slot_and_reason(run):
+    runner = run("def action(x):\n yield x\n yield {1: x}\n yield 'no'", schemas={0: "int", 1: "int"})
+    wrong = [b'"%d%s"' % (at, b"x" * 5000 * (at == 3)) for at in range(50)]
+    fed = runner.feed(cut(b"{", b"\xff", *wrong, 7))
+    assert [value for _, value in told(fed)] == [7]
+    assert fed.shown("encoding", 0) == ["{", "\N{REPLACEMENT CHARACTER}"]
+    kept = fed.shown("schema", 0)
+    assert len(kept) == 20
+    assert kept[:3] == ['"0"', '"1"', '"2"']
+    assert len(kept[3]) == 3200
+    assert fed.shown("schema", 1) == ['{"1": 7}', '"no"']
+    assert Fed.read(json.loads(json.dumps(fed.head())), fed.outputs) == fed
+    assert runner.feed(cut(8)).shown("schema", 0) == []
+
+
+def test_an_output_that_cannot_even_be_shown_is_rejected_all_the_same(run):
+    runner = run("""
+        class Odd:
+            def __repr__(self):
+                raise OSError("no")
+        def action(x):
+            yield Odd()
+            yield {1, 2}
+            yield x
+    """)
+    fed = runner.feed(cut(1))
+    assert told(fed) == [(1, 1)]
+    assert fed.shown("encoding", 1) == ["a Odd that cannot be shown (OSError)", "{1, 2}"]
+
+
 FAILS = {
     "an exception": ("raise KeyError('price')", r"toy\.py.*line 4.*KeyError: 'price'"),
     "an exit": ("import sys; sys.exit(3)", "SystemExit: 3"),
@@ -164,7 +194,9 @@ def test_an_explicit_model_reads_and_writes(run):
 
 def _explicit(runner, cuts):
     out = []
-    slots = Slots(runner, lambda slot: cuts[slot].pop(0) if cuts.get(slot) else None, out.extend)
+    slots = Slots(
+        runner, lambda slot: cuts[slot].pop(0) if cuts.get(slot) else None, lambda fed: out.extend(fed.outputs)
+    )
     with importable(SharedState(), slot_class(slots)):
         fed = runner.run(slots)
     assert fed.failure is None, fed.failure.traceback

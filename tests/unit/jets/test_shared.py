@@ -182,9 +182,9 @@ def test_a_snapshot_of_an_explicit_model_is_there_when_its_body_runs(jet):
         Slot(1).write(fastscore.cells("runs").value)
     """
     one, written = jet(source), []
-    one.run_explicit(lambda slot: None, written.extend)
+    one.run_explicit(lambda slot: None, lambda fed: written.extend(fed.outputs))
     again = jet(source, shared=SharedState(), snapshot=one.snapshot())
-    again.run_explicit(lambda slot: None, written.extend)
+    again.run_explicit(lambda slot: None, lambda fed: written.extend(fed.outputs))
     assert [record for _, record in written] == [b"1", b"2"]
 
 

@@ -35,6 +35,8 @@ def test_spaces_do_not_matter(line):
         "# see fastscore.schema.0: double",
         "# other.schema.0: double",
         "# fastscore.schema.0 double",
+        "# fastscore.schema.:1: in-use",
+        "# fastscore.recordsets.:0",
     ],
 )
 def test_other_comments_are_left_alone(line):

@@ -92,6 +92,44 @@ def test_a_module_of_the_standard_library_alone_requires_nothing(write, tmp_path
     assert (tmp_path / "out" / "requirements.txt").read_text() == ""
 
 
+TF_1 = "import tensorflow as tf\nimport numpy as np\ndef begin(): tf.placeholder(tf.float32)\ndef action(x): return x\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (
+            TF_1,
+            "# toy.py was written for TensorFlow 1 (tensorflow.placeholder at toy.py:3): libraries of that time, which need "
+            "Python 3.6.\nnumpy==1.13.*\ntensorflow==1.4.*\n",
+        ),
+        (
+            "import tensorflow.compat.v1 as tf\ntf.disable_v2_behavior()\ndef action(x): return x\n",
+            "# toy.py was written for TensorFlow 1 (tensorflow.compat.v1.disable_v2_behavior at toy.py:2): libraries of that "
+            "time, which need Python 3.6.\ntensorflow==1.15.*\n",
+        ),
+        (
+            "# stream-scorer.compat: tf1\nimport keras, hypothesis\ndef action(x): return x\n",
+            "# toy.py was written for TensorFlow 1 (its stream-scorer.compat comment says so): libraries of that time, which "
+            "need Python 3.6.\nhypothesis\nkeras==2.1.*\n",
+        ),
+        (
+            "import numpy as np\ndef action(x): yield np.asscalar(np.array([x]))\n",
+            "# toy.py was written for NumPy 1 (numpy.asscalar at toy.py:2): libraries of that time, which need Python 3.10 or "
+            "earlier.\nnumpy<1.23\n",
+        ),
+        (
+            "# stream-scorer.compat: none\nimport numpy as np\ndef action(x): yield np.asscalar(x)\n",
+            f"numpy=={np.__version__}\n",
+        ),
+    ],
+    ids=["TensorFlow 1", "compat.v1", "by comment", "NumPy 1", "switched off"],
+)
+def test_a_model_of_another_time_requires_the_libraries_of_that_time(write, tmp_path, source, expected):
+    export(write("toy.py", source), None, tmp_path / "out", {}, {})
+    assert (tmp_path / "out" / "requirements.txt").read_text() == expected
+
+
 def test_an_import_that_is_not_installed_is_told(write, tmp_path):
     with pytest.raises(ModelError, match=r"toy\.py: imports no_such_thing, which is not installed here"):
         export(write("toy.py", "def action(x):\n from no_such_thing.a import b"), None, tmp_path / "out", {}, {})
@@ -149,3 +187,17 @@ def test_a_manifest_that_is_a_list_is_told(tmp_path):
     (tmp_path / "manifest.json").write_text("[]")
     with pytest.raises(ModelError, match=r"manifest\.json"):
         read_manifest(tmp_path)
+
+
+def test_what_training_saw_goes_along(module, weights, tmp_path):
+    (weights / "reference.json").write_text(json.dumps([float(at) for at in range(1024)]))
+    export(module, weights, tmp_path / "out", {}, {})
+    kept = json.loads((tmp_path / "out" / "reference.json").read_text())
+    assert kept == [float(at) for at in range(1, 1024, 2)]
+    assert check_manifest(tmp_path / "out") == []
+
+
+def test_of_a_module_alone_what_lies_beside_it(module, tmp_path):
+    (module.parent / "reference.json").write_text("[2, 1]")
+    export(module, None, tmp_path / "out", {}, {})
+    assert json.loads((tmp_path / "out" / "reference.json").read_text()) == [1.0, 2.0]

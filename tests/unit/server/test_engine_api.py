@@ -79,6 +79,10 @@ def test_records_go_round(idle):
     ]
     assert idle.ask("DELETE", "/2/active/stream/0").status == 400
     assert idle.ask("DELETE", "/2/active/model").status == 400
+    slots = idle.ask("GET", "/2/active/model").json()["slots"]
+    assert [slot["action"] for slot in slots] == ["action", None]
+    status = idle.ask("GET", "/1/job/status").json()["slots"]
+    assert [{key: slot[key] for key in slots[0]} for slot in status] == slots
     assert idle.ask("GET", "/1/job/status", **{"return": "state,snapshots"}).json() == {
         "state": "running",
         "snapshots": "none",

@@ -73,6 +73,35 @@ def test_sequence_numbers_count_records_from_1(inlet):
     assert [cut.first for cut in found if cut.records] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("batching", "expected"),
+    [("normal", b"1"), ({"Watermark": 1000, "NagleTime": 60_000}, b"1"), ("explicit", None), (None, b"1")],
+)
+def test_an_eager_inlet_waits_for_no_time_limit(inlet, batching, expected):
+    one = inlet("REST", batching)
+    one.eager = True
+    one.post(b"1")
+    one.post(b"2")
+    cut = one.next(0.2)
+    assert (cut and cut.records[0]) == expected
+    assert cut is None or cut.end is None
+
+
+def test_an_eager_inlet_keeps_the_watermark_and_can_be_made_patient_again(inlet):
+    one = inlet(list("12345"), {"Watermark": 2, "NagleTime": 60_000})
+    one.eager = True
+    assert shape(cuts(one)) == [("1 2", None), ("3 4", None), ("5", None), ("", "end")]
+    one = inlet("REST", {"Watermark": 2, "NagleTime": 60_000})
+    one.eager = True
+    one.post(b"1")
+    assert one.next(1).records == [b"1"]
+    one.eager = False
+    one.post(b"2")
+    assert one.next(0.05) is None
+    one.eager = True
+    assert one.next(1).records == [b"2"]
+
+
 def test_after_the_end_there_is_nothing(inlet):
     one = inlet(["1"])
     assert cuts(one)[-1].end == END

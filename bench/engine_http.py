@@ -1,0 +1,126 @@
+"""The ModelOp engine over real HTTP: a server process, clients of one kept connection each.
+
+python -m bench.engine_http HOST PORT SECONDS    one client: posts records, fetches as many outputs, and again
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench.figures import quantile
+from stream_scorer.manifold import processes
+from tests.support.engine import EngineProcess
+
+RECORD = b'{"id": 7, "value": 3.5}'
+AT_A_TIME = 50
+CLIENTS = {"HTTP -> jet -> HTTP, one client": 1, "HTTP -> jet -> HTTP, 4 clients": 4}
+ROUND_TRIPS = "/2/active/model/roundtrip/0/1"
+
+
+class Client:
+    """HTTP as far as this takes it: requests made beforehand, of an answer its status and its body."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.create_connection((host, port), timeout=30)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._rest = b""
+
+    @staticmethod
+    def request(method: str, path: str, body: bytes = b"") -> bytes:
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def ask(self, request: bytes) -> tuple[int, bytes]:
+        self._socket.sendall(request)
+        while b"\r\n\r\n" not in self._rest:
+            self._receive()
+        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        lower = head.lower()
+        at = lower.find(b"content-length:")
+        length = int(lower[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        while len(self._rest) < length:
+            self._receive()
+        body, self._rest = self._rest[:length], self._rest[length:]
+        return int(head[9:12]), body
+
+    def _receive(self) -> None:
+        chunk = self._socket.recv(1 << 16)
+        if not chunk:
+            raise EOFError("the server closed the connection")
+        self._rest += chunk
+
+
+def rounds(model: str, seconds: float) -> dict[str, Any]:
+    """Figures of each number of clients, and of single round trips, on one engine."""
+    with tempfile.TemporaryDirectory() as folder, EngineProcess(Path(folder)) as engine:
+        engine.run(model)
+        pids = engine.wait_for_jets(1)
+        return {
+            **{name: _clients(engine, count, pids, seconds) for name, count in CLIENTS.items()},
+            "round trip over HTTP": _round_trips(engine, seconds),
+        }
+
+
+def _clients(engine: EngineProcess, count: int, jets: list[int], seconds: float) -> dict[str, float]:
+    host, _, port = urlsplit(engine.url).netloc.partition(":")
+    command = [sys.executable, "-m", "bench.engine_http", host, port, str(seconds)]
+    before = [_cpu([engine.process.pid]), _cpu(jets)]
+    clients = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(count)]
+    told = [json.loads(client.communicate(timeout=seconds + 60)[0]) for client in clients]
+    server, jet = _cpu([engine.process.pid]) - before[0], _cpu(jets) - before[1]
+    records = sum(one["records"] for one in told)
+    return {
+        "inputs_per_s": sum(one["records"] / one["posting_s"] for one in told),
+        "outputs_per_s": sum(one["records"] / one["fetching_s"] for one in told),
+        "records_per_s": sum(one["records"] / (one["posting_s"] + one["fetching_s"]) for one in told),
+        "records_per_cpu_s": records / (server + jet),
+        "cpu_us_per_record": 1e6 * (server + jet) / records,
+        "jets_us_per_record": 1e6 * jet / records,
+    }
+
+
+def _round_trips(engine: EngineProcess, seconds: float) -> dict[str, float]:
+    host, _, port = urlsplit(engine.url).netloc.partition(":")
+    client, request, times = Client(host, int(port)), Client.request("POST", ROUND_TRIPS, RECORD), []
+    until = time.perf_counter() + seconds
+    while (began := time.perf_counter()) < until:
+        status, _ = client.ask(request)
+        assert status == 200, status
+        times.append(1e6 * (time.perf_counter() - began))
+    return {"median_us": statistics.median(times), "p99_us": quantile(times, 0.99)}
+
+
+def _cpu(pids: list[int]) -> float:
+    return sum(spent.user + spent.kernel for pid in pids if (spent := processes.cpu_time(pid)) is not None)
+
+
+def main() -> None:
+    host, port, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    client = Client(host, port)
+    post, fetch = Client.request("POST", "/1/job/input", RECORD), Client.request("GET", "/1/job/output")
+    records, posting_s, fetching_s = 0, 0.0, 0.0
+    until = time.perf_counter() + seconds
+    while (began := time.perf_counter()) < until:
+        for _ in range(AT_A_TIME):
+            assert client.ask(post)[0] == 204
+        posted = time.perf_counter()
+        left = AT_A_TIME
+        while left:
+            left -= client.ask(fetch)[0] == 200
+        records += AT_A_TIME
+        posting_s += posted - began
+        fetching_s += time.perf_counter() - posted
+    print(json.dumps({"records": records, "posting_s": posting_s, "fetching_s": fetching_s}))
+
+
+if __name__ == "__main__":
+    main()
