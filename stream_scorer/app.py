@@ -14,18 +14,24 @@ from types import FrameType
 from typing import BinaryIO, TextIO
 
 from stream_scorer.codec import codec_for
+from stream_scorer.codec.evaluations import evaluation_codec
 from stream_scorer.codec.registry import Registry
 from stream_scorer.codec.schema import Schema, load_schema
 from stream_scorer.engine.loop import Loop, Pace
 from stream_scorer.engine.report import summary
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, ModelError
+from stream_scorer.evaluate.drift import Drift
+from stream_scorer.evaluate.judge import StreamJudge, check_field
+from stream_scorer.evaluate.live import Live
 from stream_scorer.model.locate import Located, locate
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
 from stream_scorer.ports import Codec
 from stream_scorer.records import Control
-from stream_scorer.settings import RunSettings, to_map
+from stream_scorer.reference import REFERENCE, read_reference
+from stream_scorer.run_settings import RunSettings
+from stream_scorer.settings import to_map
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.transports.lines import LinesSink, LinesSource
 
@@ -75,7 +81,7 @@ def serve(model: str, settings: RunSettings) -> int:
     service.check_topics()
     attachment = settings.attachment.resolve() if settings.attachment else None
     with opened(located, attachment, paths(settings.schema)) as found:
-        loop = service.wire(found.module, *_codecs(found, settings))
+        loop = service.wire(found.module, *_codecs(found, settings), _judge(found, settings, located))
         _tame_collector()
         with stopping(loop) as stopped_by:
             started = time.perf_counter()
@@ -101,8 +107,8 @@ def score_lines(
     with opened(located, attachment.resolve() if attachment else None, paths(to_map(list(schemas)))) as found:
         module = found.module
         sessions = Sessions(module, module.state_names, by_key=False)
-        encoders = {slot: codec_for("json", schema) for slot, schema in found.schemas.items() if slot % 2}
-        scorer = Scorer(module, sessions, codec_for("json", found.schemas.get(0)), encoders)
+        encoders = {slot: codec_for("json", schema, strict=False) for slot, schema in found.schemas.items() if slot % 2}
+        scorer = Scorer(module, sessions, codec_for("json", found.schemas.get(0), strict=False), encoders)
         source = LinesSource(lines, control=_control, pig=lambda pig: _pass_on(pig, out))
         pace = Pace(batch, max_batch_s=float("inf"))
         loop = Loop(source, scorer, sessions, LinesSink(out, rejects), pace=pace)
@@ -179,6 +185,29 @@ def _codecs(found: Opened, settings: RunSettings) -> tuple[Codec, dict[int, Code
         for slot, topic in settings.output_topics().items()
     }
     return decoder, encoders
+
+
+def _judge(found: Opened, settings: RunSettings, located: Located) -> StreamJudge | None:
+    """Raises SettingsError: no numbers to judge, no reference sample where one was named, no scipy."""
+    topic = settings.evaluations()
+    if topic is None:
+        return None
+    for slot in (0, settings.forecasts()):
+        schema = found.schemas.get(slot)
+        if schema is not None:
+            check_field(settings.evaluate_field, slot, schema.parsed)
+    beside = located.module.parent / REFERENCE
+    reference = settings.reference or (beside if beside.is_file() else None)
+    registry = Registry(settings.schema_registry) if settings.schema_registry else None
+    window = settings.evaluate_window
+    return StreamJudge(
+        evaluation_codec(settings.output_encoding, registry, f"{topic}-value"),
+        Live(window, Drift(window, None if reference is None else read_reference(reference))),
+        slot=settings.forecasts(),
+        field=settings.evaluate_field,
+        low=settings.evaluate_low,
+        high=settings.evaluate_high,
+    )
 
 
 def _schema(found: Opened, slot: int, encoding: str) -> Schema | None:

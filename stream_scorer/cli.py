@@ -14,6 +14,7 @@ from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerEr
 COMMANDS = {
     "demo": ("stream_scorer.commands.demo", "the main job on an embedded broker: prices in, forecasts out"),
     "run": ("stream_scorer.commands.run", "score a Kafka topic with a model, as a service"),
+    "tail": ("stream_scorer.commands.tail", "watch forecasts and what then happened"),
     "score": ("stream_scorer.commands.score", "score JSON lines from stdin to stdout, no broker"),
     "replay": ("stream_scorer.commands.replay", "put a column of a CSV file onto a topic"),
     "dead-letters": (
@@ -35,6 +36,8 @@ COMMANDS = {
     "pneumo": ("stream_scorer.commands.pneumo", "watch what happens on the fleet"),
     "job": ("stream_scorer.commands.job", "load a model and attach its streams in one go; stop it"),
     "train": ("training.cli", "train the S&P 500 LSTM from prices and CPI"),
+    "train-forecaster": ("training.forecaster_cli", "choose and train the forecaster that takes prices"),
+    "backtest": ("stream_scorer.commands.backtest", "forecasts over a history of prices, judged: a report"),
     "export": ("stream_scorer.commands.export", "write a model as a bundle any ModelOp engine takes"),
     "verify": ("stream_scorer.commands.verify", "check a model or bundle: contract, schemas, hashes, equal bits"),
 }

@@ -10,7 +10,7 @@ from stream_scorer.app import serve
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.replay import rows_of
-from stream_scorer.settings import RunSettings
+from stream_scorer.run_settings import RunSettings
 from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_embedded import embedded_broker
 from stream_scorer.transports.kafka_reader import read_topic

@@ -11,9 +11,11 @@ from stream_scorer.engine.restore import Restorer
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.engine.watchdog import Watchdog
 from stream_scorer.errors import SettingsError
+from stream_scorer.evaluate.judge import StreamJudge
 from stream_scorer.model.module import Module
 from stream_scorer.ports import Codec
-from stream_scorer.settings import RunSettings
+from stream_scorer.records import EVALUATIONS
+from stream_scorer.run_settings import RunSettings
 from stream_scorer.slots import Slot
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.state.snapshots import SnapshotWriter
@@ -66,16 +68,25 @@ class KafkaService:
         for topic in settings.output_topics().values():
             if settings.create_topics:
                 cluster.create(topic, self._partitions, replication)
-            count = cluster.partitions(topic, "--output-topic")
-            if count < self._partitions and settings.output_partition == "same":
-                raise SettingsError(
-                    f"topic {topic!r} has {count} partitions and {settings.input_topic!r} has {self._partitions}: scores "
-                    "keep their input's partition number. Add partitions, or give --output-partition key."
-                )
+            self._check_partitions(topic, "--output-topic", "scores")
         if dead_letters := settings.dead_letters():
             cluster.create(dead_letters, self._partitions, replication)
+        if evaluations := settings.evaluations():
+            cluster.create(evaluations, self._partitions, replication)
+            self._check_partitions(evaluations, "--evaluation-topic", "evaluations")
 
-    def wire(self, module: Module, decoder: Codec, encoders: Mapping[int, Codec]) -> Loop:
+    def _check_partitions(self, topic: str, setting: str, what: str) -> None:
+        settings = self._settings
+        count = self._cluster.partitions(topic, setting)
+        if count < self._partitions and settings.output_partition == "same":
+            raise SettingsError(
+                f"topic {topic!r} has {count} partitions and {settings.input_topic!r} has {self._partitions}: {what} "
+                "keep their input's partition number. Add partitions, or give --output-partition key."
+            )
+
+    def wire(
+        self, module: Module, decoder: Codec, encoders: Mapping[int, Codec], judge: StreamJudge | None = None
+    ) -> Loop:
         """The loop of this worker, joined to its group. Close it by `close`."""
         settings = self._settings
         sessions = Sessions(
@@ -84,11 +95,11 @@ class KafkaService:
             by_key=settings.session == "key",
             ttl_ms=None if settings.session_ttl is None else round(settings.session_ttl * 1000),
             cap=settings.max_sessions,
+            noted=judge is not None,
         )
-        scorer = Scorer(module, sessions, decoder, encoders)
+        scorer = Scorer(module, sessions, decoder, encoders, judge)
         changelog = self._changelog(module, sessions)
         inputs = KafkaInputs(self._consumer)
-        window = module.annotations.window
         restorer = Restorer(
             sessions,
             scorer,
@@ -96,9 +107,9 @@ class KafkaService:
             inputs,
             model=module.sha256,
             start=settings.start,
-            window=window,
+            window=module.annotations.window,
             warm_up=settings.warm_up,
-            on_mismatch=settings.on_state_mismatch,
+            on_mismatch=self._on_mismatch(module),
             on_restored=lambda *what: status.restored(*what),
         )
         source = self._source = KafkaSource(
@@ -131,6 +142,7 @@ class KafkaService:
             lambda: source.rebalances,
             alive_s=expelled_s,
             connected=lambda: source.connected,
+            live=judge.live if judge is not None else None,
         )
         if settings.http:
             from stream_scorer import control
@@ -149,6 +161,11 @@ class KafkaService:
         if self._source is not None:
             self._source.close()
 
+    def _on_mismatch(self, module: Module) -> str:
+        """A model without state has notes at most: where they are lost, a forecast of each key is not judged."""
+        how = self._settings.on_state_mismatch
+        return "restart" if how == "auto" and not module.state_names else how
+
     def _changelog(self, module: Module, sessions: Sessions) -> Changelog | None:
         if not sessions.stateful or not self._settings.changelog:
             return None
@@ -166,8 +183,11 @@ class KafkaService:
         self, module: Module, changelog: Changelog | None, source: KafkaSource
     ) -> TransactionalSink | AckingSink:
         settings = self._settings
+        topics = settings.output_topics()
+        if evaluations := settings.evaluations():
+            topics[EVALUATIONS] = evaluations
         routes = Routes(
-            settings.output_topics(),
+            topics,
             f"{module.name}@{module.sha256}",
             keep_partition=settings.output_partition == "same",
             pass_headers=settings.pass_headers,

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from stream_scorer.records import Control, Cut, Outgoing, Partition, Record, Reject, Saved, Snapshot, State
+from stream_scorer.records import (
+    Control,
+    Cut,
+    Evaluation,
+    Outgoing,
+    Partition,
+    Record,
+    Reject,
+    Saved,
+    Snapshot,
+    State,
+)
 
 
 class Codec(Protocol):
@@ -107,6 +118,26 @@ class Inputs(Protocol):
         """Committed records of offsets `first` up to, not including, `before`."""
 
 
+class Judge(Protocol):
+    """What is a number in the values of a stream, and what becomes of forecasts beside what then happened."""
+
+    @property
+    def slot(self) -> int:
+        """The output slot whose data are forecasts."""
+
+    def actual(self, value: Any) -> float | None:
+        """Of a decoded input: what forecasts are of; None where there is no finite number."""
+
+    def forecast(self, datum: Any) -> tuple[float, float | None, float | None] | None:
+        """Of an output before it is encoded: the forecast, and the bounds of its interval if it has one."""
+
+    def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:
+        """Values of their records. Raises EncodeError, TransportError."""
+
+    def committed(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
+        """What a batch that is committed has come to: every input's number, and how many forecasts met none."""
+
+
 class SlotCodec(Protocol):
     """Encoding and schema of one attached slot of a ModelOp stream, its control records included."""
 
@@ -124,7 +155,13 @@ class SlotCodec(Protocol):
 
 
 class Inlet(Protocol):
-    """An input stream of the ModelOp engine, attached and open: transport and envelope, undecoded."""
+    """An input stream of the ModelOp engine, attached and open: transport and envelope, undecoded.
+
+    eager: where the batching has a time limit, do not wait for it: hand on what is there. For models that see no
+    batches. Set from any thread, at any time.
+    """
+
+    eager: bool
 
     def next(self, timeout_s: float) -> Cut | None:
         """What goes to the model next, as the stream's batching has it; None if nothing came in time.

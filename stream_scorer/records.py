@@ -32,8 +32,12 @@ class Record(NamedTuple):
         return f"{self.partition}@{self.offset}"
 
 
+EVALUATIONS = -1
+"""In the place of an output slot: where evaluations go."""
+
+
 class Outgoing(NamedTuple):
-    """One record to send. `slot` is the model's output slot; the sink knows where that leads."""
+    """One record to send. `slot` is the model's output slot or EVALUATIONS; the sink knows where that leads."""
 
     slot: int
     source: Record
@@ -61,6 +65,29 @@ class Snapshot(NamedTuple):
     offset: int
     timestamp: int | None
     state: bytes | None
+
+
+class Note(NamedTuple):
+    """A forecast that waits in a session for the value it is of.
+
+    `naive` is the value its session saw last: what a forecast of no change would say. `low` and `high` bound the
+    interval, if there is one. `offset` and `timestamp` (ms) are of the input it was made at.
+    """
+
+    forecast: float
+    naive: float
+    low: float | None
+    high: float | None
+    offset: int
+    timestamp: int | None
+
+
+class Evaluation(NamedTuple):
+    """A forecast, and the record of its session that came next: what then happened is `actual`."""
+
+    note: Note
+    source: Record
+    actual: float
 
 
 class Control(NamedTuple):

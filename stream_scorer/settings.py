@@ -1,6 +1,7 @@
 """Settings: defaults < TOML file < environment (STREAM_SCORER_...) < flags, checked before any socket opens.
 
 One frozen dataclass per command; its fields are the flags, the TOML keys and the variables at once.
+Those of `run` are in run_settings.py.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ import difflib
 import math
 import os
 import tomllib
-import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.times import timestamp_ms
 
 ENV_PREFIX = "STREAM_SCORER_"
 T = TypeVar("T")
@@ -179,159 +178,3 @@ def _metavar(kind: Any) -> str:
 def _nearest(name: str, names: Any) -> str:
     near = difflib.get_close_matches(name, list(names), n=1)
     return f" Did you mean {near[0]}?" if near else f" There are: {', '.join(sorted(names))}."
-
-
-@dataclasses.dataclass(frozen=True)
-class RunSettings:
-    """`stream-scorer run`."""
-
-    bootstrap_servers: str = setting("localhost:9092", "Kafka brokers, host:port with commas between")
-    input_topic: str = setting("", "topic to read records from")
-    output_topic: str = setting("", "topic for scores; with several output slots SLOT=TOPIC,SLOT=TOPIC")
-    group: str = setting("", "consumer group (default: the model's name)")
-    instance: str = setting("", "name of this service within its group, for its transactional id (default: host name)")
-    attachment: Path | None = setting(
-        None, "archive of the model's files (default: attachment.tar.gz beside the model)"
-    )
-    schema: dict[str, str] = setting({}, "NAME=FILE: Avro schema for a name the model uses; may be repeated")
-    session: str = setting("key", "what has a state of its own", choices=("key", "partition", "all"))
-    delivery: str = setting(
-        "exactly-once", "what readers of the output are promised", choices=("exactly-once", "at-least-once")
-    )
-    on_bad_record: str = setting(
-        "dead-letter", "what becomes of a record that cannot be scored", choices=("dead-letter", "skip", "fail")
-    )
-    dead_letter_topic: str = setting("", "topic for such records (default: INPUT_TOPIC.dead-letters)")
-    input_encoding: str = setting("avro-binary", "encoding of input values", choices=("avro-binary", "json"))
-    output_encoding: str = setting("avro-binary", "encoding of scores", choices=("avro-binary", "json"))
-    framing: str = setting(
-        "none", "registry: values carry the schema registry's five bytes", choices=("none", "registry")
-    )
-    schema_registry: str = setting("", "URL of the schema registry, for --framing registry")
-    output_schema_id: int | None = setting(None, "schema id of scores, where no registry is asked", low=0)
-    pass_headers: bool = setting(False, "hand on all headers of the input (traceparent is handed on in any case)")
-    output_partition: str = setting(
-        "same", "partition of a score: the input's number, or chosen by key", choices=("same", "key")
-    )
-    start: str = setting(
-        "committed",
-        "where a group without a committed offset begins: committed (as earliest), earliest, latest, or a time",
-    )
-    warm_up: int = setting(0, "inputs before such a start to feed with outputs dropped, per partition", low=0)
-    changelog: bool = setting(True, "keep session state on a changelog topic")
-    changelog_topic: str = setting("", "name of the changelog (default: GROUP.INPUT_TOPIC.changelog)")
-    on_state_mismatch: str = setting(
-        "auto",
-        "what to do when saved state and committed offset do not fit together; auto: rebuild a window model, else fail",
-        choices=("auto", "rebuild", "restart", "fail"),
-    )
-    session_ttl: float | None = setting(
-        None, "a session begins anew after so long without a record, by record time", low=0
-    )
-    max_sessions: int | None = setting(None, "most sessions per partition; the longest unused is dropped", low=1)
-    max_rejects_in_row: int | None = setting(None, "stop after so many rejected records in a row", low=1)
-    workers: int = setting(1, "processes of this group to run here", low=1)
-    http: str = setting("", "HOST:PORT or PORT for /livez /readyz /status /metrics; worker k of several adds k")
-    create_topics: bool = setting(False, "create topics that do not exist")
-    partitions: int = setting(1, "partitions of an input topic created so", low=1)
-    replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)
-    batch: int = setting(10_000, "most records in one transaction", low=1)
-    batch_time: float = setting(
-        0.2, "how long one transaction may score at full load: less for latency, more for throughput", low=0.001
-    )
-    commit_interval: float = setting(
-        0.0, "gather records for so long before each transaction: fewer of them at low load, later scores", low=0
-    )
-    until_end: bool = setting(False, "stop when every partition has been read to its end")
-    kafka: dict[str, str] = setting(
-        {}, "KEY=VALUE: any librdkafka property; VALUE @FILE is read from a file; may be repeated"
-    )
-    log_level: str = setting("INFO", "least level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
-    log_format: str = setting("text", "form of log lines", choices=("text", "json"))
-
-    def __post_init__(self) -> None:
-        for name in ("input_topic", "output_topic", "bootstrap_servers"):
-            if not getattr(self, name):
-                raise SettingsError(
-                    f"--{name.replace('_', '-')} is not set. Give the flag, {ENV_PREFIX}{name.upper()}, or the key in --config."
-                )
-        self._check_topics()
-        _check_start(self.start)
-        if self.http:
-            _check_address(self.http, self.workers)
-        if self.framing == "registry" and not self.schema_registry and self.output_schema_id is None:
-            raise SettingsError(
-                "--framing registry needs --schema-registry URL, or --output-schema-id N for scores without asking one."
-            )
-        if self.schema_registry:
-            _check_registry(self.schema_registry)
-        if self.framing == "none" and (self.schema_registry or self.output_schema_id is not None):
-            raise SettingsError("--schema-registry and --output-schema-id mean something with --framing registry only.")
-        if self.on_bad_record != "dead-letter" and self.dead_letter_topic:
-            raise SettingsError(f"--dead-letter-topic contradicts --on-bad-record {self.on_bad_record}.")
-
-    def _check_topics(self) -> None:
-        """No topic may serve two ends: what is written would be read as what it is not."""
-        inputs, outputs = {self.input_topic}, set(self.output_topics().values())
-        if inputs & outputs:
-            raise SettingsError(
-                f"--input-topic and --output-topic are both {self.input_topic!r}: scores would be scored again."
-            )
-        dead_letters = self.dead_letters()
-        if dead_letters in inputs | outputs:
-            raise SettingsError(
-                f"dead letters would go to {dead_letters!r}, which is the input or output topic too. "
-                "Give another --dead-letter-topic."
-            )
-        if self.changelog_topic and self.changelog_topic in inputs | outputs | {dead_letters}:
-            raise SettingsError(
-                f"--changelog-topic {self.changelog_topic!r} has another use already: state needs a topic of its own."
-            )
-
-    def output_topics(self) -> dict[int, str]:
-        """Topic of each output slot. Raises SettingsError on a slot that is no odd number."""
-        if "=" not in self.output_topic:
-            return {1: self.output_topic}
-        topics = {}
-        for slot, topic in to_map(self.output_topic).items():
-            if not slot.isdigit() or int(slot) % 2 == 0:
-                raise SettingsError(f"--output-topic {slot}={topic}: output slots are odd numbers.")
-            topics[int(slot)] = topic
-        return topics
-
-    def dead_letters(self) -> str | None:
-        if self.on_bad_record != "dead-letter":
-            return None
-        return self.dead_letter_topic or f"{self.input_topic}.dead-letters"
-
-
-def _check_start(start: str) -> None:
-    if start in ("committed", "earliest", "latest") or start.isdecimal():
-        return
-    try:
-        timestamp_ms(start)
-    except ValueError:
-        raise SettingsError(
-            f"--start {start!r} is none of committed, earliest, latest, a date or time such as 2024-02-29T14:30, "
-            "or ms since 1970."
-        ) from None
-
-
-def _check_address(address: str, workers: int) -> None:
-    """HOST:PORT or PORT; worker k of several adds k to the port."""
-    port = address.rpartition(":")[2]
-    if not port.isdecimal() or int(port) + workers - 1 > 65_535:
-        raise SettingsError(
-            f"--http {address}: no port from 0 to 65535, with one for each worker. Give HOST:PORT or PORT."
-        )
-
-
-def _check_registry(url: str) -> None:
-    """The text does not repeat the URL: it may hold a password."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise SettingsError("--schema-registry is no URL of the form http://[USER:PASSWORD@]HOST:PORT, or https.")

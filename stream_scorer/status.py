@@ -7,6 +7,7 @@ from typing import Any
 
 from stream_scorer import __version__
 from stream_scorer.engine.loop import Loop
+from stream_scorer.evaluate.live import Live
 from stream_scorer.records import Partition
 from stream_scorer.state.sessions import Sessions
 
@@ -15,7 +16,10 @@ READY_S = 10.0
 
 
 class Status:
-    """Args: the parts that count. `lag` and `rebalances` are cheap calls into the source's local view."""
+    """Args: the parts that count. `lag` and `rebalances` are cheap calls into the source's local view.
+
+    `live` has figures of judged forecasts, if they are judged.
+    """
 
     def __init__(
         self,
@@ -27,12 +31,14 @@ class Status:
         rebalances: Callable[[], int],
         alive_s: float,
         connected: Callable[[], bool] = lambda: True,
+        live: Live | None = None,
     ) -> None:
         self.model, self.sha256 = model, sha256
         self._loop, self._sessions = loop, sessions
         self._lag, self._rebalances = lag, rebalances
         self._alive_s = alive_s
         self._connected = connected
+        self._live = live
         self.restored_sessions = 0
         self.restore_s = 0.0
 
@@ -78,7 +84,11 @@ class Status:
         yield "restore_seconds", self.restore_s
         yield "scoring_seconds", totals.scoring_s
         yield "commit_seconds", totals.commit_s
+        if self._live is not None:
+            yield from self._live.counters()
 
     def gauges(self) -> Iterator[tuple[str, float]]:
         yield "sessions", len(self._sessions)
         yield "session_state_bytes", self._sessions.bytes_at_rest()
+        if self._live is not None:
+            yield from self._live.gauges()

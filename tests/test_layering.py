@@ -12,31 +12,37 @@ ROOT = Path(__file__).parents[1]
 
 # Each part (a file or a folder of stream_scorer) and the parts it may import; all of them stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records logs slots stderr times shipped_schemas".split(), ""),
+    **dict.fromkeys("errors records logs slots stderr times shipped_schemas avro_long".split(), ""),
     "ports": "records",
     **dict.fromkeys("supervisor cli".split(), "errors"),
-    **dict.fromkeys("settings replay".split(), "errors times"),
-    "codec": "errors records ports",
-    "model": "errors records stderr",
-    "state": "errors records ports shipped_schemas",
+    "settings": "errors",
+    "replay": "errors times",
+    "reference": "errors",
+    "codec": "errors records ports shipped_schemas avro_long",
+    "model": "errors records stderr reference",
+    "state": "errors records ports shipped_schemas avro_long",
+    "evaluate": "errors records ports",
     "engine": "errors records ports state",
     "transports": "errors records ports state replay times",
     "streams": "errors records ports codec transports",
     "jets": "errors records ports stderr model state streams",
     "manifold": "errors records ports jets streams",
-    "status": "records state engine",
+    "status": "records state engine evaluate",
     "control": "errors status",
     # From here on parts are put together, so settings may be known.
-    "kafka_service": "errors ports settings slots supervisor model state engine transports status control",
-    "app": "errors records ports settings codec model state engine transports kafka_service",
+    "run_settings": "errors times settings",
+    "kafka_service": "errors records ports run_settings slots supervisor model state engine evaluate transports status "
+    "control",
+    "app": "errors records ports settings run_settings reference codec model state engine evaluate transports kafka_service",
     "pipes": "errors records ports codec model jets streams transports",
     "verify": "errors records ports codec model state engine app",
-    "demo": "settings replay codec transports app",
+    "demo": "run_settings replay codec transports app",
     "client": "errors settings",
     "server": "errors settings client codec streams jets manifold",
-    "training": "errors stderr model",
-    "commands": "streams client server errors settings logs supervisor replay codec model transports app "
-    "pipes verify demo training",
+    "backtest": "errors records codec model engine state app",
+    "training": "errors stderr model backtest",
+    "commands": "streams client server errors times settings run_settings logs supervisor replay codec model transports app "
+    "evaluate pipes verify demo backtest training",
     "__main__": "cli",
 }
 # Third-party packages that only some files may know.
@@ -51,6 +57,7 @@ ONLY_IN = {
         *(f"stream_scorer/model/compat/{name}.py" for name in ("tf1", "cells", "layers", "graph_mode")),
     ],
     "sklearn": ["training/*.py"],
+    "pandas_market_calendars": ["training/forecast_data.py"],
     "matplotlib": ["training/*.py"],
     "pandas": [
         "training/*.py",
@@ -64,6 +71,7 @@ ONLY_IN = {
     "websockets": ["stream_scorer/client/pneumo.py"],
     "rich": ["training/cli.py", "stream_scorer/commands/*.py"],
     "prometheus_client": ["stream_scorer/control.py"],
+    "scipy": ["training/*.py", "stream_scorer/evaluate/drift.py"],
 }
 FILES = [path.relative_to(ROOT) for folder in ("stream_scorer", "training") for path in (ROOT / folder).rglob("*.py")]
 

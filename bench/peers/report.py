@@ -37,7 +37,9 @@ RATIOS = [
     Ratio("service / Quix, records/s", "lstm", "stream-scorer", "quix", _SPEED, HIGHER, 5),
     Ratio("Quix / service, CPU", "lstm", "quix", "stream-scorer", _CPU, HIGHER, 5),
     Ratio("service / Kafka Streams, CPU", "mean", "stream-scorer", "kafka-streams", _CPU, LOWER, 1),
-    Ratio("service / Kafka Streams with headers, CPU", "mean", "stream-scorer", "kafka-streams-headers", _CPU, LOWER, 1),
+    Ratio(
+        "service / Kafka Streams with headers, CPU", "mean", "stream-scorer", "kafka-streams-headers", _CPU, LOWER, 1
+    ),
     Ratio("service / Kafka Streams, records/s", "mean", "stream-scorer", "kafka-streams", _SPEED, HIGHER, 1),
     Ratio("service / copy loop, CPU", "mean", "stream-scorer", "copy-loop", _CPU, LOWER, 2),
     Ratio("at least once / exactly once, records/s", "mean", "stream-scorer-alo", "stream-scorer", _SPEED, LOWER, 1.1),

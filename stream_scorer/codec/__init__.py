@@ -21,12 +21,16 @@ def codec_for(
     registry: Registry | None = None,
     schema_id: int | None = None,
     subject: str = "",
+    strict: bool = True,
 ) -> Codec:
-    """The codec of an encoding: the only place that chooses. Raises SettingsError, ModelError."""
+    """The codec of an encoding: the only place that chooses. Raises SettingsError, ModelError.
+
+    strict: whether NaN and Infinity are refused in JSON.
+    """
     if encoding == "json":
         if framing != "none":
             raise SettingsError("--framing registry goes with avro-binary, not with json.")
-        return JsonCodec(schema)
+        return JsonCodec(schema, strict=strict)
     if encoding != "avro-binary":
         raise SettingsError(f"no encoding {encoding!r}. There are {', '.join(ENCODINGS)}.")
     if schema is None:

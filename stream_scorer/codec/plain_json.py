@@ -7,22 +7,30 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from stream_scorer.codec.avro import null_value
+from stream_scorer.codec.branches import for_json
 from stream_scorer.codec.plain import plain
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import DecodeError, EncodeError, SchemaError
 
 
 class JsonCodec:
-    """UTF-8 JSON, checked against a schema if there is one. NaN and Infinity are no JSON and refused by name."""
+    """UTF-8 JSON, checked against a schema if there is one.
 
-    def __init__(self, schema: Schema | None) -> None:
+    NaN and Infinity are no JSON: refused by name where `strict`, else read and written as Python has them. Unions may
+    be bare or tagged and are written tagged; bytes are a string of their code points.
+    """
+
+    def __init__(self, schema: Schema | None, *, strict: bool = True) -> None:
         self._schema = schema
+        self._strict = strict
+        self._refuse = _refuse if strict else None
+        self._shape = for_json(schema, tagged=True).shape if schema is not None else None
 
     def decode(self, data: bytes | None) -> Any:
         if data is None:
             raise null_value()
         try:
-            value = json.loads(data, parse_constant=_refuse)
+            value = json.loads(data, parse_constant=self._refuse)
         except (ValueError, RecursionError) as error:
             raise DecodeError(f"expected JSON, got {data[:60]!r}: {error}") from error
         if self._schema is not None:
@@ -37,7 +45,9 @@ class JsonCodec:
             value = plain(value)
             if self._schema is not None:
                 self._schema.check(value)
-            return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+            if self._shape is not None:
+                value = self._shape(value)
+            return json.dumps(value, allow_nan=not self._strict, ensure_ascii=False).encode()
         except SchemaError as error:
             raise EncodeError(f"output: {error}") from error
         except (ValueError, TypeError, RecursionError) as error:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
-from fastavro.schema import SchemaParseException, UnknownType
 
 from stream_scorer.errors import ModelError, SchemaError
 
@@ -74,6 +73,8 @@ def make_schema(name: str, definition: Any) -> Schema:
 
 def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
     """The schema of a name: of `files`, else NAME.avsc (or NAME) in `folder`, else a primitive. Raises ModelError."""
+    from stream_scorer.codec.schema_rules import checked_schema  # which knows schemas itself
+
     places = [files[name]] if name in files else [folder / f"{name}.avsc", folder / name]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
@@ -84,8 +85,8 @@ def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
             f"Give it by --schema {name}=FILE.avsc."
         )
     try:
-        return make_schema(name, json.loads(path.read_text()))
-    except (OSError, ValueError, SchemaParseException, UnknownType, TypeError, KeyError, AttributeError) as error:
+        return checked_schema(name, json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
         raise ModelError(f"schema {name!r}: {path} is not an Avro schema: {type(error).__name__}: {error}.") from error
 
 

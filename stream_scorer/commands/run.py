@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from stream_scorer.settings import RunSettings, add_flags, load
+from stream_scorer.run_settings import RunSettings
+from stream_scorer.settings import add_flags, load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -176,6 +176,7 @@ class Loop:
         self._sink.commit(self._source.positions())
         self._source.settle()
         self._sessions.settle()
+        self._scorer.settle()
         self._failures_in_row = 0
         self._pace.took(len(records), scored_at - started)
         self.totals.add(len(records), len(scored), rejects, scored_at - started, time.perf_counter() - scored_at)
@@ -196,6 +197,8 @@ class Loop:
         self._sink.send(outs)
         for reject in rejects:
             self._sink.reject(reject)
+        if evaluations := self._scorer.evaluations():
+            self._sink.send(evaluations)
         for snapshot in self._sessions.unsettled():
             self._sink.save(snapshot)
         return len(rejects)

@@ -81,7 +81,8 @@ class Restorer:
             first = self._inputs.start(partition, "earliest" if self._start == "committed" else self._start)
             self._forget(partition, saved)
             if self._warm_up:
-                self._feed(partition, self._inputs.back(partition, first, self._warm_up), first)
+                first_fed = self._inputs.back(partition, first, self._warm_up)
+                self._feed(partition, first_fed, first, published=False)
             return first
         problem = self._problem(position, committed)
         if problem:
@@ -122,7 +123,7 @@ class Restorer:
         self._forget(partition, saved)
         if how == "rebuild":
             log.warning("%s: %s; rebuilding sessions from the inputs before %d", partition, problem, committed)
-            self._feed(partition, self._inputs.start(partition, "earliest"), committed)
+            self._feed(partition, self._inputs.start(partition, "earliest"), committed, published=True)
         else:
             log.warning("%s: %s; sessions begin anew", partition, problem)
 
@@ -130,13 +131,13 @@ class Restorer:
         """What was saved must not come back at the next restore."""
         self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
 
-    def _feed(self, partition: Partition, first: int, before: int) -> None:
-        """Inputs through the model with outputs dropped."""
+    def _feed(self, partition: Partition, first: int, before: int, *, published: bool) -> None:
+        """Inputs through the model with outputs dropped; `published`: they were once, before state was lost."""
         if first >= before or not self._sessions.stateful:
             return
         started, count = time.perf_counter(), 0
         for records in self._inputs.read(partition, first, before):
-            self._scorer.feed(records)
+            self._scorer.feed(records, published=published)
             self._sessions.carry(partition)
             count += len(records)
         log.info(

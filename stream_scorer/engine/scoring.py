@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
+from stream_scorer.engine.judging import Judging
 from stream_scorer.errors import ActionError, DecodeError, EncodeError, RecordError, SchemaError
-from stream_scorer.ports import Codec, Model
+from stream_scorer.ports import Codec, Judge, Model
 from stream_scorer.records import Outgoing, Record, Reject
 from stream_scorer.state.sessions import Sessions
 
@@ -22,22 +23,55 @@ class Scorer:
 
     A record that cannot be scored becomes a Reject and leaves its session as it was. Scores do not
     depend on how records are cut into batches.
+
+    Args:
+        judge: if given, each forecast is joined with the value that comes next; `sessions` must take notes then.
     """
 
-    def __init__(self, model: Model, sessions: Sessions, decoder: Codec, encoders: Mapping[int, Codec]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        sessions: Sessions,
+        decoder: Codec,
+        encoders: Mapping[int, Codec],
+        judge: Judge | None = None,
+    ) -> None:
         self._model = model
         self._sessions = sessions
+        self._judging = None if judge is None else Judging(sessions, judge)
+        self._steps: Sessions | Judging = self._judging or sessions
         self._decoder = decoder
         self._encoders = encoders
 
     def score(self, records: Sequence[Record]) -> list[Scored]:
         """Outputs and rejects of one batch. Sessions have moved on; settle, carry or roll them back."""
+        return self._move(records, published=True)
+
+    def evaluations(self) -> list[Outgoing]:
+        """Of forecasts whose value came in the last batch, to be sent with its outputs."""
+        return [] if self._judging is None else self._judging.outgoing()
+
+    def settle(self) -> None:
+        """The last batch is committed."""
+        if self._judging is not None:
+            self._judging.settle()
+
+    def _move(self, records: Sequence[Record], *, published: bool) -> list[Scored]:
         values = self._decode(records)
-        scored = self._score(records, values)
+        scored = self._score_and_join(records, values, published=published)
         if not self._sessions.rest():
             # Not flat after all: once more, the careful way. This happens once in the life of a model.
-            scored = self._score(records, values)
+            scored = self._score_and_join(records, values, published=published)
             self._sessions.rest()
+        return scored
+
+    def _score_and_join(self, records: Sequence[Record], values: Sequence[Any], *, published: bool) -> list[Scored]:
+        judging = self._judging
+        if judging is None:
+            return self._score(records, values)
+        judging.begin()
+        scored = self._score(records, values)
+        judging.join(records, values, published=published)
         return scored
 
     def _score(self, records: Sequence[Record], values: Sequence[Any]) -> list[Scored]:
@@ -50,18 +84,23 @@ class Scorer:
         except (ActionError, EncodeError):
             # Some window made predict fail. Alone, it costs one record; its session must not keep it.
             self._sessions.roll_back()
+            if self._judging is not None:
+                self._judging.begin()
             return [
                 scored
                 for record, value in zip(records, values, strict=True)
                 for scored in self._together([record], [value], alone=True)
             ]
 
-    def feed(self, records: Sequence[Record]) -> None:
+    def feed(self, records: Sequence[Record], *, published: bool = True) -> None:
         """Move sessions on with outputs dropped. Sessions have moved on; carry, settle or roll them back.
 
         All of scoring, encoding too: a record that is rejected live must leave no trace here either.
+
+        Args:
+            published: the outputs were on their topic once, so that forecasts among them wait for their value.
         """
-        self.score(records)
+        self._move(records, published=published)
 
     def _decode(self, records: Sequence[Record]) -> list[Any]:
         """A value per record, or the error in its place."""
@@ -80,19 +119,21 @@ class Scorer:
         """`action` for one record."""
         if isinstance(value, RecordError):
             return [_reject(record, value)]
-        self._sessions.enter(record)
+        self._steps.enter(record)
         try:
             outputs = self._model.score(value)
             scored: list[Scored] = [self._encode(record, slot, datum) for slot, datum in outputs]
         except (ActionError, EncodeError) as error:
-            self._sessions.undo(record)
+            self._steps.undo(record)
             return [_reject(record, error)]
-        self._sessions.keep(record)
+        self._steps.keep(record)
+        if self._judging is not None:
+            self._judging.made_one_by_one(record, outputs)
         return scored
 
     def _together(self, records: Sequence[Record], values: Sequence[Any], *, alone: bool = False) -> list[Scored]:
         """`push` for every record in order, then one `predict` for all full windows."""
-        enter, push, keep = self._sessions.enter, self._model.push, self._sessions.keep
+        enter, push, keep = self._steps.enter, self._model.push, self._steps.keep
         windows: list[bytes] = []
         full: list[Record] = []
         rejected: list[tuple[int, Reject]] = []  # after so many outputs
@@ -104,7 +145,7 @@ class Scorer:
             try:
                 window = push(value)
             except ActionError as error:
-                self._sessions.undo(record)
+                self._steps.undo(record)
                 rejected.append((len(full), _reject(record, error)))
                 continue
             if alone and window is not None:
@@ -115,19 +156,25 @@ class Scorer:
                 full.append(record)
         scored: list[Scored] = []
         if windows:
-            datums = self._encoder(1).encode_many(self._model.predict(windows))
+            predicted = self._model.predict(windows)
+            datums = self._encoder(1).encode_many(predicted)
             scored += map(Outgoing, repeat(1), full, datums)
+            if self._judging is not None:
+                self._judging.made(full, predicted)
         for place, reject in reversed(rejected):
             scored.insert(place, reject)
         return scored
 
     def _predict_alone(self, record: Record, window: Any) -> Scored:
         try:
-            scored = self._encode(record, 1, self._model.predict([window])[0])
+            predicted = self._model.predict([window])[0]
+            scored = self._encode(record, 1, predicted)
         except (ActionError, EncodeError) as error:
-            self._sessions.undo(record)
+            self._steps.undo(record)
             return _reject(record, error)
-        self._sessions.keep(record)
+        self._steps.keep(record)
+        if self._judging is not None:
+            self._judging.made([record], [predicted])
         return scored
 
     def _encode(self, record: Record, slot: int, datum: Any) -> Outgoing:

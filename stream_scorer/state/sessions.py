@@ -14,53 +14,21 @@ cap are judged record by record, by record timestamps and by order of use.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 
 from stream_scorer.errors import ModelError
 from stream_scorer.ports import Model
 from stream_scorer.records import Partition, Record, Snapshot, State
-from stream_scorer.state import flat, values
-
-Key = bytes | None
-_HEAD = struct.Struct("<qq")  # offset after the session's last record, its timestamp in ms (or _NO_TIME)
-_NO_TIME = -(2**63)
-
-
-class _Live:
-    """A session of the batch in hand, not yet bytes again."""
-
-    __slots__ = ("offset", "size", "state", "timestamp")
-
-    def __init__(self, offset: int, timestamp: int, state: State, size: int) -> None:
-        self.offset, self.timestamp, self.state = offset, timestamp, state
-        self.size = size  # of its bytes before the batch
-
-    def __len__(self) -> int:
-        return self.size
-
-
-class _Shelf:
-    """The sessions of one partition."""
-
-    __slots__ = ("before", "carried", "sessions", "stream_time", "time_before")
-
-    def __init__(self) -> None:
-        # Head + state by key. With a time to live or a cap: the longest unused first.
-        self.sessions: dict[Key, bytes | _Live] = {}
-        # What changed since the last settle, as it was before; None: there was no such session.
-        self.before: dict[Key, bytes | None] = {}
-        # What the next commit has to save although it is not the work of the records before it.
-        self.carried: set[Key] = set()
-        # Latest record timestamp so far, with a time to live only; and what it was at the last settle, if it moved.
-        self.stream_time: int | None = None
-        self.time_before: list[int | None] = []
+from stream_scorer.state import flat, notes, values
+from stream_scorer.state.notes import Pending
+from stream_scorer.state.shelf import HEAD, NO_TIME, Key, Live, Shelf, head
 
 
 class Sessions:
     """The states of all assigned partitions. The loop's alone, but for `len` and `bytes_at_rest`: safe from any thread.
 
-    For every record `enter`, then `keep` or `undo`; for every batch `rest`, then `settle`, `carry` or `roll_back`.
+    For every record `enter`, then `keep` or `undo`; where there are notes, `pending` comes after `enter` and `await_`
+    after `keep`. For every batch `rest`, then `settle`, `carry` or `roll_back`.
 
     Args:
         model: begun; its state now is where every new session starts.
@@ -68,6 +36,8 @@ class Sessions:
         by_key: one session per record key, null keys share one per partition; else one per partition.
         ttl_ms: a session starts anew when its key comes again after more than so many ms of record time.
         cap: most sessions per partition; one more drops the one longest unused.
+        noted: a session carries a note beside its state, and so does one of a model without state. Else notes of
+            restored sessions are left out.
     Raises:
         ModelError: a state global holds what cannot be kept exactly.
     """
@@ -80,18 +50,24 @@ class Sessions:
         by_key: bool = True,
         ttl_ms: int | None = None,
         cap: int | None = None,
+        noted: bool = False,
     ) -> None:
         self._model = model
         self._names = state_names
         self._by_key = by_key
         self._ttl_ms = ttl_ms
         self._cap = cap
+        self._noted = noted
+        self._stateful = bool(state_names) or noted
+        # What follows the state in a session's bytes, and where the state ends in them.
+        self._no_note = notes.NOTHING if noted else b""
+        self._end = -notes.SIZE if noted else None
         self._ordered = cap is not None or ttl_ms is not None
-        self._shelves: dict[Partition, _Shelf] = {}
+        self._shelves: dict[Partition, Shelf] = {}
         self._partition: Partition | None = None  # of the last record, and its shelf
-        self._shelf = _Shelf()
+        self._shelf = Shelf()
         # Whose state the module holds.
-        self._in_module: tuple[_Shelf, Key] | None = None
+        self._in_module: tuple[Shelf, Key] | None = None
         self._undo: State = ()
         state = model.state()
         self._fresh = self._dump(state)
@@ -102,8 +78,8 @@ class Sessions:
 
     @property
     def stateful(self) -> bool:
-        """Whether there is any state to keep: a model without state globals has none."""
-        return bool(self._names)
+        """Whether there is anything to keep: a model without state globals has no state."""
+        return self._stateful
 
     def bytes_at_rest(self) -> int:
         """Bytes of all sessions' state, keys and bookkeeping apart."""
@@ -112,7 +88,7 @@ class Sessions:
 
     def enter(self, record: Record) -> None:
         """Put the state of the record's session into the module."""
-        if not self._names:
+        if not self._stateful:
             return
         if record.partition is not self._partition:
             self._turn_to(record.partition)
@@ -126,10 +102,10 @@ class Sessions:
         else:
             if kept is None or expired:
                 state = values.load(self._fresh)
-            elif type(kept) is _Live:
+            elif type(kept) is Live:
                 state = kept.state
             else:
-                state = values.load(kept[_HEAD.size :])  # type: ignore[index]
+                state = values.load(kept[HEAD.size : self._end])  # type: ignore[index]
             self._model.set_state(state)
             self._in_module = (shelf, key)
         if self._flat:
@@ -137,7 +113,7 @@ class Sessions:
 
     def keep(self, record: Record) -> None:
         """The record was scored: its session is now what the module holds."""
-        if not self._names:
+        if not self._stateful:
             return
         assert self._in_module is not None, "keep() without enter()"
         shelf, key = self._in_module
@@ -145,16 +121,16 @@ class Sessions:
         kept = sessions.get(key)
         _, offset, _, _, timestamp, _ = record
         if timestamp is None:
-            timestamp = _NO_TIME
+            timestamp = NO_TIME
         state = self._model.state()
-        if type(kept) is _Live:
+        if type(kept) is Live:
             kept.offset, kept.timestamp, kept.state = offset + 1, timestamp, state
         else:
             shelf.before.setdefault(key, kept)  # type: ignore[arg-type]
             if self._flat:
-                kept = _Live(offset + 1, timestamp, state, 0 if kept is None else len(kept))
+                kept = Live(offset + 1, timestamp, state, 0 if kept is None else len(kept))
             else:
-                kept = _HEAD.pack(offset + 1, timestamp) + self._dump(state)
+                kept = HEAD.pack(offset + 1, timestamp) + self._dump(state) + self._no_note
             sessions[key] = kept
         if self._ordered:
             del sessions[key]  # and in again: the last used is the last in order
@@ -168,10 +144,28 @@ class Sessions:
         """The record was not scored: its session is as it was before."""
         shelf, key = self._in_module or (self._shelf, None)
         kept = shelf.sessions.get(key)
-        if type(kept) is _Live:
+        if type(kept) is Live:
             kept.state = self._undo
         self._in_module = None
         self.enter(record)
+
+    def pending(self, record: Record) -> Pending | None:
+        """What waits in the session that `record` has entered and is not kept in yet; None for a new session."""
+        assert self._in_module is not None, "pending() without enter()"
+        shelf, key = self._in_module
+        kept = shelf.sessions.get(key)
+        if kept is None or self._expired(kept, record.timestamp):
+            return None
+        taken = shelf.notes.get(key)
+        if taken is not None or type(kept) is not bytes:
+            return taken
+        return Pending(notes.unpack(kept))
+
+    def await_(self, pending: Pending) -> None:
+        """From now on this waits in the session that was kept last. It may be filled until `rest`."""
+        assert self._in_module is not None, "await_() without keep()"
+        shelf, key = self._in_module
+        shelf.notes[key] = pending
 
     def rest(self) -> bool:
         """The end of a batch: what changed is bytes again.
@@ -183,18 +177,28 @@ class Sessions:
             (shelf, key, session)
             for shelf in self._shelves.values()
             for key in shelf.before
-            if type(session := shelf.sessions.get(key)) is _Live
+            if type(session := shelf.sessions.get(key)) is Live
         ]
-        if not live:
-            return True
-        if not flat.is_flat([session.state for _, _, session in live]):
+        if live and not flat.is_flat([session.state for _, _, session in live]):
             self._flat = False
             self.roll_back()
             return False
         for shelf, key, session in live:
             # Same place in the order of the dict.
-            shelf.sessions[key] = _HEAD.pack(session.offset, session.timestamp) + self._dump(session.state)
+            shelf.sessions[key] = (
+                HEAD.pack(session.offset, session.timestamp) + self._dump(session.state) + self._no_note
+            )
+        if self._noted:
+            self._write_notes()
         return True
+
+    def _write_notes(self) -> None:
+        for shelf in self._shelves.values():
+            for key, pending in shelf.notes.items():
+                kept = shelf.sessions[key]
+                assert type(kept) is bytes
+                shelf.sessions[key] = kept[: -notes.SIZE] + notes.pack(pending.note)
+            shelf.notes.clear()
 
     def settle(self) -> None:
         """What changed since the last call is committed."""
@@ -208,7 +212,7 @@ class Sessions:
 
         `also` are keys whose saved sessions are to be dropped unless they are here.
         """
-        shelf = self._shelves.setdefault(partition, _Shelf())
+        shelf = self._shelves.setdefault(partition, Shelf())
         shelf.carried.update(shelf.before, also)
         shelf.before.clear()
         shelf.time_before.clear()
@@ -222,9 +226,10 @@ class Sessions:
                     shelf.sessions[key] = before
             if self._ordered and shelf.before:
                 # Offsets tell the order of use as it was. All are bytes: what was live has changed since.
-                by_offset = sorted(shelf.sessions.items(), key=lambda item: _head(item[1])[0])
+                by_offset = sorted(shelf.sessions.items(), key=lambda item: head(item[1])[0])
                 shelf.sessions = dict(by_offset)
             shelf.before.clear()
+            shelf.notes.clear()
             if shelf.time_before:
                 shelf.stream_time = shelf.time_before.pop()
         self._in_module = None
@@ -238,15 +243,15 @@ class Sessions:
                     yield Snapshot(partition, key, 0, None, None)
                 else:
                     assert type(now) is bytes, "unsettled() before rest()"
-                    offset, timestamp = _HEAD.unpack_from(now)
+                    offset, timestamp = HEAD.unpack_from(now)
                     yield Snapshot(
-                        partition, key, offset, None if timestamp == _NO_TIME else timestamp, now[_HEAD.size :]
+                        partition, key, offset, None if timestamp == NO_TIME else timestamp, now[HEAD.size :]
                     )
 
     def stream_time(self, partition: Partition) -> int | None:
         """Latest record timestamp so far, to be kept with the sessions; None where none is needed."""
         shelf = self._shelves.get(partition)
-        return None if shelf is None or shelf.stream_time == _NO_TIME else shelf.stream_time
+        return None if shelf is None or shelf.stream_time == NO_TIME else shelf.stream_time
 
     def restore(self, partition: Partition, snapshots: Iterable[Snapshot], stream_time: int | None = None) -> int:
         """Put back a partition's sessions from before this process; how many. Raises ModelError.
@@ -258,22 +263,23 @@ class Sessions:
             ((snapshot.offset, snapshot) for snapshot in snapshots if snapshot.state is not None),
             key=lambda pair: pair[0],
         )
-        shelf = self._shelves.setdefault(partition, _Shelf())
-        for offset, snapshot in kept:
-            timestamp = _NO_TIME if snapshot.timestamp is None else snapshot.timestamp
-            shelf.sessions[snapshot.key] = _HEAD.pack(offset, timestamp) + (snapshot.state or b"")
-        if kept:
-            state = kept[-1][1].state or b""
-            try:
+        shelf = self._shelves.setdefault(partition, Shelf())
+        state = None
+        try:
+            for offset, snapshot in kept:
+                timestamp = NO_TIME if snapshot.timestamp is None else snapshot.timestamp
+                state, note = notes.apart(snapshot.state or b"", len(self._names))
+                shelf.sessions[snapshot.key] = HEAD.pack(offset, timestamp) + state + (note if self._noted else b"")
+            if state is not None:
                 self._model.set_state(values.load(state))
-            except ValueError as error:
-                raise ModelError(
-                    f"{partition}: a saved session does not fit the model's state ({', '.join(self._names)}): {error}."
-                ) from error
-            self._in_module = None
+                self._in_module = None
+        except ValueError as error:
+            raise ModelError(
+                f"{partition}: a saved session does not fit the model's state ({', '.join(self._names)}): {error}."
+            ) from error
         if self._ttl_ms is not None:
             times = [snapshot.timestamp for _, snapshot in kept if snapshot.timestamp is not None]
-            shelf.stream_time = max(times, default=_NO_TIME) if stream_time is None else stream_time
+            shelf.stream_time = max(times, default=NO_TIME) if stream_time is None else stream_time
         return len(kept)
 
     def drop(self, partition: Partition) -> None:
@@ -292,16 +298,16 @@ class Sessions:
     def _turn_to(self, partition: Partition) -> None:
         shelf = self._shelves.get(partition)
         if shelf is None:
-            shelf = self._shelves[partition] = _Shelf()
+            shelf = self._shelves[partition] = Shelf()
         self._shelf, self._partition = shelf, partition
 
-    def _expired(self, kept: bytes | _Live, timestamp: int | None) -> bool:
+    def _expired(self, kept: bytes | Live, timestamp: int | None) -> bool:
         if self._ttl_ms is None or timestamp is None:
             return False
-        last = _head(kept)[1]
-        return last != _NO_TIME and timestamp - last > self._ttl_ms
+        last = head(kept)[1]
+        return last != NO_TIME and timestamp - last > self._ttl_ms
 
-    def _sweep(self, shelf: _Shelf, timestamp: int) -> None:
+    def _sweep(self, shelf: Shelf, timestamp: int) -> None:
         """Drop what stream time says can only start anew. The longest unused are first: stop at one that lives."""
         before = shelf.stream_time
         if not shelf.time_before:
@@ -313,8 +319,9 @@ class Sessions:
                 return
             self._evict(shelf, oldest)
 
-    def _evict(self, shelf: _Shelf, key: Key) -> None:
+    def _evict(self, shelf: Shelf, key: Key) -> None:
         evicted = shelf.sessions.pop(key)
+        shelf.notes.pop(key, None)
         if type(evicted) is bytes:
             shelf.before.setdefault(key, evicted)
 
@@ -336,11 +343,3 @@ class Sessions:
                     "'# stream-scorer.state: NAME, NAME' in the module."
                 )
         raise AssertionError("every value can be saved on its own, but not together")
-
-
-def _head(kept: bytes | _Live) -> tuple[int, int]:
-    """Offset after the session's last record, its timestamp in ms."""
-    if type(kept) is _Live:
-        return kept.offset, kept.timestamp
-    offset, timestamp = _HEAD.unpack_from(kept)  # type: ignore[arg-type]
-    return offset, timestamp

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import fastavro
 
+from stream_scorer.avro_long import avro_long
 from stream_scorer.records import Partition, Saved, Snapshot
 from stream_scorer.shipped_schemas import shipped_schema
 
@@ -47,9 +48,11 @@ class SnapshotWriter:
     def _encode(self, partition: Partition, offset: int, timestamp: int | None, state: bytes) -> bytes:
         head = self._heads.get(partition)
         if head is None:
-            head = self._heads[partition] = _string(self._model) + _string(partition.topic) + _long(partition.number)
-        when = b"\x00" if timestamp is None else b"\x02" + _long(timestamp)
-        return b"".join((head, _long(offset), when, _long(len(state)), state))
+            head = self._heads[partition] = (
+                _string(self._model) + _string(partition.topic) + avro_long(partition.number)
+            )
+        when = b"\x00" if timestamp is None else b"\x02" + avro_long(timestamp)
+        return b"".join((head, avro_long(offset), when, avro_long(len(state)), state))
 
 
 def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
@@ -70,15 +73,4 @@ def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
 
 def _string(text: str) -> bytes:
     data = text.encode()
-    return _long(len(data)) + data
-
-
-def _long(value: int) -> bytes:
-    """Avro's zig-zag variable-length integer."""
-    rest = (value << 1) ^ (value >> 63)
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    return avro_long(len(data)) + data

@@ -6,8 +6,9 @@ import ast
 import dataclasses
 from pathlib import Path
 
+from stream_scorer.run_settings import RunSettings
 from stream_scorer.server.settings import EngineSettings
-from stream_scorer.settings import ENV_PREFIX, RunSettings
+from stream_scorer.settings import ENV_PREFIX
 
 ROOT = Path(__file__).parents[2]
 DESIGN, CONFIGURATION = ROOT / "docs" / "DESIGN.md", ROOT / "docs" / "configuration.md"

@@ -110,6 +110,24 @@ def test_metrics_are_read_when_asked_for(service):
         assert line in lines
 
 
+class FakeLive:
+    def counters(self):
+        yield "evaluations", 12
+
+    def gauges(self):
+        yield "forecast_mse", 0.25
+
+
+def test_figures_of_judged_forecasts_are_told_with_the_rest(service):
+    assert "mse" not in service.get("/metrics")[1]
+    service.status._live = FakeLive()
+    lines = service.get("/metrics")[1].splitlines()
+    assert "stream_scorer_evaluations_total 12.0" in lines
+    assert "stream_scorer_forecast_mse 0.25" in lines
+    told = json.loads(service.get("/status")[1])
+    assert (told["evaluations"], told["forecast_mse"]) == (12, 0.25)
+
+
 def test_other_paths_name_what_there_is(service):
     assert service.get("/nothing") == (404, "/livez /readyz /status /metrics\n")
 

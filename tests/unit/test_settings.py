@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings import RunSettings, add_flags, load, to_map
+from stream_scorer.run_settings import RunSettings
+from stream_scorer.settings import add_flags, load, to_map
 
 TOPICS = {"input_topic": "prices", "output_topic": "scores"}
 
@@ -179,3 +180,23 @@ def test_topics_that_follow_from_others():
     assert _load({"on_bad_record": "fail"}).dead_letters() is None
     assert _load().output_topics() == {1: "scores"}
     assert _load({"output_topic": "1=a,3=b"}).output_topics() == {1: "a", 3: "b"}
+
+
+def test_the_evaluation_topic_is_named_after_the_output_it_judges():
+    assert _load().evaluations() is None
+    assert _load({"evaluate": True}).evaluations() == "scores-evaluation"
+    two = _load({"evaluate": True, "output_topic": "3=others,1=scores"})
+    assert (two.forecasts(), two.evaluations()) == (1, "scores-evaluation")
+    assert _load({"evaluate": True, "evaluation_topic": "judged"}).evaluations() == "judged"
+
+
+@pytest.mark.parametrize("topic", ["prices", "scores", "prices.dead-letters", "state"])
+def test_the_evaluation_topic_has_no_other_use(topic):
+    with pytest.raises(SettingsError, match=rf"'{topic}'.* has another use already"):
+        _load({"evaluate": True, "evaluation_topic": topic, "changelog_topic": "state"})
+
+
+@pytest.mark.parametrize("name", ["evaluation_topic", "evaluate_field", "reference"])
+def test_settings_of_evaluation_mean_nothing_without_it(name):
+    with pytest.raises(SettingsError, match="mean something with --evaluate only"):
+        _load({name: "x"})

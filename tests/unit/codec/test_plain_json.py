@@ -43,6 +43,11 @@ def test_names_that_are_no_json_are_refused_by_name(text):
         ANY.decode(text)
 
 
+def test_they_pass_where_it_is_not_strict():
+    lenient = codec_for("json", None, strict=False)
+    assert lenient.encode(lenient.decode(b"[NaN, -Infinity]")) == b"[NaN, -Infinity]"
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"1 2", b"\xff", b"[" * 100_000, b"1" * 5000])
 def test_what_is_no_json_is_told(text):
     with pytest.raises(DecodeError, match="expected JSON, got b'"):
@@ -67,3 +72,11 @@ def test_values_are_checked_both_ways():
         DOUBLE.decode(b'"1.5"')
     with pytest.raises(EncodeError, match="output: expected double, not true"):
         DOUBLE.encode(True)
+
+
+def test_unions_are_written_tagged_and_bytes_as_their_code_points():
+    fields = [{"name": "score", "type": ["null", "double"]}, {"name": "raw", "type": "bytes"}]
+    codec = codec_for("json", make_schema("row", {"type": "record", "name": "row", "fields": fields}))
+    assert json.loads(codec.encode({"score": 0.5, "raw": b"\xff"})) == {"score": {"double": 0.5}, "raw": "\xff"}
+    assert json.loads(codec.encode({"score": {"double": 1}, "raw": ""})) == {"score": {"double": 1}, "raw": ""}
+    assert json.loads(codec.encode({"score": None, "raw": ""})) == {"score": None, "raw": ""}

@@ -66,7 +66,10 @@ def test_a_file_given_and_not_there_is_no_primitive(tmp_path):
         load_schema("double", {"double": tmp_path / "gone.avsc"}, tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", '{"type": "nonsense"}', "[]x", '{"name": "x"}', "3", '"record"', "{}"])
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"type": "nonsense"}', "[]x", '{"name": "x"}', "3", '"record"', "{}", '{"type": "record", "name": "r"}'],
+)
 def test_a_file_that_is_no_schema_is_told_with_its_path(text, write, tmp_path):
     write("bad.avsc", text)
     with pytest.raises(ModelError, match=r"schema 'bad': .*bad\.avsc is not an Avro schema"):

@@ -254,3 +254,17 @@ def test_a_rebuild_is_no_part_of_the_step_that_may_be_undone():
     worker.begin(20)
     worker.sessions.roll_back()
     assert worker.windows() == _fed(5, 20)
+
+
+@pytest.mark.parametrize(
+    ("store", "how", "committed", "published"),
+    [(Store(), {"start": "latest", "warm_up": 9}, None, False), (Store(), {"on_mismatch": "rebuild"}, 20, True)],
+    ids=["warm-up", "rebuild"],
+)
+def test_forecasts_of_a_warm_up_were_never_published_and_those_of_a_rebuild_were(store, how, committed, published):
+    """The last of a key waits for its value only if it was."""
+    worker = Worker(store, **how)
+    told = []
+    worker.restorer._scorer.feed = lambda records, *, published: told.append(published)
+    worker.begin(committed)
+    assert set(told) == {published}

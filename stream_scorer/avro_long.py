@@ -1,0 +1,14 @@
+"""Avro's whole numbers, for records that are written by hand."""
+
+from __future__ import annotations
+
+
+def avro_long(value: int) -> bytes:
+    """Zig-zag, variable length."""
+    rest = (value << 1) ^ (value >> 63)
+    out = bytearray()
+    while rest > 0x7F:
+        out.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)

@@ -1,0 +1,136 @@
+"""Evaluations on the wire: `schemas/evaluation.avsc`, or the same fields as a JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from stream_scorer.avro_long import avro_long
+from stream_scorer.codec.avro import null_value, read_avro
+from stream_scorer.codec.framing import FramedCodec
+from stream_scorer.codec.registry import Registry
+from stream_scorer.codec.schema import Schema, make_schema
+from stream_scorer.errors import DecodeError
+from stream_scorer.ports import Codec
+from stream_scorer.records import Evaluation
+from stream_scorer.shipped_schemas import shipped_schema
+
+_FIVE = struct.Struct("<5d")
+_ONE = struct.Struct("<d")
+_NULL, _SOME = b"\x00", b"\x02"  # branches of a union
+FRAME = 5
+"""Bytes of a schema registry before a value."""
+
+
+def evaluation_schema() -> Schema:
+    return make_schema("evaluation", shipped_schema("evaluation"))
+
+
+def evaluation_codec(encoding: str, registry: Registry | None = None, subject: str = "") -> Codec:
+    """The codec of the evaluation topic; with a registry Avro is framed, as scores are."""
+    if encoding == "json":
+        return EvaluationJson()
+    schema = evaluation_schema()
+    inner = EvaluationCodec(schema)
+    if registry is None:
+        return inner
+    return FramedCodec(inner, schema, registry=registry, schema_id=None, subject=subject)
+
+
+class EvaluationCodec:
+    """Bare Avro. Written by hand, as there is one for every score; read as any record."""
+
+    def __init__(self, schema: Schema | None = None) -> None:
+        self._schema = schema or evaluation_schema()
+
+    def encode(self, value: Evaluation) -> bytes:
+        (forecast, naive, low, high, offset, timestamp), source, actual = value
+        return b"".join(
+            (
+                _FIVE.pack(forecast, actual, naive, forecast - actual, naive - actual),
+                _NULL if low is None else _SOME + _ONE.pack(low),
+                _NULL if high is None else _SOME + _ONE.pack(high),
+                avro_long(offset),
+                _NULL if timestamp is None else _SOME + avro_long(timestamp),
+                avro_long(source.offset),
+            )
+        )
+
+    def encode_many(self, values: Sequence[Evaluation]) -> list[bytes]:
+        return [self.encode(value) for value in values]
+
+    def decode(self, data: bytes | None) -> dict[str, Any]:
+        if data is None:
+            raise null_value()
+        value: dict[str, Any] = read_avro(data, self._schema.parsed, None, self._schema.name)
+        return value
+
+    def decode_many(self, batch: Sequence[bytes | None]) -> list[dict[str, Any]]:
+        return [self.decode(data) for data in batch]
+
+
+class EvaluationJson:
+    """UTF-8 JSON. A difference too large for a double is null there: JSON has no infinity."""
+
+    def encode(self, value: Evaluation) -> bytes:
+        (forecast, naive, low, high, offset, timestamp), source, actual = value
+        found = {
+            "forecast": forecast,
+            "actual": actual,
+            "naive": naive,
+            "error": _finite(forecast - actual),
+            "naive_error": _finite(naive - actual),
+            "low": low,
+            "high": high,
+            "forecast_offset": offset,
+            "forecast_timestamp": timestamp,
+            "actual_offset": source.offset,
+        }
+        return json.dumps(found).encode()
+
+    def encode_many(self, values: Sequence[Evaluation]) -> list[bytes]:
+        return [self.encode(value) for value in values]
+
+    def decode(self, data: bytes | None) -> dict[str, Any]:
+        if data is None:
+            raise null_value()
+        try:
+            found = json.loads(data)
+        except ValueError as error:
+            raise DecodeError(f"expected a JSON object, got {data[:60]!r}: {error}") from error
+        if not isinstance(found, dict) or not {"forecast", "actual", "naive"} <= found.keys():
+            raise DecodeError(f"expected an evaluation as JSON, got {data[:60]!r}")
+        return found
+
+    def decode_many(self, batch: Sequence[bytes | None]) -> list[dict[str, Any]]:
+        return [self.decode(data) for data in batch]
+
+
+class AnyEvaluation:
+    """Reads evaluations whatever they were written as: JSON, bare Avro, Avro behind a registry's five bytes."""
+
+    def __init__(self) -> None:
+        self._json, self._avro = EvaluationJson(), EvaluationCodec()
+
+    def decode(self, data: bytes | None) -> dict[str, Any]:
+        """Raises DecodeError on what is none of them."""
+        if data is None:
+            raise null_value()
+        if data.startswith(b"{"):
+            try:
+                return self._json.decode(data)
+            except DecodeError:
+                pass  # the first byte of an Avro double may be a brace as well
+        try:
+            return self._avro.decode(data)
+        except DecodeError:
+            if data[:1] != b"\0":
+                raise
+            return self._avro.decode(data[FRAME:])
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -1,0 +1,128 @@
+"""stream-scorer tail"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stream_scorer.errors import DecodeError, SettingsError
+from stream_scorer.settings import add_broker_flags, to_map
+from stream_scorer.times import timestamp_ms
+
+if TYPE_CHECKING:
+    from stream_scorer.commands.tail_view import View
+    from stream_scorer.evaluate.tail import Tail
+    from stream_scorer.transports.kafka_follow import Followed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output-topic", metavar="T", help="the topic of scores: forecasts that still wait are shown too"
+    )
+    parser.add_argument(
+        "--evaluation-topic", metavar="T", help="what `run --evaluate` writes (default: OUTPUT_TOPIC-evaluation)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        default="latest",
+        metavar="earliest|latest|TIME",
+        help="where to begin (default: latest)",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="end after N forecasts that were judged")
+    parser.add_argument("--until-end", action="store_true", help="end where the topics end now")
+    parser.add_argument("--json", action="store_true", help="a JSON object a line, for programs")
+    parser.add_argument("--field", default="", metavar="NAME", help="field of scores that is the forecast")
+    parser.add_argument("--schema", type=Path, metavar="FILE", help="Avro schema of scores, unless double or JSON")
+    add_broker_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    evaluations = args.evaluation_topic or (f"{args.output_topic}-evaluation" if args.output_topic else None)
+    if evaluations is None:
+        raise SettingsError("tail needs --output-topic or --evaluation-topic. Which one did `run --evaluate` name?")
+    if args.limit is not None and args.limit < 1:
+        raise SettingsError(f"--limit {args.limit}: at least 1.")
+    _check_start(args.start)
+    schema = _read_schema(args.schema)
+    from stream_scorer import logs
+    from stream_scorer.codec.evaluations import AnyEvaluation
+    from stream_scorer.commands.tail_view import view
+    from stream_scorer.evaluate.tail import Tail
+    from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_follow import Followed
+
+    logs.set_up("ERROR")
+    extra = to_map(args.kafka)
+    kafka_config.check_extra(extra)
+    tail = Tail(AnyEvaluation().decode, _forecasts(args.field, schema))
+    topics = {evaluations: args.start} | ({args.output_topic: args.start} if args.output_topic else {})
+    # librdkafka wants the name of a group, and none is joined: nothing is taken from those who score.
+    properties = kafka_config.consumer(args.bootstrap_servers, "stream-scorer-tail", extra)
+    with Followed(properties, topics) as followed, view(tail, evaluations, as_json=args.json) as shown:
+        _follow(followed, tail, evaluations, shown, args.limit, until_end=args.until_end)
+    if tail.skipped:
+        print(f"stream-scorer tail: {tail.skipped:,} records skipped. {tail.problem}", file=sys.stderr)
+    return 0
+
+
+def _follow(
+    followed: Followed, tail: Tail, evaluations: str, shown: View, limit: int | None, *, until_end: bool
+) -> None:
+    for records in followed.records(until_end=until_end):
+        for record in records:
+            if record.partition.topic != evaluations:
+                tail.await_(record)
+            elif (row := tail.judge(record)) is not None:
+                shown.add(row)
+                if tail.judged == limit:
+                    return
+        shown.refresh(changed=bool(records))
+
+
+def _check_start(start: str) -> None:
+    if start not in ("earliest", "latest") and not start.isdecimal():
+        try:
+            timestamp_ms(start)
+        except ValueError:
+            raise SettingsError(
+                f"--from {start!r} is none of earliest, latest, a date or time such as 2024-02-29T14:30, or ms since 1970."
+            ) from None
+
+
+def _read_schema(file: Path | None) -> object:
+    if file is None:
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"--schema {file}: cannot be read as JSON ({error}).") from error
+
+
+def _forecasts(field: str, schema: object) -> Callable[[bytes | None], float | None]:
+    """How a score becomes a number: by its schema, else as JSON, a double, or a double behind a registry's bytes."""
+    from stream_scorer.codec import codec_for
+    from stream_scorer.codec.evaluations import FRAME
+    from stream_scorer.codec.schema import make_schema
+    from stream_scorer.evaluate.judge import finite
+
+    avro = codec_for("avro-binary", make_schema("score", schema or "double"))
+    text = codec_for("json", None)
+
+    def forecast(value: bytes | None) -> float | None:
+        found = None
+        for codec, data in ((text, value), (avro, value), (avro, value[FRAME:] if value else None)):
+            try:
+                found = codec.decode(data)
+                break
+            except DecodeError as error:
+                problem = error
+        else:
+            raise problem
+        return finite(found.get(field) if isinstance(found, dict) else found)
+
+    return forecast

@@ -1,0 +1,184 @@
+"""What `stream-scorer tail` shows: a table on a terminal, lines elsewhere, JSON for programs."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from stream_scorer.evaluate.tail import Row, Tail
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+COLUMNS = ("time", "key", "forecast", "actual", "error", "naive error", "RMSE", "skill")
+WIDTHS = (19, 12, 12, 12, 12, 12, 12, 8)
+REFRESH_S = 0.25
+"""Least time between two pictures: a table that flickers is not read."""
+_FRAME = 8
+"""Lines of a terminal that are not rows: title, head, rules, caption and some air."""
+
+
+class View(Protocol):
+    def add(self, row: Row) -> None:
+        """One more forecast was judged."""
+
+    def refresh(self, *, changed: bool) -> None:
+        """A batch has been read, or a moment has passed without one."""
+
+
+@contextlib.contextmanager
+def view(tail: Tail, topic: str, *, as_json: bool) -> Iterator[View]:
+    """The one that fits where the output goes. Colours and styles follow NO_COLOR and TERM."""
+    if as_json:
+        yield _Json()
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _Lines()
+        return
+    from rich.live import Live
+
+    with Live(console=console, auto_refresh=False) as live:
+        table = _Table(tail, topic, console, live)
+        table.draw()
+        yield table
+        table.draw()
+
+
+class _Json:
+    def add(self, row: Row) -> None:
+        told = {
+            "key": None if row.key is None else row.key.decode(errors="replace"),
+            "timestamp": row.time,
+            **(row.evaluation or {}),
+            "rmse": row.rmse,
+            "skill": row.skill,
+        }
+        # JSON has no infinity, which the error of two huge numbers may be.
+        print(json.dumps({name: None if _infinite(value) else value for name, value in told.items()}), flush=True)
+
+    def refresh(self, *, changed: bool) -> None:
+        pass
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._head_due = True
+
+    def add(self, row: Row) -> None:
+        if self._head_due:
+            print(_line(COLUMNS))
+            self._head_due = False
+        print(_line(_cells(row)), flush=True)
+
+    def refresh(self, *, changed: bool) -> None:
+        pass
+
+
+class _Table:
+    def __init__(self, tail: Tail, topic: str, console: Console, live: Live) -> None:
+        self._tail, self._topic, self._console, self._live = tail, topic, console, live
+        self._rows: deque[Row] = deque(maxlen=200)
+        self._drawn, self._due = 0.0, False
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+
+    def refresh(self, *, changed: bool) -> None:
+        self._due |= changed
+        if self._due and time.monotonic() - self._drawn >= REFRESH_S:
+            self.draw()
+
+    def draw(self) -> None:
+        self._drawn, self._due = time.monotonic(), False
+        self._live.update(self._table(), refresh=True)
+
+    def _table(self) -> Table:
+        """The last rows that fit, and below them what still waits."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        room = max(3, self._console.height - _FRAME)
+        waiting = self._tail.waiting()[-max(1, room // 3) :]
+        judged = list(self._rows)[-max(1, room - len(waiting)) :]
+        series = f" of {self._tail.series:,} series" if self._tail.series > 1 else ""
+        table = Table(
+            title=Text(f"{self._topic}: forecasts and what then happened"),
+            caption=Text(
+                f"{self._tail.judged:,} judged{series}. RMSE and skill: of each series, since this view began."
+            ),
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+            caption_justify="left",
+        )
+        for at, name in enumerate(COLUMNS):
+            table.add_column(name, justify="left" if at < 2 else "right", no_wrap=True)
+        for row in judged:
+            table.add_row(*map(Text, _cells(row)))
+        for row in waiting:
+            table.add_row(*map(Text, _cells(row)), style="dim")
+        return table
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        _time(row.time),
+        _key(row.key),
+        _value(row.forecast),
+        "waiting" if row.actual is None else _value(row.actual),
+        _number(row.error, "+#.4g"),
+        _number(row.naive_error, "+#.4g"),
+        _number(row.rmse, "#.4g"),
+        _number(row.skill, "+.3f"),
+    )
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    padded = [
+        cell.ljust(width) if at < 2 else cell.rjust(width)
+        for at, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True))
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _value(value: float) -> str:
+    """Six digits, those after the point too, so that a column of prices stands straight."""
+    return format(value, "#.6g").rstrip(".")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form).rstrip(".")
+
+
+def _time(ms: int | None) -> str:
+    """UTC; a date alone at midnight, as daily prices have it."""
+    if ms is None:
+        return ""
+    try:
+        when = datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC)
+    except (OverflowError, ValueError, OSError):
+        return str(ms)
+    return when.strftime("%Y-%m-%d" if ms % 86_400_000 == 0 else "%Y-%m-%d %H:%M:%S")
+
+
+def _key(key: bytes | None) -> str:
+    """A key is anybody's bytes: what would move a terminal's cursor is not shown."""
+    if key is None:
+        return "-"
+    text = "".join(letter if letter.isprintable() else "?" for letter in key.decode(errors="replace"))
+    return text if len(text) <= 12 else text[:11] + "…"
+
+
+def _infinite(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -1,0 +1,120 @@
+"""Forecasts joined with what then happened, within one batch.
+
+A forecast waits in its session for the next record of that session. In a batch no forecast is there yet when
+the next record comes, as all windows are forecast at its end. So a record takes what waits as a place that is
+filled later; the joins are made after the forecasts, in input order. Sessions that end or begin anew between
+two records, and whatever is undone, need no care here: the places go with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from stream_scorer.ports import Judge
+from stream_scorer.records import EVALUATIONS, Evaluation, Note, Outgoing, Record
+from stream_scorer.state.notes import Pending
+from stream_scorer.state.sessions import Sessions
+
+
+class _Kept(NamedTuple):
+    """A record that was kept: what waited for it, and where its own forecast will wait."""
+
+    record: Record
+    before: Pending | None
+    after: Pending
+
+
+class Judging:
+    """Stands before the sessions of a scorer: enter, keep and undo are theirs, and each record is noted.
+
+    For every batch `begin`, then the records, `made` as forecasts are made, `join` before the sessions rest.
+    """
+
+    def __init__(self, sessions: Sessions, judge: Judge) -> None:
+        self._sessions, self._judge = sessions, judge
+        self._before: Pending | None = None
+        self._kept: list[_Kept] = []
+        self._made: dict[int, Any] = {}
+        self._evaluations: list[Evaluation] = []
+        self._inputs: list[float] = []
+        self._missed = 0
+
+    def begin(self) -> None:
+        """A batch, or the same batch once more: nothing of it has happened."""
+        self._kept.clear()
+        self._made.clear()
+
+    def enter(self, record: Record) -> None:
+        self._sessions.enter(record)
+        self._before = self._sessions.pending(record)
+
+    def keep(self, record: Record) -> None:
+        self._sessions.keep(record)
+        after = Pending()
+        self._sessions.await_(after)
+        self._kept.append(_Kept(record, self._before, after))
+
+    def undo(self, record: Record) -> None:
+        self._sessions.undo(record)
+
+    def made(self, records: Iterable[Record], data: Iterable[Any]) -> None:
+        """The output of each record; of several from one record the last counts."""
+        self._made.update(zip(map(id, records), data, strict=True))
+
+    def made_one_by_one(self, record: Record, outputs: Iterable[tuple[int, Any]]) -> None:
+        """All that `action` gave for a record."""
+        for slot, datum in outputs:
+            if slot == self._judge.slot:
+                self._made[id(record)] = datum
+
+    def join(self, records: Sequence[Record], values: Sequence[Any], *, published: bool) -> None:
+        """Evaluations of the batch, and what waits at its end.
+
+        Args:
+            values: decoded, or the error of a record that cannot be.
+            published: the batch's forecasts are, or were at their time, on the output; else none of them waits.
+        """
+        self._evaluations, self._inputs, self._missed = [], [], 0
+        kept = iter(self._kept)
+        one = next(kept, None)
+        for record, value in zip(records, values, strict=True):
+            if one is None or one.record is not record:
+                continue  # rejected: nothing of it has happened, and what waits goes on waiting
+            actual = self._judge.actual(value)
+            if actual is not None:
+                self._inputs.append(actual)
+            self._evaluate(one, actual)
+            if published and id(record) in self._made:
+                one.after.note = self._note(record, self._made[id(record)], actual)
+            one = next(kept, None)
+
+    def _evaluate(self, one: _Kept, actual: float | None) -> None:
+        note = one.before.note if one.before is not None else None
+        if note is None:
+            return
+        if actual is None:
+            self._missed += 1
+        else:
+            self._evaluations.append(Evaluation(note, one.record, actual))
+
+    def _note(self, record: Record, datum: Any, actual: float | None) -> Note | None:
+        forecast = self._judge.forecast(datum)
+        if forecast is None or actual is None:  # nothing to judge, or no forecast of no change to judge it by
+            self._missed += 1
+            return None
+        number, low, high = forecast
+        return Note(number, actual, low, high, record.offset, record.timestamp)
+
+    def outgoing(self) -> list[Outgoing]:
+        """The evaluations of the batch as records to send."""
+        data = self._judge.write(self._evaluations)
+        return [
+            Outgoing(EVALUATIONS, evaluation.source, value)
+            for evaluation, value in zip(self._evaluations, data, strict=True)
+        ]
+
+    def settle(self) -> None:
+        """The batch is committed."""
+        self._judge.committed(self._evaluations, self._inputs, self._missed)
+        self._evaluations, self._inputs, self._missed = [], [], 0

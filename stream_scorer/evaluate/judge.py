@@ -1,0 +1,87 @@
+"""What is a number in the values of a stream. The `Judge` port."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.evaluate.live import Live
+from stream_scorer.ports import Codec
+from stream_scorer.records import Evaluation
+
+_NUMBERS = ("int", "long", "float", "double")
+
+
+class StreamJudge:
+    """Numbers as they are, or in a field of that name.
+
+    Args:
+        codec: of evaluations.
+        live: the figures that every committed batch goes into.
+        slot: the output slot of the forecasts.
+        field: of input and output records; values that are no records are taken as they are.
+        low, high: fields of output records that bound the forecast's interval, where an output has both.
+    """
+
+    def __init__(
+        self, codec: Codec, live: Live, *, slot: int = 1, field: str = "", low: str = "low", high: str = "high"
+    ) -> None:
+        self._codec = codec
+        self.live = live
+        self._slot = slot
+        self._field, self._low, self._high = field, low, high
+
+    @property
+    def slot(self) -> int:
+        return self._slot
+
+    def actual(self, value: Any) -> float | None:
+        return finite(value.get(self._field) if isinstance(value, dict) else value)
+
+    def forecast(self, datum: Any) -> tuple[float, float | None, float | None] | None:
+        if not isinstance(datum, dict):
+            number = finite(datum)
+            return None if number is None else (number, None, None)
+        number, low, high = (finite(datum.get(name)) for name in (self._field, self._low, self._high))
+        if number is None:
+            return None
+        # One bound is no interval: nothing could be said of how often it covers.
+        return (number, None, None) if low is None or high is None else (number, low, high)
+
+    def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:
+        return self._codec.encode_many(evaluations)
+
+    def committed(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
+        self.live.add(evaluations, inputs, missed)
+
+
+def finite(value: Any) -> float | None:
+    """A number of any type as a double; None for what is none, or is not finite."""
+    if type(value) is not float:
+        if value is None or isinstance(value, bool | str | bytes):
+            return None
+        try:
+            value = float(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+    number: float = value
+    return number if math.isfinite(number) else None
+
+
+def check_field(field: str, slot: int, schema: Any) -> None:
+    """Whether the values of a slot, by their parsed Avro schema, can be judged so. Raises SettingsError."""
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    if kind == "record":
+        names = [one["name"] for one in schema["fields"]]
+        if field not in names:
+            found = f"has no field {field!r}" if field else "is a record"
+            raise SettingsError(
+                f"--evaluate-field: the schema of slot {slot} {found}. Name the field that is forecast: {', '.join(names)}."
+            )
+    elif isinstance(kind, str) and kind not in _NUMBERS and not (isinstance(schema, dict) and "logicalType" in schema):
+        raise SettingsError(
+            f"--evaluate: the values of slot {slot} are of type {kind}; forecasts and what happened must be numbers, "
+            "or records with --evaluate-field."
+        )

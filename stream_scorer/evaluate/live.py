@@ -1,0 +1,104 @@
+"""Rolling figures of a worker: how good its last forecasts were. What each means: docs/evaluation.md."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from stream_scorer.evaluate.drift import Drift
+from stream_scorer.records import Evaluation
+
+
+class Figures(NamedTuple):
+    """Of a number of judged forecasts. None where there is nothing to divide by.
+
+    mse: mean of (forecast - actual)^2, in the unit of the values squared. mae: mean of |forecast - actual|.
+    rmse: root of mse. naive_mse: mse of a forecast of no change. skill: 1 - mse / naive_mse (Murphy 1988).
+    coverage: share of the actuals that lay within their interval, bounds included.
+    """
+
+    judged: int
+    mse: float | None
+    mae: float | None
+    rmse: float | None
+    naive_mse: float | None
+    skill: float | None
+    coverage: float | None
+
+
+def figures(errors: np.ndarray, naive_errors: np.ndarray, inside: np.ndarray) -> Figures:
+    """`inside` is 1 or 0 for each forecast with an interval, NaN for the others."""
+    if not len(errors):
+        return Figures(0, *[None] * 6)
+    mse, naive_mse = float(np.mean(errors**2)), float(np.mean(naive_errors**2))
+    judged = inside[~np.isnan(inside)]
+    return Figures(
+        judged=len(errors),
+        mse=mse,
+        mae=float(np.mean(np.abs(errors))),
+        rmse=math.sqrt(mse),
+        naive_mse=naive_mse,
+        skill=1 - mse / naive_mse if naive_mse else None,
+        coverage=float(np.mean(judged)) if len(judged) else None,
+    )
+
+
+class Live:
+    """Adding is the loop's; reading is safe from any thread. A batch costs a few numpy calls, a record none.
+
+    Args:
+        window: how many of the last judged forecasts the figures are of.
+        drift: of the inputs.
+    """
+
+    def __init__(self, window: int, drift: Drift) -> None:
+        self._drift = drift
+        self._lock = threading.Lock()
+        self._rows = np.zeros((window, 3))  # error, naive error, inside
+        self._judged = self._missed = 0
+
+    def add(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
+        """One committed batch."""
+        window = len(self._rows)
+        rows = np.array([_row(evaluation) for evaluation in evaluations[-window:]]).reshape(-1, 3)
+        with self._lock:
+            self._judged += len(evaluations)
+            self._missed += missed
+            self._rows[np.arange(self._judged - len(rows), self._judged) % window] = rows
+        self._drift.add(inputs)
+
+    def figures(self) -> Figures:
+        with self._lock:
+            rows = self._rows[: self._judged].copy()
+        return figures(*rows.T)
+
+    def counters(self) -> Iterator[tuple[str, float]]:
+        """Name and value, as `Status` gives them."""
+        yield "evaluations", self._judged
+        yield "evaluations_missed", self._missed
+
+    def gauges(self) -> Iterator[tuple[str, float]]:
+        """Those that can be told yet."""
+        found = self.figures()
+        yield "evaluation_window", found.judged
+        for name, value in (
+            ("forecast_mse", found.mse),
+            ("forecast_mae", found.mae),
+            ("forecast_rmse", found.rmse),
+            ("naive_mse", found.naive_mse),
+            ("forecast_skill", found.skill),
+            ("interval_coverage", found.coverage),
+            ("input_drift_ks", self._drift.statistic()),
+        ):
+            if value is not None and math.isfinite(value):
+                yield name, value
+
+
+def _row(evaluation: Evaluation) -> tuple[float, float, float]:
+    (forecast, naive, low, high, _, _), _, actual = evaluation
+    inside = math.nan if low is None or high is None else float(low <= actual <= high)
+    return forecast - actual, naive - actual, inside

@@ -1,0 +1,178 @@
+"""What `stream-scorer tail` makes of records, and what it shows."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import struct
+
+import pytest
+
+from stream_scorer.cli import main
+from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec
+from stream_scorer.commands import tail_view
+from stream_scorer.commands.tail import _forecasts
+from stream_scorer.errors import DecodeError
+from stream_scorer.evaluate.tail import Row, Tail
+from stream_scorer.records import Evaluation, Note, Partition, Record
+
+DAY = 86_400_000
+
+
+def _tail():
+    return Tail(AnyEvaluation().decode, _forecasts("", None))
+
+
+def _judged(offset, forecast, actual, naive, *, at, key=b"k", partition=0):
+    source = Record(Partition("in", partition), offset, key, b"", DAY * offset, None)
+    value = EvaluationCodec().encode(Evaluation(Note(forecast, naive, None, None, at, None), source, actual))
+    return Record(
+        Partition("ev", partition), 0, key, value, DAY * offset, [("scorer-source", b"in/%d/%d" % (partition, offset))]
+    )
+
+
+def _score(offset, forecast, *, key=b"k", partition=0):
+    return Record(
+        Partition("out", partition),
+        0,
+        key,
+        struct.pack("<d", forecast),
+        DAY * offset,
+        [("scorer-source", b"in/%d/%d" % (partition, offset))],
+    )
+
+
+def test_running_figures_are_of_each_key_of_a_partition():
+    tail = _tail()
+    first = tail.judge(_judged(1, 3.0, 2.0, 4.0, at=0))
+    other = tail.judge(_judged(1, 9.0, 2.0, 2.0, at=0, partition=1))
+    second = tail.judge(_judged(2, 1.0, 4.0, 2.0, at=1))
+    assert (first.error, first.naive_error, first.rmse, first.skill) == (1.0, 2.0, 1.0, 0.75)
+    assert (other.rmse, other.skill) == (7.0, None)
+    assert (second.rmse, second.skill) == (math.sqrt(5), 1 - 10 / 8)
+    assert (tail.judged, tail.series) == (3, 2)
+
+
+@pytest.mark.parametrize("evaluation_first", [False, True])
+def test_a_forecast_waits_until_it_is_judged_whichever_topic_comes_first(evaluation_first):
+    tail = _tail()
+    steps = [lambda: tail.await_(_score(0, 3.0)), lambda: tail.judge(_judged(1, 3.0, 2.0, 4.0, at=0))]
+    for step in reversed(steps) if evaluation_first else steps:
+        step()
+    assert tail.waiting() == []
+    tail.await_(_score(1, 5.0))
+    tail.await_(_score(7, 6.0, key=b"other"))
+    assert [(row.key, row.forecast, row.actual) for row in tail.waiting()] == [
+        (b"k", 5.0, None),
+        (b"other", 6.0, None),
+    ]
+
+
+def test_what_is_no_evaluation_is_skipped_and_told():
+    tail = _tail()
+    assert tail.judge(_score(0, 3.0)) is None
+    tail.await_(_score(0, 3.0)._replace(value=None))
+    assert tail.skipped == 2
+    assert tail.problem.startswith("out[0]@0: expected Avro of schema 'evaluation'")
+    tail.await_(_score(0, 3.0)._replace(headers=None))
+    assert tail.waiting() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (struct.pack("<d", 1.5), 1.5),
+        (b"\0\0\0\0\x07" + struct.pack("<d", 1.5), 1.5),
+        (b"1.5", 1.5),
+        (b'{"close": 2}', 2.0),
+        (b'{"open": 2}', None),
+        (b"null", None),
+    ],
+)
+def test_scores_are_read_as_they_come(value, number):
+    assert _forecasts("close", None)(value) == number
+
+
+def test_scores_of_a_schema_are_read_by_it():
+    schema = {"type": "record", "name": "S", "fields": [{"name": "close", "type": "float"}]}
+    assert _forecasts("close", schema)(struct.pack("<f", 0.5)) == 0.5
+    with pytest.raises(DecodeError):
+        _forecasts("close", schema)(b"\xff")
+
+
+ROW = Row(b"k", DAY, 1.5, 2.0, -0.5, math.inf, 0.5, None, {"forecast": 1.5, "actual": 2.0})
+
+
+def test_lines_of_json_have_no_infinity(capsys):
+    with tail_view.view(_tail(), "ev", as_json=True) as shown:
+        shown.add(ROW._replace(rmse=math.inf))
+        shown.refresh(changed=True)
+    assert json.loads(capsys.readouterr().out) == {
+        "key": "k",
+        "timestamp": DAY,
+        "forecast": 1.5,
+        "actual": 2.0,
+        "rmse": None,
+        "skill": None,
+    }
+
+
+def test_plain_lines_where_there_is_no_terminal(capsys):
+    with tail_view.view(_tail(), "ev", as_json=False) as shown:
+        shown.add(ROW)
+        shown.add(ROW._replace(key=b"\x1b[2J" + b"x" * 20, time=DAY + 1000, skill=-0.25))
+        shown.refresh(changed=True)
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["time", "key", "forecast", "actual", "error", "naive", "error", "RMSE", "skill"]
+    assert first.split() == ["1970-01-02", "k", "1.50000", "2.00000", "-0.5000", "+inf", "0.5000"]
+    assert second.split() == ["1970-01-02", "00:00:01", "?[2Jxxxxxxx…", *first.split()[2:], "-0.250"]
+    assert len(head) == len(second)
+
+
+def _drawn(monkeypatch, **environment):
+    """What a terminal of 100 x 24 gets."""
+    from rich import console
+
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24", **environment}.items():
+        monkeypatch.setenv(name, value)
+    out = io.StringIO()
+    made = console.Console
+    monkeypatch.setattr(console, "Console", lambda **how: made(file=out, force_terminal=True, **how))
+    tail = _tail()
+    with tail_view.view(tail, "ev", as_json=False) as shown:
+        for offset in range(40):
+            shown.add(tail.judge(_judged(offset + 1, 3.0, 2.0, 4.0, at=offset)))
+        tail.await_(_score(50, 5.0))
+        shown.refresh(changed=True)
+    return out.getvalue()
+
+
+def test_on_a_terminal_a_table_of_the_last_and_of_what_waits(monkeypatch):
+    text = _drawn(monkeypatch)
+    picture = text.rpartition("ev: forecasts and what then happened")[2]
+    assert picture.count("3.00000") == 24 - 8 - 1
+    assert "waiting" in picture.splitlines()[-4]
+    assert "40 judged." in picture
+    assert "\x1b[3" not in text, "no colours"
+
+
+def test_a_dumb_terminal_gets_lines(monkeypatch, capsys):
+    assert _drawn(monkeypatch, TERM="dumb") == ""
+    assert len(capsys.readouterr().out.splitlines()) == 41
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "tail needs --output-topic or --evaluation-topic"),
+        (["--output-topic", "x", "--limit", "0"], "--limit 0: at least 1"),
+        (["--output-topic", "x", "--from", "monday"], "--from 'monday' is none of earliest, latest"),
+        (["--output-topic", "x", "--schema", "/no/such"], "--schema /no/such: cannot be read as JSON"),
+    ],
+)
+def test_a_mistake_is_told(arguments, text, capsys):
+    assert main(["tail", *arguments]) == 2
+    assert text in capsys.readouterr().err

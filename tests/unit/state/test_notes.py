@@ -1,0 +1,194 @@
+"""Notes as bytes, and in sessions: they go every way that the state goes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_scorer.records import Note, Partition, Record, Snapshot
+from stream_scorer.state import notes, values
+from stream_scorer.state.notes import Pending
+from stream_scorer.state.sessions import Sessions
+
+IN = Partition("in", 0)
+NOTE = Note(1.5, 1.0, None, 2.0, 7, None)
+NUMBERS = st.floats(allow_nan=False)
+WHOLE = st.integers(-(2**63), 2**63 - 1)
+NOTES = st.builds(Note, NUMBERS, NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS, WHOLE, st.none() | WHOLE)
+
+
+@given(note=st.none() | NOTES, state=st.lists(st.floats() | st.text() | st.binary(), max_size=3))
+def test_a_note_comes_back_from_behind_any_state(note, state):
+    data = values.dump(state)
+    packed = notes.pack(note)
+    assert len(packed) == notes.SIZE
+    assert notes.apart(data + packed, len(state)) == (data, packed)
+    assert notes.apart(data, len(state)) == (data, notes.NOTHING)
+    assert repr(notes.unpack(data + packed)) == repr(note), "zeros keep their sign"
+
+
+def test_a_note_is_one_more_value():
+    assert len(values.load(values.dump([1, [2.0]]) + notes.pack(NOTE))) == 3
+
+
+def test_a_state_that_ends_like_a_note_is_none():
+    (content,) = values.load(notes.pack(NOTE))
+    state = values.dump([1, content])
+    assert state.endswith(notes.pack(NOTE))
+    assert notes.apart(state, 2) == (state, notes.NOTHING)
+    assert notes.apart(state + notes.pack(NOTE), 2) == (state, notes.pack(NOTE))
+
+
+def test_bytes_that_are_no_state_are_refused():
+    with pytest.raises(ValueError, match="not a state"):
+        notes.apart(b"nonsense" + notes.pack(NOTE), 1)
+
+
+class Model:
+    name, sha256, batched = "toy", "00", False
+
+    def __init__(self, *state):
+        self._state = state
+
+    def state(self):
+        return self._state
+
+    def set_state(self, state):
+        if len(state) != len(self._state):
+            raise ValueError(f"{len(state)} values for {len(self._state)} names")
+        self._state = state
+
+
+FLAT, EXACT, NONE = ([0.0],), ([[0.0]],), ()
+STATES = pytest.mark.parametrize("state", [FLAT, EXACT, NONE], ids=["flat", "exact", "stateless"])
+
+
+def _sessions(state, **how):
+    model = Model(*state)
+    return Sessions(model, tuple(f"g{at}" for at in range(len(state))), **{"noted": True, **how})
+
+
+def _record(offset, key=b"k", timestamp=None):
+    return Record(IN, offset, key, b"", timestamp, None)
+
+
+def _score(sessions, record, note):
+    """What waited before the record; `note` waits after it."""
+    sessions.enter(record)
+    pending = sessions.pending(record)
+    sessions.keep(record)
+    place = Pending()
+    sessions.await_(place)
+    place.note = note  # as it is: only once the batch is forecast
+    return pending and pending.note
+
+
+def _waits(sessions, key=b"k", timestamp=None):
+    record = _record(99, key, timestamp)
+    sessions.enter(record)
+    pending = sessions.pending(record)
+    return pending and pending.note
+
+
+@STATES
+def test_a_note_waits_within_a_batch_and_across_batches(state):
+    sessions = _sessions(state)
+    assert _score(sessions, _record(0), NOTE) is None
+    assert _score(sessions, _record(1), None) == NOTE
+    assert _score(sessions, _record(2), NOTE) is None
+    assert _score(sessions, _record(3, b"other"), None) is None
+    assert sessions.rest()
+    sessions.settle()
+    assert _waits(sessions) == NOTE
+    assert _waits(sessions, b"other") is None
+
+
+@STATES
+def test_undo_leaves_what_waited(state):
+    sessions = _sessions(state)
+    _score(sessions, _record(0), NOTE)
+    sessions.enter(_record(1))
+    sessions.undo(_record(1))
+    assert _waits(sessions) == NOTE
+    assert sessions.rest()
+    sessions.settle()
+    sessions.enter(_record(1))
+    sessions.undo(_record(1))
+    assert _waits(sessions) == NOTE
+
+
+@STATES
+def test_roll_back_gives_what_waited_at_the_last_settle(state):
+    sessions = _sessions(state)
+    _score(sessions, _record(0), NOTE)
+    assert sessions.rest()
+    sessions.settle()
+    _score(sessions, _record(1), NOTE._replace(offset=1))
+    _score(sessions, _record(2, b"other"), NOTE)
+    sessions.roll_back()
+    assert _waits(sessions) == NOTE
+    assert _waits(sessions, b"other") is None
+    _score(sessions, _record(1), NOTE._replace(offset=1))
+    assert sessions.rest()
+    sessions.roll_back()
+    assert _waits(sessions) == NOTE
+
+
+@STATES
+def test_snapshots_carry_notes_and_restore_brings_them_back(state):
+    sessions = _sessions(state)
+    _score(sessions, _record(0), NOTE)
+    _score(sessions, _record(1, b"other"), None)
+    assert sessions.rest()
+    snapshots = list(sessions.unsettled())
+    again = _sessions(state)
+    again.restore(IN, snapshots)
+    assert (_waits(again), _waits(again, b"other")) == (NOTE, None)
+    assert again.bytes_at_rest() == sessions.bytes_at_rest()
+
+
+@pytest.mark.parametrize("state", [FLAT, EXACT], ids=["flat", "exact"])
+def test_a_note_is_left_out_where_none_is_wanted_and_may_be_missing_where_one_is(state):
+    bare = values.dump(state)
+    saved = [Snapshot(IN, b"k", 1, None, bare + notes.pack(NOTE)), Snapshot(IN, b"old", 2, None, bare)]
+    noted, plain = _sessions(state), _sessions(state, noted=False)
+    noted.restore(IN, saved)
+    plain.restore(IN, saved)
+    assert (_waits(noted), _waits(noted, b"old")) == (NOTE, None)
+    plain.enter(_record(3))
+    plain.keep(_record(3))
+    assert plain.rest()
+    assert [snapshot.state for snapshot in plain.unsettled()] == [bare]
+
+
+@STATES
+def test_what_waits_goes_with_its_session(state):
+    sessions = _sessions(state, ttl_ms=10)
+    _score(sessions, _record(0, timestamp=0), NOTE)
+    assert _waits(sessions, timestamp=10) == NOTE
+    assert _waits(sessions, timestamp=11) is None
+    assert _waits(sessions, timestamp=10) == NOTE, "as nothing was kept at 11"
+    capped = _sessions(state, cap=1)
+    _score(capped, _record(0, b"a"), NOTE)
+    _score(capped, _record(1, b"b"), None)
+    assert _waits(capped, b"a") is None
+    capped.drop(IN)
+    assert _waits(capped, b"b") is None
+
+
+@STATES
+def test_notes_of_what_is_carried_outlive_a_roll_back(state):
+    sessions = _sessions(state)
+    _score(sessions, _record(0), NOTE)
+    assert sessions.rest()
+    sessions.carry(IN)
+    sessions.roll_back()
+    assert _waits(sessions) == NOTE
+
+
+def test_an_interval_without_bound_stays_infinite():
+    wide = NOTE._replace(low=-math.inf, high=math.inf)
+    assert notes.unpack(notes.pack(wide)) == wide
