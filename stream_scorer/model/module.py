@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import struct
 from collections.abc import Callable, Sequence
@@ -185,6 +186,12 @@ def needs_an_engine(program: Program) -> str | None:
     if _IMPORTS_FASTSCORE.search(program.source):
         return "it imports fastscore, whose cells, pools and slots are an engine's"
     return None
+
+
+def yields_at_the_end(program: Program) -> bool:
+    """Whether its `end` is a generator, whose items are outputs."""
+    ends = (node for node in ast.parse(program.source).body if isinstance(node, ast.FunctionDef) and node.name == "end")
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for end in ends for node in ast.walk(end))
 
 
 def _refuse_what_needs_an_engine(program: Program) -> None:

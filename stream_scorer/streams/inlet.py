@@ -37,6 +37,7 @@ class StreamInlet:
         self._loop = stream.loop
         self._end_marker = None if stream.end_marker is None else stream.end_marker.encode()
         self._control_of = stream.spec.make(output=False).control
+        self._whole_pieces = stream.transport.keeps_boundaries
         self._carries_header = stream.encoding == "csv" and stream.schema is None
         self._open_feed, self._open_splitter = open_feed, open_splitter
         self._using = threading.Lock()
@@ -103,8 +104,13 @@ class StreamInlet:
             if self._splitter is None:
                 self._ready = pieces
             else:
-                self._ready = [record for piece in pieces for record in self._splitter.feed(piece)]
+                self._ready = [record for piece in pieces for record in self._split(self._splitter, piece)]
         self._at = 0
+
+    def _split(self, splitter: Splitter, piece: bytes) -> list[bytes]:
+        """An envelope where pieces are records is tolerated: it parts them, and a piece ends a record all the same."""
+        records = splitter.feed(piece)
+        return records + splitter.end() if self._whole_pieces else records
 
     def _cut(self, now: float) -> Cut | None:
         """What the records that are there complete; all of them are looked at before time decides."""

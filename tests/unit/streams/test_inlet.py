@@ -197,6 +197,8 @@ def test_delimited_over_simple_rest_splits_a_body(inlet):
     one = inlet("REST", {"Watermark": None, "NagleTime": 0}, Envelope="delimited")
     one.post(b"1\n2\n")
     assert one.next(1).records == [b"1", b"2"]
+    one.post(b"3")
+    assert one.next(1).records == [b"3"]
 
 
 class Feed:
