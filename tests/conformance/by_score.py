@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,7 +70,19 @@ def run(case: Case, folder: Path) -> Outcome:
     if process.exitcode is None:
         process.kill()
         raise AssertionError(f"score {' '.join(words)} takes more than {TIMEOUT_S} s")
-    return _outcome(case, folder, process.exitcode)
+    return _outcome(case, folder, _exit_code(folder, process.exitcode))
+
+
+def _exit_code(folder: Path, seen: int) -> int:
+    """The code the child itself wrote down. 255 is what is seen where the forking process was lost sight of."""
+    deadline = time.monotonic() + (TIMEOUT_S if seen == 255 else 0)
+    while True:
+        try:
+            return int((folder / "exit").read_text())
+        except (FileNotFoundError, ValueError):
+            if time.monotonic() >= deadline:
+                return seen
+        time.sleep(0.02)
 
 
 def _score(words: list[str], folder: Path) -> None:
@@ -83,7 +96,15 @@ def _score(words: list[str], folder: Path) -> None:
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for the life of the process
     from stream_scorer.cli import main
 
-    sys.exit(main(words))
+    code = 1
+    try:
+        code = main(words)
+    except SystemExit as end:  # wrong words
+        code = end.code if isinstance(end.code, int) else 1
+        raise
+    finally:
+        (folder / "exit").write_text(str(code))
+    sys.exit(code)
 
 
 def _stream_of(number: int, slot: Slot, folder: Path) -> list[str]:
