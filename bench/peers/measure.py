@@ -7,6 +7,7 @@ that of the contestant's whole process tree between the two.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from bench.peers.jobs import JOBS, STEPS, difference, echoes, key, outputs, values
 from bench.peers.registry import ROOT, Contestant, Place
@@ -125,10 +126,13 @@ def _wait_for_group(kafka: Kafka, group: str, members: int, run: Process) -> Non
     deadline = time.monotonic() + START_S
     while True:
         run.check()
-        found = kafka.admin.describe_consumer_groups([group])[group].result(30)
-        busy = [one for one in found.members if one.assignment and one.assignment.topic_partitions]
-        if found.state == ConsumerGroupState.STABLE and len(busy) == members:
-            return
+        busy: list[object] = []
+        # A broker that has just started may not know yet who coordinates the group.
+        with contextlib.suppress(KafkaException):
+            found = kafka.admin.describe_consumer_groups([group])[group].result(30)
+            busy = [one for one in found.members if one.assignment and one.assignment.topic_partitions]
+            if found.state == ConsumerGroupState.STABLE and len(busy) == members:
+                return
         if time.monotonic() > deadline:
             raise Failed(f"{len(busy)} of {members} workers have a partition after {START_S:.0f} s")
         time.sleep(0.2)

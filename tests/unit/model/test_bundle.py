@@ -74,6 +74,19 @@ def test_without_weights_the_attachment_beside_the_module_is_taken(module, tmp_p
     assert read_archive(tmp_path / "out" / "attachment.tar.gz") == {"any": b"thing"}
 
 
+def test_an_attachment_that_training_made_is_taken_whole(module, weights, tmp_path):
+    write_archive(weights / "toy.tar.gz", {"helper.py": b"", "toy.json": b"{}"})
+    export(module, weights, tmp_path / "out", SCHEMAS, TOPICS)
+    assert set(read_archive(tmp_path / "out" / "attachment.tar.gz")) == {"helper.py", "toy.json"}
+
+
+def test_modules_in_the_attachment_are_no_requirements(write, tmp_path):
+    path = write("toy.py", "import helper, folder.part, numpy\ndef action(x): return x\n")
+    write_archive(path.parent / "toy.tar.gz", {"helper.py": b"", "folder/part.py": b""})
+    export(path, None, tmp_path / "out", {}, {})
+    assert (tmp_path / "out" / "requirements.txt").read_text() == f"numpy=={np.__version__}\n"
+
+
 def test_weights_that_are_not_there_are_told(module, tmp_path):
     with pytest.raises(ModelError, match="no such directory"):
         export(module, tmp_path / "gone", tmp_path / "out", {}, {})

@@ -52,3 +52,9 @@ def test_what_is_none_of_these_is_told(model, what, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=rf"^model '{model}': {what}\. .*shipped model: tf_sp500_lstm"):
         locate(model)
+
+
+def test_an_attachment_of_the_modules_own_name_goes_before_the_common_one(write):
+    one, other = write("one.py", SOURCE), write("other.py", SOURCE)
+    own, common = write("one.tar.gz", b""), write("attachment.tar.gz", b"")
+    assert (locate(str(one)).attachment, locate(str(other)).attachment) == (own, common)

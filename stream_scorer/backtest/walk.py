@@ -1,0 +1,173 @@
+"""A history through the engine, record by record, as `score` and the service do it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.app import opened
+from stream_scorer.backtest.adjust import LAG_DAYS, Adjustment, adjustment
+from stream_scorer.backtest.feed import inputs
+from stream_scorer.backtest.prices import Prices
+from stream_scorer.codec import codec_for
+from stream_scorer.engine.scoring import Scorer
+from stream_scorer.errors import SettingsError
+from stream_scorer.model.locate import locate
+from stream_scorer.records import Outgoing, Partition, Record
+from stream_scorer.state.sessions import Sessions
+
+BATCH = 1024
+FIELDS = ("close", "forecast", "prediction", "price", "value", "score")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """made: index of the row it was made after. target: of the row it is for; None: the file has no such day.
+
+    value, low, high: in points; the latter two where the output has an interval.
+    """
+
+    made: int
+    target: int | None
+    date: str | None
+    value: float
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+
+
+@dataclass(frozen=True)
+class Walk:
+    """inputs, scores: JSON as `stream-scorer score` reads and writes it. extra: outputs that are no forecasts."""
+
+    model: str
+    sha256: str
+    inputs: list[bytes]
+    scores: list[bytes]
+    forecasts: list[Forecast]
+    rejects: list[str]
+    extra: int
+
+
+def walk(
+    model: str,
+    prices: Prices,
+    *,
+    attachment: Path | None = None,
+    schemas: Mapping[str, Path] | None = None,
+    symbol: str = "SP500",
+    cpi: Path | None = None,
+    lag_days: int = LAG_DAYS,
+    field: str | None = None,
+) -> Walk:
+    """Score every row in order. Raises StreamScorerError.
+
+    Args:
+        cpi: give the model adjusted numbers, and take its forecasts back to points.
+        field: of an output record that holds the forecast; None: the first of FIELDS that it has.
+    """
+    located = locate(model)
+    attachment = attachment.resolve() if attachment else None
+    adjusted = adjustment(located, attachment, cpi, lag_days) if cpi else None
+    with opened(located, attachment, schemas or {}) as found:
+        values = inputs(found.schemas.get(0), prices, symbol, adjusted)
+        module, decoder = found.module, codec_for("json", found.schemas.get(0))
+        lines = [json.dumps(value).encode() for value in values]
+        partition, key = Partition(prices.path.name, 0), symbol.encode()
+        records = [Record(partition, offset, key, line, None, None) for offset, line in enumerate(lines)]
+        sessions = Sessions(module, module.state_names)
+        encoders = {slot: codec_for("json", schema) for slot, schema in found.schemas.items() if slot % 2}
+        scorer = Scorer(module, sessions, decoder, encoders)
+        scored = []
+        for first in range(0, len(records), BATCH):
+            scored += scorer.score(records[first : first + BATCH])
+            sessions.settle()
+        outs = [one for one in scored if isinstance(one, Outgoing)]
+        rejects = [
+            f"{prices.dates[one.source.offset]}: {one.message}" for one in scored if not isinstance(one, Outgoing)
+        ]
+        forecasts = _forecasts(outs, prices, adjusted, field)
+        return Walk(
+            model=module.name,
+            sha256=module.sha256,
+            inputs=lines,
+            scores=[one.value or b"null" for one in outs],
+            forecasts=forecasts,
+            rejects=rejects,
+            extra=len(outs) - len(forecasts),
+        )
+
+
+def _forecasts(outs: list[Outgoing], prices: Prices, adjusted: Adjustment | None, field: str | None) -> list[Forecast]:
+    """One for each row that has any output in slot 1: the first of them that is a forecast."""
+    rows = {date.isoformat(): at for at, date in enumerate(prices.dates)}
+    found: dict[int, Forecast] = {}
+    for out in outs:
+        made = out.source.offset
+        if out.slot != 1 or made in found:
+            continue
+        forecast = _forecast(json.loads(out.value or b"null"), made, rows, prices, field)
+        if forecast is not None:
+            found[made] = _restored(forecast, prices, adjusted) if adjusted else forecast
+    if outs and not found:
+        shown = (outs[0].value or b"null").decode()[:120]
+        raise SettingsError(
+            f"none of the {len(outs)} outputs is a number or a record with one; the first is {shown}. "
+            "Name the field that holds the forecast by --forecast-field."
+        )
+    return list(found.values())
+
+
+def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, field: str | None) -> Forecast | None:
+    following = made + 1 if made + 1 < len(prices) else None
+    if not isinstance(value, dict):
+        number = _number(value)
+        date = prices.dates[following].isoformat() if following is not None else None
+        return None if number is None else Forecast(made, following, date, number)
+    name = field or next((name for name in FIELDS if _number(value.get(name)) is not None), None)
+    number = _number(value.get(name)) if name else None
+    if number is None:
+        return None
+    date, target = _day(value.get("date")), following
+    if date is not None and date > prices.dates[made].isoformat():  # else it tells of the day it was made on
+        target = rows.get(date)
+    else:
+        date = prices.dates[following].isoformat() if following is not None else None
+    low, high, level = (_number(value.get(name)) for name in ("low", "high", "level"))
+    if low is None or high is None:
+        low = high = None
+    return Forecast(made, target, date, number, low, high, level)
+
+
+def _restored(forecast: Forecast, prices: Prices, adjusted: Adjustment) -> Forecast:
+    """In points. The last forecast has no row to be for, and its day is not known: the next weekday is taken."""
+    made = prices.dates[forecast.made]
+    if forecast.target is not None:
+        target = prices.dates[forecast.target]
+    else:
+        target = made + datetime.timedelta(days=3 if made.weekday() == 4 else 1)
+    value, low, high = (
+        None if number is None else adjusted.restore(made, target, number)
+        for number in (forecast.value, forecast.low, forecast.high)
+    )
+    assert value is not None
+    return dataclasses.replace(forecast, value=value, low=low, high=high)
+
+
+def _day(value: Any) -> str | None:
+    """A date field as ISO text: it may be text, or days since 1970."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 200_000:
+        return (datetime.date(1970, 1, 1) + datetime.timedelta(days=value)).isoformat()
+    return value[:10] if isinstance(value, str) else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
