@@ -99,8 +99,8 @@ _EOS, _ALO = "exactly once", "at least once"
 CONTESTANTS = [
     Contestant("stream-scorer", _EOS, {"lstm": 20_000, "mean": 300_000}, _service()),
     Contestant("stream-scorer-alo", _ALO, {"lstm": 20_000, "mean": 300_000}, _service(delivery="at-least-once")),
-    Contestant("one-worker", f"{_EOS}; 2 partitions", {"lstm": 20_000}, _service(), partitions=2),
-    Contestant("two-workers", f"{_EOS}; 2 partitions", {"lstm": 20_000}, _service(workers=2), partitions=2, members=2),
+    Contestant("one-worker", f"{_EOS}; 2 partitions", {"lstm": 60_000}, _service(), partitions=2),
+    Contestant("two-workers", f"{_EOS}; 2 partitions", {"lstm": 60_000}, _service(workers=2), partitions=2, members=2),
     Contestant("bare-loop", f"{_ALO}; windows lost", {"lstm": 2_000, "mean": 200_000}, _ours("bare_loop")),
     Contestant("quix", _EOS, {"lstm": 4_000, "mean": 150_000}, _peer("quix", "quix")),
     Contestant("bytewax", _ALO, {"lstm": 20_000, "mean": 200_000}, _peer("bytewax", "bytewax_flow")),
