@@ -26,6 +26,7 @@ from tests.support.kafka import Kafka
 BENCHES = {
     "arithmetic": False,
     "engine": False,
+    "training": False,
     "path": True,
     "profile": True,
     "latency": True,

@@ -12,54 +12,86 @@ from stream_scorer.stderr import without_banners
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prices", type=Path, required=True, metavar="CSV", help="closes: columns Date and Close")
-    parser.add_argument("--cpi", type=Path, required=True, metavar="CSV", help="CPI: columns DATE and CPIAUCSL")
+    source = "a CSV or Parquet file, or fred:ID"
+    parser.add_argument("--prices", required=True, metavar="SOURCE", help=f"closes: {source}")
+    parser.add_argument("--cpi", required=True, metavar="SOURCE", help=f"consumer prices by month: {source}")
+    parser.add_argument(
+        "--fred-key-file",
+        type=Path,
+        metavar="FILE",
+        help="holds the key to FRED's API, for fred:ID (default: FRED_API_KEY)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights, report and plots go")
     parser.add_argument(
-        "--iterations", type=int, default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
+        "--iterations", type=_count, default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
     )
     parser.add_argument("--seed", type=int, default=2017, metavar="N", help="of weights and batches (default: 2017)")
-    parser.add_argument("--no-plots", action="store_true", help="write no pictures")
+    parser.add_argument(
+        "--seeds",
+        type=_count,
+        default=3,
+        metavar="N",
+        help="trainings, each with the next seed, for the spread of the figures; the weights are the first one's (default: 3)",
+    )
+    parser.add_argument(
+        "--max-gap", type=_count, default=7, metavar="DAYS", help="longer ones between prices are told (default: 7)"
+    )
+    parser.add_argument("--no-plots", action="store_true", help="write no pictures beside the report")
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return count
 
 
 def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # More threads inside one op of this size cost more than they bring; two ops may run side by side.
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     try:
         with without_banners():
             import tensorflow as tf
 
-            from training.train import train
+            from training.train import Listener, train
+            from training.trainer import use_two_devices
 
+            use_two_devices()
             tf.constant(0)  # looks for devices, and tells of those it lacks
     except ImportError as error:
         raise SettingsError(f"training needs {error.name}: pip install 'stream-scorer[train]'") from error
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     console = Console()
     columns = (
-        TextColumn("training"),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("loss {task.fields[loss]}"),
         TimeRemainingColumn(),
     )
+    seeds = range(args.seed, args.seed + args.seeds)
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("training", total=args.iterations, loss="-")
+        tasks: dict[int, TaskID] = {}
 
-        def on_loss(iteration: int, loss: float) -> None:
-            progress.update(task, completed=iteration + 1, loss=f"{loss:.5f}")
+        def progressed(seed: int, done: int, loss: float) -> None:
+            if seed not in tasks:  # data that cannot be used are told before any bar is drawn
+                tasks[seed] = progress.add_task(f"seed {seed}", total=args.iterations, loss="-")
+            progress.update(tasks[seed], completed=done, loss=f"{loss:.5f}")
+
+        def resumed(seed: int, done: int) -> None:
+            console.print(f"seed {seed} goes on after {done:,} iterations: {args.out} holds them")
 
         report = train(
             args.prices,
             args.cpi,
             args.out,
             iterations=args.iterations,
-            seed=args.seed,
+            seeds=seeds,
             with_plots=not args.no_plots,
-            on_loss=on_loss,
+            fred_key_file=args.fred_key_file,
+            max_gap_days=args.max_gap,
+            listener=Listener(resumed, progressed),
         )
     _print(console, report, args.out)
     return 0
@@ -68,8 +100,12 @@ def run(args: argparse.Namespace) -> int:
 def _print(console: Any, report: dict[str, Any], out: Path) -> None:
     from rich.table import Table
 
+    for name in ("prices", "cpi"):
+        source = report["data"][name]
+        for gap in source["gaps"]:
+            console.print(f"{source['source']}: nothing between {gap['after']} and {gap['before']}, {gap['days']} days")
     training, test = report["training"], report["test"]
-    table = Table(title="what the weights are worth", title_justify="left")
+    table = Table(title=f"what the weights are worth (seed {training['seed']})", title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in (
@@ -88,4 +124,5 @@ def _print(console: Any, report: dict[str, Any], out: Path) -> None:
         table.add_row(name, value)
     console.print(table)
     console.print(report["why_two_figures"])
-    console.print(f"written to {out}")
+    console.print(f"[bold]{report['verdict']}[/bold]")
+    console.print(f"written to {out}; the whole report: {out / 'report.html'}")

@@ -1,7 +1,9 @@
-"""What the forecasts are worth: the tutorial's figure, and the honest one beside it."""
+"""What the forecasts are worth: the tutorial's figure, and the honest ones beside it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,11 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from stream_scorer.backtest.judge import diebold_mariano
 from training.model import tf_sp500_lstm as module
 from training.network import Weights
 from training.prepare import Prepared
 
 Floats = npt.NDArray[np.float64]
+Forecasts = Callable[[npt.ArrayLike], Floats]
+TUTORIAL_WINDOW = ("2007-07-01", 120)
+"""First day and number of forecasts of the tutorial's first picture."""
 WHY = (
     "The tutorial compares each forecast with the last value the network was shown; "
     "the honest figure compares it with the day it forecasts, beside yesterday's value as the forecast."
@@ -24,68 +30,140 @@ WHY = (
 class Figures:
     """Mean squared errors of adjusted values, root mean squared errors in index points.
 
-    tutorial_*: forecast against the last input of its window. honest_*: against the day forecast.
-    persistence_*: the last value as the forecast, on the same days. skill: 1 - honest / persistence.
+    tutorial_*: forecast against the last input of its window (the 120 days: None where the data end before).
+    honest_*: against the day forecast. persistence_*: the last value as the forecast, on the same days.
+    drift_*: the last value and the mean change of the training part. skill: 1 - honest / persistence.
     diebold_mariano_t: of the squared errors' difference, with the variance of independent days (one-step
-    errors, Diebold and Mariano 1995); below -2 the network is worse than persistence beyond chance.
+    errors, Diebold and Mariano 1995); below -2 the network is worse than persistence beyond chance. _p: two-sided,
+    by the normal distribution.
     """
 
     forecasts: int
     tutorial_mse: float
-    tutorial_mse_120_days: float
+    tutorial_mse_120_days: float | None
     honest_mse: float
     persistence_mse: float
     skill: float
     diebold_mariano_t: float
+    diebold_mariano_p: float
     honest_rmse_points: float
     persistence_rmse_points: float
+    drift_mse: float
+    skill_against_drift: float
+    diebold_mariano_t_against_drift: float
+    drift_rmse_points: float
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def forecasts(weights: Weights, series: npt.ArrayLike) -> Floats:
-    """Forecast after each 30 values of a series [T] -> [T - 29], by the module's own arithmetic."""
-    values = np.asarray(series, np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(values, module.n_steps)
-    scores: Floats = module.Network(weights).score(windows).astype(np.float64)
-    return scores
+@dataclass(frozen=True)
+class Errors:
+    """Forecast minus what happened, [T], of the same days: by the network, the last value, the drift walk.
+
+    Adjusted values; times `cpi` they are index points.
+    """
+
+    dates: pd.DatetimeIndex
+    cpi: Floats
+    network: Floats
+    last: Floats
+    drift: Floats
 
 
-def evaluate(prepared: Prepared, weights: Weights) -> Figures:
-    """All figures on the test part."""
+class _Wide(module.Network):  # type: ignore[misc]
+    """All widths give the same bits; many windows need but the widest, and compiling it alone is quicker."""
+
+    candidates = (256,)
+
+
+def forecaster(weights: Weights) -> Forecasts:
+    """series [T] -> forecast after each 30 values [T - 29], by the module's own arithmetic."""
+    network = _Wide(weights)
+
+    def forecasts(series: npt.ArrayLike) -> Floats:
+        windows = np.lib.stride_tricks.sliding_window_view(np.asarray(series, np.float32), module.n_steps)
+        scores: Floats = network.score(windows).astype(np.float64)
+        return scores
+
+    return forecasts
+
+
+def errors_of(prepared: Prepared, forecasts: Forecasts) -> Errors:
+    """On the test part, from its 31st day on."""
     test = prepared.test
-    values = test.to_numpy()
-    made = forecasts(weights, values)
-    last, following = values[module.n_steps - 1 :], values[module.n_steps :]
-    errors, naive = made[:-1] - following, last[:-1] - following
-    cpi = prepared.cpi[test.index].to_numpy()[module.n_steps :]
-    honest, persistence = float(np.mean(errors**2)), float(np.mean(naive**2))
+    values, made = test.to_numpy(), forecasts(test)[:-1]
+    last, happened = values[module.n_steps - 1 : -1], values[module.n_steps :]
+    drift = float(np.diff(prepared.training.to_numpy()).mean())
+    dates = pd.DatetimeIndex(test.index[module.n_steps :])
+    cpi = prepared.cpi[dates].to_numpy()
+    return Errors(dates, cpi, made - happened, last - happened, last + drift - happened)
+
+
+def evaluate(prepared: Prepared, forecasts: Forecasts) -> Figures:
+    """All figures on the test part."""
+    errors = errors_of(prepared, forecasts)
+    last_inputs, made = tutorial_window(prepared, forecasts, str(prepared.test.index[0].date()), len(prepared.test))
+    honest, persistence, drift = (_mse(one) for one in (errors.network, errors.last, errors.drift))
+    t = _t(errors.network, errors.last)
     return Figures(
         forecasts=len(made),
-        tutorial_mse=float(np.mean((made - last) ** 2)),
-        tutorial_mse_120_days=_tutorial_mse(prepared, weights, "2007-07-01", 120),
+        tutorial_mse=_mse(made - last_inputs.to_numpy()),
+        tutorial_mse_120_days=_tutorial_mse(prepared, forecasts, *TUTORIAL_WINDOW),
         honest_mse=honest,
         persistence_mse=persistence,
         skill=1 - honest / persistence,
-        diebold_mariano_t=diebold_mariano(errors, naive),
-        honest_rmse_points=float(np.sqrt(np.mean((errors * cpi) ** 2))),
-        persistence_rmse_points=float(np.sqrt(np.mean((naive * cpi) ** 2))),
+        diebold_mariano_t=t,
+        diebold_mariano_p=math.erfc(abs(t) / math.sqrt(2)),
+        honest_rmse_points=math.sqrt(_mse(errors.network * errors.cpi)),
+        persistence_rmse_points=math.sqrt(_mse(errors.last * errors.cpi)),
+        drift_mse=drift,
+        skill_against_drift=1 - honest / drift,
+        diebold_mariano_t_against_drift=_t(errors.network, errors.drift),
+        drift_rmse_points=math.sqrt(_mse(errors.drift * errors.cpi)),
     )
 
 
-def diebold_mariano(errors: Floats, benchmark: Floats) -> float:
-    """t of the mean loss difference benchmark - model under squared loss; positive: the model is better."""
-    difference = benchmark**2 - errors**2
-    return float(difference.mean() / (difference.std(ddof=1) / np.sqrt(len(difference))))
+def by_year(errors: Errors) -> list[dict[str, Any]]:
+    """Per calendar year: days, RMSE in points of the network and of the two walks, skill and t against the last value."""
+    found = []
+    years = errors.dates.year.to_numpy()
+    for year in np.unique(years):
+        of = years == year
+        network, last, drift = errors.network[of], errors.last[of], errors.drift[of]
+        points = [math.sqrt(_mse(one * errors.cpi[of])) for one in (network, last, drift)]
+        found.append(
+            {
+                "year": int(year),
+                "days": int(of.sum()),
+                **dict(zip(("rmse_points", "persistence_rmse_points", "drift_rmse_points"), points, strict=True)),
+                "skill": 1 - _mse(network) / _mse(last),
+                "diebold_mariano_t": diebold_mariano(network, last),
+            }
+        )
+    return found
 
 
-def tutorial_window(prepared: Prepared, weights: Weights, start: str, steps: int) -> tuple[pd.Series, Floats]:
-    """(what the tutorial calls observed, the forecasts): from a date, `steps` forecasts, as `plot_predict_date` does."""
+def tutorial_window(prepared: Prepared, forecasts: Forecasts, start: str, steps: int) -> tuple[pd.Series, Floats]:
+    """(what the tutorial calls observed, the forecasts): from a date, `steps` forecasts, as `plot_predict_date` does.
+
+    Fewer where the data end. There must be 30 days.
+    """
     inputs = prepared.adjusted[start:].iloc[: module.n_steps + steps - 1]
-    return inputs.iloc[module.n_steps - 1 :], forecasts(weights, inputs)
+    return inputs.iloc[module.n_steps - 1 :], forecasts(inputs)
 
 
-def _tutorial_mse(prepared: Prepared, weights: Weights, start: str, steps: int) -> float:
-    observed, made = tutorial_window(prepared, weights, start, steps)
-    return float(np.mean((made - observed.to_numpy()) ** 2))
+def _tutorial_mse(prepared: Prepared, forecasts: Forecasts, start: str, steps: int) -> float | None:
+    if len(prepared.adjusted[start:]) < module.n_steps + steps - 1:
+        return None
+    observed, made = tutorial_window(prepared, forecasts, start, steps)
+    return _mse(made - observed.to_numpy())
+
+
+def _mse(errors: Floats) -> float:
+    return float(np.mean(errors**2))
+
+
+def _t(errors: Floats, benchmark: Floats) -> float:
+    found = diebold_mariano(errors, benchmark)
+    return math.nan if found is None else found

@@ -1,0 +1,206 @@
+"""Training of the flagship beside the tutorial's own loop in the same TensorFlow, on the same cores. No broker.
+
+The tutorial's loop: graph and session with default threads, batches cut from a pandas series and fed. Ours: what
+`stream-scorer train` runs. Two processes take turns, so that both meet the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bench.figures import LOWER, median, ratio, target
+from bench.processes import ROOT
+
+ROUNDS, ITERATIONS, WHOLE = 9, 60, 1500
+BATCH, STEPS, UNITS, SEED = 100, 30, 100, 2017
+KERNEL_ROWS = (1 + UNITS, 2 * UNITS, 2 * UNITS)
+FLOP = 2 * BATCH * STEPS * 4 * UNITS * (2 * sum(KERNEL_ROWS) + sum(KERNEL_ROWS) - 1)
+"""Of one iteration: the products of the three layers forward, for the weights, and for what comes from below."""
+SIDES = ("tutorial", "ours")
+
+
+def run(share: float) -> dict[str, Any]:
+    rounds = max(2, round(ROUNDS * min(share, 1)))
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    with _worker("tutorial") as tutorial, _worker("ours") as ours:
+        ask = {"tutorial": tutorial, "ours": ours}
+        first = {side: ask[side]("first") for side in SIDES}  # builds and compiles, then warms up
+        for _ in range(rounds):
+            for side in random.sample(SIDES, len(SIDES)):
+                found[side].append(ask[side]("go"))
+        peaks = [ask["ours"]("peak")["gflops"] for _ in range(rounds)]
+    wall, cpu = ({side: median([one[kind] for one in found[side]]) for side in SIDES} for kind in ("wall_s", "cpu_s"))
+    peak = max(peaks)
+    arithmetic = FLOP * ITERATIONS / peak / 1e9
+    print(f"{ITERATIONS} iterations of {BATCH} windows    {'wall s':>8} {'CPU s':>8} {'to the first':>13}")
+    for side in SIDES:
+        print(f"{side:30} {wall[side]:8.2f} {cpu[side]:8.2f} {first[side]['wall_s']:11.1f} s")
+    print(
+        f"{'arithmetic on one core':30} {'':8} {arithmetic:8.2f}   {FLOP * ITERATIONS / 1e9:.0f} GFLOP at {peak:.0f} GFLOP/s"
+    )
+
+    def over(kind: str) -> list[float]:
+        return [a[kind] / b[kind] for a, b in zip(found["ours"], found["tutorial"], strict=True)]
+
+    whole = {side: first[side]["wall_s"] + wall[side] * WHOLE / ITERATIONS for side in SIDES}
+    print(f"all {WHOLE:,} iterations from the start, as these figures have it: ", end="")
+    print(", ".join(f"{side} {seconds:.0f} s" for side, seconds in whole.items()))
+    ratios = {
+        "wall, ours / tutorial's loop": ratio(over("wall_s"), LOWER),
+        "wall with compilation, ours / tutorial's loop": ratio(whole["ours"] / whole["tutorial"], LOWER),
+        "CPU, ours / tutorial's loop": ratio(over("cpu_s"), LOWER),
+        "CPU, ours / arithmetic": ratio(cpu["ours"] / arithmetic, LOWER),
+    }
+    target("wall time, of the tutorial's loop's", ratios["wall, ours / tutorial's loop"]["value"], 0.4, LOWER)
+    target("CPU time, times the arithmetic", ratios["CPU, ours / arithmetic"]["value"], 2.5, LOWER)
+    return {
+        "iterations": ITERATIONS,
+        "rounds": rounds,
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "to_the_first_s": {side: first[side]["wall_s"] for side in SIDES},
+        "peak_gflops": peak,
+        "ratios": ratios,
+    }
+
+
+@contextmanager
+def _worker(side: str) -> Iterator[Callable[[str], dict[str, float]]]:
+    """A process that does what it is told on a line, and answers with a line of JSON."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "OMP_", "XLA_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.training", side],
+        cwd=ROOT,
+        env={**kept, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    to, answers = process.stdin, process.stdout
+
+    def ask(what: str) -> dict[str, float]:
+        to.write(what + "\n")
+        to.flush()
+        line = answers.readline()
+        if not line:
+            raise RuntimeError(f"bench.training {side} ended with {process.wait()}")
+        answer: dict[str, float] = json.loads(line)
+        return answer
+
+    try:
+        yield ask
+    finally:
+        to.close()
+        process.wait(60)
+
+
+def main(side: str) -> None:
+    from training.data import synthetic_prices
+    from training.prepare import prepare
+
+    series = prepare(*synthetic_prices(17_000)).training
+    go = _tutorial(series) if side == "tutorial" else _ours(series)
+    for line in sys.stdin:
+        if line.strip() == "peak":
+            answer = {"gflops": _peak()}
+        else:
+            started, cpu = time.perf_counter(), time.process_time()
+            go()
+            answer = {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
+            if line.strip() == "first":  # what it took beyond what the iterations take
+                again = time.perf_counter()
+                go()
+                answer["wall_s"] -= time.perf_counter() - again
+        print(json.dumps(answer), flush=True)
+
+
+def _ours(series: Any) -> Callable[[], None]:
+    from training.trainer import use_two_devices
+
+    use_two_devices()
+    from training import network
+    from training.trainer import CHUNK, State, Trainer
+    from training.windows import training_starts
+
+    state, trainer = State.start(network.initial_weights(SEED)), None
+
+    def go() -> None:
+        nonlocal state, trainer
+        trainer = trainer or Trainer(series.to_numpy(), BATCH)
+        last = state.done + ITERATIONS
+        while state.done < last:
+            count = min(CHUNK, last - state.done)
+            starts = [training_starts(len(series), BATCH, STEPS, SEED + state.done + at) for at in range(count)]
+            state, _ = trainer.advance(state, starts)
+
+    return go
+
+
+def _tutorial(series: Any) -> Callable[[], None]:
+    import numpy as np
+    import tensorflow as tf
+
+    from bench.seed_graph import _Cell, _control_flow_of_tf1
+
+    v1, session, done = tf.compat.v1, None, 0
+
+    def make_training_sequences(array: Any, batch_size: int, n_steps: int, seed: int) -> tuple[Any, Any]:
+        # As the tutorial has it.
+        x_batch, y_batch = [], []
+        random.seed(seed)
+        for start in sorted(random.sample(range(len(array) - n_steps - 1), batch_size)):
+            x_batch.append(array[start : start + n_steps])
+            y_batch.append(array[start + 1 : start + n_steps + 1])
+        return np.array(x_batch).reshape(-1, n_steps, 1), np.array(y_batch).reshape(-1, n_steps, 1)
+
+    def build() -> tuple[Any, ...]:
+        with tf.Graph().as_default() as graph, _control_flow_of_tf1():
+            x, y = (v1.placeholder(tf.float32, [None, STEPS, 1]) for _ in "xy")
+            v1.set_random_seed(SEED)
+            outputs, _ = v1.nn.dynamic_rnn(_Cell(), x, dtype=tf.float32)
+            loss = tf.reduce_mean(tf.square(outputs - y))
+            training = v1.train.AdamOptimizer(learning_rate=0.001).minimize(loss)
+            begin = v1.global_variables_initializer()
+        made = v1.Session(graph=graph)
+        made.run(begin)
+        return made, x, y, loss, training
+
+    def go() -> None:
+        nonlocal session, done
+        session = session or build()
+        run, x, y, loss, training = session
+        for iteration in range(done, done + ITERATIONS):
+            x_batch, y_batch = make_training_sequences(series, BATCH, STEPS, SEED + iteration)
+            run.run(training, feed_dict={x: x_batch, y: y_batch})
+            if iteration % 100 == 0:
+                run.run(loss, feed_dict={x: x_batch, y: y_batch})
+        done += ITERATIONS
+
+    return go
+
+
+def _peak(size: int = 2048) -> float:
+    """GFLOP per CPU second of a large product on one thread."""
+    import numpy as np
+    import tensorflow as tf
+
+    a = tf.constant(np.random.default_rng(1).standard_normal((size, size), np.float32))
+    tf.matmul(a, a)
+    started = time.process_time()
+    tf.matmul(a, a).numpy()
+    return 2 * size**3 / (time.process_time() - started) / 1e9
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
