@@ -130,7 +130,7 @@ class Sessions:
             if self._flat:
                 kept = Live(offset + 1, timestamp, state, 0 if kept is None else len(kept))
             else:
-                kept = HEAD.pack(offset + 1, timestamp) + self._dump(state) + self._no_note
+                kept = self._at_rest(offset + 1, timestamp, state)
             sessions[key] = kept
         if self._ordered:
             del sessions[key]  # and in again: the last used is the last in order
@@ -185,9 +185,7 @@ class Sessions:
             return False
         for shelf, key, session in live:
             # Same place in the order of the dict.
-            shelf.sessions[key] = (
-                HEAD.pack(session.offset, session.timestamp) + self._dump(session.state) + self._no_note
-            )
+            shelf.sessions[key] = self._at_rest(session.offset, session.timestamp, session.state)
         if self._noted:
             self._write_notes()
         return True
@@ -324,6 +322,9 @@ class Sessions:
         shelf.notes.pop(key, None)
         if type(evicted) is bytes:
             shelf.before.setdefault(key, evicted)
+
+    def _at_rest(self, offset: int, timestamp: int, state: State) -> bytes:
+        return HEAD.pack(offset, timestamp) + self._dump(state) + self._no_note
 
     def _dump(self, state: State) -> bytes:
         try:

@@ -210,7 +210,6 @@ class KafkaSource:
     def _assigned(self, _: Consumer, offsets: list[TopicPartition]) -> None:
         came = [Partition(at.topic, at.partition) for at in offsets]
         self.rebalances += 1
-        log.info("assigned %s", ", ".join(map(str, came)) or "nothing new")
         starts = []
         for partition, first in self._patiently(lambda: self._set_up(came)).items():
             self._first[partition] = first
@@ -220,6 +219,8 @@ class KafkaSource:
             self._consumer.incremental_assign(starts)
         else:
             self._consumer.assign(starts)
+        # Last: who reads this line may rely on where each partition begins.
+        log.info("assigned %s", ", ".join(map(str, came)) or "nothing new")
 
     def _set_up(self, partitions: list[Partition]) -> dict[Partition, int]:
         return {partition: self._begin(partition, offset) for partition, offset in self._committed(partitions).items()}

@@ -23,16 +23,6 @@ ECHO = str(MODELS / "echo_positive.py")
 PROMPT = ["session.timeout.ms=3000", "heartbeat.interval.ms=500", "transaction.timeout.ms=5000"]
 
 
-@pytest.fixture
-def topics(kafka, name):
-    """(input, output, group) as options of `run`, the topics made with two partitions."""
-    return {
-        "input_topic": kafka.create(name("in"), 2),
-        "output_topic": kafka.create(name("out"), 2),
-        "group": name("group"),
-    }
-
-
 def _double(value):
     return struct.pack("<d", value)
 

@@ -18,16 +18,6 @@ pytestmark = pytest.mark.broker
 ECHO, COUNTER = str(MODELS / "echo_positive.py"), str(MODELS / "counter.py")
 
 
-@pytest.fixture
-def topics(kafka, name):
-    """(input, output, group) as options of `run`, the topics made with two partitions."""
-    return {
-        "input_topic": kafka.create(name("in"), 2),
-        "output_topic": kafka.create(name("out"), 2),
-        "group": name("group"),
-    }
-
-
 def _double(value):
     return struct.pack("<d", value)
 
@@ -175,6 +165,16 @@ def test_start_latest_scores_only_what_comes_then(kafka, topics, tmp_path):
         service.wait_for("assigned ")
         kafka.send(topics["input_topic"], [{"value": _double(2.0), "partition": 0}])
         assert _values(kafka.wait_for(topics["output_topic"], 1)) == [2.0]
+
+
+def test_a_commit_interval_gathers_records_into_one_transaction(kafka, topics, tmp_path):
+    with Service(tmp_path, ECHO, kafka.servers, commit_interval=3, **topics) as service:
+        service.wait_for("assigned ")
+        for at in range(5):
+            kafka.send(topics["input_topic"], [{"value": _double(float(at)), "partition": 0}])
+        assert _values(kafka.wait_for(topics["output_topic"], 5)) == [0.0, 1.0, 2.0, 3.0, 4.0]
+        assert service.stop() == 0
+        assert "5 records, 5 scores, 0 rejects, 1 commits" in service.text()
 
 
 def test_an_offset_moved_by_hand_is_never_used_in_silence(kafka, topics):
