@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.train  ## the main job on an embedded broker: 1,000 prices in, 971 scores out, a picture
+demo: $(VENV)/.demo  ## the main job on an embedded broker: 1,000 prices in, 971 scores out, a picture
 	$(BIN)/stream-scorer demo $(DEMO)
 
 test: $(VENV)/.all  ## all tests, on a real Kafka broker (see README: where it comes from)
