@@ -30,8 +30,6 @@ BUSY = {100: 15, 1000: 15}
 WARM_UP = 300
 KEYS = 10
 LIBRDKAFKA = ["retry.backoff.ms=100", "linger.ms=5", "fetch.queue.backoff.ms=1000"]
-GATHERED = ["fetch.min.bytes=100000", "fetch.wait.max.ms=100"]
-"""Let the broker hold records back for up to 100 ms: fewer and larger batches."""
 
 
 class Case(NamedTuple):
@@ -77,7 +75,7 @@ CASES = [
     Case(OURS, ALL, service(ROLLING_MEAN_BATCHED)),
     Case(ACKS, ALL, service(ROLLING_MEAN_BATCHED, delivery="at-least-once")),
     Case(DEFAULTS, BUSY, service(ROLLING_MEAN_BATCHED, kafka=LIBRDKAFKA)),
-    Case(HELD, BUSY, service(ROLLING_MEAN_BATCHED, kafka=GATHERED)),
+    Case(HELD, BUSY, service(ROLLING_MEAN_BATCHED, commit_interval=0.1)),
     Case(LSTM, BUSY, service(FLAGSHIP)),
     Case("flagship, at least once", BUSY, service(FLAGSHIP, delivery="at-least-once")),
 ]

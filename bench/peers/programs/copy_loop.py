@@ -1,6 +1,6 @@
 """The least a Python loop can do for exactly-once: poll, produce with key, timestamp and two headers, commit.
 
-No model and no state: what the plumbing costs in confluent-kafka.
+No model and no state: what the plumbing costs in confluent-kafka, with the service's settings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CopyLoop:
             }
         )
         self._producer = Producer(
-            {"bootstrap.servers": servers, "transactional.id": target, "linger.ms": 0, "retry.backoff.ms": 10}
+            {"bootstrap.servers": servers, "transactional.id": target, "linger.ms": 5, "retry.backoff.ms": 10}
         )
         self._producer.init_transactions(30)
         self._consumer.subscribe([source])
