@@ -81,7 +81,9 @@ def serve(model: str, settings: RunSettings) -> int:
     service.check_topics()
     attachment = settings.attachment.resolve() if settings.attachment else None
     with opened(located, attachment, paths(settings.schema)) as found:
-        loop = service.wire(found.module, *_codecs(found, settings), _judge(found, settings, located))
+        registry = Registry(settings.schema_registry) if settings.schema_registry else None
+        judge = _judge(found, settings, located, registry)
+        loop = service.wire(found.module, *_codecs(found, settings, registry), judge)
         _tame_collector()
         with stopping(loop) as stopped_by:
             started = time.perf_counter()
@@ -164,8 +166,7 @@ def paths(schemas: Mapping[str, str]) -> dict[str, Path]:
     return {name: Path(path).resolve() for name, path in schemas.items()}
 
 
-def _codecs(found: Opened, settings: RunSettings) -> tuple[Codec, dict[int, Codec]]:
-    registry = Registry(settings.schema_registry) if settings.schema_registry else None
+def _codecs(found: Opened, settings: RunSettings, registry: Registry | None) -> tuple[Codec, dict[int, Codec]]:
     decoder = codec_for(
         settings.input_encoding,
         _schema(found, 0, settings.input_encoding),
@@ -187,7 +188,7 @@ def _codecs(found: Opened, settings: RunSettings) -> tuple[Codec, dict[int, Code
     return decoder, encoders
 
 
-def _judge(found: Opened, settings: RunSettings, located: Located) -> StreamJudge | None:
+def _judge(found: Opened, settings: RunSettings, located: Located, registry: Registry | None) -> StreamJudge | None:
     """Raises SettingsError: no numbers to judge, no reference sample where one was named, no scipy."""
     topic = settings.evaluations()
     if topic is None:
@@ -198,7 +199,6 @@ def _judge(found: Opened, settings: RunSettings, located: Located) -> StreamJudg
             check_field(settings.evaluate_field, slot, schema.parsed)
     beside = located.module.parent / REFERENCE
     reference = settings.reference or (beside if beside.is_file() else None)
-    registry = Registry(settings.schema_registry) if settings.schema_registry else None
     window = settings.evaluate_window
     return StreamJudge(
         evaluation_codec(settings.output_encoding, registry, f"{topic}-value"),
