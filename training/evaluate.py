@@ -14,12 +14,14 @@ import pandas as pd
 from stream_scorer.backtest.judge import diebold_mariano
 from training.model import tf_sp500_lstm as module
 from training.network import Weights
-from training.prepare import Prepared
+from training.prepare import SPLIT, Prepared
 
 Floats = npt.NDArray[np.float64]
 Forecasts = Callable[[npt.ArrayLike], Floats]
+Windows = dict[str, tuple[pd.Series, Floats]]
 TUTORIAL_WINDOW = ("2007-07-01", 120)
 """First day and number of forecasts of the tutorial's first picture."""
+FIRST_PICTURE, WHOLE_TEST = "{}_{}_days".format(*TUTORIAL_WINDOW), f"{SPLIT}_whole_test"
 WHY = (
     "The tutorial compares each forecast with the last value the network was shown; "
     "the honest figure compares it with the day it forecasts, beside yesterday's value as the forecast."
@@ -89,27 +91,27 @@ def forecaster(weights: Weights) -> Forecasts:
     return forecasts
 
 
-def errors_of(prepared: Prepared, forecasts: Forecasts) -> Errors:
-    """On the test part, from its 31st day on."""
+def errors_of(prepared: Prepared, windows: Windows) -> Errors:
+    """On the test part, from its 31st day on. windows: as `tutorial_windows` gives them."""
     test = prepared.test
-    values, made = test.to_numpy(), forecasts(test)[:-1]
-    last, happened = values[module.n_steps - 1 : -1], values[module.n_steps :]
+    last, made = (np.asarray(one)[:-1] for one in windows[WHOLE_TEST])
+    happened = test.to_numpy()[module.n_steps :]
     drift = float(np.diff(prepared.training.to_numpy()).mean())
     dates = pd.DatetimeIndex(test.index[module.n_steps :])
     cpi = prepared.cpi[dates].to_numpy()
     return Errors(dates, cpi, made - happened, last - happened, last + drift - happened)
 
 
-def evaluate(prepared: Prepared, forecasts: Forecasts) -> Figures:
-    """All figures on the test part."""
-    errors = errors_of(prepared, forecasts)
-    last_inputs, made = tutorial_window(prepared, forecasts, str(prepared.test.index[0].date()), len(prepared.test))
+def evaluate(prepared: Prepared, windows: Windows) -> Figures:
+    """All figures on the test part. windows: as `tutorial_windows` gives them."""
+    errors = errors_of(prepared, windows)
+    tutorial = {name: _mse(made - observed.to_numpy()) for name, (observed, made) in windows.items()}
     honest, persistence, drift = (_mse(one) for one in (errors.network, errors.last, errors.drift))
     t = _t(errors.network, errors.last)
     return Figures(
-        forecasts=len(made),
-        tutorial_mse=_mse(made - last_inputs.to_numpy()),
-        tutorial_mse_120_days=_tutorial_mse(prepared, forecasts, *TUTORIAL_WINDOW),
+        forecasts=len(windows[WHOLE_TEST][1]),
+        tutorial_mse=tutorial[WHOLE_TEST],
+        tutorial_mse_120_days=tutorial.get(FIRST_PICTURE),
         honest_mse=honest,
         persistence_mse=persistence,
         skill=1 - honest / persistence,
@@ -144,20 +146,16 @@ def by_year(errors: Errors) -> list[dict[str, Any]]:
     return found
 
 
-def tutorial_window(prepared: Prepared, forecasts: Forecasts, start: str, steps: int) -> tuple[pd.Series, Floats]:
-    """(what the tutorial calls observed, the forecasts): from a date, `steps` forecasts, as `plot_predict_date` does.
+def tutorial_windows(prepared: Prepared, forecasts: Forecasts) -> Windows:
+    """Of the tutorial's two pictures (what it calls observed, the forecasts), as `plot_predict_date` makes them.
 
-    Fewer where the data end. There must be 30 days.
+    The first is left out where the data end before it. The test part must have 30 days.
     """
-    inputs = prepared.adjusted[start:].iloc[: module.n_steps + steps - 1]
-    return inputs.iloc[module.n_steps - 1 :], forecasts(inputs)
-
-
-def _tutorial_mse(prepared: Prepared, forecasts: Forecasts, start: str, steps: int) -> float | None:
-    if len(prepared.adjusted[start:]) < module.n_steps + steps - 1:
-        return None
-    observed, made = tutorial_window(prepared, forecasts, start, steps)
-    return _mse(made - observed.to_numpy())
+    start, steps = TUTORIAL_WINDOW
+    first = prepared.adjusted[start:].iloc[: module.n_steps + steps - 1]
+    whole = len(first) == module.n_steps + steps - 1
+    inputs = ({FIRST_PICTURE: first} if whole else {}) | {WHOLE_TEST: prepared.test}
+    return {name: (one.iloc[module.n_steps - 1 :], forecasts(one)) for name, one in inputs.items()}
 
 
 def _mse(errors: Floats) -> float:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize
 
+from stream_scorer.backtest.adjust import LAG_DAYS
 from stream_scorer.errors import SettingsError
 from training.model import tf_sp500_lstm
 
@@ -25,9 +26,6 @@ __all__ = ["module", "tf_sp500_lstm"]
 Floats = npt.NDArray[np.float64]
 Parameters = dict[str, Any]
 
-LAG_DAYS = 31
-"""Days after a month has ended until its CPI counts. It is published on the 10th to 15th as a rule; the latest
-in the years of the data were 29 and 31 days (October 2013, January 1996), and nothing may be known too early."""
 CALENDAR, CALENDAR_UNTIL = "NYSE", "2027-12-31"
 """A fixed end, so that the same data give the same bytes in every year; the module's rules go on after it."""
 LARGEST = 10.0

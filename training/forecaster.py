@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from stream_scorer.backtest.adjust import LAG_DAYS
 from stream_scorer.errors import SettingsError
 from stream_scorer.model.archive import write_archive
 from training import data, forecast_choose, forecast_data, forecast_interval, network
@@ -28,7 +29,7 @@ def train(
     out: Path,
     *,
     split: str = SPLIT,
-    lag_days: int = forecast_data.LAG_DAYS,
+    lag_days: int = LAG_DAYS,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Write the attachment, its parameters and weights, and the table of candidates into `out`; the table is returned.
@@ -37,8 +38,9 @@ def train(
     Raises SettingsError on data that cannot be used.
     """
     end = pd.Timestamp(split)
-    figures = data.read_cpi(cpi)
-    closes = forecast_data.with_cpi(data.read_prices(prices), figures, lag_days)
+    daily, monthly = data.load_prices(prices), data.load_cpi(cpi)
+    figures = monthly.series
+    closes = forecast_data.with_cpi(daily.series, figures, lag_days)
     closes = closes[closes.index < end]
     _check_length(closes, end)
     calendar = forecast_data.closures(str(closes.index[0].date()))
@@ -78,7 +80,7 @@ def train(
         "spread": parameters["spread"],
         "cpi_lag_days": lag_days,
         "folds": [[str(span.series.dates[span.first].date()), str(span.series.dates[-1].date())] for span in spans],
-        "data": {"prices_sha256": _sha256(prices), "cpi_sha256": _sha256(cpi)},
+        "data": {"prices_sha256": daily.sha256, "cpi_sha256": monthly.sha256},
         "versions": {"tensorflow": tf.__version__, "numpy": np.__version__},
     }
     (out / "choice.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -96,7 +98,7 @@ def _check_length(closes: pd.Series, end: pd.Timestamp) -> None:
         )
 
 
-def write(out: Path, parameters: Parameters, weights: Mapping[str, Any]) -> Path:
+def write(out: Path, parameters: Parameters, weights: Mapping[str, Any]) -> None:
     """The attachment: parameters, weights, and the module with the network's arithmetic, byte for byte."""
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{module.name}.json").write_text(json.dumps(parameters, indent=1) + "\n")
@@ -104,9 +106,7 @@ def write(out: Path, parameters: Parameters, weights: Mapping[str, Any]) -> Path
     if weights:
         network.save(dict(weights), out / module.name)
         files += sorted(out.glob(f"{module.name}.index")) + sorted(out.glob(f"{module.name}.data-*"))
-    attachment = out / f"{module.name}.tar.gz"
-    write_archive(attachment, {path.name: path.read_bytes() for path in files})
-    return attachment
+    write_archive(out / f"{module.name}.tar.gz", {path.name: path.read_bytes() for path in files})
 
 
 def _of(row: dict[str, Any] | None, tried: list[Tried]) -> tuple[dict[str, Any], Tried] | None:
@@ -135,7 +135,3 @@ def _digest(parameters: Parameters, weights: Mapping[str, Any]) -> str:
     for name in sorted(weights):
         told.update(name.encode() + weights[name].tobytes())
     return told.hexdigest()[:12]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

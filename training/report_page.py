@@ -11,7 +11,7 @@ import pandas as pd
 
 from stream_scorer.backtest import chart, page
 from stream_scorer.backtest.judge import SIGNIFICANT
-from training.evaluate import Errors, Floats
+from training.evaluate import Errors, Windows
 from training.prepare import Prepared
 
 ROLES = ("ink", "accent", "quiet")
@@ -30,7 +30,7 @@ class Shown:
     prepared: Prepared
     cpi: pd.Series
     losses: dict[int, list[float]]
-    windows: dict[str, tuple[pd.Series, Floats]]
+    windows: Windows
     errors: Errors
 
 

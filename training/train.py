@@ -15,7 +15,7 @@ import tensorflow as tf
 from stream_scorer.errors import SettingsError
 from training import data, network, report_page
 from training.checkpoint import Checkpoint, digest
-from training.evaluate import TUTORIAL_WINDOW, WHY, Forecasts, by_year, errors_of, evaluate, forecaster, tutorial_window
+from training.evaluate import WHY, by_year, errors_of, evaluate, forecaster, tutorial_windows
 from training.model import tf_sp500_lstm as module
 from training.prepare import SPLIT, Prepared, prepare
 from training.trainer import CHUNK, State, Trainer
@@ -87,9 +87,9 @@ def train(
     training = first.figures(iterations)
     _write(out / f"{module.save_name}.json", _facts(prepared, training, closes, months))
 
-    forecasts = [forecaster(run.state.by_name()) for run in runs]
-    tests = [evaluate(prepared, one).as_dict() for one in forecasts]
-    errors = errors_of(prepared, forecasts[0])
+    windows = [tutorial_windows(prepared, forecaster(run.state.by_name())) for run in runs]
+    tests = [evaluate(prepared, one).as_dict() for one in windows]
+    errors = errors_of(prepared, windows[0])
     report = {
         "verdict": "",
         "why_two_figures": WHY,
@@ -103,14 +103,13 @@ def train(
     }
     report["verdict"] = report_page.verdict(report)
     _write(out / "report.json", report)
-    windows = _windows(prepared, forecasts[0])
     losses = {run.seed: run.losses for run in runs}
-    shown = report_page.Shown(prepared, months.series, losses, windows, errors)
+    shown = report_page.Shown(prepared, months.series, losses, windows[0], errors)
     (out / "report.html").write_text(report_page.html(report, shown), encoding="utf-8")
     if with_plots:
         from training import plots
 
-        plots.training_plots(out, prepared, months.series, windows)
+        plots.training_plots(out, prepared, months.series, windows[0])
         plots.loss_plot(out / "loss.png", first.losses)
     for checkpoint in saved:
         checkpoint.remove()
@@ -182,15 +181,6 @@ def _enough(closes: data.Loaded, months: data.Loaded) -> tuple[pd.Series, pd.Ser
                 f"of {months.series.index[0].date()} to {last_month.date()}: give longer ones."
             )
     return closes.series, months.series
-
-
-def _windows(prepared: Prepared, forecasts: Forecasts) -> dict[str, tuple[pd.Series, Any]]:
-    """The tutorial's two pictures, by name; the first is left out where the data end before it."""
-    start, steps = TUTORIAL_WINDOW
-    found = {}
-    if len(prepared.adjusted[start:]) >= module.n_steps + steps - 1:
-        found[f"{start}_{steps}_days"] = tutorial_window(prepared, forecasts, start, steps)
-    return found | {f"{SPLIT}_whole_test": tutorial_window(prepared, forecasts, SPLIT, len(prepared.test))}
 
 
 def _facts(prepared: Prepared, training: dict[str, Any], closes: data.Loaded, months: data.Loaded) -> dict[str, Any]:

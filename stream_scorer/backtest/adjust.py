@@ -14,6 +14,8 @@ from stream_scorer.model.archive import read_archive
 from stream_scorer.model.locate import Located
 
 LAG_DAYS = 31
+"""Days after a month has ended until its CPI counts. It is published on the 10th to 15th as a rule; the latest
+in the years of the models' data were 29 and 31 days (October 2013, January 1996), and nothing may be known too early."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.backtest import chart, judge, page
-from stream_scorer.backtest.prices import Floats, Prices
+from stream_scorer.backtest.prices import Prices
 from stream_scorer.backtest.walk import Forecast
 
 SHOWN = 250
@@ -131,13 +131,13 @@ def _days(prices: Prices, judged: Sequence[Forecast]) -> str:
     target = [one.target for one in judged if one.target is not None]
     band = None
     if any(one.low is not None for one in judged):
-        low, high = (_column(judged, name) for name in ("low", "high"))
+        low, high = (judge.column(judged, name) for name in ("low", "high"))
         band = chart.Band("interval", low, high)
     return chart.lines(
         [prices.dates[at].isoformat() for at in target],
         [
             chart.Line("what happened", prices.closes[target]),
-            chart.Line("forecast of the day before", _column(judged, "value"), "accent"),
+            chart.Line("forecast of the day before", judge.column(judged, "value"), "accent"),
         ],
         "",
         band,
@@ -147,14 +147,10 @@ def _days(prices: Prices, judged: Sequence[Forecast]) -> str:
 def _saved(prices: Prices, judged: Sequence[Forecast]) -> str:
     target = np.array([one.target for one in judged], np.intp)
     happened, last = prices.closes[target], prices.closes[[one.made for one in judged]]
-    saved = (last - happened) ** 2 - (_column(judged, "value") - happened) ** 2
+    saved = (last - happened) ** 2 - (judge.column(judged, "value") - happened) ** 2
     return chart.lines(
         [prices.dates[at].isoformat() for at in target], [chart.Line("saved, points squared", np.cumsum(saved))], ""
     )
-
-
-def _column(judged: Sequence[Forecast], name: str) -> Floats:
-    return np.array([np.nan if getattr(one, name) is None else getattr(one, name) for one in judged], np.float64)
 
 
 def _points(number: float) -> str:

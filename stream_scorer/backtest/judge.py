@@ -102,7 +102,7 @@ def judge(prices: Prices, forecasts: Sequence[Forecast], *, rolling: int, level:
     judged = [one for one in forecasts if one.target is not None]
     made = np.array([one.made for one in judged], np.intp)
     target = np.array([one.target for one in judged], np.intp)
-    value, happened = np.array([one.value for one in judged], np.float64), prices.closes[target]
+    value, happened = column(judged, "value"), prices.closes[target]
     others = baselines(prices.closes, made, target, rolling)
     naive = others[LAST]
     table = {"model": value, **others}
@@ -114,8 +114,7 @@ def judge(prices: Prices, forecasts: Sequence[Forecast], *, rolling: int, level:
         "interval": None,
     }
     bounded = np.array([one.low is not None for one in judged])
-    low = np.array([np.nan if one.low is None else one.low for one in judged], np.float64)
-    high = np.array([np.nan if one.high is None else one.high for one in judged], np.float64)
+    low, high = column(judged, "low"), column(judged, "high")
     if bounded.any():
         told = [one.level for one in judged if one.low is not None and one.level is not None]
         level = told[-1] if told else level
@@ -138,6 +137,11 @@ def judge(prices: Prices, forecasts: Sequence[Forecast], *, rolling: int, level:
     ]
     found["verdict"] = verdict(found)
     return found
+
+
+def column(judged: Sequence[Forecast], name: str) -> Floats:
+    """One field of each; NaN where it is None."""
+    return np.array([np.nan if getattr(one, name) is None else getattr(one, name) for one in judged], np.float64)
 
 
 def _coverage(low: Floats, high: Floats, happened: Floats, of: npt.NDArray[np.bool_]) -> float | None:

@@ -51,7 +51,7 @@ def summary(
         "prices": prices.path.name,
         "inputs": len(walked.inputs),
         "scores": len(walked.scores),
-        "outputs_that_are_no_forecasts": walked.extra,
+        "outputs_that_are_no_forecasts": len(walked.scores) - len(walked.forecasts),
         "forecasts_of_days_without_a_price": sum(one.target is None for one in walked.forecasts) - len(after),
         "rejected": {"count": len(walked.rejects), "first": walked.rejects[:REJECTS_SHOWN]},
         **found,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from stream_scorer.backtest.prices import Prices
 from stream_scorer.codec import codec_for
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import SettingsError
+from stream_scorer.evaluate.judge import finite
 from stream_scorer.model.locate import locate
 from stream_scorer.records import Outgoing, Partition, Record
 from stream_scorer.state.sessions import Sessions
@@ -44,7 +44,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Walk:
-    """inputs, scores: JSON as `stream-scorer score` reads and writes it. extra: outputs that are no forecasts."""
+    """inputs, scores: JSON as `stream-scorer score` reads and writes it."""
 
     model: str
     sha256: str
@@ -52,7 +52,6 @@ class Walk:
     scores: list[bytes]
     forecasts: list[Forecast]
     rejects: list[str]
-    extra: int
 
 
 def walk(
@@ -100,7 +99,6 @@ def walk(
             scores=[one.value or b"null" for one in outs],
             forecasts=forecasts,
             rejects=rejects,
-            extra=len(outs) - len(forecasts),
         )
 
 
@@ -126,20 +124,20 @@ def _forecasts(outs: list[Outgoing], prices: Prices, adjusted: Adjustment | None
 
 def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, field: str | None) -> Forecast | None:
     following = made + 1 if made + 1 < len(prices) else None
+    day = None if following is None else prices.dates[following].isoformat()
     if not isinstance(value, dict):
-        number = _number(value)
-        date = prices.dates[following].isoformat() if following is not None else None
-        return None if number is None else Forecast(made, following, date, number)
-    name = field or next((name for name in FIELDS if _number(value.get(name)) is not None), None)
-    number = _number(value.get(name)) if name else None
+        number = finite(value)
+        return None if number is None else Forecast(made, following, day, number)
+    name = field or next((name for name in FIELDS if finite(value.get(name)) is not None), None)
+    number = finite(value.get(name)) if name else None
     if number is None:
         return None
     date, target = _day(value.get("date")), following
     if date is not None and date > prices.dates[made].isoformat():  # else it tells of the day it was made on
         target = rows.get(date)
     else:
-        date = prices.dates[following].isoformat() if following is not None else None
-    low, high, level = (_number(value.get(name)) for name in ("low", "high", "level"))
+        date = day
+    low, high, level = (finite(value.get(name)) for name in ("low", "high", "level"))
     if low is None or high is None:
         low = high = None
     return Forecast(made, target, date, number, low, high, level)
@@ -165,9 +163,3 @@ def _day(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 200_000:
         return (datetime.date(1970, 1, 1) + datetime.timedelta(days=value)).isoformat()
     return value[:10] if isinstance(value, str) else None
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)

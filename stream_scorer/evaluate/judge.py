@@ -30,12 +30,8 @@ class StreamJudge:
     ) -> None:
         self._codec = codec
         self.live = live
-        self._slot = slot
+        self.slot = slot
         self._field, self._low, self._high = field, low, high
-
-    @property
-    def slot(self) -> int:
-        return self._slot
 
     def actual(self, value: Any) -> float | None:
         return finite(value.get(self._field) if isinstance(value, dict) else value)

@@ -20,10 +20,16 @@ def last_value(series):
     return np.asarray(series, np.float64)[29:]
 
 
+def windows(prepared, forecasts):
+    from training.evaluate import tutorial_windows
+
+    return tutorial_windows(prepared, forecasts)
+
+
 def test_persistence_is_worth_nothing_by_the_honest_figure_and_perfect_by_the_tutorials(prepared):
     from training.evaluate import evaluate
 
-    figures = evaluate(prepared, last_value)
+    figures = evaluate(prepared, windows(prepared, last_value))
     assert figures.tutorial_mse == figures.tutorial_mse_120_days == 0
     assert figures.honest_mse == figures.persistence_mse > 0
     assert figures.skill == 0
@@ -36,7 +42,7 @@ def test_one_who_knows_the_day_is_perfect_by_the_honest_figure_alone(prepared):
     def knows(series):
         return np.append(np.asarray(series, np.float64)[30:], 0)
 
-    figures = evaluate(prepared, knows)
+    figures = evaluate(prepared, windows(prepared, knows))
     assert (figures.honest_mse, figures.skill, figures.honest_rmse_points) == (0, 1, 0)
     assert figures.tutorial_mse > 0
     assert figures.diebold_mariano_t > 2
@@ -46,7 +52,7 @@ def test_one_who_knows_the_day_is_perfect_by_the_honest_figure_alone(prepared):
 def test_the_drift_is_that_of_the_training_part(prepared):
     from training.evaluate import errors_of
 
-    errors = errors_of(prepared, last_value)
+    errors = errors_of(prepared, windows(prepared, last_value))
     training = prepared.training.to_numpy()
     drift = (training[-1] - training[0]) / (len(training) - 1)
     np.testing.assert_allclose(errors.drift - errors.last, drift, rtol=1e-9)
@@ -56,7 +62,7 @@ def test_errors_times_cpi_are_index_points(prepared):
     """A forecast goes back into points by the trend and the CPI of the day it is for."""
     from training.evaluate import errors_of
 
-    errors = errors_of(prepared, last_value)
+    errors = errors_of(prepared, windows(prepared, last_value))
     forecast = prepared.adjusted.to_numpy()[prepared.adjusted.index.get_indexer(errors.dates) - 1]
     points = (forecast + prepared.trend.at(errors.dates)) * errors.cpi
     happened = prepared.close[errors.dates].to_numpy()
@@ -69,8 +75,9 @@ def test_the_years_are_all_days_once(prepared):
     def off(series):
         return last_value(series) + 0.01
 
-    years = by_year(errors_of(prepared, off))
-    figures = evaluate(prepared, off)
+    made = windows(prepared, off)
+    years = by_year(errors_of(prepared, made))
+    figures = evaluate(prepared, made)
     assert [one["year"] for one in years] == sorted({day.year for day in prepared.test.index[30:]})
     assert sum(one["days"] for one in years) == figures.forecasts - 1
     pooled = sum(one["days"] * one["rmse_points"] ** 2 for one in years) / (figures.forecasts - 1)
@@ -87,8 +94,8 @@ def test_the_tutorials_own_weights_have_the_reference_figures(shared_data):
 
     prices, cpi = data.read_prices(shared_data / "sp500.csv"), data.read_cpi(shared_data / "CPIAUCSL.csv")
     real = prepare.prepare(prices, cpi)
-    forecasts = forecaster(network.load(shared_data / "tf1_checkpoint" / "tf_sp500_lstm"))
-    figures = evaluate(real, forecasts)
+    made = windows(real, forecaster(network.load(shared_data / "tf1_checkpoint" / "tf_sp500_lstm")))
+    figures = evaluate(real, made)
     assert figures.tutorial_mse == pytest.approx(0.000272, abs=5e-7)
     assert figures.tutorial_mse_120_days == pytest.approx(0.000286, abs=5e-7)
     assert figures.honest_mse == pytest.approx(0.005530, abs=5e-7)
@@ -96,4 +103,4 @@ def test_the_tutorials_own_weights_have_the_reference_figures(shared_data):
     assert figures.skill == pytest.approx(-0.0375, abs=0.0005)
     assert figures.diebold_mariano_t == pytest.approx(-3.0, abs=0.1)
     assert figures.honest_rmse_points == pytest.approx(16.74, abs=0.005)
-    assert sum(one["skill"] < 0 for one in by_year(errors_of(real, forecasts))) == 9
+    assert sum(one["skill"] < 0 for one in by_year(errors_of(real, made))) == 9
