@@ -11,11 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.attainable import attainable_us
-from bench.figures import HIGHER, LOWER, median, ratio, target
+from bench.figures import HIGHER, LOWER, medians_of, ratio, target
 from bench.processes import child
-
-__all__ = ["attainable_us", "run"]
 
 ROUNDS = 11
 MODEL = Path(__file__).parents[1] / "training" / "model"
@@ -26,7 +23,7 @@ PREDICT, WIDTHS = "predict, {}", (256, 128, 64)
 def run(share: float) -> dict[str, Any]:
     rounds: list[dict[str, float]] = child("bench.arithmetic", max(2, round(ROUNDS * min(share, 1))))
     best, seed = PREDICT.format(WIDTHS[0]), [one[SEED] for one in rounds]
-    middle = {name: median([one[name] for one in rounds]) for name in rounds[0]}
+    middle = medians_of(rounds)
     print(f"{'CPU us per prediction, one thread':42} {'median':>8} {'least':>8} {'most':>8}")
     for name, value in middle.items():
         every = [one[name] for one in rounds]

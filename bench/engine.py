@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from bench import engine_http
-from bench.figures import HIGHER, LOWER, quantile, ratio
+from bench.figures import HIGHER, LOWER, medians_of, quantile, ratio
 from stream_scorer.errors import EndOfInput, StreamScorerError
 from tests.support.manifold import DISCARD, REST, Engine, inline, package, until
 
@@ -44,8 +44,7 @@ def run(share: float) -> dict[str, Any]:
     print(f"{'':54} {'records/s':>10} {'per core':>10} {'CPU us/record: all':>19} {'jets':>6}")
     print(f"{'json.loads, action, json.dumps in a plain loop':54} {statistics.median(plain):10,.0f}")
     for name, measured in rounds.items():
-        middle = {key: statistics.median(one[key] for one in measured) for key in measured[0]}
-        found[name] = middle
+        middle = found[name] = medians_of(measured)
         print(
             f"{name:54} {middle['records_per_s']:10,.0f} {middle['records_per_cpu_s']:10,.0f} "
             f"{middle['cpu_us_per_record']:19.2f} {middle['jets_us_per_record']:6.2f}"
@@ -53,9 +52,7 @@ def run(share: float) -> dict[str, Any]:
     for name in engine_http.CLIENTS:
         print("{}: {inputs_per_s:,.0f} inputs/s, {outputs_per_s:,.0f} outputs/s".format(name, **found[name]))
     found["round trip"] = _round_trips(max(int(2000 * share), 100))
-    found["round trip over HTTP"] = {
-        key: statistics.median(one["round trip over HTTP"][key] for one in http) for key in ("median_us", "p99_us")
-    }
+    found["round trip over HTTP"] = medians_of([one["round trip over HTTP"] for one in http])
     for name in ("round trip", "round trip over HTTP"):
         print(f"{name}: " + "{median_us:,.0f} us, 99 of 100 within {p99_us:,.0f} us".format(**found[name]))
     one, two, rest = jobs

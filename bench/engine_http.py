@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.figures import quantile
-from stream_scorer.manifold import processes
+from bench.processes import cpu_s
 from tests.support.engine import EngineProcess
 
 RECORD = b'{"id": 7, "value": 3.5}'
@@ -73,10 +73,10 @@ def rounds(model: str, seconds: float) -> dict[str, Any]:
 def _clients(engine: EngineProcess, count: int, jets: list[int], seconds: float) -> dict[str, float]:
     host, _, port = urlsplit(engine.url).netloc.partition(":")
     command = [sys.executable, "-m", "bench.engine_http", host, port, str(seconds)]
-    before = [_cpu([engine.process.pid]), _cpu(jets)]
+    before = [cpu_s(engine.process.pid), cpu_s(*jets)]
     clients = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(count)]
     told = [json.loads(client.communicate(timeout=seconds + 60)[0]) for client in clients]
-    server, jet = _cpu([engine.process.pid]) - before[0], _cpu(jets) - before[1]
+    server, jet = cpu_s(engine.process.pid) - before[0], cpu_s(*jets) - before[1]
     records = sum(one["records"] for one in told)
     return {
         "inputs_per_s": sum(one["records"] / one["posting_s"] for one in told),
@@ -97,10 +97,6 @@ def _round_trips(engine: EngineProcess, seconds: float) -> dict[str, float]:
         assert status == 200, status
         times.append(1e6 * (time.perf_counter() - began))
     return {"median_us": statistics.median(times), "p99_us": quantile(times, 0.99)}
-
-
-def _cpu(pids: list[int]) -> float:
-    return sum(spent.user + spent.kernel for pid in pids if (spent := processes.cpu_time(pid)) is not None)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HIGHER, LOWER = "higher", "lower"
@@ -18,8 +18,9 @@ def ratio(values: float | Sequence[float], better: str) -> dict[str, Any]:
     return {"value": round(value, 4), "better": better}
 
 
-def median(values: Sequence[float]) -> float:
-    return statistics.median(values)
+def medians_of(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of each figure of the first round, over all rounds."""
+    return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
 def quantile(values: Sequence[float], part: float) -> float:

@@ -10,7 +10,7 @@ import time
 import uuid
 from typing import Any
 
-from bench.figures import HIGHER, LOWER, ratio
+from bench.figures import HIGHER, LOWER, medians_of, ratio
 from bench.peers.programs.copy_loop import CopyLoop
 from tests.support.kafka import Kafka
 from tests.support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, command
@@ -21,7 +21,7 @@ _SPEED = re.compile(r"([\d,]+) records, .*; ([\d,]+) records/s, (\d+)% of work i
 
 def run(kafka: Kafka, share: float) -> dict[str, Any]:
     trivial, flagship = int(200_000 * share), int(20_000 * share)
-    topic = _fill(kafka, trivial)
+    topic = fill(kafka, trivial)
     jobs = {
         "copy loop, transactions": lambda: _copy(kafka, topic, trivial),
         "rolling mean, batched, exactly-once": lambda: _service(kafka, topic, trivial, ROLLING_MEAN_BATCHED),
@@ -29,7 +29,7 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
             kafka, topic, trivial, ROLLING_MEAN_BATCHED, delivery="at-least-once"
         ),
         "rolling mean, one by one, exactly-once": lambda: _service(kafka, topic, trivial, ROLLING_MEAN),
-        "flagship LSTM, exactly-once": lambda: _service(kafka, _fill(kafka, flagship), flagship, FLAGSHIP),
+        "flagship LSTM, exactly-once": lambda: _service(kafka, fill(kafka, flagship), flagship, FLAGSHIP),
     }
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in jobs}
     for _ in range(ROUNDS):
@@ -38,8 +38,7 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
     found: dict[str, Any] = {}
     print(f"{'':42} {'records/s':>10} {'CPU us/record':>14}")
     for name, measured in rounds.items():
-        middle = {key: sorted(one[key] for one in measured)[ROUNDS // 2] for key in measured[0]}
-        found[name] = middle
+        middle = found[name] = medians_of(measured)
         print(f"{name:42} {middle['records_per_s']:10,.0f} {middle['cpu_us_per_record']:14.1f}")
 
     def over(upper: str, lower: str, key: str, better: str) -> dict[str, Any]:
@@ -56,7 +55,8 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
     return found
 
 
-def _fill(kafka: Kafka, count: int) -> str:
+def fill(kafka: Kafka, count: int) -> str:
+    """A new topic with so many records."""
     topic = kafka.create(f"bench-{uuid.uuid4().hex[:8]}")
     kafka.send(
         topic, ({"value": struct.pack("<d", 1 + at % 97 * 0.01), "key": b"k%d" % (at % 50)} for at in range(count))

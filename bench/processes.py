@@ -10,8 +10,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from stream_scorer.manifold.processes import cpu_times
+
 ROOT = Path(__file__).parents[1]
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def one_thread() -> dict[str, str]:
@@ -30,10 +31,9 @@ def child(module: str, *arguments: object) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def cpu_s(pid: int) -> float:
-    """CPU seconds of a living process, user and system, in steps of a hundredth."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+def cpu_s(*pids: int) -> float:
+    """CPU seconds of those processes that live, user and system, in steps of a hundredth."""
+    return sum(spent.user + spent.kernel for spent in cpu_times(pids).values())
 
 
 def rss_mb(pid: int, field: str = "VmRSS") -> float:

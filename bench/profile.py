@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench.path import _fill
+from bench.path import fill
+from bench.processes import ROOT
 from tests.support.kafka import Kafka
 from tests.support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
 
@@ -52,7 +53,7 @@ def _profile(kafka: Kafka, model: str, count: int) -> dict[str, float]:
     line = command(
         "run",
         model,
-        input_topic=_fill(kafka, count),
+        input_topic=fill(kafka, count),
         output_topic=out,
         group=out,
         until_end=True,
@@ -61,7 +62,7 @@ def _profile(kafka: Kafka, model: str, count: int) -> dict[str, float]:
     arguments = line[line.index("run") :]
     with tempfile.NamedTemporaryFile() as file:
         child = [sys.executable, "-m", "bench.profile", file.name, *arguments]
-        subprocess.run(child, capture_output=True, check=True, cwd=Path(__file__).parents[1])
+        subprocess.run(child, capture_output=True, check=True, cwd=ROOT)
         parts: dict[str, float] = json.loads(Path(file.name).read_text())
     return parts
 

@@ -38,9 +38,9 @@ class SeedGraph:
     """
 
     def __init__(self, weights: dict[str, np.ndarray], threads: int = 0) -> None:
-        with tf.Graph().as_default() as graph, _control_flow_of_tf1():
+        with tf.Graph().as_default() as graph, control_flow_of_tf1():
             self._x = v1.placeholder(tf.float32, [None, STEPS, 1])
-            self._outputs, _ = v1.nn.dynamic_rnn(_Cell(), self._x, dtype=tf.float32)
+            self._outputs, _ = v1.nn.dynamic_rnn(Cell(), self._x, dtype=tf.float32)
             restore = [variable.assign(weights[variable.op.name]) for variable in v1.global_variables()]
         config = v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
         self._session = v1.Session(graph=graph, config=config)
@@ -61,7 +61,7 @@ class SeedGraph:
         self._session.close()
 
 
-class _Cell:
+class Cell:
     """OutputProjectionWrapper(MultiRNNCell of BasicLSTMCell): the projection runs on each of the 30 steps."""
 
     state_size = tuple((UNITS, UNITS) for _ in range(LAYERS))
@@ -91,7 +91,7 @@ def _linear(parts: list[tf.Tensor], units: int) -> tf.Tensor:
 
 
 @contextlib.contextmanager
-def _control_flow_of_tf1() -> Iterator[None]:
+def control_flow_of_tf1() -> Iterator[None]:
     """`while` as TensorFlow 1 builds it (Enter, Merge, Switch, Exit), in the graph made inside this block only."""
     was = v1.control_flow_v2_enabled()
     v1.disable_control_flow_v2()

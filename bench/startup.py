@@ -3,6 +3,7 @@ commands load TensorFlow."""
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.figures import HIGHER, LOWER, median, ratio, target
+from bench.figures import HIGHER, LOWER, medians_of, ratio, target
 from bench.processes import rss_mb
 from tests.support.kafka import Kafka
 from tests.support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, command
@@ -49,11 +50,11 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
         for job in jobs.values():
             found |= job()
         rounds.append(found)
-    middle = {name: median([one[name] for one in rounds]) for name in rounds[0]}
+    middle = medians_of(rounds)
     after_import = [one[READY] - one[IMPORT] for one in rounds]
     target("stream-scorer --help", middle[HELP], 0.15, LOWER, " s")
     target("stream-scorer score, a model without TensorFlow, one line", middle[SCORE], 0.3, LOWER, " s")
-    target("flagship ready, after the time TensorFlow's import takes", median(after_import), 4, LOWER, " s")
+    target("flagship ready, after the time TensorFlow's import takes", statistics.median(after_import), 4, LOWER, " s")
     target("flagship, most memory", middle[PEAK] / 1000, 1.2, LOWER, " GB")
     print(f"\nimport tensorflow {middle[IMPORT]:.2f} s, flagship ready {middle[READY]:.2f} s after its process began")
     loads = {name: _loads_tensorflow(argv, lines) for name, argv, lines in _commands()}

@@ -14,9 +14,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import median
 from typing import Any
 
-from bench.figures import LOWER, median, ratio, target
+from bench.figures import LOWER, ratio, target
 from bench.processes import ROOT
 
 ROUNDS, ITERATIONS, WHOLE = 9, 60, 1500
@@ -37,7 +38,7 @@ def run(share: float) -> dict[str, Any]:
             for side in random.sample(SIDES, len(SIDES)):
                 found[side].append(ask[side]("go"))
         peaks = [ask["ours"]("peak")["gflops"] for _ in range(rounds)]
-    wall, cpu = ({side: median([one[kind] for one in found[side]]) for side in SIDES} for kind in ("wall_s", "cpu_s"))
+    wall, cpu = ({side: median(one[kind] for one in found[side]) for side in SIDES} for kind in ("wall_s", "cpu_s"))
     peak = max(peaks)
     arithmetic = FLOP * ITERATIONS / peak / 1e9
     print(f"{ITERATIONS} iterations of {BATCH} windows    {'wall s':>8} {'CPU s':>8} {'to the first':>13}")
@@ -151,7 +152,7 @@ def _tutorial(series: Any) -> Callable[[], None]:
     import numpy as np
     import tensorflow as tf
 
-    from bench.seed_graph import _Cell, _control_flow_of_tf1
+    from bench.seed_graph import Cell, control_flow_of_tf1
 
     v1, session, done = tf.compat.v1, None, 0
 
@@ -165,10 +166,10 @@ def _tutorial(series: Any) -> Callable[[], None]:
         return np.array(x_batch).reshape(-1, n_steps, 1), np.array(y_batch).reshape(-1, n_steps, 1)
 
     def build() -> tuple[Any, ...]:
-        with tf.Graph().as_default() as graph, _control_flow_of_tf1():
+        with tf.Graph().as_default() as graph, control_flow_of_tf1():
             x, y = (v1.placeholder(tf.float32, [None, STEPS, 1]) for _ in "xy")
             v1.set_random_seed(SEED)
-            outputs, _ = v1.nn.dynamic_rnn(_Cell(), x, dtype=tf.float32)
+            outputs, _ = v1.nn.dynamic_rnn(Cell(), x, dtype=tf.float32)
             loss = tf.reduce_mean(tf.square(outputs - y))
             training = v1.train.AdamOptimizer(learning_rate=0.001).minimize(loss)
             begin = v1.global_variables_initializer()

@@ -6,23 +6,23 @@ Makes what it needs (environments and jars under the user's cache, a broker as t
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import random
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.__main__ import about
+from bench.attainable import attainable_us
 from bench.figures import ratio
 from bench.peers.environments import Unavailable
 from bench.peers.jobs import JOBS
 from bench.peers.measure import Failed, measure
-from bench.peers.registry import CONTESTANTS, ROOT, Contestant
+from bench.peers.registry import CONTESTANTS, Contestant
 from bench.peers.report import RATIOS, medians, ratios, table
+from bench.processes import ROOT
 from tests.support.brokers import find_broker
 from tests.support.kafka import Kafka
 
@@ -98,11 +98,7 @@ def _figures(kafka: Kafka, job: str, contestant: Contestant, share: float) -> di
 
 def _arithmetic() -> dict[str, dict[str, float]]:
     """What the lstm's products and gates cost at the best batch, in a process of its own."""
-    if importlib.util.find_spec("bench.arithmetic") is None:
-        return {}
-    line = [sys.executable, "-c", "from bench.arithmetic import attainable_us; print(attainable_us())"]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    return {ARITHMETIC: {"cpu_us": float(done.stdout.split()[-1])}}
+    return {ARITHMETIC: {"cpu_us": attainable_us()}}
 
 
 def _results(rounds: dict[str, Any], reasons: dict[str, dict[str, str]]) -> dict[str, Any]:

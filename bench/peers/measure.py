@@ -21,7 +21,9 @@ from pathlib import Path
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from bench.peers.jobs import JOBS, STEPS, difference, echoes, key, outputs, values
-from bench.peers.registry import ROOT, Contestant, Place
+from bench.peers.programs.lane import Task
+from bench.peers.registry import Contestant
+from bench.processes import ROOT, cpu_s
 from tests.support.kafka import Kafka
 
 LOOK_S = 0.02
@@ -29,7 +31,6 @@ LOOK_S = 0.02
 QUIET_S = 0.3
 SETTLE_S = 1.0
 START_S, RUN_S = 120.0, 180.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Failed(Exception):
@@ -57,18 +58,18 @@ def measure(kafka: Kafka, contestant: Contestant, job_name: str, share: float) -
     name = f"peers-{contestant.name}-{uuid.uuid4().hex[:8]}"
     source = kafka.create(name, contestant.partitions)
     target = kafka.create(f"{name}-out", contestant.partitions)
-    place = Place(kafka.servers, source, target, job_name)
-    line = contestant.command(place)
-    with tempfile.TemporaryDirectory(prefix="stream-scorer-peer-") as folder, Process(line, place, Path(folder)) as run:
+    task = Task(kafka.servers, source, target, job_name)
+    line = contestant.command(task)
+    with tempfile.TemporaryDirectory(prefix="stream-scorer-peer-") as folder, Process(line, task, Path(folder)) as run:
         run.wait_for(contestant.ready)
         if contestant.members > 1:
             _wait_for_group(kafka, target, contestant.members, run)
         output = Output(kafka.servers, target, contestant.partitions, run)
         try:
             sent = [(key(at, keys), value) for at, value in enumerate(values(warm_up + count).tolist())]
-            _send(kafka.servers, place.source, sent[:warm_up], contestant, transaction=False)()
+            _send(kafka.servers, source, sent[:warm_up], contestant, transaction=False)()
             seen, _ = output.wait(early, START_S)
-            release = _send(kafka.servers, place.source, sent[warm_up:], contestant, contestant.reads_committed)
+            release = _send(kafka.servers, source, sent[warm_up:], contestant, contestant.reads_committed)
             time.sleep(SETTLE_S)
             run.look()
             if output.grown():
@@ -141,9 +142,8 @@ def _wait_for_group(kafka: Kafka, group: str, members: int, run: Process) -> Non
 class Process:
     """The contestant's process, in a folder of its own, with its log in it; stopped when the block is left."""
 
-    def __init__(self, line: list[str], place: Place, folder: Path) -> None:
+    def __init__(self, line: list[str], task: Task, folder: Path) -> None:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_SCORER_")}
-        task = {f"PEER_{name.upper()}": getattr(place, name) for name in Place.__dataclass_fields__}
         self._log = folder / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -152,7 +152,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                env={**ours, **task, "PYTHONPATH": str(ROOT)},
+                env={**ours, **task.environment(), "PYTHONPATH": str(ROOT)},
                 start_new_session=True,
             )
         self._members = [self._process.pid]
@@ -187,7 +187,7 @@ class Process:
 
     def cpu_s(self) -> float:
         """User and system time of the members so far."""
-        return sum(int(fields[11]) + int(fields[12]) for one in self._members if (fields := _stat(one))) / _TICKS
+        return cpu_s(*self._members)
 
     def __enter__(self) -> Process:
         return self

@@ -8,24 +8,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.peers import environments
 from bench.peers.jobs import Avro, V2Json, Wire
+from bench.peers.programs.lane import Task
 from tests.support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
 
-ROOT = Path(__file__).parents[2]
 PROGRAMS = "bench.peers.programs"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a contestant finds its task; programs read it from their environment."""
-
-    servers: str
-    source: str
-    target: str
-    job: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class Contestant:
     name: str
     promise: str
     records: Mapping[str, int]
-    command: Callable[[Place], list[str]]
+    command: Callable[[Task], list[str]]
     warm_up: float = 0.1
     copies: bool = False
     partitions: int = 1
@@ -56,17 +45,17 @@ class Contestant:
     ready: tuple[str, ...] = ()
 
 
-def _service(**options: object) -> Callable[[Place], list[str]]:
+def _service(**options: object) -> Callable[[Task], list[str]]:
     """As an operator runs it; the group is named as the output, so that it is of this run only."""
 
-    def line(place: Place) -> list[str]:
+    def line(task: Task) -> list[str]:
         return command(
             "run",
-            {"lstm": FLAGSHIP, "mean": ROLLING_MEAN_BATCHED}[place.job],
-            bootstrap_servers=place.servers,
-            input_topic=place.source,
-            output_topic=place.target,
-            group=place.target,
+            {"lstm": FLAGSHIP, "mean": ROLLING_MEAN_BATCHED}[task.job],
+            bootstrap_servers=task.servers,
+            input_topic=task.source,
+            output_topic=task.target,
+            group=task.group,
             create_topics=True,
             **options,
         )
@@ -74,15 +63,15 @@ def _service(**options: object) -> Callable[[Place], list[str]]:
     return line
 
 
-def _ours(program: str) -> Callable[[Place], list[str]]:
+def _ours(program: str) -> Callable[[Task], list[str]]:
     return lambda _: [sys.executable, "-m", f"{PROGRAMS}.{program}"]
 
 
-def _peer(environment: str, program: str) -> Callable[[Place], list[str]]:
+def _peer(environment: str, program: str) -> Callable[[Task], list[str]]:
     return lambda _: [environments.python(environment), "-m", f"{PROGRAMS}.{program}"]
 
 
-def _java(job: str) -> Callable[[Place], list[str]]:
+def _java(job: str) -> Callable[[Task], list[str]]:
     return lambda _: [
         "java",
         "-XX:+UseParallelGC",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.figures import HIGHER, LOWER
+from bench.figures import HIGHER, LOWER, medians_of
 
 Figures = Mapping[str, float]
 """Of one contestant in one round: records_per_s, cpu_us, worst; of the arithmetic alone: cpu_us."""
@@ -51,11 +51,7 @@ RATIOS = [
 def medians(rounds: Sequence[Round]) -> dict[str, dict[str, float]]:
     """Contestant -> the median of each of its figures over the rounds it got through."""
     names = dict.fromkeys(name for one in rounds for name in one)
-    found = {}
-    for name in names:
-        measured = [one[name] for one in rounds if name in one]
-        found[name] = {figure: median(one[figure] for one in measured) for figure in measured[0]}
-    return found
+    return {name: medians_of([one[name] for one in rounds if name in one]) for name in names}
 
 
 def ratios(rounds: Sequence[Round], one: Ratio) -> list[float]:

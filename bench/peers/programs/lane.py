@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import tarfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +30,10 @@ class Task:
     def group(self) -> str:
         """Also the transactional id: topics are of one run, so it is never shared."""
         return self.target
+
+    def environment(self) -> dict[str, str]:
+        """As `task` finds it."""
+        return {f"PEER_{name.upper()}": value for name, value in asdict(self).items()}
 
 
 def task() -> Task:
