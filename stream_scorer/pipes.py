@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -62,14 +64,15 @@ def score_slots(
             f"a stream is given for slot {unused[0]}, which {program.path.name} does not use. It uses "
             f"{', '.join(map(str, sorted(program.annotations.slots_in_use)))}; '# fastscore.slot.{unused[0]}: in-use' adds one."
         )
-    named = {
-        slot: (name, json.loads(load_schema(name, schema_files, located.schema_dir).canonical))
-        for slot, name in program.annotations.schemas.items()
-        if slot in program.annotations.slots_in_use
-    }
 
     def find_schema(name: str) -> Any:
         return json.loads(load_schema(name, schema_files, located.schema_dir).canonical)
+
+    named = {
+        slot: (name, find_schema(name))
+        for slot, name in program.annotations.schemas.items()
+        if slot in program.annotations.slots_in_use
+    }
 
     def stream(slot: int) -> Stream:
         raw = descriptors.get(slot) or _lines(batch)
@@ -168,13 +171,9 @@ class _Run:
             raise ModelFailed(f"{self._program.path}: {failure.where} failed: {failure.reason}.{shown}", failure)
 
     def _write(self, outputs: list[tuple[int, bytes]]) -> None:
-        at = 0
-        while at < len(outputs):  # slots that share a pipe keep the order of their records
-            slot, end = outputs[at][0], at + 1
-            while end < len(outputs) and outputs[end][0] == slot:
-                end += 1
-            self._outlets[slot].write([record for _, record in outputs[at:end]])
-            at = end
+        # Slots that share a pipe keep the order of their records.
+        for slot, run in itertools.groupby(outputs, operator.itemgetter(0)):
+            self._outlets[slot].write([record for _, record in run])
 
     def _reject(self, slot: int, record: bytes | None, error: RecordError) -> None:
         if record is not None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import datetime
 
 
-def timestamp_ms(text: str) -> int:
-    """Milliseconds since 1970 of an ISO 8601 date or time, UTC unless it says otherwise. Raises ValueError."""
+def timestamp_s(text: str) -> float:
+    """Seconds since 1970 of an ISO 8601 date or time, UTC unless it says otherwise. Raises ValueError."""
     when = datetime.datetime.fromisoformat(text.strip())
-    return round((when if when.tzinfo else when.replace(tzinfo=datetime.UTC)).timestamp() * 1000)
+    return (when if when.tzinfo else when.replace(tzinfo=datetime.UTC)).timestamp()
+
+
+def timestamp_ms(text: str) -> int:
+    """The same in milliseconds."""
+    return round(timestamp_s(text) * 1000)

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "evaluate": "errors records ports",
     "engine": "errors records ports state",
     "transports": "errors records ports state replay times",
-    "streams": "errors records ports codec transports",
+    "streams": "errors records ports avro_long codec transports",
     "jets": "errors records ports stderr model state streams",
     "manifold": "errors records ports jets streams",
     "status": "records state engine evaluate",
@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "demo": "run_settings replay codec transports app",
     "client": "errors settings",
     "server": "errors settings client codec streams jets manifold",
-    "backtest": "errors records codec model engine state app",
+    "backtest": "errors records codec model engine evaluate state app",
     "training": "errors stderr model backtest",
     "commands": "streams client server errors times settings run_settings logs supervisor replay codec model transports app "
     "evaluate pipes verify demo backtest training",

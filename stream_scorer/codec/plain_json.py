@@ -22,9 +22,10 @@ class JsonCodec:
 
     def __init__(self, schema: Schema | None, *, strict: bool = True) -> None:
         self._schema = schema
-        self._strict = strict
         self._refuse = _refuse if strict else None
         self._shape = for_json(schema, tagged=True).shape if schema is not None else None
+        # Made once: `json.dumps` with options of its own would make one for every value.
+        self._text = json.JSONEncoder(allow_nan=not strict, ensure_ascii=False).encode
 
     def decode(self, data: bytes | None) -> Any:
         if data is None:
@@ -47,7 +48,7 @@ class JsonCodec:
                 self._schema.check(value)
             if self._shape is not None:
                 value = self._shape(value)
-            return json.dumps(value, allow_nan=not self._strict, ensure_ascii=False).encode()
+            return self._text(value).encode()
         except SchemaError as error:
             raise EncodeError(f"output: {error}") from error
         except (ValueError, TypeError, RecursionError) as error:

@@ -34,6 +34,8 @@ class JsonValues:
     def __init__(self, schema: Schema | None, *, strict: bool, tagged: bool) -> None:
         self._strict = strict
         self._shape = for_json(schema, tagged=tagged).shape if schema else None
+        # Made once: `json.dumps` with options of its own would make one for every value.
+        self._text = json.JSONEncoder(allow_nan=not strict, default=_more).encode
 
     def load(self, data: bytes) -> Any:
         try:
@@ -45,7 +47,7 @@ class JsonValues:
     def dump(self, value: Any) -> bytes:
         if self._shape:
             value = self._shape(value)
-        return json.dumps(value, allow_nan=not self._strict, default=_more).encode()
+        return self._text(value).encode()
 
 
 def _refuse(name: str) -> NoReturn:
@@ -158,8 +160,6 @@ class BertValues:
 _UNREADABLE = (
     EOFError, ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError, MemoryError, struct.error
 )  # fmt: skip
-ENCODINGS = ("json", "utf-8", None, "csv", "msgpack", "avro-binary", "bert")
-SELF_DELIMITING = ("msgpack", "avro-binary")
 
 
 def values_for(encoding: str | None, options: Mapping[str, Any], schema: Schema | None) -> Values:

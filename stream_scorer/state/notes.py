@@ -14,9 +14,11 @@ from stream_scorer.state import values
 _FORM = struct.Struct("<4sB4dqq")  # mark, which of the rest are there, the four numbers, offset, timestamp
 _MARK = b"note"
 _THERE, _LOW, _HIGH, _TIME = 1, 2, 4, 8
-_HEAD = values.dump([_FORM.pack(_MARK, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)])[: -_FORM.size]
-SIZE = len(_HEAD) + _FORM.size
+NOTHING = values.dump([_FORM.pack(_MARK, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)])
+"""In the place of a note."""
+SIZE = len(NOTHING)
 """Of every note, bytes."""
+_HEAD = NOTHING[: -_FORM.size]
 
 
 class Pending:
@@ -61,6 +63,3 @@ def apart(state: bytes, count: int) -> tuple[bytes, bytes]:
     if tail.startswith(_HEAD + _MARK) and len(values.load(state)) == count + 1:
         return state[:-SIZE], tail
     return state, NOTHING
-
-
-NOTHING = _HEAD + _FORM.pack(_MARK, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)

@@ -64,7 +64,7 @@ class Stream:
             skip_to_record=self.skip_to_record,
             envelope=self.envelope,
             encoding=self.encoding,
-            options={key: value for key, value in self.spec.options.items() if key not in ("Separator", "Header")},
+            options={key: value for key, value in self.spec.options.items() if key != "Separator"},
             schema=self.schema_as_given,
             batching=self.batching,
             linger_ms=self.linger_ms,
@@ -176,10 +176,8 @@ def _csv(stream: Stream) -> Stream:
     if envelope is None:
         return stream
     if envelope.type == "delimited":
-        envelope = replace(
-            forms.envelope("delimited-csv") or envelope,
-            fields={"Separator": envelope.fields["Separator"], "SkipHeader": False, "SkipBlankLines": True},
-        )
+        fields = {"Separator": envelope.fields["Separator"], "SkipHeader": False, "SkipBlankLines": True}
+        envelope = Envelope("delimited-csv", fields)
     options = {**stream.spec.options}
     if "Separator" in envelope.fields:
         options["Separator"] = envelope.fields["Separator"]

@@ -111,10 +111,8 @@ def _check_envelope(name: str, fields: dict[str, Any]) -> None:
     for key in ("SkipHeader", "SkipBlankLines"):
         if not isinstance(fields.get(key, True), bool):
             raise refuse(f"Envelope: {key}", "true or false", fields[key])
-    if name == "fixed":
-        size = fields["Size"]
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise refuse("Envelope: Size of fixed", "a whole number of bytes from 1", size)
+    if name == "fixed" and not whole(fields["Size"], 1):
+        raise refuse("Envelope: Size of fixed", "a whole number of bytes from 1", fields["Size"])
     if name == "ocf-block":
         if fields["Compress"] not in (None, "deflate"):
             raise refuse("Envelope: Compress", 'null or "deflate"', fields["Compress"])

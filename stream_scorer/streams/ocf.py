@@ -13,9 +13,10 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+from stream_scorer.avro_long import avro_long
 from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.schema import Schema
-from stream_scorer.codec.schema_rules import BadSchema, checked_schema
+from stream_scorer.codec.schema_rules import checked_schema
 from stream_scorer.errors import TransportError
 from stream_scorer.streams.envelopes import Ends
 from stream_scorer.streams.forms import Envelope
@@ -100,7 +101,7 @@ class OcfSplitter:
     def _agree_on_schema(self, text: bytes) -> None:
         try:
             written = checked_schema("header", json.loads(text))
-        except (ValueError, BadSchema) as error:
+        except ValueError as error:
             raise TransportError(f"ocf-block: the header has no schema that can be read: {error}") from error
         # Bytes are read by the descriptor's schema: a wider one would not do.
         problem = mismatch(self._schema, written) or mismatch(written, self._schema)
@@ -161,16 +162,6 @@ def _long(stream: io.BytesIO) -> int:
     raise TransportError("ocf-block: a number of more than 10 bytes; is it a container file?")
 
 
-def _long_bytes(number: int) -> bytes:
-    folded = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while folded > 0x7F:
-        out.append(folded & 0x7F | 0x80)
-        folded >>= 7
-    out.append(folded)
-    return bytes(out)
-
-
 class OcfFramer:
     """One block for each batch of records, with the header before the first where the envelope says that there is one."""
 
@@ -180,7 +171,7 @@ class OcfFramer:
         self._deflate = envelope.fields["Compress"] == "deflate"
         meta = {"avro.schema": json.dumps(schema).encode(), "avro.codec": b"deflate" if self._deflate else b"null"}
         pairs = b"".join(_sized(key.encode()) + _sized(value) for key, value in meta.items())
-        head = MAGIC + _long_bytes(len(meta)) + pairs + b"\0" + self._marker
+        head = MAGIC + avro_long(len(meta)) + pairs + b"\0" + self._marker
         self._head = head if envelope.fields["SkipHeader"] else b""
 
     def frame(self, records: Sequence[bytes]) -> bytes:
@@ -191,8 +182,8 @@ class OcfFramer:
         if self._deflate:
             engine = zlib.compressobj(wbits=-15)
             data = engine.compress(data) + engine.flush()
-        return head + _long_bytes(len(records)) + _sized(data) + self._marker
+        return head + avro_long(len(records)) + _sized(data) + self._marker
 
 
 def _sized(data: bytes) -> bytes:
-    return _long_bytes(len(data)) + data
+    return avro_long(len(data)) + data

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -45,40 +46,32 @@ def resource(stream: Stream) -> tuple[str, Any] | None:
 
 def sample(stream: Stream, n: int) -> list[bytes]:
     """The first `n` records, undecoded, or those that come within 5 s. Control records are left out."""
-    inlet = open_inlet(replace(stream, batching=Batching(max(n, 1), 0)))
     found: list[bytes] = []
-    deadline = time.monotonic() + SAMPLE_TIMEOUT_S
-    try:
-        while len(found) < n and (left := deadline - time.monotonic()) > 0:
-            cut = inlet.next(left)
-            if cut is None:
-                break
-            found += cut.records
-            if cut.end is not None and cut.end.kind == "end":
-                break
-    finally:
-        inlet.close()
+    with contextlib.closing(open_inlet(replace(stream, batching=Batching(max(n, 1), 0)))) as inlet:
+        coming = _records(inlet, time.monotonic() + SAMPLE_TIMEOUT_S)
+        while len(found) < n and (records := next(coming, None)) is not None:
+            found += records
     return found[:n]
 
 
 def rate(stream: Stream) -> dict[str, float]:
     """Read for up to 2 s with no model behind it: {"rps": records per second, "mbps": megabytes per second}."""
-    inlet = open_inlet(replace(stream, batching=Batching(1000, 0)))
-    records = size = 0
-    began = time.monotonic()
-    try:
-        while (left := began + RATE_TIME_S - time.monotonic()) > 0:
-            cut = inlet.next(left)
-            if cut is None:
-                break
-            records += len(cut.records)
-            size += sum(map(len, cut.records))
-            if cut.end is not None and cut.end.kind == "end":
-                break
+    count = size = 0
+    with contextlib.closing(open_inlet(replace(stream, batching=Batching(1000, 0)))) as inlet:
+        began = time.monotonic()
+        for records in _records(inlet, began + RATE_TIME_S):
+            count += len(records)
+            size += sum(map(len, records))
         took = max(time.monotonic() - began, 1e-6)
-    finally:
-        inlet.close()
-    return {"rps": records / took, "mbps": size / took / 1e6}
+    return {"rps": count / took, "mbps": size / took / 1e6}
+
+
+def _records(inlet: Inlet, until: float) -> Iterator[list[bytes]]:
+    """Of each cut, to the end of the stream, or up to a time of the monotonic clock."""
+    while (left := until - time.monotonic()) > 0 and (cut := inlet.next(left)) is not None:
+        yield cut.records
+        if cut.end is not None and cut.end.kind == "end":
+            return
 
 
 def _splitter_opener(stream: Stream) -> Callable[[], envelopes.Splitter] | None:
@@ -96,7 +89,8 @@ def _splitter_opener(stream: Stream) -> Callable[[], envelopes.Splitter] | None:
         skip_blank = bool(fields["SkipBlankLines"])
         return lambda: envelopes.CsvLines(dialect(options), header=envelope.header, skip_blank=skip_blank)
     assert schema is not None
-    return lambda: OcfSplitter(envelope, schema, AvroValues(schema).ends)
+    values = AvroValues(schema)
+    return lambda: OcfSplitter(envelope, schema, values.ends)
 
 
 def _unframed(stream: Stream) -> Callable[[], envelopes.Splitter]:

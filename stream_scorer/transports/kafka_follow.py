@@ -13,9 +13,9 @@ from stream_scorer.records import Partition, Record
 from stream_scorer.times import timestamp_ms
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
+from stream_scorer.transports.kafka_reader import TIMEOUT_S, partitions_of
 from stream_scorer.transports.kafka_source import to_record
 
-TIMEOUT_S = 30.0
 _CHUNK = 1_000
 
 
@@ -49,19 +49,17 @@ class Followed:
 
     def _places(self, topic: str, start: str) -> list[TopicPartition]:
         consumer = self._consumer
-        metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
-        if metadata.error is not None:
-            raise BrokerError(f"topic {topic!r}: {metadata.error.str()}. Correct its name.")
-        self._behind |= {Partition(topic, number) for number in metadata.partitions}
+        partitions = partitions_of(consumer, topic)
+        self._behind.update(partitions)
         if start in ("earliest", "latest"):
             at = {
-                number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
-                for number in metadata.partitions
+                partition: consumer.get_watermark_offsets(TopicPartition(*partition), timeout=TIMEOUT_S)
+                for partition in partitions
             }
-            return [TopicPartition(topic, number, ends[start == "latest"]) for number, ends in at.items()]
+            return [TopicPartition(*partition, ends[start == "latest"]) for partition, ends in at.items()]
         wanted = int(start) if start.isdecimal() else timestamp_ms(start)
         self._not_before[topic] = wanted
-        asked = [TopicPartition(topic, number, wanted) for number in metadata.partitions]
+        asked = [TopicPartition(*partition, wanted) for partition in partitions]
         # Where no record is that late the answer is the end of the partition.
         return list(consumer.offsets_for_times(asked, timeout=TIMEOUT_S))
 

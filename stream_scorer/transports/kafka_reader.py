@@ -56,14 +56,19 @@ def read_topic(properties: Properties, topic: str) -> Iterator[Record]:
 def _ends(consumer: Consumer, topic: str) -> dict[Partition, tuple[int, int]]:
     """(first offset, next offset) of every partition that holds anything."""
     try:
-        metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
-        if metadata.error is not None:
-            raise BrokerError(f"topic {topic!r}: {metadata.error.str()}. Correct its name.")
         found = {}
-        for number in metadata.partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
+        for partition in partitions_of(consumer, topic):
+            low, high = consumer.get_watermark_offsets(TopicPartition(*partition), timeout=TIMEOUT_S)
             if high > low:
-                found[Partition(topic, number)] = (low, high)
+                found[partition] = (low, high)
     except KafkaException as error:
         raise unreachable(f"topic {topic!r}", error.args[0]) from error
     return found
+
+
+def partitions_of(consumer: Consumer, topic: str) -> list[Partition]:
+    """Raises BrokerError where there is no such topic, KafkaException where no broker answers."""
+    metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+    if metadata.error is not None:
+        raise BrokerError(f"topic {topic!r}: {metadata.error.str()}. Correct its name.")
+    return [Partition(topic, number) for number in metadata.partitions]

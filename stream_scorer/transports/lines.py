@@ -9,6 +9,7 @@ from typing import BinaryIO, TextIO
 
 from stream_scorer.errors import EndOfInput
 from stream_scorer.records import Control, Outgoing, Partition, Record, Reject, Snapshot
+from stream_scorer.transports.stream_ends import NothingToSettle
 
 _CHUNK = 1 << 16
 _MARK = b"$fastscore"
@@ -137,7 +138,7 @@ class LinesSink:
         self._out.flush()
 
 
-class LinesFeed:
+class LinesFeed(NothingToSettle):
     """The feed of a ModelOp stream over a file descriptor that somebody else opened: what is there, at once."""
 
     def __init__(self, descriptor: int) -> None:
@@ -150,9 +151,6 @@ class LinesFeed:
         if not chunk:
             raise EndOfInput
         return [chunk]
-
-    def settle(self, count: int) -> None:
-        pass
 
     def close(self) -> None:
         pass

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import time
 from collections.abc import Callable
 
 from stream_scorer.errors import EndOfInput
+from stream_scorer.times import timestamp_s
 from stream_scorer.transports.stream_ends import NothingToSettle
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class TimeFeed(NothingToSettle):
         encode: Callable[[int], bytes],
         skip: bool,
     ) -> None:
-        self._zero = time.time() if zero is None else _seconds(zero)
+        self._zero = time.time() if zero is None else timestamp_s(zero)
         self._began = time.monotonic()
         self._delay_s, self._period_s = delay_s, period_s
         self._count = count
@@ -74,9 +74,3 @@ class TimeFeed(NothingToSettle):
 
     def close(self) -> None:
         pass
-
-
-def _seconds(text: str) -> float:
-    """A time without a zone is of UTC."""
-    when = datetime.datetime.fromisoformat(text)
-    return (when if when.tzinfo else when.replace(tzinfo=datetime.UTC)).timestamp()

@@ -12,7 +12,7 @@ from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.jets.imports import Import, find_imports
 from stream_scorer.jets.package import ModelPackage
 from stream_scorer.jets.policy import Policy, Rule
-from stream_scorer.jets.verify import install_missing, verify
+from stream_scorer.jets.verify import verify
 
 
 def _package(source: str, **more) -> ModelPackage:
@@ -209,7 +209,8 @@ def test_a_missing_library_is_installed_by_its_command(tmp_path, monkeypatch):
     made = tmp_path / "made_by_policy.py"
     package = _package("import made_by_policy\ndef action(x): pass")
     write = f"""{sys.executable} -c "open('{made}', 'w').close()\""""
-    install_missing(package, Policy.parse(f"made_by_policy:\n  policy: install\n  command: {write}"))
+    policy = Policy.parse(f"made_by_policy:\n  policy: install\n  command: {write}")
+    policy.install(verify(package, policy)["install_libs"])
     assert made.exists()
     assert verify(package, Policy.parse("made_by_policy: install"))["install_libs"] == []
 
@@ -224,8 +225,9 @@ def test_a_missing_library_is_installed_by_its_command(tmp_path, monkeypatch):
 )
 def test_an_installation_that_fails_is_told(command, message):
     policy = Policy.parse(f"never_there:\n  policy: install\n  command: {command}")
+    missing = verify(_package("import never_there\ndef action(x): pass"), policy)["install_libs"]
     with pytest.raises(ModelError, match=message) as got:
-        install_missing(_package("import never_there\ndef action(x): pass"), policy)
+        policy.install(missing)
     assert "\n" not in str(got.value)
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_scorer.avro_long import avro_long
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.values import AvroValues
 from stream_scorer.errors import DecodeError, TransportError
@@ -127,6 +128,6 @@ def test_a_bomb_is_not_inflated(monkeypatch):
     monkeypatch.setattr(ocf, "_MOST_BLOCK", 1 << 16)
     engine = zlib.compressobj(wbits=-15)
     body = engine.compress(bytes(1 << 20)) + engine.flush()
-    data = ocf._long_bytes(1) + ocf._long_bytes(len(body)) + body + MARKER
+    data = avro_long(1) + avro_long(len(body)) + body + MARKER
     with pytest.raises(TransportError, match="larger than"):
         splitter("boolean", Compress="deflate").feed(data)
