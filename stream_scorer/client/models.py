@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.client.fleet import Service, quoted
+from stream_scorer.client.items import read_bytes
 from stream_scorer.errors import SettingsError
 
 PREFIX = "application/vnd.fastscore.model-"
@@ -43,6 +44,7 @@ _EXTENSIONS = {
     ".sas": "sas",
 }
 SCHEMA_TYPE = "application/vnd.fastscore.schema-avro"
+POLICY_PREFIX = "application/vnd.fastscore.import-policy-"
 _ARCHIVES = {".zip": "application/zip", ".tar.gz": "application/gzip", ".tgz": "application/gzip"}
 
 
@@ -62,17 +64,17 @@ def model_type(given: str | None, file: Path | None, source: bytes) -> str:
     raise SettingsError("the source does not tell the model's type. Give -type:python3 or another.")
 
 
-def type_name(content_type: str) -> str:
-    """As a person writes it."""
-    return next((name for name, end in TYPES.items() if PREFIX + end == content_type), content_type)
-
-
 def attachment_type(name: str) -> str:
     """Content-Type by extension. Raises SettingsError."""
-    found = next((kind for end, kind in _ARCHIVES.items() if name.lower().endswith(end)), None)
+    found = archive_type(name)
     if found is None:
         raise SettingsError(f"{name}: an attachment is an archive, {', '.join(_ARCHIVES)}.")
     return found
+
+
+def archive_type(name: str) -> str | None:
+    """Content-Type by extension; None where it is none of an archive."""
+    return next((kind for end, kind in _ARCHIVES.items() if name.lower().endswith(end)), None)
 
 
 def load(
@@ -91,7 +93,7 @@ def load(
     parts: list[tuple[str, str, bytes]] = []
     if override is not None:
         head = 'attachment; filename="override"'
-        parts.append((head, attachment_type(override.name), _read(override)))
+        parts.append((head, attachment_type(override.name), read_bytes(override)))
     else:
         listed = manage.get(f"/1/model/{quoted(name)}/attachment", what=f"attachments of {name!r}")
         parts += [_reference(manage, name, attachment) for attachment in listed]
@@ -121,13 +123,6 @@ def _multipart(parts: list[tuple[str, str, bytes]]) -> tuple[bytes, str]:
         for head, kind, data in parts
     )
     return body + f"\r\n--{boundary}--\r\n".encode(), f"multipart/mixed; boundary={boundary}"
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from error
 
 
 def json_of(body: bytes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from stream_scorer.client import models
+from stream_scorer.client.fleet import Fleet
 from stream_scorer.client.items import done, verb
 from stream_scorer.client.options import fleet_of, vendor_style
 from stream_scorer.client.show import print_json
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         from stream_scorer.client.pneumo import Listener
 
         with Listener(fleet, src=engine.name) as listener:
-            _start(args)
+            _start(args, fleet)
             while True:
                 message = listener.next() or {}
                 if message.get("type") == "model-error":
@@ -45,12 +46,11 @@ def run(args: argparse.Namespace) -> int:
                 if message.get("type") == "engine-state" and message.get("state") in ("finished", "error"):
                     return 0 if message["state"] == "finished" else 3
     else:
-        _start(args)
+        _start(args, fleet)
     return 0
 
 
-def _start(args: argparse.Namespace) -> None:
-    fleet = fleet_of(args)
+def _start(args: argparse.Namespace, fleet: Fleet) -> None:
     models.load(fleet.model_manage(), fleet.engine(), args.model, None, {}, dry_run=False)
     streams.attach(args, fleet, args.input, 0)
     streams.attach(args, fleet, args.output, 1)

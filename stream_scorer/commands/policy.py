@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from stream_scorer.client.items import done, read_bytes, verb
+from stream_scorer.client.models import POLICY_PREFIX
 from stream_scorer.client.options import fleet_of, vendor_style
 
 prepare = vendor_style
-_TYPE = "application/vnd.fastscore.import-policy-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    engine, kind = fleet_of(args).engine(), _TYPE + args.type.lower()
+    engine, kind = fleet_of(args).engine(), POLICY_PREFIX + args.type.lower()
     if args.verb == "show":
         text = engine.call("GET", "/1/policy", what="policy", headers={"Accept": kind}).text
         print(text, end="" if text.endswith("\n") else "\n")

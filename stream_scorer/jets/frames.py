@@ -50,9 +50,9 @@ class Channel:
         head, body = _LENGTHS.unpack_from(self._buffer)
         start, end = _LENGTHS.size + head, _LENGTHS.size + head + body
         self._fill(end, None)
-        whole = bytes(memoryview(self._buffer)[:end])
+        text, content = self._buffer[_LENGTHS.size : start], bytes(memoryview(self._buffer)[start:end])
         del self._buffer[:end]
-        return Frame(json.loads(whole[_LENGTHS.size : start]), whole[start:])
+        return Frame(json.loads(text), content)
 
     def _fill(self, count: int, timeout_s: float | None) -> None:
         while len(self._buffer) < count:

@@ -54,6 +54,13 @@ def _in(nodes: Iterable[ast.AST], optional: bool) -> Iterator[Import]:
         yield from find_imports(ast.Expression(node), optional)  # type: ignore[arg-type]
 
 
+def prefixes(name: str) -> Iterator[str]:
+    """A dotted name, then the packages it is in, outwards."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
 def importable(name: str) -> bool:
     """Whether the top of a dotted name is installed here; nothing is imported."""
     top = name.partition(".")[0]

@@ -15,11 +15,9 @@ from stream_scorer.jets.frames import Frame, pack, unpack_outputs
 from stream_scorer.jets.home import Home
 from stream_scorer.jets.limits import Limits
 from stream_scorer.jets.package import ModelPackage
-from stream_scorer.jets.policy import Policy
 from stream_scorer.jets.process import JetProcess
 from stream_scorer.jets.results import Failure, Fed, ModelFailed, shown_input
 from stream_scorer.jets.shared import SharedState
-from stream_scorer.jets.verify import install_missing
 from stream_scorer.records import Cut
 from stream_scorer.streams.coding import CodecSpec
 
@@ -45,12 +43,11 @@ class Jet:
         *,
         shared: SharedState,
         on_console: Callable[[str], None],
-        policy: Policy | None = None,
         snapshot: bytes | None = None,
         limits: Limits = _NO_LIMITS,
     ) -> None:
         self._package, self._codecs, self._shared = package, codecs, shared
-        self._on_console, self._policy, self._limits = on_console, policy, limits
+        self._on_console, self._limits = on_console, limits
         self._blob = snapshot
         self._home: Home | None = None
         self._process: JetProcess | None = None
@@ -82,8 +79,6 @@ class Jet:
             raise ModelError(
                 f"snapshot: it is of model {kept.model!r}, and {self._package.name!r} is loaded. Restore another one."
             )
-        if self._policy is not None:
-            install_missing(self._package, self._policy)
         self.busy = True
         try:
             self._home = Home(self._package)

@@ -60,7 +60,7 @@ class Outputs:
             try:
                 codec.encode(plain(datum))
             except EncodeError as error:
-                if isinstance(error.__cause__, SchemaError):
+                if _by_schema(error):
                     for record in records_of(datum):
                         self.write(slot, record)
                     return

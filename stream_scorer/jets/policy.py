@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import yaml
 
 from stream_scorer.errors import ModelError, SettingsError
-from stream_scorer.jets.imports import importable
+from stream_scorer.jets.imports import importable, prefixes
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +59,7 @@ class Policy:
 
     def rule(self, name: str) -> Rule | None:
         """Of a dotted name: its own, else of the package it is in."""
-        while name:
-            if name in self.rules:
-                return self.rules[name]
-            name = name.rpartition(".")[0]
-        return None
+        return next((self.rules[one] for one in prefixes(name) if one in self.rules), None)
 
     def install(self, libraries: Iterable[str]) -> None:
         """Those of the libraries that are not there. One at a time in this process. Raises ModelError."""

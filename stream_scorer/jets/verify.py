@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stream_scorer.errors import ModelError
-from stream_scorer.jets.imports import Import, find_imports, importable
+from stream_scorer.jets.imports import Import, find_imports, importable, prefixes
 from stream_scorer.jets.package import ModelPackage
 from stream_scorer.jets.policy import Policy
 from stream_scorer.model import callbacks
@@ -46,11 +46,6 @@ def verify(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str, Any]
         "attach_libs": list(dict.fromkeys(program.annotations.module_attached)),
         "snapshots": program.annotations.snapshots,
     }
-
-
-def install_missing(package: ModelPackage, policy: Policy) -> None:
-    """What a load has to do first: install what the policy says and is not there. Raises ModelError."""
-    policy.install(verify(package, policy)["install_libs"])
 
 
 def _slots(found: Annotations) -> list[dict[str, Any]]:
@@ -119,7 +114,7 @@ def _check_imports(
     installs: dict[str, None] = {}
     warns: dict[str, None] = {}
     for found in find_imports(tree):
-        if found.top in _OURS or not attached.isdisjoint(_prefixes(found.name)):
+        if found.top in _OURS or not attached.isdisjoint(prefixes(found.name)):
             continue
         rule = policy.rule(found.name)
         if rule is None:
@@ -143,12 +138,6 @@ def _check_there(program: Program, found: Import) -> None:
             f"{program.path}:{found.line}: imports {found.name}, which is not installed here. Install it, attach it and "
             f"say '# fastscore.module-attached: {found.top}', or let the import policy install it."
         )
-
-
-def _prefixes(name: str) -> Iterator[str]:
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
 
 
 def _attached_modules(package: ModelPackage) -> Iterator[str]:

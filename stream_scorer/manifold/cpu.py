@@ -7,8 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from stream_scorer.manifold import processes
-from stream_scorer.manifold.processes import CpuTime
+from stream_scorer.manifold.processes import CpuTime, cpu_times
 from stream_scorer.manifold.taps import Taps
 from stream_scorer.manifold.worker import Worker
 
@@ -58,8 +57,7 @@ def _totals(taps: Taps, slots: list[int]) -> dict[str, float]:
 
 
 def _spent(workers: list[Worker]) -> dict[int, CpuTime]:
-    pids = [os.getpid(), *(worker.jet.pid for worker in workers)]
-    return {pid: spent for pid in pids if (spent := processes.cpu_time(pid)) is not None}
+    return cpu_times([os.getpid(), *(worker.jet.pid for worker in workers)])
 
 
 def _less(one: CpuTime, other: CpuTime) -> CpuTime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class Loaded:
     def keeps_state(self) -> bool:
         return bool(self.info["snapshots"] == "eof")
 
-    @property
+    @functools.cached_property  # the source is compiled for it
     def rules(self) -> Rules:
         inputs = [slot for slot in self.info["slots"] if slot["slot"] % 2 == 0]
         return Rules(

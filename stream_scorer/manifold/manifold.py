@@ -14,7 +14,6 @@ from stream_scorer.jets.jet import Jet
 from stream_scorer.jets.package import ModelPackage
 from stream_scorer.jets.policy import Policy
 from stream_scorer.jets.shared import SharedState
-from stream_scorer.jets.verify import install_missing
 from stream_scorer.manifold import cpu, loaded
 from stream_scorer.manifold.attached import Attached
 from stream_scorer.manifold.events import Event, Events
@@ -84,8 +83,9 @@ class Manifold:
         stream cannot be opened) and StateError; the model and streams of before stay.
         """
         self._expect("load a model", INIT, RUNNING, PIGGING, PAUSED)
-        model = loaded.load(package, self._find_schema, self.policy)
-        install_missing(package, self.policy)  # takes minutes if it comes to it, and a reset must not wait
+        policy = self.policy
+        model = loaded.load(package, self._find_schema, policy)
+        policy.install(model.info["install_libs"])  # takes minutes if it comes to it, and a reset must not wait
         with self._control:
             self._expect("load a model", INIT, RUNNING, PIGGING, PAUSED)
             ends = self._attached.ends

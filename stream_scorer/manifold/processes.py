@@ -40,13 +40,18 @@ def cpu_time(pid: int) -> CpuTime | None:
     return CpuTime(int(fields[11]) * _TICK_S, int(fields[12]) * _TICK_S)
 
 
+def cpu_times(pids: Iterable[int]) -> dict[int, CpuTime]:
+    """Of all that are alive."""
+    return {pid: spent for pid in pids if (spent := cpu_time(pid)) is not None}
+
+
 def utilization(pids: Callable[[], Iterable[int]]) -> Callable[[], dict[str, float]]:
     """A reader of `{"kernel", "user"}`: per cent of one core since its last call, 200 being two cores busy."""
-    last_at, last = time.monotonic(), _times(pids())
+    last_at, last = time.monotonic(), cpu_times(pids())
 
     def read() -> dict[str, float]:
         nonlocal last_at, last
-        now, times = time.monotonic(), _times(pids())
+        now, times = time.monotonic(), cpu_times(pids())
         spent = max(now - last_at, 1e-9)
         user = sum(times[pid].user - last[pid].user for pid in times if pid in last)
         kernel = sum(times[pid].kernel - last[pid].kernel for pid in times if pid in last)
@@ -54,10 +59,6 @@ def utilization(pids: Callable[[], Iterable[int]]) -> Callable[[], dict[str, flo
         return {"kernel": round(100 * kernel / spent, 2), "user": round(100 * user / spent, 2)}
 
     return read
-
-
-def _times(pids: Iterable[int]) -> dict[int, CpuTime]:
-    return {pid: spent for pid in pids if (spent := cpu_time(pid)) is not None}
 
 
 def _resident(pid: int) -> int:

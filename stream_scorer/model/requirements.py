@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from stream_scorer.errors import ModelError
@@ -30,13 +30,16 @@ def requirements(source: str, module: Path, compat: str | None, attached: Iterab
     found = [] if compat == "none" else find_reasons(source, module.name, module.parent)
     era = [reason for reason in found if reason.era in (TF1, NUMPY1)]
     of_its_time = _family(era, compat)
+    packages = importlib.metadata.packages_distributions()
     own = {PurePosixPath(name).parts[0].removesuffix(".py") for name in attached if name.endswith(".py")}
     names = sorted(_imports(source) - set(sys.stdlib_module_names) - own - {"fastscore"})
     if of_its_time is None:
-        lines = [_in_use(name, module) for name in names]
+        lines = [_in_use(_distribution(name, module, packages)) for name in names]
     else:
         lines = [_told(module, era, of_its_time)]
-        lines += [name + of_its_time[name] if name in of_its_time else _distribution(name, module) for name in names]
+        lines += [
+            name + of_its_time[name] if name in of_its_time else _distribution(name, module, packages) for name in names
+        ]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -56,13 +59,11 @@ def _told(module: Path, era: list[Reason], family: dict[str, str]) -> str:
     return f"# {module.name} was written for {what} ({why}): libraries of that time, which need Python {python}."
 
 
-def _in_use(name: str, module: Path) -> str:
-    distribution = _distribution(name, module)
+def _in_use(distribution: str) -> str:
     return f"{distribution}=={importlib.metadata.version(distribution)}"
 
 
-def _distribution(name: str, module: Path) -> str:
-    packages = importlib.metadata.packages_distributions()
+def _distribution(name: str, module: Path, packages: Mapping[str, list[str]]) -> str:
     if name not in packages:
         raise ModelError(
             f"{module}: imports {name}, which is not installed here, so its version is not known. Install it."

@@ -11,13 +11,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from stream_scorer.client.fleet import PREFIX
 from stream_scorer.server import connect, engine_api, engine_api_1, model_manage
 from stream_scorer.server.answers import json_answer, text
 from stream_scorer.server.api import Api
 from stream_scorer.server.fleet import Fleet
 from stream_scorer.server.openapi import document, page
 
-PREFIX = "/api/1/service"
 ENGINE: Api[Any] = Api("engine", "Engine")
 ENGINE.include(engine_api.API)
 ENGINE.include(engine_api_1.API)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 from starlette.responses import Response
 
 from stream_scorer.errors import StreamScorerError, Unavailable
+from stream_scorer.manifold.manifold import ROUNDTRIP_MS
 from stream_scorer.server import multipart
 from stream_scorer.server.answers import HttpError, empty, exact, json_answer, one_line
 from stream_scorer.server.api import Call
@@ -22,7 +22,6 @@ from stream_scorer.streams.descriptor import Stream, parse
 OUTPUT_WAIT_S = 0.6
 """About half a second [h]: clients ask again at once after 202, and would spin. It outlasts the 500 ms for which a
 record set stays open, so that what comes of a single record comes with the first request for it."""
-_ROUNDTRIP_MS = 10_000
 
 API = instance_api("engine", "Engine")
 _DONE = {204: "done", 400: "a reason"}
@@ -102,11 +101,11 @@ def scale(here: Engine, call: Call) -> Response:
     "/2/active/model/roundtrip/{in}/{out}",
     "one record to a REST stream, and what comes of it",
     {200: "the output record", 403: "no REST stream there", 408: "nothing came in time"},
-    query={"timeout": f"ms; {_ROUNDTRIP_MS} unless given"},
+    query={"timeout": f"ms; {ROUNDTRIP_MS:g} unless given"},
     body=_OCTETS,
 )
 def roundtrip(here: Engine, call: Call) -> Response:
-    timeout_ms = int(call.number("timeout", 0)) or _ROUNDTRIP_MS
+    timeout_ms = int(call.number("timeout", 0))
     try:
         found = here.manifold.roundtrip(call.slot("in"), call.slot("out"), call.body, timeout_ms)
     except Unavailable as error:
@@ -225,8 +224,7 @@ def sample(here: Engine, call: Call) -> Response:
 
 @API.on("POST", "/1/stream/rate", "how fast a stream can be read", {200: "[{rps, mbps}]", 400: "a reason"}, body=_JSON)
 def rate(here: Engine, call: Call) -> Response:
-    found: Any = opening.rate(_stream(here, call))
-    return json_answer(found if isinstance(found, list) else [found])
+    return json_answer([opening.rate(_stream(here, call))])
 
 
 def _stream(here: Engine, call: Call) -> Stream:

@@ -6,17 +6,17 @@ import json
 import logging
 import threading
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stream_scorer.client.fleet import MODEL_MANAGE, PREFIX, Service, quoted
 from stream_scorer.client.http import Refused, Server
+from stream_scorer.codec.schema import PRIMITIVES
 from stream_scorer.errors import ModelError, SettingsError, StreamScorerError, Unavailable
 from stream_scorer.server.snapshots import as_multipart, new_id
 from stream_scorer.server.store import SNAPSHOT_TYPE, Store
 
 log = logging.getLogger(__name__)
-PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
 _TIMEOUT_S = 10.0
 
 
@@ -35,15 +35,9 @@ class Library:
         found = self._store.get("schema", name) if self._store else None
         if found is not None:
             return _unwrapped(json.loads(found.body))
-        why = ""
-        if self._remote is not None:
-            try:
-                text = self._remote.schema(name)
-            except StreamScorerError as error:
-                why = f"; {error}"
-            else:
-                if text is not None:
-                    return _unwrapped(json.loads(text))
+        text, why = self._asked(lambda remote: remote.schema(name))
+        if text is not None:
+            return _unwrapped(json.loads(text))
         if name in PRIMITIVES:
             return name
         raise ModelError(
@@ -56,18 +50,21 @@ class Library:
         found = self._store.attachment(model, name) if self._store else None
         if found is not None:
             return found.body
-        why = ""
-        if self._remote is not None:
-            try:
-                body = self._remote.attachment(model, name)
-            except StreamScorerError as error:
-                why = f"; {error}"
-            else:
-                if body is not None:
-                    return body
-        elif self._store is None:
+        body, why = self._asked(lambda remote: remote.attachment(model, name))
+        if body is not None:
+            return body
+        if self._remote is None and self._store is None:
             why = ". This engine runs apart from Model Manage: set CONNECT_PREFIX, or send attachments inline"
         raise ModelError(f"attachment {name!r} of model {model!r} is in no Model Manage{why}.")
+
+    def _asked(self, get: Callable[[RemoteModelManage], bytes | None]) -> tuple[bytes | None, str]:
+        """What the other Model Manage has, and why it could not be asked."""
+        if self._remote is None:
+            return None, ""
+        try:
+            return get(self._remote), ""
+        except StreamScorerError as error:
+            return None, f"; {error}"
 
     def save_snapshot(self, model: str, blob: bytes) -> None:
         """Where nothing can take it, the log tells of it: the run itself went well."""

@@ -12,7 +12,7 @@ from stream_scorer.jets.package import ModelPackage
 from stream_scorer.server import multipart
 from stream_scorer.server.answers import HttpError, one_line
 from stream_scorer.server.api import Call
-from stream_scorer.server.model_manage import check_file_name
+from stream_scorer.server.model_manage import check_file_name, check_model_type
 from stream_scorer.server.types import MODEL_TYPES, RUN_HERE, SCHEMA, attachment_type, model_type
 
 # One client closes the quotes early: ref="urn:fastscore:attachment:m":x.zip
@@ -50,12 +50,10 @@ def read_package(call: Call, fetch: Fetch) -> ModelPackage:
 
 
 def _runnable(content_type: str) -> str:
-    kind = model_type(content_type)
-    if kind is None:
-        raise HttpError(400, f"Content-Type {content_type!r} is no type of model: for Python it is {[*MODEL_TYPES][1]}")
-    if MODEL_TYPES[kind] not in RUN_HERE:
-        raise HttpError(400, f"models of type {MODEL_TYPES[kind]} do not run here: this engine runs Python models")
-    return MODEL_TYPES[kind]
+    name = MODEL_TYPES[check_model_type(content_type)]
+    if name not in RUN_HERE:
+        raise HttpError(400, f"models of type {name} do not run here: this engine runs Python models")
+    return name
 
 
 def _schema(name: str, body: bytes) -> Any:

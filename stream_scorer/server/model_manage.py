@@ -49,10 +49,7 @@ def model(here: ModelManage, call: Call) -> Response:
 
 @API.on("PUT", "/1/model/{model}", "add or replace a model", _PUT, body=(*MODEL_TYPES,))
 def put_model(here: ModelManage, call: Call) -> Response:
-    given = call.headers.get("content-type", "")
-    kind = model_type(given)
-    if kind is None:
-        raise HttpError(400, f"Content-Type {given!r} is no type of model: for Python it is {[*MODEL_TYPES][1]}")
+    kind = check_model_type(call.headers.get("content-type", ""))
     return _put(here.store.put("model", call.path["model"], kind, call.body))
 
 
@@ -104,6 +101,14 @@ def put_attachment(here: ModelManage, call: Call) -> Response:
 def remove_attachment(here: ModelManage, call: Call) -> Response:
     gone = here.store.remove_attachment(call.path["model"], call.path["attachment"])
     return _gone(gone, f"Attachment {call.path['attachment']!r}")
+
+
+def check_model_type(content_type: str) -> str:
+    """The one of MODEL_TYPES that it is. Raises HttpError 400."""
+    kind = model_type(content_type)
+    if kind is None:
+        raise HttpError(400, f"Content-Type {content_type!r} is no type of model: for Python it is {[*MODEL_TYPES][1]}")
+    return kind
 
 
 def check_file_name(name: str) -> str:

@@ -28,10 +28,10 @@ class Policies:
                 self._default = default.read_bytes()
             except OSError as error:
                 raise SettingsError(f"--policy {default}: cannot be read ({error.strerror}).") from error
-        self._current = _parsed(self.text("current"))
 
     def current(self) -> Policy:
-        return self._current
+        """Raises SettingsError."""
+        return _parsed(self.text("current"))
 
     def text(self, type_: str) -> bytes:
         """YAML, as it was set."""
@@ -48,7 +48,6 @@ class Policies:
         with self._lock:
             for name in (type_, "current"):
                 self._store.put("policy", f"{self._engine}/{name}", "application/x-yaml", text)
-            self._current = policy
         return policy
 
 

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-MODEL = "application/vnd.fastscore.model-"
-SCHEMA = "application/vnd.fastscore.schema-avro"
-POLICY = "application/vnd.fastscore.import-policy-"
+from stream_scorer.client import models
+from stream_scorer.server.multipart import value_of
 
-MODEL_TYPES = {
-    MODEL + "python": "python",
-    MODEL + "python3": "python3",
-    MODEL + "pfa+json": "pfa-json",
-    MODEL + "pfa-yaml": "pfa-yaml",
-    MODEL + "pfa-pretty": "pfa-pretty",
-    MODEL + "r": "R",
-    MODEL + "java": "java",
-    MODEL + "c": "c",
-    MODEL + "m": "octave",
-    MODEL + "h2o-java": "h2o-java",
-    MODEL + "jupyter": "jupyter",
-    MODEL + "sas": "sas",
-}
+MODEL, SCHEMA, POLICY = models.PREFIX, models.SCHEMA_TYPE, models.POLICY_PREFIX
+MODEL_TYPES = {MODEL + end: name for name, end in models.TYPES.items()}
 _ALIASES = {
     MODEL + "python2": MODEL + "python",
     "application/x-python": MODEL + "python",
@@ -38,22 +25,17 @@ _ATTACHMENT_ALIASES = {
 
 def model_type(content_type: str) -> str | None:
     """The one of MODEL_TYPES that it is, an older name of one included; None otherwise."""
-    plain = _plain(content_type)
+    plain = value_of(content_type)
     plain = _ALIASES.get(plain, plain)
     return plain if plain in MODEL_TYPES else None
 
 
 def attachment_type(content_type: str, name: str) -> str | None:
     """The one of ATTACHMENT_TYPES, from the name where the header says nothing; None for another type."""
-    plain = _plain(content_type)
+    plain = value_of(content_type)
     plain = _ATTACHMENT_ALIASES.get(plain, plain)
     if plain in ATTACHMENT_TYPES:
         return plain
     if plain in ("", "application/octet-stream", "application/json"):
-        ends = {".zip": "application/zip", ".tar.gz": "application/gzip", ".tgz": "application/gzip"}
-        return next((kind for end, kind in ends.items() if name.lower().endswith(end)), None)
+        return models.archive_type(name)
     return None
-
-
-def _plain(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
