@@ -22,7 +22,7 @@ from stream_scorer.engine.report import summary
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, ModelError
 from stream_scorer.evaluate.drift import Drift
-from stream_scorer.evaluate.judge import StreamJudge, check_field
+from stream_scorer.evaluate.judge import StreamJudge, check_fields
 from stream_scorer.evaluate.live import Live
 from stream_scorer.model.locate import Located, locate
 from stream_scorer.model.module import Module
@@ -196,7 +196,7 @@ def _judge(found: Opened, settings: RunSettings, located: Located, registry: Reg
     for slot in (0, settings.forecasts()):
         schema = found.schemas.get(slot)
         if schema is not None:
-            check_field(settings.evaluate_field, slot, schema.parsed)
+            check_fields(settings.evaluate_field, settings.evaluate_date, slot, schema.parsed)
     beside = located.module.parent / REFERENCE
     reference = settings.reference or (beside if beside.is_file() else None)
     window = settings.evaluate_window
@@ -207,6 +207,7 @@ def _judge(found: Opened, settings: RunSettings, located: Located, registry: Reg
         field=settings.evaluate_field,
         low=settings.evaluate_low,
         high=settings.evaluate_high,
+        date=settings.evaluate_date,
     )
 
 

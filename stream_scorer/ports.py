@@ -12,6 +12,7 @@ from stream_scorer.records import (
     Control,
     Cut,
     Evaluation,
+    Note,
     Outgoing,
     Partition,
     Record,
@@ -128,8 +129,11 @@ class Judge(Protocol):
     def actual(self, value: Any) -> float | None:
         """Of a decoded input: what forecasts are of; None where there is no finite number."""
 
-    def forecast(self, datum: Any) -> tuple[float, float | None, float | None] | None:
-        """Of an output before it is encoded: the forecast, and the bounds of its interval if it has one."""
+    def forecast(self, datum: Any) -> tuple[float, float | None, float | None, int | None] | None:
+        """Of an output before it is encoded: the forecast, the bounds of its interval if it has one, when it is due."""
+
+    def met(self, note: Note, value: Any) -> bool | None:
+        """Whether a decoded input is what the forecast was of. None: that may still come; False: it will not."""
 
     def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:
         """Values of their records. Raises EncodeError, TransportError."""

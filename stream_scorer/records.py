@@ -71,7 +71,8 @@ class Note(NamedTuple):
     """A forecast that waits in a session for the value it is of.
 
     `naive` is the value its session saw last: what a forecast of no change would say. `low` and `high` bound the
-    interval, if there is one. `offset` and `timestamp` (ms) are of the input it was made at.
+    interval, if there is one. `offset` and `timestamp` (ms) are of the input it was made at. `due` is the moment it
+    is of, where forecasts say that; None: it is of the next record of its session.
     """
 
     forecast: float
@@ -80,10 +81,11 @@ class Note(NamedTuple):
     high: float | None
     offset: int
     timestamp: int | None
+    due: int | None = None
 
 
 class Evaluation(NamedTuple):
-    """A forecast, and the record of its session that came next: what then happened is `actual`."""
+    """A forecast, and the record of its session that it was of: what then happened is `actual`."""
 
     note: Note
     source: Record

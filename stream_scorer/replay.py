@@ -6,7 +6,7 @@ import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.times import timestamp_ms
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """timestamp: ms since 1970 of the row's date, at midnight UTC unless the date says otherwise."""
+    """timestamp: ms since 1970 of the row's date, at midnight UTC unless the date says otherwise. value: a number, or
+    whatever the schema has it."""
 
     timestamp: int
-    value: float
+    value: Any
 
 
 def read_rows(path: Path, column: str, date_column: str) -> Iterator[Row]:

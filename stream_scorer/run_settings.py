@@ -68,6 +68,10 @@ class RunSettings:
     evaluate_field: str = setting("", "field of input and output records that is the number to judge")
     evaluate_low: str = setting("low", "field of output records: lower bound of the forecast's interval")
     evaluate_high: str = setting("high", "field of output records: upper bound of it")
+    evaluate_date: str = setting(
+        "",
+        "field of input and output records: the day or time one is of, the other forecasts (default: the next record)",
+    )
     evaluate_window: int = setting(1000, "how many of the last forecasts and inputs the rolling figures are of", low=30)
     reference: Path | None = setting(
         None,
@@ -109,9 +113,9 @@ class RunSettings:
             _check_registry(self.schema_registry)
         if self.framing == "none" and (self.schema_registry or self.output_schema_id is not None):
             raise SettingsError("--schema-registry and --output-schema-id mean something with --framing registry only.")
-        if not self.evaluate and (self.evaluation_topic or self.evaluate_field or self.reference):
+        if not self.evaluate and (self.evaluation_topic or self.evaluate_field or self.evaluate_date or self.reference):
             raise SettingsError(
-                "--evaluation-topic, --evaluate-field and --reference mean something with --evaluate only."
+                "--evaluation-topic, --evaluate-field, --evaluate-date and --reference mean something with --evaluate only."
             )
         if self.on_bad_record != "dead-letter" and self.dead_letter_topic:
             raise SettingsError(f"--dead-letter-topic contradicts --on-bad-record {self.on_bad_record}.")

@@ -6,9 +6,6 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from stream_scorer.backtest import page, report
 from stream_scorer.backtest.prices import Prices
 from stream_scorer.backtest.walk import walk
@@ -21,9 +18,7 @@ def test_once(prices: Path, out: Path, choice: dict[str, Any], symbol: str) -> d
 
     Writes report.json and report.html into `out`; report.json is returned. Raises SettingsError: no such days.
     """
-    closes = data.read_prices(prices)
-    dates = pd.DatetimeIndex(closes.index).date.tolist()
-    history = Prices(prices, dates, closes.to_numpy(np.float64), [{}] * len(dates))
+    history = Prices.of(data.read_prices(prices), prices)
     first = datetime.date.fromisoformat(choice["split"]) + datetime.timedelta(days=1)
     walked = walk(str(module.__file__), history, attachment=out / f"{module.name}.tar.gz", symbol=symbol)
     found, judged = report.summary(walked, history, first=first)

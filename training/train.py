@@ -13,6 +13,7 @@ import pandas as pd
 import tensorflow as tf
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.reference import REFERENCE
 from training import data, network, report_page
 from training.checkpoint import Checkpoint, digest
 from training.evaluate import WHY, by_year, errors_of, evaluate, forecaster, tutorial_windows
@@ -71,7 +72,7 @@ def train(
     max_gap_days: int = 7,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Write weights, facts, report.json, report.html and plots into `out`; the report is returned.
+    """Write weights, facts, reference.json, report.json, report.html and plots into `out`; the report is returned.
 
     One training per seed; the weights written are the first one's. The same data and seeds give the same files,
     byte for byte, on one kind of machine, killed in between or not: what was done is in `out` until all is.
@@ -86,6 +87,8 @@ def train(
     network.save(first.state.by_name(), out / module.save_name)
     training = first.figures(iterations)
     _write(out / f"{module.save_name}.json", _facts(prepared, training, closes, months))
+    # All that the model saw: export thins whatever sample a training left, so that is done there alone.
+    _write(out / REFERENCE, prepared.training.tolist())
 
     windows = [tutorial_windows(prepared, forecaster(run.state.by_name())) for run in runs]
     tests = [evaluate(prepared, one).as_dict() for one in windows]

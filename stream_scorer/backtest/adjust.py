@@ -6,6 +6,7 @@ import bisect
 import csv
 import datetime
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +82,13 @@ def _month_after(month: datetime.date) -> datetime.date:
 
 
 def _read(path: Path) -> tuple[list[datetime.date], list[float]]:
-    """Months and figures of a CSV as FRED has it: DATE (or observation_date) and one series. Raises SettingsError."""
-    rows: dict[datetime.date, float] = {}
+    """Months and figures of a CSV as FRED has it: DATE (or observation_date) and one series, the oldest first.
+
+    Rows without a figure are left out. Raises SettingsError with file:line: no such file, a date or figure that is
+    none, a date twice, a date before the one above it, no figures.
+    """
+    found: dict[datetime.date, tuple[int, float]] = {}
+    latest = datetime.date.min
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -91,14 +97,28 @@ def _read(path: Path) -> tuple[list[datetime.date], list[float]]:
                 raise SettingsError(f"{path}: {len(head)} columns; a CPI series has two, DATE and CPIAUCSL.")
             for row in reader:
                 if len(row) == 2 and row[1].strip() not in ("", "."):
-                    rows[datetime.date.fromisoformat(row[0].strip())] = float(row[1])
+                    date, figure, line = datetime.date.fromisoformat(row[0].strip()), float(row[1]), reader.line_num
+                    if not math.isfinite(figure):
+                        raise SettingsError(
+                            f"{path}:{line}: {row[1]!r} is no finite number. Leave the field empty to leave the row out."
+                        )
+                    if date in found:
+                        raise SettingsError(
+                            f"{path}:{line}: {date} is on line {found[date][0]} too. Keep one row a date."
+                        )
+                    # Also turned round as a whole: FRED gives no such file, so it is more likely mixed up.
+                    if date < latest:
+                        raise SettingsError(
+                            f"{path}:{line}: {date} comes after {latest} on line {found[latest][0]}. Two files joined, "
+                            "or not sorted? Sort the rows by date, the oldest first."
+                        )
+                    found[date], latest = (line, figure), date
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise SettingsError(
             f"{path}:{reader.line_num}: {error}. Dates as 2007-06-01, numbers with a decimal point."
         ) from error
-    if not rows:
+    if not found:
         raise SettingsError(f"{path}: no figures. A CPI series has the columns DATE and CPIAUCSL.")
-    months = sorted(rows)
-    return months, [rows[month] for month in months]
+    return list(found), [figure for _, figure in found.values()]

@@ -7,11 +7,15 @@ import datetime
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from stream_scorer.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 _NONE = ("", ".", "NA", "N/A", "NaN", "nan", "null")
@@ -28,6 +32,12 @@ class Prices:
 
     def __len__(self) -> int:
         return len(self.dates)
+
+    @classmethod
+    def of(cls, series: pd.Series, path: Path) -> Prices:
+        """Of closes by date, ascending."""
+        dates = [stamp.date() for stamp in series.index]
+        return cls(path, dates, series.to_numpy(np.float64), [{}] * len(dates))
 
 
 def read_prices(path: Path, column: str, date_column: str) -> Prices:

@@ -21,6 +21,7 @@ from stream_scorer.evaluate.judge import finite
 from stream_scorer.model.locate import locate
 from stream_scorer.records import Outgoing, Partition, Record
 from stream_scorer.state.sessions import Sessions
+from stream_scorer.times import DAY_MS, EPOCH, moment_ms
 
 BATCH = 1024
 FIELDS = ("close", "forecast", "prediction", "price", "value", "score")
@@ -159,7 +160,8 @@ def _restored(forecast: Forecast, prices: Prices, adjusted: Adjustment) -> Forec
 
 
 def _day(value: Any) -> str | None:
-    """A date field as ISO text: it may be text, or days since 1970."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 200_000:
-        return (datetime.date(1970, 1, 1) + datetime.timedelta(days=value)).isoformat()
-    return value[:10] if isinstance(value, str) else None
+    """A field with a date or time as an ISO date."""
+    moment = moment_ms(value)
+    if moment is None or not 0 < (day := EPOCH + moment // DAY_MS) <= datetime.date.max.toordinal():
+        return None
+    return datetime.date.fromordinal(day).isoformat()

@@ -47,7 +47,7 @@ class EvaluationCodec:
         self._schema = schema or evaluation_schema()
 
     def encode(self, value: Evaluation) -> bytes:
-        (forecast, naive, low, high, offset, timestamp), source, actual = value
+        (forecast, naive, low, high, offset, timestamp, _), source, actual = value
         return b"".join(
             (
                 _FIVE.pack(forecast, actual, naive, forecast - actual, naive - actual),
@@ -76,7 +76,7 @@ class EvaluationJson:
     """UTF-8 JSON. A difference too large for a double is null there: JSON has no infinity."""
 
     def encode(self, value: Evaluation) -> bytes:
-        (forecast, naive, low, high, offset, timestamp), source, actual = value
+        (forecast, naive, low, high, offset, timestamp, _), source, actual = value
         found = {
             "forecast": forecast,
             "actual": actual,

@@ -7,11 +7,15 @@ import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from stream_scorer.codec.schema import Schema, load_schema, make_schema
 from stream_scorer.errors import SettingsError
+from stream_scorer.model.annotations import parse
+from stream_scorer.model.locate import locate
 from stream_scorer.replay import Row, read_rows, rows_of
 from stream_scorer.settings import add_broker_flags, to_map
+from stream_scorer.times import DAY_MS, EPOCH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--date-column", default="Date", metavar="NAME", help="column of dates (default: Date)")
     parser.add_argument("--key", metavar="SYM", help="key of every record (default: none)")
     parser.add_argument(
-        "--adjusted", action="store_true", help="publish what the model takes: prices / CPI without their trend"
+        "--adjusted", action="store_true", help="publish what the flagship takes: prices / CPI without their trend"
+    )
+    parser.add_argument(
+        "--for",
+        dest="model",
+        metavar="MODEL",
+        help="publish records of this model's input schema: its date, close, symbol (--key) and other columns of the file",
     )
     parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI for --adjusted: columns DATE and CPIAUCSL")
     parser.add_argument("--limit", type=int, metavar="N", help="publish the first N rows only")
@@ -56,13 +66,15 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(f"--rate {args.rate}: records a second must be above 0.")
     if args.framing == "registry" and args.schema_id is None:
         raise SettingsError("--framing registry needs --schema-id N.")
-    rows = list(itertools.islice(_rows(args), args.limit))
+    if args.model and args.adjusted:
+        raise SettingsError("--adjusted publishes numbers, --for MODEL what the model's schema says: give one of them.")
+    schema = _schema(args.model) if args.model else make_schema("double", "double")
+    rows = list(itertools.islice(_records(args, schema) if args.model else _rows(args), args.limit))
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from stream_scorer import logs
     from stream_scorer.codec import codec_for
-    from stream_scorer.codec.schema import make_schema
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_admin import Cluster
     from stream_scorer.transports.kafka_replay import Replayer
@@ -74,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if args.create_topic:
         cluster.create(args.topic, args.partitions, args.replication_factor)
     cluster.partitions(args.topic, "--topic")
-    codec = codec_for(args.encoding, make_schema("double", "double"), framing=args.framing, schema_id=args.schema_id)
+    codec = codec_for(args.encoding, schema, framing=args.framing, schema_id=args.schema_id)
     replayer = Replayer(
         kafka_config.producer(args.bootstrap_servers, extra), args.topic, codec, args.key.encode() if args.key else None
     )
@@ -100,19 +112,48 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _schema(model: str) -> Schema:
+    """Of its input, from its comments alone: the model is not begun. Raises ModelError, SettingsError."""
+    located = locate(model)
+    name = parse(located.module.read_text(), str(located.module)).schemas.get(0)
+    if name is None:
+        raise SettingsError(
+            f"{located.module}: no comment '# fastscore.schema.0: NAME', so --for cannot tell what it takes."
+        )
+    return load_schema(name, {}, located.schema_dir)
+
+
+def _records(args: argparse.Namespace, schema: Schema) -> Iterator[Row]:
+    from stream_scorer.backtest.feed import inputs
+    from stream_scorer.backtest.prices import Prices, read_prices
+
+    path = Path(args.file)
+    if args.file == SYNTHETIC:
+        prices = Prices.of(_pipeline()[0].synthetic_prices(args.limit or 1000)[0], path)
+    else:
+        prices = read_prices(path, args.column, args.date_column)
+    values = inputs(schema, prices, args.key or path.stem, None)
+    return (Row((date.toordinal() - EPOCH) * DAY_MS, value) for date, value in zip(prices.dates, values, strict=True))
+
+
 def _rows(args: argparse.Namespace) -> Iterator[Row]:
     if not args.adjusted and args.file != SYNTHETIC:
         return read_rows(Path(args.file), args.column, args.date_column)
     return _pipeline_rows(args)
 
 
-def _pipeline_rows(args: argparse.Namespace) -> Iterator[Row]:
+def _pipeline() -> tuple[Any, Any, Any]:
     try:
         from training import data, prepare, shipped
     except ImportError as error:
         raise SettingsError(
             f"--adjusted and synthetic prices need {error.name}: pip install 'stream-scorer[adjust]'"
         ) from error
+    return data, prepare, shipped
+
+
+def _pipeline_rows(args: argparse.Namespace) -> Iterator[Row]:
+    data, prepare, shipped = _pipeline()
     cpi: pd.Series
     if args.file == SYNTHETIC:
         prices, cpi = data.synthetic_prices(args.limit or 1000)

@@ -1,9 +1,9 @@
 """Forecasts joined with what then happened, within one batch.
 
-A forecast waits in its session for the next record of that session. In a batch no forecast is there yet when
-the next record comes, as all windows are forecast at its end. So a record takes what waits as a place that is
-filled later; the joins are made after the forecasts, in input order. Sessions that end or begin anew between
-two records, and whatever is undone, need no care here: the places go with them.
+A forecast waits in its session for the record it is of: the next one, or one of a later moment. In a batch no
+forecast is there yet when the next record comes, as all windows are forecast at its end. So a record takes what
+waits as a place that is filled later; the joins are made after the forecasts, in input order. Sessions that end or
+begin anew between two records, and whatever is undone, need no care here: the places go with them.
 """
 
 from __future__ import annotations
@@ -84,27 +84,41 @@ class Judging:
             actual = self._judge.actual(value)
             if actual is not None:
                 self._inputs.append(actual)
-            self._evaluate(one, actual)
+            waits = self._evaluate(one, value, actual)
+            made = None
             if published and id(record) in self._made:
-                one.after.note = self._note(record, self._made[id(record)], actual)
+                made = self._note(record, self._made[id(record)], actual)
+            one.after.note = made if waits is None else self._of_two(waits, made)
             one = next(kept, None)
 
-    def _evaluate(self, one: _Kept, actual: float | None) -> None:
+    def _evaluate(self, one: _Kept, value: Any, actual: float | None) -> Note | None:
+        """The forecast that goes on waiting, if it does."""
         note = one.before.note if one.before is not None else None
         if note is None:
-            return
-        if actual is None:
-            self._missed += 1
-        else:
+            return None
+        met = self._judge.met(note, value)
+        if met is None:
+            return note
+        if met and actual is not None:
             self._evaluations.append(Evaluation(note, one.record, actual))
+        else:
+            self._missed += 1
+        return None
+
+    def _of_two(self, waits: Note, made: Note | None) -> Note:
+        """One waits at a time: of one moment the last forecast, else the one that will be judged sooner."""
+        if made is None:
+            return waits
+        self._missed += 1
+        return made if made.due == waits.due else waits
 
     def _note(self, record: Record, datum: Any, actual: float | None) -> Note | None:
         forecast = self._judge.forecast(datum)
         if forecast is None or actual is None:  # nothing to judge, or no forecast of no change to judge it by
             self._missed += 1
             return None
-        number, low, high = forecast
-        return Note(number, actual, low, high, record.offset, record.timestamp)
+        number, low, high, due = forecast
+        return Note(number, actual, low, high, record.offset, record.timestamp, due)
 
     def outgoing(self) -> list[Outgoing]:
         """The evaluations of the batch as records to send."""

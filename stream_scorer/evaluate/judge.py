@@ -9,7 +9,8 @@ from typing import Any
 from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.live import Live
 from stream_scorer.ports import Codec
-from stream_scorer.records import Evaluation
+from stream_scorer.records import Evaluation, Note
+from stream_scorer.times import moment_ms
 
 _NUMBERS = ("int", "long", "float", "double")
 
@@ -23,28 +24,50 @@ class StreamJudge:
         slot: the output slot of the forecasts.
         field: of input and output records; values that are no records are taken as they are.
         low, high: fields of output records that bound the forecast's interval, where an output has both.
+        date: field of output records that says which day or time is forecast, and of input records that says which
+            they are of. Without it a forecast is of the next record.
     """
 
     def __init__(
-        self, codec: Codec, live: Live, *, slot: int = 1, field: str = "", low: str = "low", high: str = "high"
+        self,
+        codec: Codec,
+        live: Live,
+        *,
+        slot: int = 1,
+        field: str = "",
+        low: str = "low",
+        high: str = "high",
+        date: str = "",
     ) -> None:
         self._codec = codec
         self.live = live
         self.slot = slot
-        self._field, self._low, self._high = field, low, high
+        self._field, self._low, self._high, self._date = field, low, high, date
 
     def actual(self, value: Any) -> float | None:
         return finite(value.get(self._field) if isinstance(value, dict) else value)
 
-    def forecast(self, datum: Any) -> tuple[float, float | None, float | None] | None:
+    def forecast(self, datum: Any) -> tuple[float, float | None, float | None, int | None] | None:
+        due = self._moment(datum)
+        if self._date and due is None:
+            return None
         if not isinstance(datum, dict):
             number = finite(datum)
-            return None if number is None else (number, None, None)
+            return None if number is None else (number, None, None, due)
         number, low, high = (finite(datum.get(name)) for name in (self._field, self._low, self._high))
         if number is None:
             return None
         # One bound is no interval: nothing could be said of how often it covers.
-        return (number, None, None) if low is None or high is None else (number, low, high)
+        return (number, None, None, due) if low is None or high is None else (number, low, high, due)
+
+    def met(self, note: Note, value: Any) -> bool | None:
+        if not self._date or note.due is None:  # the latter: it waits from before --evaluate-date was set
+            return True
+        moment = self._moment(value)
+        return None if moment is None or moment < note.due else moment == note.due
+
+    def _moment(self, value: Any) -> int | None:
+        return moment_ms(value.get(self._date)) if self._date and isinstance(value, dict) else None
 
     def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:
         return self._codec.encode_many(evaluations)
@@ -66,7 +89,7 @@ def finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def check_field(field: str, slot: int, schema: Any) -> None:
+def check_fields(field: str, date: str, slot: int, schema: Any) -> None:
     """Whether the values of a slot, by their parsed Avro schema, can be judged so. Raises SettingsError."""
     kind = schema["type"] if isinstance(schema, dict) else schema
     if kind == "record":
@@ -76,6 +99,13 @@ def check_field(field: str, slot: int, schema: Any) -> None:
             raise SettingsError(
                 f"--evaluate-field: the schema of slot {slot} {found}. Name the field that is forecast: {', '.join(names)}."
             )
+        if date and date not in names:
+            raise SettingsError(
+                f"--evaluate-date: the schema of slot {slot} has no field {date!r}. Name the field that has the day or "
+                f"time, the same of inputs and outputs: {', '.join(names)}."
+            )
+    elif date:
+        raise SettingsError(f"--evaluate-date {date}: the values of slot {slot} are no records, so have no fields.")
     elif isinstance(kind, str) and kind not in _NUMBERS and not (isinstance(schema, dict) and "logicalType" in schema):
         raise SettingsError(
             f"--evaluate: the values of slot {slot} are of type {kind}; forecasts and what happened must be numbers, "

@@ -99,6 +99,6 @@ class Live:
 
 
 def _row(evaluation: Evaluation) -> tuple[float, float, float]:
-    (forecast, naive, low, high, _, _), _, actual = evaluation
+    (forecast, naive, low, high, *_), _, actual = evaluation
     inside = math.nan if low is None or high is None else float(low <= actual <= high)
     return forecast - actual, naive - actual, inside

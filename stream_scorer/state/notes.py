@@ -11,10 +11,10 @@ import struct
 from stream_scorer.records import Note
 from stream_scorer.state import values
 
-_FORM = struct.Struct("<4sB4dqq")  # mark, which of the rest are there, the four numbers, offset, timestamp
+_FORM = struct.Struct("<4sB4d3q")  # mark, which of the rest are there, the four numbers, offset, timestamp, due
 _MARK = b"note"
-_THERE, _LOW, _HIGH, _TIME = 1, 2, 4, 8
-NOTHING = values.dump([_FORM.pack(_MARK, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)])
+_THERE, _LOW, _HIGH, _TIME, _DUE = 1, 2, 4, 8, 16
+NOTHING = values.dump([_FORM.pack(_MARK, 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0)])
 """In the place of a note."""
 SIZE = len(NOTHING)
 """Of every note, bytes."""
@@ -34,15 +34,16 @@ def pack(note: Note | None) -> bytes:
     """SIZE bytes."""
     if note is None:
         return NOTHING
-    forecast, naive, low, high, offset, timestamp = note
+    forecast, naive, low, high, offset, timestamp, due = note
     bounds = 0.0 if low is None else low, 0.0 if high is None else high
-    there = _THERE | (low is not None) * _LOW | (high is not None) * _HIGH | (timestamp is not None) * _TIME
-    return _HEAD + _FORM.pack(_MARK, there, forecast, naive, *bounds, offset, timestamp or 0)
+    there = _THERE | (low is not None) * _LOW | (high is not None) * _HIGH
+    there |= (timestamp is not None) * _TIME | (due is not None) * _DUE
+    return _HEAD + _FORM.pack(_MARK, there, forecast, naive, *bounds, offset, timestamp or 0, due or 0)
 
 
 def unpack(kept: bytes) -> Note | None:
     """Of the last SIZE bytes."""
-    _, there, forecast, naive, low, high, offset, timestamp = _FORM.unpack_from(kept, len(kept) - _FORM.size)
+    _, there, forecast, naive, low, high, offset, timestamp, due = _FORM.unpack_from(kept, len(kept) - _FORM.size)
     if not there:
         return None
     return Note(
@@ -52,6 +53,7 @@ def unpack(kept: bytes) -> Note | None:
         high if there & _HIGH else None,
         offset,
         timestamp if there & _TIME else None,
+        due if there & _DUE else None,
     )
 
 

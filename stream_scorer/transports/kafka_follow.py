@@ -51,14 +51,15 @@ class Followed:
         consumer = self._consumer
         partitions = partitions_of(consumer, topic)
         self._behind.update(partitions)
-        if start in ("earliest", "latest"):
+        wanted = None
+        if start not in ("earliest", "latest"):
+            wanted = self._not_before[topic] = int(start) if start.isdecimal() else timestamp_ms(start)
+        if wanted is None or wanted < 0:  # brokers look up no time before 1970, though records may be of one
             at = {
                 partition: consumer.get_watermark_offsets(TopicPartition(*partition), timeout=TIMEOUT_S)
                 for partition in partitions
             }
             return [TopicPartition(*partition, ends[start == "latest"]) for partition, ends in at.items()]
-        wanted = int(start) if start.isdecimal() else timestamp_ms(start)
-        self._not_before[topic] = wanted
         asked = [TopicPartition(*partition, wanted) for partition in partitions]
         # Where no record is that late the answer is the end of the partition.
         return list(consumer.offsets_for_times(asked, timeout=TIMEOUT_S))
@@ -83,7 +84,8 @@ class Followed:
                 self._behind.add(partition)
                 record = to_record(message, partition)
                 # The broker's answer to a time counts transaction markers, whose time is the wall clock's.
-                if (record.timestamp or 0) >= self._not_before.get(partition.topic, 0):
+                not_before = self._not_before.get(partition.topic)
+                if not_before is None or (record.timestamp or 0) >= not_before:
                     found.append(record)
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._behind.discard(partition)

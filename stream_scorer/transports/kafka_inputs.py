@@ -39,15 +39,18 @@ class KafkaInputs:
             if start == "latest":
                 return int(high)
             # RunSettings has checked that it is one or the other.
-            at.offset = wanted = int(start) if start.isdecimal() else timestamp_ms(start)
-            (found,) = consumer.offsets_for_times([at], timeout=TIMEOUT_S)
+            wanted = int(start) if start.isdecimal() else timestamp_ms(start)
+            first = int(low)
+            if wanted >= 0:  # brokers look up no time before 1970, though records may be of one
+                at.offset = wanted
+                first = consumer.offsets_for_times([at], timeout=TIMEOUT_S)[0].offset
         except KafkaException as error:
             raise unreachable(f"{partition}: no offsets", error.args[0]) from error
         finally:
             consumer.close()
-        if found.offset < 0:
+        if first < 0:
             return int(high)
-        return self._not_before(partition, int(found.offset), int(high), wanted)
+        return self._not_before(partition, first, int(high), wanted)
 
     def _not_before(self, partition: Partition, first: int, before: int, timestamp: int) -> int:
         """Offset of the first record of at least a timestamp, in ms.

@@ -293,6 +293,24 @@ def test_tail_reads_what_is_committed_and_joins_no_group(kafka, topics):
     assert "topic 'no-such-topic'" in wrong.stderr
 
 
+def test_tail_shows_what_was_before_1970(kafka, topics):
+    records = [
+        {"value": _double(float(at)), "key": b"k", "partition": 0, "timestamp": (at - 10) * 86_400_000}
+        for at in range(1, 8)
+    ]
+    kafka.send(topics["input_topic"], records)
+    score_topic(ECHO, kafka.servers, evaluate=True, **topics)
+    where = {
+        "bootstrap_servers": kafka.servers,
+        "output_topic": topics["output_topic"],
+        "until_end": True,
+        "json": True,
+    }
+    for start, expected in (("earliest", [2, 3, 4, 5, 6, 7]), ("1969-12-27", [5, 6, 7]), ("1970-01-01", [])):
+        told = run("tail", **where, **{"from": start})
+        assert [json.loads(line)["actual"] for line in told.stdout.splitlines()] == expected, told.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [

@@ -15,6 +15,7 @@ from tests.support.brokers import free_ports
 from tests.support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
 
 pytestmark = pytest.mark.broker
+DAY = 86_400_000
 ECHO, COUNTER = str(MODELS / "echo_positive.py"), str(MODELS / "counter.py")
 
 
@@ -303,6 +304,41 @@ def test_replay_puts_rows_with_their_dates_on_a_topic(kafka, name, tmp_path):
     assert _values(found) == [16.66, 93.0, 1536.34]
     assert [message.key() for message in found] == [b"SP500"] * 3
     assert [message.timestamp()[1] for message in found] == [-630_979_200_000, 86_400_000, 1_180_656_000_000]
+
+
+def test_replay_for_a_model_gives_the_records_that_it_takes(kafka, name, tmp_path):
+    csv = tmp_path / "prices.csv"
+    csv.write_text("Date,Close,Volume\n1969-12-31,16.66,5\n1970-01-02,93.00,7\n")
+    model = tmp_path / "bars.py"
+    model.write_text("# fastscore.schema.0: bar\n# fastscore.schema.1: double\ndef action(x): raise AssertionError\n")
+    fields = [("symbol", "string"), ("date", "string"), ("close", "double"), ("volume", "long")]
+    schema = {"type": "record", "name": "Bar", "fields": [{"name": one, "type": kind} for one, kind in fields]}
+    (tmp_path / "bar.avsc").write_text(json.dumps(schema))
+    topic = name("bars")
+    told = {"topic": topic, "create_topic": True, "bootstrap_servers": kafka.servers, "encoding": "json", "for": model}
+    done = run("replay", str(csv), key="SP500", **told)
+    assert done.returncode == 0, done.stderr
+    found = kafka.read(topic)
+    assert [json.loads(message.value()) for message in found] == [
+        {"symbol": "SP500", "date": "1969-12-31", "close": 16.66, "volume": 5},
+        {"symbol": "SP500", "date": "1970-01-02", "close": 93.0, "volume": 7},
+    ]
+    assert [(message.key(), message.timestamp()[1]) for message in found] == [(b"SP500", -DAY), (b"SP500", DAY)]
+    wrong = run("replay", str(csv), adjusted=True, **told)
+    assert (wrong.returncode, "give one of them" in wrong.stderr) == (2, True)
+
+
+def test_a_start_before_1970_is_found_among_older_records(kafka, topics):
+    """Brokers look up no such time by themselves."""
+    kafka.send(
+        topics["input_topic"],
+        [
+            {"value": _double(float(at)), "key": b"k", "partition": 0, "timestamp": (at - 10) * DAY}
+            for at in range(1, 6)
+        ],
+    )
+    score_topic(ECHO, kafka.servers, start="1969-12-25", **topics)
+    assert _values(kafka.read(topics["output_topic"])) == [3.0, 4.0, 5.0]
 
 
 def test_a_date_the_broker_refuses_is_told_of(kafka, name, tmp_path):

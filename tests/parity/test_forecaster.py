@@ -12,6 +12,7 @@ from pathlib import Path
 import fastavro
 import pytest
 
+from stream_scorer.codec.evaluations import EvaluationCodec
 from stream_scorer.model.archive import read_archive, write_archive
 from tests.support.forecaster import MODEL
 from tests.support.service import run, score_topic
@@ -152,6 +153,36 @@ def test_symbols_may_share_a_partition_with_keys_or_without_and_bad_dates_are_de
         assert [one for one in found if one["symbol"] == "SP500"] == [json.loads(line) for line in scores[:30]]
         assert [one for one in found if one["symbol"] == "HALF"] == [json.loads(line) for line in alone]
         assert len(kafka.read(topics["dead"])) == 1
+
+
+@pytest.mark.broker
+def test_the_service_judges_as_the_backtest_does(prices, scores, kafka, name, tmp_path):
+    """A day without a price: its forecast is judged by no other day."""
+    sessions = {json.loads(line)["date"] for line in scores}
+    # Of two forecasts of one day, as made before and on a holiday, a backtest judges both and the service the last.
+    rows = [row for at, row in enumerate(lines(prices)) if at < 32 or row[:10] in sessions]
+    csv, out = tmp_path / "prices.csv", tmp_path / "backtest"
+    csv.write_text("\n".join([*rows[:200], *rows[201:]]) + "\n")
+    assert run("backtest", FORECASTER, prices=csv, out=out).returncode == 0
+    closes = name("closes")
+    to = {"topic": closes, "create_topic": True, "bootstrap_servers": kafka.servers}
+    assert run("replay", str(csv), key="SP500", **{"for": FORECASTER}, **to).returncode == 0
+    topics = {"input_topic": closes, "output_topic": kafka.create(name("forecasts")), "group": name("group")}
+    judged = {"evaluate": True, "evaluate_field": "close", "evaluate_date": "date"}
+    score_topic(FORECASTER, kafka.servers, create_topics=True, **judged, **topics)
+    codec = EvaluationCodec()
+    said = [codec.decode(message.value()) for message in kafka.read(f"{topics['output_topic']}-evaluation")]
+    report = json.loads((out / "report.json").read_text())
+    assert (len(said), report["forecasts_of_days_without_a_price"]) == (report["judged"], 1)
+    of = {json.loads(line)["date"]: json.loads(line)["close"] for line in lines(out / "inputs.jsonl")}
+    made = [json.loads(line) for line in lines(out / "scores.jsonl")]
+    assert [(one["forecast"], one["actual"], one["low"], one["high"]) for one in said] == [
+        (one["close"], of[one["date"]], one["low"], one["high"]) for one in made if one["date"] in of
+    ]
+    mse = sum(one["error"] ** 2 for one in said) / len(said)
+    covered = sum(one["low"] <= one["actual"] <= one["high"] for one in said) / len(said)
+    assert mse**0.5 == pytest.approx(report["errors"]["model"]["rmse"], rel=1e-12)
+    assert covered == pytest.approx(report["interval"]["model"]["coverage"])
 
 
 # Nothing of the future.

@@ -170,6 +170,22 @@ def test_the_report_is_one_page_that_needs_nothing_else(files, tmp_path):
     assert page.count("<svg") == 10
 
 
+def test_what_was_trained_on_is_left_for_drift_and_goes_into_the_bundle(files, tmp_path):
+    from stream_scorer.reference import MOST, read_reference, thinned
+    from training.data import read_cpi, read_prices
+    from training.prepare import prepare
+
+    weights, bundle = tmp_path / "weights", tmp_path / "bundle"
+    done = run("train", **files, out=weights, iterations=1, seeds=1, no_plots=True)
+    assert done.returncode == 0, done.stderr
+    seen = read_reference(weights / "reference.json")  # refuses all but a list of finite numbers
+    assert seen == prepare(read_prices(files["prices"]), read_cpi(files["cpi"])).training.tolist()
+    done = run("export", weights=weights, out=bundle)
+    assert done.returncode == 0, done.stderr
+    assert len(seen) > MOST
+    assert read_reference(bundle / "reference.json") == thinned(seen)
+
+
 def test_gaps_are_told(files, tmp_path):
     lines = files["prices"].read_text().splitlines()
     (tmp_path / "p.csv").write_text("\n".join(lines[:500] + lines[510:]))

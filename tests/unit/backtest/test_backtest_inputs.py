@@ -121,6 +121,31 @@ def adjusted(tmp_path, write):
     return adjustment(Located(tmp_path / "m.py", tmp_path / "a.tar.gz", tmp_path), None, cpi, lag_days=14)
 
 
+CPI_FAULTS = {
+    "not a number": ("2000-01-01,1\n2000-02-01,nan\n", r"cpi\.csv:3: 'nan' is no finite number\. Leave the field"),
+    "infinity": ("2000-01-01,1\n2000-02-01,-inf\n", r"cpi\.csv:3: '-inf' is no finite number\. Leave the field"),
+    "a figure that is none": ("2000-01-01,one\n", r"cpi\.csv:2: .*'one'\. .*numbers with a decimal point"),
+    "a date twice": ("2000-01-01,1\n2000-01-01,2\n", r"cpi\.csv:3: 2000-01-01 is on line 2 too\. Keep one row"),
+    "a date that goes back": (
+        "2000-01-01,1\n2000-03-01,3\n2000-02-01,2\n",
+        r"cpi\.csv:4: 2000-02-01 comes after 2000-03-01 on line 3\. .*Sort the rows by date, the oldest first",
+    ),
+    "the first date again, further down": (
+        "2000-01-01,1\n2000-02-01,2\n2000-01-01,1\n",
+        r"cpi\.csv:4: 2000-01-01 is on line 2 too",
+    ),
+    "no figures": ("2000-01-01,.\n", r"cpi\.csv: no figures"),
+}
+
+
+@pytest.mark.parametrize("case", CPI_FAULTS)
+def test_faults_of_a_cpi_series_are_told_with_file_and_line(case, adjusted, tmp_path, write):
+    text, message = CPI_FAULTS[case]
+    located = Located(tmp_path / "m.py", tmp_path / "a.tar.gz", tmp_path)
+    with pytest.raises(SettingsError, match=message):
+        adjustment(located, None, write("cpi.csv", f"DATE,CPIAUCSL\n{text}"))
+
+
 @pytest.mark.parametrize(
     ("day", "figure"), [("2000-12-15", 10), ("2001-01-14", 10), ("2001-01-15", 20), ("2001-06-01", 20)]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 
@@ -88,13 +89,13 @@ IN = Partition("in", 0)
 class Worker:
     """The parts of one life of a worker, over a log that outlives it."""
 
-    def __init__(self, path, log, items, *, batch=7, judged=True, **how):
+    def __init__(self, path, log, items, *, batch=7, judged=True, codec=DOUBLE, fields=None, **how):
         module = Module(path)
         module.begin()
         self.live = Live(50, Drift(50, None))
-        self.judge = StreamJudge(EvaluationCodec(), self.live) if judged else None
+        self.judge = StreamJudge(EvaluationCodec(), self.live, **fields or {}) if judged else None
         self.sessions = Sessions(module, module.state_names, noted=judged, **how)
-        self.scorer = Scorer(module, self.sessions, DOUBLE, {1: DOUBLE}, self.judge)
+        self.scorer = Scorer(module, self.sessions, codec, {1: codec}, self.judge)
         self.sessions.restore(IN, [one for one in log.state.values() if one.state is not None])
         first = log.positions.get(IN, 0)
         rest = [one for one in items if one is ABORT or one.offset >= first]
@@ -330,3 +331,63 @@ def test_nothing_of_a_batch_is_left_for_the_next(paths):
     worker.scorer.score(records[2:])
     worker.scorer.score(_records([5.0])[:1])
     assert worker.scorer.evaluations() == []
+
+
+DATED = """
+last = None
+def action(x):
+    global last
+    if x["close"] < 0: raise ValueError("not welcome")
+    last = x["close"]
+    if "ahead" in x:
+        yield {"close": last + 1, "date": x["date"] + x["ahead"]}
+"""
+JSON = codec_for("json", None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from([1.0, 2.0, -1.0]), st.sampled_from([None, 1, 2, 3, 5])),
+        max_size=50,
+    ),
+    keys=st.integers(1, 2),
+    batch=st.integers(1, 20),
+    aborts=st.lists(st.integers(0, 50), max_size=3),
+    cuts=st.lists(st.integers(0, 50), max_size=3),
+)
+def test_a_dated_forecast_is_joined_with_the_record_of_its_date(steps, keys, batch, aborts, cuts, tmp_path_factory):
+    """Days may be missing or come twice; forecasts are of one to five days on, each told for itself."""
+    path = tmp_path_factory.mktemp("dated") / "dated.py"
+    path.write_text(DATED)
+    records, expected, missed, day, waiting = [], [], 0, 100, {}
+    for offset, (later, close, ahead) in enumerate(steps):
+        day += later
+        key = b"k%d" % (offset % keys)
+        value = {"date": day, "close": close} | ({} if ahead is None else {"ahead": ahead})
+        records.append(Record(IN, offset, key, json.dumps(value).encode(), None, None))
+        if close < 0:
+            continue
+        at = waiting.get(key)
+        if at is not None and at[0] <= day:
+            del waiting[key]
+            if at[0] == day:
+                expected.append((offset, *at[1:3], close, at[3]))
+            else:
+                missed += 1
+        if ahead is not None:
+            if key in waiting:
+                missed += 1
+            if key not in waiting or waiting[key][0] == day + ahead:
+                waiting[key] = day + ahead, offset, close + 1, close
+    items = list(records)
+    for at in sorted((at for at in aborts if at < len(items)), reverse=True):
+        items.insert(at, ABORT)
+    how = {"batch": batch, "codec": JSON, "fields": {"field": "close", "date": "date"}}
+    log, _ = _run(path, items, cuts, **how)
+    codec = EvaluationCodec()
+    said = [(out.source.offset, codec.decode(out.value)) for out in log.outputs if out.slot == EVALUATIONS]
+    names = "forecast_offset", "forecast", "actual", "naive"
+    assert sorted((offset, *(one[name] for name in names)) for offset, one in said) == expected
+    _, alone = _run(path, records, **how)
+    assert dict(alone.live.counters()) == {"evaluations": len(expected), "evaluations_missed": missed}

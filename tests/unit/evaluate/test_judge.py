@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import math
 
@@ -10,7 +11,8 @@ import pytest
 
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import SettingsError
-from stream_scorer.evaluate.judge import StreamJudge, check_field, finite
+from stream_scorer.evaluate.judge import StreamJudge, check_fields, finite
+from stream_scorer.records import Note
 
 
 @pytest.mark.parametrize(
@@ -41,11 +43,27 @@ def test_numbers(value, number):
 
 def test_an_interval_needs_both_bounds():
     judge = StreamJudge(None, None, field="close", low="p5", high="p95")
-    assert judge.forecast({"close": 1, "p5": 0, "p95": 2}) == (1.0, 0.0, 2.0)
-    assert judge.forecast({"close": 1, "p5": 0}) == (1.0, None, None)
-    assert judge.forecast({"close": 1, "p5": 0, "p95": math.nan}) == (1.0, None, None)
+    assert judge.forecast({"close": 1, "p5": 0, "p95": 2}) == (1.0, 0.0, 2.0, None)
+    assert judge.forecast({"close": 1, "p5": 0}) == (1.0, None, None, None)
+    assert judge.forecast({"close": 1, "p5": 0, "p95": math.nan}) == (1.0, None, None, None)
     assert judge.forecast({"p5": 0, "p95": 1}) is None
-    assert judge.forecast(2.5) == (2.5, None, None)
+    assert judge.forecast(2.5) == (2.5, None, None, None)
+
+
+DAY = 86_400_000
+
+
+def test_a_forecast_of_a_day_meets_the_record_of_that_day():
+    judge = StreamJudge(None, None, field="close", date="date")
+    assert judge.forecast({"close": 1, "date": "1970-01-04"}) == (1.0, None, None, 3 * DAY)
+    assert judge.forecast({"close": 1}) is None, "of which day it is cannot be told"
+    assert judge.forecast(2.5) is None
+    note = Note(1.0, 1.0, None, None, 0, None, 3 * DAY)
+    dates = "1970-01-03", 3, datetime.date(1970, 1, 4), "1970-01-05", None, "soon"
+    assert [judge.met(note, {"date": date}) for date in dates] == [None, True, True, False, None, None]
+    assert judge.met(note, 2.5) is None
+    assert judge.met(note._replace(due=None), {"date": "1970-01-09"}), "made when forecasts were of the next record"
+    assert StreamJudge(None, None, field="close").met(note, {"date": "1970-01-09"}), "no longer compared"
 
 
 RECORD = make_schema(
@@ -57,7 +75,7 @@ RECORD = make_schema(
     ("field", "schema"), [("close", RECORD), ("", "double"), ("", {"type": "long"}), ("x", ["null", "double"])]
 )
 def test_schemas_that_may_be_judged(field, schema):
-    check_field(field, 0, schema)
+    check_fields(field, "", 0, schema)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +88,16 @@ def test_schemas_that_may_be_judged(field, schema):
 )
 def test_schemas_that_cannot_are_told_with_what_there_is(field, schema, text):
     with pytest.raises(SettingsError, match=text):
-        check_field(field, 0, schema)
+        check_fields(field, "", 0, schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        (RECORD, r"--evaluate-date: the schema of slot 1 has no field 'date'\..*open, close"),
+        ("double", r"--evaluate-date date: the values of slot 1 are no records"),
+    ],
+)
+def test_a_date_that_a_schema_has_not_is_told(schema, text):
+    with pytest.raises(SettingsError, match=text):
+        check_fields("close", "date", 1, schema)

@@ -17,7 +17,8 @@ IN = Partition("in", 0)
 NOTE = Note(1.5, 1.0, None, 2.0, 7, None)
 NUMBERS = st.floats(allow_nan=False)
 WHOLE = st.integers(-(2**63), 2**63 - 1)
-NOTES = st.builds(Note, NUMBERS, NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS, WHOLE, st.none() | WHOLE)
+MAYBE, MAYBE_WHOLE = st.none() | NUMBERS, st.none() | WHOLE
+NOTES = st.builds(Note, NUMBERS, NUMBERS, MAYBE, MAYBE, WHOLE, MAYBE_WHOLE, MAYBE_WHOLE)
 
 
 @given(note=st.none() | NOTES, state=st.lists(st.floats() | st.text() | st.binary(), max_size=3))
