@@ -30,26 +30,28 @@ SIDES = ("tutorial", "ours")
 
 def run(share: float) -> dict[str, Any]:
     rounds = max(2, round(ROUNDS * min(share, 1)))
-    found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    found: dict[str, list[dict[str, float]]] = {side: [] for side in (*SIDES, "products")}
     with _worker("tutorial") as tutorial, _worker("ours") as ours:
         ask = {"tutorial": tutorial, "ours": ours}
         first = {side: ask[side]("first") for side in SIDES}  # builds and compiles, then warms up
         for _ in range(rounds):
             for side in random.sample(SIDES, len(SIDES)):
                 found[side].append(ask[side]("go"))
+            found["products"].append(ask["ours"]("products"))
         peaks = [ask["ours"]("peak")["gflops"] for _ in range(rounds)]
-    wall, cpu = ({side: median(one[kind] for one in found[side]) for side in SIDES} for kind in ("wall_s", "cpu_s"))
+    wall, cpu = ({side: median(one[kind] for one in found[side]) for side in found} for kind in ("wall_s", "cpu_s"))
     peak = max(peaks)
     arithmetic = FLOP * ITERATIONS / peak / 1e9
     print(f"{ITERATIONS} iterations of {BATCH} windows    {'wall s':>8} {'CPU s':>8} {'to the first':>13}")
     for side in SIDES:
         print(f"{side:30} {wall[side]:8.2f} {cpu[side]:8.2f} {first[side]['wall_s']:11.1f} s")
+    print(f"{'the products alone, as ours':30} {wall['products']:8.2f} {cpu['products']:8.2f}")
     print(
         f"{'arithmetic on one core':30} {'':8} {arithmetic:8.2f}   {FLOP * ITERATIONS / 1e9:.0f} GFLOP at {peak:.0f} GFLOP/s"
     )
 
-    def over(kind: str) -> list[float]:
-        return [a[kind] / b[kind] for a, b in zip(found["ours"], found["tutorial"], strict=True)]
+    def over(kind: str, one: str = "ours", other: str = "tutorial") -> list[float]:
+        return [a[kind] / b[kind] for a, b in zip(found[one], found[other], strict=True)]
 
     whole = {side: first[side]["wall_s"] + wall[side] * WHOLE / ITERATIONS for side in SIDES}
     print(f"all {WHOLE:,} iterations from the start, as these figures have it: ", end="")
@@ -59,6 +61,8 @@ def run(share: float) -> dict[str, Any]:
         "wall with compilation, ours / tutorial's loop": ratio(whole["ours"] / whole["tutorial"], LOWER),
         "CPU, ours / tutorial's loop": ratio(over("cpu_s"), LOWER),
         "CPU, ours / arithmetic": ratio(cpu["ours"] / arithmetic, LOWER),
+        "wall, the products alone / tutorial's loop": ratio(over("wall_s", "products"), LOWER),
+        "wall, ours / the products alone": ratio(over("wall_s", "ours", "products"), LOWER),
     }
     target("wall time, of the tutorial's loop's", ratios["wall, ours / tutorial's loop"]["value"], 0.4, LOWER)
     target("CPU time, times the arithmetic", ratios["CPU, ours / arithmetic"]["value"], 2.5, LOWER)
@@ -112,18 +116,28 @@ def main(side: str) -> None:
 
     series = prepare(*synthetic_prices(17_000)).training
     go = _tutorial(series) if side == "tutorial" else _ours(series)
+    products: Callable[[], None] | None = None
     for line in sys.stdin:
         if line.strip() == "peak":
             answer = {"gflops": _peak()}
+        elif line.strip() == "products":
+            if products is None:
+                products = _products()
+                products()
+            answer = _timed(products)
         else:
-            started, cpu = time.perf_counter(), time.process_time()
-            go()
-            answer = {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
+            answer = _timed(go)
             if line.strip() == "first":  # what it took beyond what the iterations take
                 again = time.perf_counter()
                 go()
                 answer["wall_s"] -= time.perf_counter() - again
         print(json.dumps(answer), flush=True)
+
+
+def _timed(go: Callable[[], None]) -> dict[str, float]:
+    started, cpu = time.perf_counter(), time.process_time()
+    go()
+    return {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
 
 
 def _ours(series: Any) -> Callable[[], None]:
@@ -189,6 +203,62 @@ def _tutorial(series: Any) -> Callable[[], None]:
         done += ITERATIONS
 
     return go
+
+
+def _products() -> Callable[[], None]:
+    """The matrix products of ITERATIONS iterations and nothing else: of half a batch on each device, in our order."""
+    import numpy as np
+    import tensorflow as tf
+
+    devices, half = [device.name for device in tf.config.list_logical_devices("CPU")], BATCH // 2
+    rng, shapes = np.random.default_rng(1), [(rows, 4 * UNITS) for rows in KERNEL_ROWS]
+
+    def normal(*shape: int) -> Any:
+        return tf.constant(rng.standard_normal(shape, np.float32) / shape[-1])
+
+    def part(kernels: Any, starts: Any, rows: Any, gates: Any) -> Any:
+        def step(at: Any, *carried: Any) -> Any:  # a kernel there and back: each product needs the one before it
+            return at + 1, *(
+                tf.matmul(tf.matmul(one, kernel), kernel, transpose_b=True)
+                for one, kernel in zip(carried, kernels, strict=True)
+            )
+
+        _, *ends = tf.while_loop(lambda at, *_: at < STEPS, step, (0, *starts), maximum_iterations=STEPS)
+        # Something of the steps is in what comes after them: else the compiler may leave them out.
+        sums = [
+            tf.matmul(row + end[0, 0], gate, transpose_a=True) for row, gate, end in zip(rows, gates, ends, strict=True)
+        ]
+        return sum(one[0, 0] for one in sums)
+
+    given = [
+        [
+            [normal(*shape) for shape in shapes],
+            [normal(half, rows) for rows in KERNEL_ROWS],
+            [normal(half * STEPS, rows) for rows in KERNEL_ROWS],
+            [normal(half * STEPS, 4 * UNITS) for _ in KERNEL_ROWS],
+        ]
+        for _ in devices
+    ]
+    programs = [tf.function(part, jit_compile=True, autograph=False) for _ in devices]
+
+    @tf.function(autograph=False)
+    def both(*given: Any) -> Any:
+        def body(at: Any, total: Any) -> Any:
+            found = []
+            for device, program, (kernels, starts, rows, gates) in zip(devices, programs, given, strict=True):
+                with tf.device(device):
+                    found.append(program(kernels, [one + total for one in starts], rows, gates))
+            return at + 1, 1e-9 * sum(found)
+
+        return tf.while_loop(
+            lambda at, _: at < ITERATIONS,
+            body,
+            (0, tf.constant(0.0)),
+            parallel_iterations=1,
+            maximum_iterations=ITERATIONS,
+        )[1]
+
+    return lambda: both(*given).numpy()
 
 
 def _peak(size: int = 2048) -> float:
