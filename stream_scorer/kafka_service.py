@@ -14,7 +14,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.judge import StreamJudge
 from stream_scorer.model.module import Module
 from stream_scorer.ports import Codec
-from stream_scorer.records import EVALUATIONS
+from stream_scorer.records import EVALUATIONS, Partition
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.slots import Slot
 from stream_scorer.state.sessions import Sessions
@@ -100,6 +100,12 @@ class KafkaService:
         scorer = Scorer(module, sessions, decoder, encoders, judge)
         changelog = self._changelog(module, sessions)
         inputs = KafkaInputs(self._consumer)
+        if judge is not None and (topic := settings.evaluations()):
+            # Figures that begin anew with each worker would be of nothing for months where a value comes once a day.
+            partitions = range(self._cluster.partitions(topic, "--evaluation-topic"))
+            judge.recall(
+                record for at in partitions for record in inputs.last(Partition(topic, at), settings.evaluate_window)
+            )
         restorer = Restorer(
             sessions,
             scorer,

@@ -18,7 +18,7 @@ class Drift:
 
     Args:
         window: how many of the last inputs.
-        reference: None: the first `window` inputs of this process.
+        reference: None: the first `window` inputs that are added.
     Raises:
         SettingsError: scipy is not installed.
     """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stream_scorer.errors import SettingsError
+from stream_scorer.errors import RecordError, SettingsError
 from stream_scorer.evaluate.live import Live
 from stream_scorer.ports import Codec
-from stream_scorer.records import Evaluation, Note
+from stream_scorer.records import Evaluation, Note, Record
 from stream_scorer.times import moment_ms
 
 _NUMBERS = ("int", "long", "float", "double")
@@ -71,6 +71,16 @@ class StreamJudge:
 
     def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:
         return self._codec.encode_many(evaluations)
+
+    def recall(self, records: Iterable[Record]) -> None:
+        """The last records of the evaluation topic, from before this worker began; others than ours are passed over."""
+        found = []
+        for record in sorted(records, key=lambda one: one.timestamp or 0):
+            try:
+                found.append(self._codec.decode(record.value))
+            except RecordError:
+                continue
+        self.live.recall(found)
 
     def committed(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
         self.live.add(evaluations, inputs, missed)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,21 +59,34 @@ class Live:
         self._drift = drift
         self._lock = threading.Lock()
         self._rows = np.zeros((window, 3))  # error, naive error, inside
-        self._judged = self._missed = 0
+        self._seen = self._judged = self._missed = 0
 
     def add(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
         """One committed batch."""
-        window = len(self._rows)
-        rows = np.array([_row(evaluation) for evaluation in evaluations[-window:]]).reshape(-1, 3)
+        rows = [
+            _row(note.forecast, note.naive, note.low, note.high, actual)
+            for note, _, actual in evaluations[-len(self._rows) :]
+        ]
         with self._lock:
             self._judged += len(evaluations)
             self._missed += missed
-            self._rows[np.arange(self._judged - len(rows), self._judged) % window] = rows
+            self._write(rows)
         self._drift.add(inputs)
+
+    def recall(self, before: Sequence[Mapping[str, Any]]) -> None:
+        """Forecasts judged before this worker began, in order, as their topic has them; no counter counts them."""
+        names = "forecast", "naive", "low", "high", "actual"
+        with self._lock:
+            self._write([_row(*(one[name] for name in names)) for one in before[-len(self._rows) :]])
+        self._drift.add([one["actual"] for one in before])
+
+    def _write(self, rows: Sequence[tuple[float, float, float]]) -> None:
+        first, self._seen = self._seen, self._seen + len(rows)
+        self._rows[np.arange(first, self._seen) % len(self._rows)] = np.array(rows).reshape(-1, 3)
 
     def figures(self) -> Figures:
         with self._lock:
-            rows = self._rows[: self._judged].copy()
+            rows = self._rows[: self._seen].copy()
         return figures(*rows.T)
 
     def counters(self) -> Iterator[tuple[str, float]]:
@@ -98,7 +111,8 @@ class Live:
                 yield name, value
 
 
-def _row(evaluation: Evaluation) -> tuple[float, float, float]:
-    (forecast, naive, low, high, *_), _, actual = evaluation
+def _row(
+    forecast: float, naive: float, low: float | None, high: float | None, actual: float
+) -> tuple[float, float, float]:
     inside = math.nan if low is None or high is None else float(low <= actual <= high)
     return forecast - actual, naive - actual, inside

@@ -65,16 +65,25 @@ class KafkaInputs:
         return before
 
     def back(self, partition: Partition, before: int, count: int) -> int:
+        if not count:
+            return before
         low = self.start(partition, "earliest")
+        records = self._last(partition, low, before, count)
+        return records[0].offset if len(records) == count else low
+
+    def last(self, partition: Partition, count: int) -> list[Record]:
+        """The last records of a partition, `count` of them or as many as there are."""
+        low, before = (self.start(partition, end) for end in ("earliest", "latest"))
+        return self._last(partition, low, before, count)
+
+    def _last(self, partition: Partition, low: int, before: int, count: int) -> list[Record]:
         reach = count
         while True:
             # Offsets count markers, aborted and compacted records too: look further until enough are records.
             first = max(low, before - reach)
-            offsets = [record.offset for records in self.read(partition, first, before) for record in records]
-            if len(offsets) >= count:
-                return offsets[-count] if count else before
-            if first == low:
-                return low
+            found = [record for records in self.read(partition, first, before) for record in records]
+            if len(found) >= count or first == low:
+                return found[-count:]
             reach *= 4
 
     def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:

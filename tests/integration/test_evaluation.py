@@ -255,6 +255,22 @@ def test_metrics_and_status_tell_how_good_the_last_forecasts_were(kafka, topics,
     assert f"stream_scorer_evaluations_total {float(len(expected))}" in lines
 
 
+def test_figures_go_on_after_a_restart(kafka, topics, tmp_path):
+    """What was judged is on the topic, so a new worker tells of it before anything new has come."""
+    (port,) = free_ports(1)
+    kafka.send(topics["input_topic"], _inputs(700, seed=4))
+    score_topic(ROLLING_MEAN, kafka.servers, evaluate=True, **topics)
+    codec = EvaluationCodec()
+    kept = [codec.decode(one.value()) for one in kafka.read(f"{topics['output_topic']}-evaluation")]
+    with Service(tmp_path, ROLLING_MEAN, kafka.servers, evaluate=True, http=port, **topics) as service:
+        service.wait_for("ready: ")
+        told = json.loads(_get(port, "/status"))
+        service.signal(signal.SIGTERM)
+        assert service.wait() == 0
+    assert (told["evaluations"], told["evaluation_window"]) == (0, len(kept))
+    assert told["forecast_mse"] == pytest.approx(sum(one["error"] ** 2 for one in kept) / len(kept))
+
+
 def _get(port, path):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
         return answer.read().decode()

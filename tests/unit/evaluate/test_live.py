@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.codec.evaluations import EvaluationCodec
 from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.drift import LEAST, Drift
+from stream_scorer.evaluate.judge import StreamJudge
 from stream_scorer.evaluate.live import Figures, Live, figures
 from stream_scorer.records import Evaluation, Note, Partition, Record
 
@@ -127,3 +129,22 @@ def test_without_scipy_the_way_out_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.stats", None)
     with pytest.raises(SettingsError, match=r"--evaluate needs scipy: pip install 'stream-scorer\[evaluate\]'"):
         Drift(40, None)
+
+
+def test_a_worker_goes_on_with_the_figures_of_those_before_it():
+    """Whatever was judged before or after a restart: the figures are of the last ones."""
+    evaluations = [_evaluation(at, at * 1.5, at + 1.0, at, at + 4.0) for at in map(float, range(30))]
+    codec = EvaluationCodec()
+    for cut in (0, 4, 25, 30):
+        whole, after = Live(10, Drift(30, None)), Live(10, Drift(30, None))
+        whole.add(evaluations, [one.actual for one in evaluations], 0)
+        judge = StreamJudge(codec, after)
+        told = [
+            Record(SOURCE.partition, at, None, codec.encode(one), at, None) for at, one in enumerate(evaluations[:cut])
+        ]
+        judge.recall([*reversed(told), Record(SOURCE.partition, 99, None, b"no evaluation", None, None)])
+        assert after.figures().judged == min(cut, 10)
+        after.add(evaluations[cut:], [one.actual for one in evaluations[cut:]], 0)
+        assert sorted(after._rows.tolist()) == sorted(whole._rows.tolist())
+        assert after.figures() == pytest.approx(whole.figures())
+        assert dict(after.counters())["evaluations"] == 30 - cut
