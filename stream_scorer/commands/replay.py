@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream_scorer.codec.schema import Schema, load_schema, make_schema
 from stream_scorer.errors import SettingsError
-from stream_scorer.model.annotations import parse
-from stream_scorer.model.locate import locate
 from stream_scorer.replay import Row, read_rows, rows_of
 from stream_scorer.settings import add_broker_flags, to_map
 from stream_scorer.times import DAY_MS, EPOCH
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from stream_scorer.codec.schema import Schema
 
 SYNTHETIC = "synthetic"
 
@@ -68,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("--framing registry needs --schema-id N.")
     if args.model and args.adjusted:
         raise SettingsError("--adjusted publishes numbers, --for MODEL what the model's schema says: give one of them.")
-    schema = _schema(args.model) if args.model else make_schema("double", "double")
+    from stream_scorer.codec.schema import make_schema
+    from stream_scorer.commands.model_schema import schema_of
+
+    schema = schema_of(args.model, 0) if args.model else make_schema("double", "double")
     rows = list(itertools.islice(_records(args, schema) if args.model else _rows(args), args.limit))
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -110,17 +112,6 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.monotonic() - started
     print(f"{count:,} records to {args.topic} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} records/s")
     return 0
-
-
-def _schema(model: str) -> Schema:
-    """Of its input, from its comments alone: the model is not begun. Raises ModelError, SettingsError."""
-    located = locate(model)
-    name = parse(located.module.read_text(), str(located.module)).schemas.get(0)
-    if name is None:
-        raise SettingsError(
-            f"{located.module}: no comment '# fastscore.schema.0: NAME', so --for cannot tell what it takes."
-        )
-    return load_schema(name, {}, located.schema_dir)
 
 
 def _records(args: argparse.Namespace, schema: Schema) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from stream_scorer.settings import add_broker_flags, to_map
 from stream_scorer.times import timestamp_ms
 
 if TYPE_CHECKING:
+    from stream_scorer.codec.schema import Schema
     from stream_scorer.commands.tail_view import View
     from stream_scorer.evaluate.tail import Tail
     from stream_scorer.transports.kafka_follow import Followed
@@ -37,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until-end", action="store_true", help="end where the topics end now")
     parser.add_argument("--json", action="store_true", help="a JSON object a line, for programs")
     parser.add_argument("--field", default="", metavar="NAME", help="field of scores that is the forecast")
-    parser.add_argument("--schema", type=Path, metavar="FILE", help="Avro schema of scores, unless double or JSON")
+    parser.add_argument(
+        "--for", dest="model", metavar="MODEL", help="the model that wrote the scores, to read records of Avro"
+    )
+    parser.add_argument("--schema", type=Path, metavar="FILE", help="their schema, where the model is not at hand")
     add_broker_flags(parser)
 
 
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 1:
         raise SettingsError(f"--limit {args.limit}: at least 1.")
     _check_start(args.start)
-    schema = _read_schema(args.schema)
+    schema = _schema(args.model, args.schema)
     from stream_scorer import logs
     from stream_scorer.codec.evaluations import AnyEvaluation
     from stream_scorer.commands.tail_view import view
@@ -66,7 +70,11 @@ def run(args: argparse.Namespace) -> int:
     with Followed(properties, topics) as followed, view(tail, evaluations, as_json=args.json) as shown:
         _follow(followed, tail, evaluations, shown, args.limit, until_end=args.until_end)
     if tail.skipped:
-        print(f"stream-scorer tail: {tail.skipped:,} records skipped. {tail.problem}", file=sys.stderr)
+        print(
+            f"stream-scorer tail: {tail.skipped:,} records skipped. {tail.problem} Scores that are Avro records need "
+            "--for MODEL (or --schema FILE) and --field NAME.",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -94,23 +102,27 @@ def _check_start(start: str) -> None:
             ) from None
 
 
-def _read_schema(file: Path | None) -> object:
+def _schema(model: str | None, file: Path | None) -> Schema:
+    from stream_scorer.codec.schema import make_schema
+    from stream_scorer.commands.model_schema import schema_of
+
+    if model is not None:
+        return schema_of(model, 1)
     if file is None:
-        return None
+        return make_schema("score", "double")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return make_schema("score", json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise SettingsError(f"--schema {file}: cannot be read as JSON ({error}).") from error
 
 
-def _forecasts(field: str, schema: object) -> Callable[[bytes | None], float | None]:
+def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | None]:
     """How a score becomes a number: by its schema, else as JSON, a double, or a double behind a registry's bytes."""
     from stream_scorer.codec import codec_for
     from stream_scorer.codec.evaluations import FRAME
-    from stream_scorer.codec.schema import make_schema
     from stream_scorer.evaluate.judge import finite
 
-    avro = codec_for("avro-binary", make_schema("score", schema or "double"))
+    avro = codec_for("avro-binary", schema)
     text = codec_for("json", None)
 
     def forecast(value: bytes | None) -> float | None:

@@ -309,6 +309,30 @@ def test_tail_reads_what_is_committed_and_joins_no_group(kafka, topics):
     assert "topic 'no-such-topic'" in wrong.stderr
 
 
+def test_tail_reads_the_records_of_a_model_and_says_what_it_needs(kafka, topics, tmp_path):
+    model = tmp_path / "tomorrow.py"
+    model.write_text(
+        "# fastscore.schema.0: quote\n# fastscore.schema.1: quote\ndef action(x):\n    yield {'close': x['close'] + 1}\n"
+    )
+    fields = [{"name": "close", "type": "double"}]
+    (tmp_path / "quote.avsc").write_text(json.dumps({"type": "record", "name": "Quote", "fields": fields}))
+    kafka.send(topics["input_topic"], [{"value": _double(at), "key": b"k", "partition": 0} for at in (2.0, 4.0)])
+    score_topic(str(model), kafka.servers, evaluate=True, evaluate_field="close", **topics)
+    where = {
+        "bootstrap_servers": kafka.servers,
+        "output_topic": topics["output_topic"],
+        "until_end": True,
+        "json": True,
+    }
+    where["from"] = "earliest"
+    told = run("tail", field="close", **{"for": model}, **where)
+    assert [json.loads(line)["forecast"] for line in told.stdout.splitlines()] == [3.0]
+    assert told.stderr == ""
+    # A double reads as a record of one: without a field it is no number, and is not shown.
+    told = run("tail", **{"for": "no-such-model"}, **where)
+    assert (told.returncode, "no such file" in told.stderr) == (3, True)
+
+
 def test_tail_shows_what_was_before_1970(kafka, topics):
     records = [
         {"value": _double(float(at)), "key": b"k", "partition": 0, "timestamp": (at - 10) * 86_400_000}
