@@ -59,7 +59,7 @@ class KafkaService:
         replication = settings.replication_factor
         if settings.create_topics:
             cluster.create(settings.input_topic, settings.partitions, replication)
-        self._partitions = cluster.partitions(settings.input_topic, "--input-topic")
+        self._partitions = cluster.partitions(settings.input_topic, "--input-topic", maker="--create-topics")
         if settings.session == "all" and self._partitions != 1:
             raise SettingsError(
                 f"--session all is one state for all records, and {settings.input_topic!r} has {self._partitions} "
@@ -77,7 +77,7 @@ class KafkaService:
 
     def _check_partitions(self, topic: str, setting: str, what: str) -> None:
         settings = self._settings
-        count = self._cluster.partitions(topic, setting)
+        count = self._cluster.partitions(topic, setting, maker="--create-topics")
         if count < self._partitions and settings.output_partition == "same":
             raise SettingsError(
                 f"topic {topic!r} has {count} partitions and {settings.input_topic!r} has {self._partitions}: {what} "

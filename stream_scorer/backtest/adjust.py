@@ -98,9 +98,9 @@ def _read(path: Path) -> tuple[list[datetime.date], list[float]]:
             for row in reader:
                 if len(row) == 2 and row[1].strip() not in ("", "."):
                     date, figure, line = datetime.date.fromisoformat(row[0].strip()), float(row[1]), reader.line_num
-                    if not math.isfinite(figure):
+                    if not (math.isfinite(figure) and figure > 0):  # prices are divided by it
                         raise SettingsError(
-                            f"{path}:{line}: {row[1]!r} is no finite number. Leave the field empty to leave the row out."
+                            f"{path}:{line}: {row[1]!r} is no finite number above 0. Leave the field empty to leave the row out."
                         )
                     if date in found:
                         raise SettingsError(
@@ -115,7 +115,7 @@ def _read(path: Path) -> tuple[list[datetime.date], list[float]]:
                     found[date], latest = (line, figure), date
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise SettingsError(
             f"{path}:{reader.line_num}: {error}. Dates as 2007-06-01, numbers with a decimal point."
         ) from error

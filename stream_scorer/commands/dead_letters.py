@@ -37,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.verb != "list" and not args.places and not getattr(args, "all", False):
-        raise SettingsError(f"dead-letters {args.verb} needs PARTITION@OFFSET, as `dead-letters list` tells them.")
+        more = ", or --all" if args.verb == "resubmit" else ""
+        raise SettingsError(
+            f"dead-letters {args.verb} needs PARTITION@OFFSET, as `dead-letters list` tells them{more}."
+        )
     from stream_scorer import logs
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_admin import Cluster

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
     if args.create_topic:
         cluster.create(args.topic, args.partitions, args.replication_factor)
-    cluster.partitions(args.topic, "--topic")
+    cluster.partitions(args.topic, "--topic", maker="--create-topic")
     codec = codec_for(args.encoding, schema, framing=args.framing, schema_id=args.schema_id)
     replayer = Replayer(
         kafka_config.producer(args.bootstrap_servers, extra), args.topic, codec, args.key.encode() if args.key else None

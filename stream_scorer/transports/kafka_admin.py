@@ -31,15 +31,16 @@ class Cluster:
             ) from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
-    def partitions(self, topic: str, setting: str) -> int:
-        """Partition count of a topic that must exist. `setting` is the flag that names it."""
+    def partitions(self, topic: str, setting: str, *, maker: str | None = None) -> int:
+        """Partition count of a topic that must exist. `setting` is the flag that names it, `maker` one that creates it."""
         count = self._partitions.get(topic)
         if count is None:
             mine = sorted(name for name in self._partitions if not name.startswith("__"))
             raise BrokerError(
                 f"topic {topic!r} ({setting}) does not exist at {self._servers}. "
                 f"It has {', '.join(mine[:20]) or 'no topics'}{' and more' if len(mine) > 20 else ''}. "
-                f"Create it, correct {setting}, or give --create-topics; if it is there, this user lacks Describe on it."
+                f"Create it{f' (by {maker})' if maker else ''}, or correct {setting}; if it is there, this user lacks "
+                "Describe on it."
             )
         return count
 

@@ -192,6 +192,8 @@ def _ready(port, wanted, seconds=20):
         except urllib.error.HTTPError as error:
             code = error.code
             error.close()
+        except OSError:  # slow to answer: asked again until the deadline
+            code = None
         if code == wanted:
             return True
         time.sleep(0.2)

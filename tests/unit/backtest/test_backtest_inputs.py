@@ -122,8 +122,15 @@ def adjusted(tmp_path, write):
 
 
 CPI_FAULTS = {
-    "not a number": ("2000-01-01,1\n2000-02-01,nan\n", r"cpi\.csv:3: 'nan' is no finite number\. Leave the field"),
-    "infinity": ("2000-01-01,1\n2000-02-01,-inf\n", r"cpi\.csv:3: '-inf' is no finite number\. Leave the field"),
+    "not a number": (
+        "2000-01-01,1\n2000-02-01,nan\n",
+        r"cpi\.csv:3: 'nan' is no finite number above 0\. Leave the field",
+    ),
+    "infinity": (
+        "2000-01-01,1\n2000-02-01,-inf\n",
+        r"cpi\.csv:3: '-inf' is no finite number above 0\. Leave the field",
+    ),
+    "zero": ("2000-01-01,0\n", r"cpi\.csv:2: '0' is no finite number above 0"),
     "a figure that is none": ("2000-01-01,one\n", r"cpi\.csv:2: .*'one'\. .*numbers with a decimal point"),
     "a date twice": ("2000-01-01,1\n2000-01-01,2\n", r"cpi\.csv:3: 2000-01-01 is on line 2 too\. Keep one row"),
     "a date that goes back": (
