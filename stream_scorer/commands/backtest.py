@@ -8,6 +8,9 @@ from pathlib import Path
 
 from stream_scorer.errors import SettingsError
 
+ABSURD = 10
+"""Times the error of the last value: no forecast of a price is that bad."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="module file, bundle directory or name of a shipped model")
@@ -89,6 +92,11 @@ def run(args: argparse.Namespace) -> int:
     for name, errors in found["errors"].items():
         skill = "" if errors["skill"] is None else f"  skill {errors['skill']:+.2%}"
         print(f"  {name:<20} RMSE {errors['rmse']:>12,.4f}{skill}")
+    errors = found["errors"]
+    if args.cpi is None and errors["model"]["rmse"] > ABSURD * errors["last value"]["rmse"]:
+        print(
+            "The forecasts are not in the unit of the prices. A model of adjusted values, as the flagship, needs --cpi CSV."
+        )
     print(f"{found['judged']:,} days judged, {found['rejected']['count']:,} prices rejected. {out / 'report.html'}")
     return 0
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("time", "key", "forecast", "actual", "error", "naive error", "RMSE", "skill")
 WIDTHS = (19, 12, 12, 12, 12, 12, 12, 8)
+ROOMY = 100
+"""Columns of a terminal that all of it fits in, times of day and long keys too."""
 REFRESH_S = 0.25
 """Least time between two pictures: a table that flickers is not read."""
 _FRAME = 8
@@ -122,12 +124,13 @@ class _Table:
             title_justify="left",
             caption_justify="left",
         )
-        for at, name in enumerate(COLUMNS):
-            table.add_column(name, justify="left" if at < 2 else "right", no_wrap=True)
-        for row in judged:
-            table.add_row(*map(Text, _cells(row)))
-        for row in waiting:
-            table.add_row(*map(Text, _cells(row)), style="dim")
+        # Cut numbers say nothing: on a narrow terminal the column goes that skill says best.
+        shown = [at for at, name in enumerate(COLUMNS) if name != "naive error" or self._console.width >= ROOMY]
+        for at in shown:
+            table.add_column(COLUMNS[at], justify="left" if at < 2 else "right", no_wrap=True)
+        for row, style in (*((row, "") for row in judged), *((row, "dim") for row in waiting)):
+            cells = _cells(row)
+            table.add_row(*(Text(cells[at]) for at in shown), style=style)
         return table
 
 

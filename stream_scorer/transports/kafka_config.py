@@ -66,6 +66,11 @@ librdkafka_log.addFilter(RateLimitedLog())
 _silent = logging.Logger("nobody", logging.CRITICAL + 1)
 
 
+def stamp(timestamp: int | None) -> int:
+    """A record's timestamp for `produce`, ms; None: now, 0 there. So the first moment of 1970 is written as 1."""
+    return timestamp or (0 if timestamp is None else 1)
+
+
 def open_client(client: Callable[..., T], properties: Properties, log: logging.Logger = librdkafka_log) -> T:
     """A client of librdkafka's. Raises SettingsError when it refuses the properties, alone or in company."""
     try:

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException, Producer
 
 from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.records import Headers, Record
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_config import Properties, open_client, stamp
 from stream_scorer.transports.kafka_reader import read_topic
 
 OURS = ("__streams.errors.", "__scorer.")
@@ -84,7 +84,7 @@ def resubmit(properties: Properties, letters: Iterable[DeadLetter], to: str | No
                 record.value,
                 record.key,
                 -1 if to else int(letter.told["partition"]),
-                timestamp=record.timestamp or 0,
+                timestamp=stamp(record.timestamp),
                 headers=[*letter.original_headers(), (RESUBMITTED, back)],
             )
             count += 1

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from stream_scorer.errors import BrokerError
 from stream_scorer.ports import Codec
 from stream_scorer.replay import Row
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_config import Properties, open_client, stamp
 
 FLUSH_S = 60.0
 TIMESTAMP_REFUSED = (
@@ -48,7 +48,7 @@ class Replayer:
         while True:
             try:
                 self._producer.produce(
-                    self._topic, value, self._key, timestamp=row.timestamp, on_delivery=self._delivered
+                    self._topic, value, self._key, timestamp=stamp(row.timestamp), on_delivery=self._delivered
                 )
             except BufferError:
                 self._producer.poll(0.1)

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from stream_scorer.errors import CommitAborted, Unavailable
 from stream_scorer.records import Headers, Outgoing, Partition, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_config import Properties, open_client, stamp
 from stream_scorer.transports.kafka_errors import classify
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,14 @@ class Routes:
             headers: Headers = [("scorer-source", b"%s%d" % (prefix, offset)), model]
             if given:
                 headers = [header for header in given if self._pass_headers or header[0] == "traceparent"] + headers
-            yield topics[slot], value, key, partition[1] if keep_partition else -1, timestamp or 0, headers
+            yield (
+                topics[slot],
+                value,
+                key,
+                partition[1] if keep_partition else -1,
+                timestamp or stamp(timestamp),
+                headers,
+            )
 
     def reject_headers(self, reject: Reject) -> Headers:
         """The input's own headers, Kafka Streams' standard error headers, and ours."""
@@ -111,7 +118,7 @@ class _Sink:
         log.warning("%s rejected at %s: %s", source.where, reject.stage, reject.message)
         if self._routes.dead_letters:
             headers = self._routes.reject_headers(reject)
-            self._produce(self._routes.dead_letters, source.value, source.key, -1, source.timestamp or 0, headers)
+            self._produce(self._routes.dead_letters, source.value, source.key, -1, stamp(source.timestamp), headers)
 
     def save(self, snapshot: Snapshot) -> None:
         if self._changelog:

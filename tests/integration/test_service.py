@@ -124,6 +124,25 @@ def test_bad_records_go_to_dead_letters_and_back(kafka, topics):
     wrong = run("dead-letters", "show", "0@999", **where)
     assert wrong.returncode == 2
     assert "no dead letter at 0@999" in wrong.stderr
+    wrong = run("dead-letters", "resubmit", **where)
+    assert wrong.returncode == 2
+    assert "tells them, or --all." in wrong.stderr
+
+
+def test_a_topic_that_is_not_there_is_told_of_with_what_creates_it(kafka, topics, name):
+    missing = name("missing")
+    where = {"topic": missing, "bootstrap_servers": kafka.servers}
+    for done, way_out in (
+        (
+            run("run", ECHO, bootstrap_servers=kafka.servers, **topics | {"input_topic": missing}),
+            " (by --create-topics)",
+        ),
+        (run("replay", "synthetic", **where), " (by --create-topic)"),
+        (run("dead-letters", "list", **where), ""),
+    ):
+        assert done.returncode == 4
+        assert f"topic '{missing}' " in done.stderr
+        assert f"Create it{way_out}, or correct --" in done.stderr
 
 
 def test_a_flood_of_rejects_stops_the_service_if_asked(kafka, topics):
@@ -339,6 +358,20 @@ def test_a_start_before_1970_is_found_among_older_records(kafka, topics):
     )
     score_topic(ECHO, kafka.servers, start="1969-12-25", **topics)
     assert _values(kafka.read(topics["output_topic"])) == [3.0, 4.0, 5.0]
+
+
+def test_the_first_moment_of_1970_is_not_taken_for_now(kafka, topics, name, tmp_path):
+    """librdkafka means the wall clock by 0: rows and scores of that day would lie in the present."""
+    csv = tmp_path / "prices.csv"
+    csv.write_text("Date,Close\n1969-12-31,1\n1970-01-01,2\n1970-01-02,3\n")
+    source = name("epoch")
+    done = run("replay", str(csv), topic=source, key="k", create_topic=True, bootstrap_servers=kafka.servers)
+    assert done.returncode == 0, done.stderr
+    score_topic(
+        ECHO, kafka.servers, create_topics=True, **topics | {"input_topic": source, "output_topic": name("told")}
+    )
+    for topic in (source, name("told")):
+        assert [message.timestamp()[1] for message in kafka.read(topic)] == [-DAY, 1, DAY]
 
 
 def test_a_date_the_broker_refuses_is_told_of(kafka, name, tmp_path):

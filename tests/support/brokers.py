@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -93,8 +94,16 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
-            one.bind(("127.0.0.1", 0))
+            _bind(one)
         return [one.getsockname()[1] for one in sockets]
+
+
+def _bind(one: socket.socket) -> None:
+    """To a port below those that systems give to outgoing connections: a broker that is away for a while, as some
+    tests have it, would find its own taken by a client that goes on knocking at it."""
+    while True:
+        with contextlib.suppress(OSError):
+            return one.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
 
 
 class ForeignBroker:
