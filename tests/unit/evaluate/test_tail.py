@@ -159,6 +159,13 @@ def test_on_a_terminal_a_table_of_the_last_and_of_what_waits(monkeypatch):
     assert "\x1b[3" not in text, "no colours"
 
 
+@pytest.mark.parametrize(("columns", "naive"), [("80", False), ("100", True)])
+def test_no_number_is_cut_where_the_terminal_is_narrow(columns, naive, monkeypatch):
+    text = _drawn(monkeypatch, COLUMNS=columns)
+    assert ("naive error" in text) == naive
+    assert "…" not in text
+
+
 def test_a_dumb_terminal_gets_lines(monkeypatch, capsys):
     assert _drawn(monkeypatch, TERM="dumb") == ""
     assert len(capsys.readouterr().out.splitlines()) == 41
