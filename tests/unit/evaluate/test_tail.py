@@ -11,6 +11,7 @@ import pytest
 
 from stream_scorer.cli import main
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec
+from stream_scorer.codec.schema import make_schema
 from stream_scorer.commands import tail_view
 from stream_scorer.commands.tail import _forecasts
 from stream_scorer.errors import DecodeError
@@ -21,7 +22,7 @@ DAY = 86_400_000
 
 
 def _tail():
-    return Tail(AnyEvaluation().decode, _forecasts("", None))
+    return Tail(AnyEvaluation().decode, _forecasts("", make_schema("score", "double")))
 
 
 def _judged(offset, forecast, actual, naive, *, at, key=b"k", partition=0):
@@ -91,14 +92,14 @@ def test_what_is_no_evaluation_is_skipped_and_told():
     ],
 )
 def test_scores_are_read_as_they_come(value, number):
-    assert _forecasts("close", None)(value) == number
+    assert _forecasts("close", make_schema("score", "double"))(value) == number
 
 
 def test_scores_of_a_schema_are_read_by_it():
     schema = {"type": "record", "name": "S", "fields": [{"name": "close", "type": "float"}]}
-    assert _forecasts("close", schema)(struct.pack("<f", 0.5)) == 0.5
+    assert _forecasts("close", make_schema("score", schema))(struct.pack("<f", 0.5)) == 0.5
     with pytest.raises(DecodeError):
-        _forecasts("close", schema)(b"\xff")
+        _forecasts("close", make_schema("score", schema))(b"\xff")
 
 
 ROW = Row(b"k", DAY, 1.5, 2.0, -0.5, math.inf, 0.5, None, {"forecast": 1.5, "actual": 2.0})
