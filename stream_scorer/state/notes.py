@@ -19,6 +19,10 @@ NOTHING = values.dump([_FORM.pack(_MARK, 0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0)])
 SIZE = len(NOTHING)
 """Of every note, bytes."""
 _HEAD = NOTHING[: -_FORM.size]
+_DUE_SIZE = 8
+_UNDATED = values.dump([bytes(_FORM.size - _DUE_SIZE)])
+"""As notes were before forecasts had dates: the same less `due`, which is last."""
+_UNDATED_HEAD = _UNDATED[: _DUE_SIZE - _FORM.size]
 
 
 class Pending:
@@ -64,4 +68,7 @@ def apart(state: bytes, count: int) -> tuple[bytes, bytes]:
     # all sessions of a partition come through here when it is restored.
     if tail.startswith(_HEAD + _MARK) and len(values.load(state)) == count + 1:
         return state[:-SIZE], tail
+    tail = state[-len(_UNDATED) :]
+    if tail.startswith(_UNDATED_HEAD + _MARK) and len(values.load(state)) == count + 1:
+        return state[: -len(_UNDATED)], _HEAD + tail[len(_UNDATED_HEAD) :] + bytes(_DUE_SIZE)
     return state, NOTHING

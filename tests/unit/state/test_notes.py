@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,12 @@ def test_a_note_comes_back_from_behind_any_state(note, state):
     assert notes.apart(data + packed, len(state)) == (data, packed)
     assert notes.apart(data, len(state)) == (data, notes.NOTHING)
     assert repr(notes.unpack(data + packed)) == repr(note), "zeros keep their sign"
+
+
+def test_a_note_of_before_forecasts_had_dates_is_read():
+    old = values.dump([struct.pack("<4sB4d2q", b"note", 1 | 4, 1.5, 1.0, 0.0, 2.0, 7, 0)])
+    state, note = notes.apart(values.dump([1, [2.0]]) + old, 2)
+    assert (state, notes.unpack(note)) == (values.dump([1, [2.0]]), NOTE)
 
 
 def test_a_note_is_one_more_value():
