@@ -10,9 +10,9 @@ from stream_scorer.backtest.adjust import Adjustment
 from stream_scorer.backtest.prices import Prices
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import SettingsError
+from stream_scorer.times import EPOCH
 
 NUMBERS = ("double", "float")
-_EPOCH = datetime.date(1970, 1, 1)
 _TICKS = {
     "timestamp-millis": 10**3,
     "local-timestamp-millis": 10**3,
@@ -80,9 +80,9 @@ def _date(date: datetime.date, kind: str, logical: str | None, field: str) -> An
     if kind == "string":
         return date.isoformat()
     if kind == "int":
-        return (date - _EPOCH).days
+        return date.toordinal() - EPOCH
     if kind == "long":
-        return (date - _EPOCH).days * 86_400 * _TICKS.get(logical or "", 1000)
+        return (date.toordinal() - EPOCH) * 86_400 * _TICKS.get(logical or "", 1000)
     raise SettingsError(f"the model's field {field!r} is a {kind}; a date is given as a string, an int or a long.")
 
 

@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(f"--rolling {args.rolling}: it is a count of closes, 1 or more.")
     from stream_scorer import app, logs
     from stream_scorer.backtest import report
+    from stream_scorer.backtest.judge import LAST
     from stream_scorer.backtest.prices import read_prices
     from stream_scorer.backtest.walk import walk
     from stream_scorer.settings import to_map
@@ -89,11 +90,11 @@ def run(args: argparse.Namespace) -> int:
     found, judged = report.summary(walked, prices, first=first, last=last, rolling=args.rolling, level=args.level)
     report.write(out, walked, prices, found, judged)
     print(found["verdict"])
-    for name, errors in found["errors"].items():
+    errors_of = found["errors"]
+    for name, errors in errors_of.items():
         skill = "" if errors["skill"] is None else f"  skill {errors['skill']:+.2%}"
         print(f"  {name:<20} RMSE {errors['rmse']:>12,.4f}{skill}")
-    errors = found["errors"]
-    if args.cpi is None and errors["model"]["rmse"] > ABSURD * errors["last value"]["rmse"]:
+    if args.cpi is None and errors_of["model"]["rmse"] > ABSURD * errors_of[LAST]["rmse"]:
         print(
             "The forecasts are not in the unit of the prices. A model of adjusted values, as the flagship, needs --cpi CSV."
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stream_scorer.errors import SettingsError
 from stream_scorer.replay import Row, read_rows, rows_of
 from stream_scorer.settings import add_broker_flags, to_map
-from stream_scorer.times import DAY_MS, EPOCH
+from stream_scorer.times import timestamp_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +124,7 @@ def _records(args: argparse.Namespace, schema: Schema) -> Iterator[Row]:
     else:
         prices = read_prices(path, args.column, args.date_column)
     values = inputs(schema, prices, args.key or path.stem, None)
-    return (Row((date.toordinal() - EPOCH) * DAY_MS, value) for date, value in zip(prices.dates, values, strict=True))
+    return (Row(timestamp_ms(date.isoformat()), value) for date, value in zip(prices.dates, values, strict=True))
 
 
 def _rows(args: argparse.Namespace) -> Iterator[Row]:

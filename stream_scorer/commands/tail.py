@@ -38,10 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until-end", action="store_true", help="end where the topics end now")
     parser.add_argument("--json", action="store_true", help="a JSON object a line, for programs")
     parser.add_argument("--field", default="", metavar="NAME", help="field of scores that is the forecast")
-    parser.add_argument(
-        "--for", dest="model", metavar="MODEL", help="the model that wrote the scores, to read records of Avro"
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument(
+        "--for", dest="model", metavar="MODEL", help="the model that wrote the scores, to read Avro records"
     )
-    parser.add_argument("--schema", type=Path, metavar="FILE", help="their schema, where the model is not at hand")
+    told.add_argument("--schema", type=Path, metavar="FILE", help="their schema, where the model is not at hand")
     add_broker_flags(parser)
 
 
@@ -70,11 +71,10 @@ def run(args: argparse.Namespace) -> int:
     with Followed(properties, topics) as followed, view(tail, evaluations, as_json=args.json) as shown:
         _follow(followed, tail, evaluations, shown, args.limit, until_end=args.until_end)
     if tail.skipped:
-        print(
-            f"stream-scorer tail: {tail.skipped:,} records skipped. {tail.problem} Scores that are Avro records need "
-            "--for MODEL (or --schema FILE) and --field NAME.",
-            file=sys.stderr,
-        )
+        more = ""
+        if args.output_topic and args.model is None and args.schema is None:
+            more = " Scores that are Avro records need --for MODEL (or --schema FILE) and --field NAME."
+        print(f"stream-scorer tail: {tail.skipped:,} records skipped. {tail.problem}{more}", file=sys.stderr)
     return 0
 
 

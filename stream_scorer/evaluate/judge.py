@@ -48,8 +48,8 @@ class StreamJudge:
         return finite(value.get(self._field) if isinstance(value, dict) else value)
 
     def forecast(self, datum: Any) -> tuple[float, float | None, float | None, int | None] | None:
-        due = self._moment(datum)
-        if self._date and due is None:
+        due = None
+        if self._date and (due := self._moment(datum)) is None:
             return None
         if not isinstance(datum, dict):
             number = finite(datum)
@@ -67,7 +67,7 @@ class StreamJudge:
         return None if moment is None or moment < note.due else moment == note.due
 
     def _moment(self, value: Any) -> int | None:
-        return moment_ms(value.get(self._date)) if self._date and isinstance(value, dict) else None
+        return moment_ms(value.get(self._date)) if isinstance(value, dict) else None
 
     def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:
         return self._codec.encode_many(evaluations)
@@ -77,9 +77,12 @@ class StreamJudge:
         found = []
         for record in sorted(records, key=lambda one: one.timestamp or 0):
             try:
-                found.append(self._codec.decode(record.value))
+                told = self._codec.decode(record.value)
             except RecordError:
                 continue
+            forecast, naive, actual = (finite(told[name]) for name in ("forecast", "naive", "actual"))
+            if forecast is not None and naive is not None and actual is not None:
+                found.append((forecast, naive, finite(told.get("low")), finite(told.get("high")), actual))
         self.live.recall(found)
 
     def committed(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
@@ -114,7 +117,7 @@ def check_fields(field: str, date: str, slot: int, schema: Any) -> None:
                 f"--evaluate-date: the schema of slot {slot} has no field {date!r}. Name the field that has the day or "
                 f"time, the same of inputs and outputs: {', '.join(names)}."
             )
-    elif date:
+    elif date and isinstance(kind, str):
         raise SettingsError(f"--evaluate-date {date}: the values of slot {slot} are no records, so have no fields.")
     elif isinstance(kind, str) and kind not in _NUMBERS and not (isinstance(schema, dict) and "logicalType" in schema):
         raise SettingsError(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,12 +73,11 @@ class Live:
             self._write(rows)
         self._drift.add(inputs)
 
-    def recall(self, before: Sequence[Mapping[str, Any]]) -> None:
-        """Forecasts judged before this worker began, in order, as their topic has them; no counter counts them."""
-        names = "forecast", "naive", "low", "high", "actual"
+    def recall(self, before: Sequence[tuple[float, float, float | None, float | None, float]]) -> None:
+        """Forecasts judged before this worker began, in order: forecast, naive, low, high, actual. No counter counts them."""
         with self._lock:
-            self._write([_row(*(one[name] for name in names)) for one in before[-len(self._rows) :]])
-        self._drift.add([one["actual"] for one in before])
+            self._write([_row(*one) for one in before[-len(self._rows) :]])
+        self._drift.add([actual for *_, actual in before])
 
     def _write(self, rows: Sequence[tuple[float, float, float]]) -> None:
         first, self._seen = self._seen, self._seen + len(rows)

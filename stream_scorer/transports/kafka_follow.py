@@ -10,10 +10,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.records import Partition, Record
-from stream_scorer.times import timestamp_ms
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
-from stream_scorer.transports.kafka_reader import TIMEOUT_S, partitions_of
+from stream_scorer.transports.kafka_reader import TIMEOUT_S, begin_at, partitions_of
 from stream_scorer.transports.kafka_source import to_record
 
 _CHUNK = 1_000
@@ -51,18 +50,13 @@ class Followed:
         consumer = self._consumer
         partitions = partitions_of(consumer, topic)
         self._behind.update(partitions)
-        wanted = None
-        if start not in ("earliest", "latest"):
-            wanted = self._not_before[topic] = int(start) if start.isdecimal() else timestamp_ms(start)
-        if wanted is None or wanted < 0:  # brokers look up no time before 1970, though records may be of one
-            at = {
-                partition: consumer.get_watermark_offsets(TopicPartition(*partition), timeout=TIMEOUT_S)
-                for partition in partitions
-            }
-            return [TopicPartition(*partition, ends[start == "latest"]) for partition, ends in at.items()]
-        asked = [TopicPartition(*partition, wanted) for partition in partitions]
-        # Where no record is that late the answer is the end of the partition.
-        return list(consumer.offsets_for_times(asked, timeout=TIMEOUT_S))
+        places = []
+        for partition in partitions:
+            offset, not_before = begin_at(consumer, partition, start)
+            if not_before is not None:
+                self._not_before[topic] = not_before
+            places.append(TopicPartition(*partition, offset))
+        return places
 
     @property
     def at_end(self) -> bool:
@@ -83,7 +77,6 @@ class Followed:
             if error is None:
                 self._behind.add(partition)
                 record = to_record(message, partition)
-                # The broker's answer to a time counts transaction markers, whose time is the wall clock's.
                 not_before = self._not_before.get(partition.topic)
                 if not_before is None or (record.timestamp or 0) >= not_before:
                     found.append(record)

@@ -9,13 +9,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.errors import Unavailable
 from stream_scorer.records import Partition, Record
-from stream_scorer.times import timestamp_ms
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
+from stream_scorer.transports.kafka_reader import begin_at
 from stream_scorer.transports.kafka_source import to_record
 
 STALLED_S = 60.0
-TIMEOUT_S = 30.0
 
 
 class KafkaInputs:
@@ -30,34 +29,21 @@ class KafkaInputs:
         }
 
     def start(self, partition: Partition, start: str) -> int:
+        (first, wanted), (before, _) = self._places(partition, start, "latest")
+        return first if wanted is None else self._not_before(partition, first, before, wanted)
+
+    def _places(self, partition: Partition, *starts: str) -> list[tuple[int, int | None]]:
+        """As `begin_at` has them."""
         consumer = open_client(Consumer, self._properties)
         try:
-            at = TopicPartition(*partition)
-            low, high = consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
-            if start == "earliest":
-                return int(low)
-            if start == "latest":
-                return int(high)
-            # RunSettings has checked that it is one or the other.
-            wanted = int(start) if start.isdecimal() else timestamp_ms(start)
-            first = int(low)
-            if wanted >= 0:  # brokers look up no time before 1970, though records may be of one
-                at.offset = wanted
-                first = consumer.offsets_for_times([at], timeout=TIMEOUT_S)[0].offset
+            return [begin_at(consumer, partition, start) for start in starts]
         except KafkaException as error:
             raise unreachable(f"{partition}: no offsets", error.args[0]) from error
         finally:
             consumer.close()
-        if first < 0:
-            return int(high)
-        return self._not_before(partition, first, int(high), wanted)
 
     def _not_before(self, partition: Partition, first: int, before: int, timestamp: int) -> int:
-        """Offset of the first record of at least a timestamp, in ms.
-
-        The broker's answer counts transaction markers, whose time is the wall clock's: on a topic of old
-        dates it is the first marker, whatever was asked.
-        """
+        """Offset of the first record of at least a timestamp, in ms."""
         for records in self.read(partition, first, before):
             for record in records:
                 if record.timestamp is not None and record.timestamp >= timestamp:
@@ -73,7 +59,7 @@ class KafkaInputs:
 
     def last(self, partition: Partition, count: int) -> list[Record]:
         """The last records of a partition, `count` of them or as many as there are."""
-        low, before = (self.start(partition, end) for end in ("earliest", "latest"))
+        (low, _), (before, _) = self._places(partition, "earliest", "latest")
         return self._last(partition, low, before, count)
 
     def _last(self, partition: Partition, low: int, before: int, count: int) -> list[Record]:

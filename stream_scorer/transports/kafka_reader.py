@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.records import Partition, Record
+from stream_scorer.times import timestamp_ms
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
 from stream_scorer.transports.kafka_source import to_record
@@ -72,3 +73,20 @@ def partitions_of(consumer: Consumer, topic: str) -> list[Partition]:
     if metadata.error is not None:
         raise BrokerError(f"topic {topic!r}: {metadata.error.str()}. Correct its name.")
     return [Partition(topic, number) for number in metadata.partitions]
+
+
+def begin_at(consumer: Consumer, partition: Partition, start: str) -> tuple[int, int | None]:
+    """(offset, least timestamp of the records from there on; None: all) for "earliest", "latest", a time or ms since 1970.
+
+    There may be older records behind the offset: the broker's answer to a time counts transaction markers, whose time
+    is the wall clock's, so that on a topic of old dates it is the first marker, whatever was asked.
+    Raises KafkaException.
+    """
+    low, high = consumer.get_watermark_offsets(TopicPartition(*partition), timeout=TIMEOUT_S)
+    if start in ("earliest", "latest"):
+        return int(high if start == "latest" else low), None
+    wanted = int(start) if start.isdecimal() else timestamp_ms(start)
+    if wanted < 0:  # brokers look up no time before 1970, though records may be of one
+        return int(low), wanted
+    (found,) = consumer.offsets_for_times([TopicPartition(*partition, wanted)], timeout=TIMEOUT_S)
+    return int(high if found.offset < 0 else found.offset), wanted  # below 0: no record is that late

@@ -91,6 +91,10 @@ def test_schemas_that_cannot_are_told_with_what_there_is(field, schema, text):
         check_fields(field, "", 0, schema)
 
 
+def test_a_record_that_may_be_null_may_have_a_date():
+    check_fields("close", "date", 0, ["null", RECORD])
+
+
 @pytest.mark.parametrize(
     ("schema", "text"),
     [

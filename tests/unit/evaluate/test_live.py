@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.codec.evaluations import EvaluationCodec
+from stream_scorer.codec.evaluations import EvaluationCodec, EvaluationJson
 from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.drift import LEAST, Drift
 from stream_scorer.evaluate.judge import StreamJudge
@@ -148,3 +148,11 @@ def test_a_worker_goes_on_with_the_figures_of_those_before_it():
         assert sorted(after._rows.tolist()) == sorted(whole._rows.tolist())
         assert after.figures() == pytest.approx(whole.figures())
         assert dict(after.counters())["evaluations"] == 30 - cut
+
+
+def test_what_is_no_evaluation_of_ours_is_passed_over():
+    live = Live(10, Drift(30, None))
+    texts = b'{"forecast": "x", "actual": 1, "naive": 1}', b'{"forecast": 3, "actual": 1, "naive": 2}', b"[]", None
+    judge = StreamJudge(EvaluationJson(), live)
+    judge.recall([Record(SOURCE.partition, at, None, text, at, None) for at, text in enumerate(texts)])
+    assert (live.figures().judged, live.figures().mse, live.figures().coverage) == (1, 4.0, None)
