@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import logging
-import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO, TextIO
 
 from stream_scorer.codec import codec_for
@@ -18,9 +17,10 @@ from stream_scorer.codec.evaluations import evaluation_codec
 from stream_scorer.codec.registry import Registry
 from stream_scorer.codec.schema import Schema, load_schema
 from stream_scorer.engine.loop import Loop, Pace
+from stream_scorer.engine.progress import Show
 from stream_scorer.engine.report import summary
 from stream_scorer.engine.scoring import Scorer
-from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, ModelError
+from stream_scorer.errors import ModelError
 from stream_scorer.evaluate.drift import Drift
 from stream_scorer.evaluate.judge import StreamJudge, check_fields
 from stream_scorer.evaluate.live import Live
@@ -32,6 +32,7 @@ from stream_scorer.records import Control
 from stream_scorer.reference import REFERENCE, read_reference
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.settings import to_map
+from stream_scorer.signals import stopping
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.transports.lines import LinesSink, LinesSource
 
@@ -41,15 +42,18 @@ log = logging.getLogger(__name__)
 class Opened:
     """A module begun in its sandbox, with the schema of each slot in use (None: untyped)."""
 
-    def __init__(self, module: Module, schemas: dict[int, Schema | None]) -> None:
+    def __init__(self, module: Module, schemas: dict[int, Schema | None], attachment: Path | None) -> None:
         self.module = module
         self.schemas = schemas
+        self.identity = module.sha256 if attachment is None else f"{module.sha256}+{_sha256(attachment)}"
+        """Of module and attachment: state that another one saved is not this one's."""
 
 
 @contextlib.contextmanager
 def opened(located: Located, attachment: Path | None, schema_files: Mapping[str, Path]) -> Iterator[Opened]:
     """Load and begin a model, with its attachment unpacked around it; `end` it after the block. Raises ModelError."""
-    with sandbox(attachment or located.attachment):
+    attachment = attachment or located.attachment
+    with sandbox(attachment):
         started = time.perf_counter()
         module = Module(located.module)
         names = module.annotations.schemas
@@ -67,32 +71,36 @@ def opened(located: Located, attachment: Path | None, schema_files: Mapping[str,
             ", batched" if module.batched else "",
         )
         try:
-            yield Opened(module, schemas)
+            yield Opened(module, schemas, attachment)
         finally:
             module.end()
 
 
-def serve(model: str, settings: RunSettings) -> int:
-    """One worker: run until stopped or, if asked, until the input ends. Raises StreamScorerError."""
+def serve(model: str, settings: RunSettings, show: Show | None = None) -> int:
+    """One worker: run until stopped or, if asked, until the input ends. Raises StreamScorerError.
+
+    `show` draws, for a person who watches, how far the restore of a partition is.
+    """
     from stream_scorer.kafka_service import KafkaService  # Kafka's library only where there is Kafka
 
-    located = locate(model)
-    service = KafkaService(settings, group=settings.group or located.module.stem, host=socket.gethostname())
-    service.check_topics()
-    attachment = settings.attachment.resolve() if settings.attachment else None
-    with opened(located, attachment, paths(settings.schema)) as found:
-        registry = Registry(settings.schema_registry) if settings.schema_registry else None
-        judge = _judge(found, settings, located, registry)
-        loop = service.wire(found.module, *_codecs(found, settings, registry), judge)
-        _tame_collector()
-        with stopping(loop) as stopped_by:
+    with stopping() as signals:
+        located = locate(model)
+        service = KafkaService(settings, group=settings.group or located.module.stem, host=socket.gethostname())
+        service.check_topics()
+        attachment = settings.attachment.resolve() if settings.attachment else None
+        with opened(located, attachment, paths(settings.schema)) as found:
+            registry = Registry(settings.schema_registry) if settings.schema_registry else None
+            judge = _judge(found, settings, located, registry)
+            _tame_collector()
             started = time.perf_counter()
             try:
+                loop = service.wire(found.module, found.identity, *_codecs(found, settings, registry), judge, show)
+                signals.stops(loop.stop)
                 totals = loop.run()
             finally:
                 service.close()
-        log.info("stopped: %s", summary(totals, time.perf_counter() - started))
-        return EXIT_INTERRUPTED if signal.SIGINT in stopped_by else EXIT_DONE
+            log.info("stopped: %s", summary(totals, time.perf_counter() - started))
+    return signals.code
 
 
 def score_lines(
@@ -114,9 +122,10 @@ def score_lines(
         source = LinesSource(lines, control=_control, pig=lambda pig: _pass_on(pig, out))
         pace = Pace(batch, max_batch_s=float("inf"))
         loop = Loop(source, scorer, sessions, LinesSink(out, rejects), pace=pace)
-        with stopping(loop) as stopped_by:
+        with stopping() as signals:
+            signals.stops(loop.stop)
             loop.run()
-        return EXIT_INTERRUPTED if signal.SIGINT in stopped_by else EXIT_DONE
+        return signals.code
 
 
 def _control(line: bytes) -> Control | None:
@@ -132,6 +141,11 @@ def _pass_on(pig: Control, out: BinaryIO) -> None:
     out.flush()
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _tame_collector() -> None:
     """What was loaded so far stays (TensorFlow is a million objects): not to be looked through again and again.
 
@@ -140,26 +154,6 @@ def _tame_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-
-
-@contextlib.contextmanager
-def stopping(loop: Loop) -> Iterator[set[int]]:
-    """SIGTERM and SIGINT finish the step in hand; a second one gives up at once. Yields the signals that came."""
-    came: set[int] = set()
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.add(number)
-        log.info("%s: finishing the step in hand", signal.Signals(number).name)
-        loop.stop()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def paths(schemas: Mapping[str, str]) -> dict[str, Path]:

@@ -17,7 +17,7 @@ StreamScorerError
     ├── Fenced                  this producer is finished, a new one may go on
     └── NoSuchStream            no stream of the kind that was asked for is attached at the slot
 
-`EndOfInput` is a signal, not an error, and stands outside the tree: `except StreamScorerError`
+`EndOfInput`, `Interrupted` and `GiveUp` are signals, not errors, and stand outside the tree: `except StreamScorerError`
 must not swallow a normal finish.
 
 A text says where (topic[partition]@offset or file:line), what was found, the likely cause and what
@@ -100,3 +100,11 @@ class NoSuchStream(TransportError):
 
 class EndOfInput(Exception):
     """A finite source has given its last record."""
+
+
+class Interrupted(Exception):
+    """The worker is to end: what takes long is given up halfway, and nothing of it is used."""
+
+
+class GiveUp(BaseException):
+    """A signal came while nothing could be asked to stop, or a second one came. It passes through models."""

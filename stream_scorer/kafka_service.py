@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from stream_scorer.engine.loop import Loop, Pace
+from stream_scorer.engine.progress import Progress, Show
 from stream_scorer.engine.report import Reporter
 from stream_scorer.engine.restore import Restorer
 from stream_scorer.engine.scoring import Scorer
@@ -14,7 +15,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.judge import StreamJudge
 from stream_scorer.model.module import Module
 from stream_scorer.ports import Codec
-from stream_scorer.records import EVALUATIONS, Partition
+from stream_scorer.records import EVALUATIONS, Origin, Partition
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.slots import Slot
 from stream_scorer.state.sessions import Sessions
@@ -23,10 +24,11 @@ from stream_scorer.status import Status
 from stream_scorer.supervisor import is_worker
 from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_admin import Cluster
-from stream_scorer.transports.kafka_changelog import KafkaChangelog
+from stream_scorer.transports.kafka_changelog import KafkaChangelog, changelog_name, former_changelog_name, owner
 from stream_scorer.transports.kafka_inputs import KafkaInputs
 from stream_scorer.transports.kafka_sink import AckingSink, Changelog, Routes, TransactionalSink
 from stream_scorer.transports.kafka_source import KafkaSource
+from stream_scorer.transports.kafka_topic_ids import TopicIds
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,6 @@ class KafkaService:
         self._instance = settings.instance or host
         self._consumer = kafka_config.consumer(settings.bootstrap_servers, group, settings.kafka)
         self._cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
-        self._changelog_topic = settings.changelog_topic or f"{group}.{settings.input_topic}.changelog"
         self._partitions = 0
         self._source: KafkaSource | None = None
         self._sink: TransactionalSink | AckingSink | None = None
@@ -85,9 +86,20 @@ class KafkaService:
             )
 
     def wire(
-        self, module: Module, decoder: Codec, encoders: Mapping[int, Codec], judge: StreamJudge | None = None
+        self,
+        module: Module,
+        identity: str,
+        decoder: Codec,
+        encoders: Mapping[int, Codec],
+        judge: StreamJudge | None = None,
+        show: Show | None = None,
     ) -> Loop:
-        """The loop of this worker, joined to its group. Close it by `close`."""
+        """The loop of this worker, joined to its group. Close it by `close`.
+
+        Args:
+            identity: of the model: saved state of another one is not used.
+            show: draws how far the restore of a partition is.
+        """
         settings = self._settings
         sessions = Sessions(
             module,
@@ -98,7 +110,9 @@ class KafkaService:
             noted=judge is not None,
         )
         scorer = Scorer(module, sessions, decoder, encoders, judge)
-        changelog = self._changelog(module, sessions)
+        ids = TopicIds(kafka_config.common(settings.bootstrap_servers, settings.kafka))
+        progress = Progress(show)
+        changelog = self._changelog(identity, sessions, ids)
         inputs = KafkaInputs(self._consumer)
         if judge is not None and (topic := settings.evaluations()):
             # Figures that begin anew with each worker would be of nothing for months where a value comes once a day.
@@ -109,23 +123,26 @@ class KafkaService:
         restorer = Restorer(
             sessions,
             scorer,
-            KafkaChangelog(self._consumer, changelog[0]) if changelog else None,
+            KafkaChangelog(self._consumer, changelog[0], progress) if changelog else None,
             inputs,
-            model=module.sha256,
+            model=identity,
+            origin=Origin("", self._group, settings.session),
             start=settings.start,
             window=module.annotations.window,
             warm_up=settings.warm_up,
             on_mismatch=self._on_mismatch(module),
-            on_restored=lambda *what: status.restored(*what),
+            on_gap=settings.on_gap,
+            watch=progress,
         )
         source = self._source = KafkaSource(
             self._consumer,
             [settings.input_topic],
+            ids=ids,
             begin=restorer.begin,
             dropped=sessions.drop,
             until_end=settings.until_end,
             gather_s=settings.commit_interval,
-            wait=lambda error: loop.wait_for_broker(error),
+            alive=lambda: loop.alive("restoring"),
         )
         sink = self._sink = self._make_sink(module, changelog, source)
         expelled_s = int(self._consumer.get("max.poll.interval.ms", 300_000)) / 1000
@@ -146,6 +163,7 @@ class KafkaService:
             sessions,
             source.lag,
             lambda: source.rebalances,
+            progress,
             alive_s=expelled_s,
             connected=lambda: source.connected,
             live=judge.live if judge is not None else None,
@@ -172,18 +190,37 @@ class KafkaService:
         how = self._settings.on_state_mismatch
         return "restart" if how == "auto" and not module.state_names else how
 
-    def _changelog(self, module: Module, sessions: Sessions) -> Changelog | None:
+    def _changelog(self, identity: str, sessions: Sessions, ids: TopicIds) -> Changelog | None:
         if not sessions.stateful or not self._settings.changelog:
             return None
-        topic = self._changelog_topic
+        topic = self._changelog_topic()
         self._cluster.create(topic, self._partitions, self._settings.replication_factor, CHANGELOG_CONFIG)
+        self._cluster.check_compacted(topic)
         count = self._cluster.partitions(topic, "--changelog-topic")
         if count != self._partitions:
             raise SettingsError(
                 f"changelog {topic!r} has {count} partitions and {self._settings.input_topic!r} has {self._partitions}: "
                 "keys have moved to other partitions since. Give a new --changelog-topic, and --on-state-mismatch rebuild."
             )
-        return topic, SnapshotWriter(module.sha256, sessions.stream_time)
+
+        def origin(partition: Partition) -> Origin:
+            return Origin(ids.known(partition.topic), self._group, self._settings.session)
+
+        return topic, SnapshotWriter(identity, sessions.stream_time, origin)
+
+    def _changelog_topic(self) -> str:
+        """As set; else by the names of group and input topic, in the form of earlier versions where that is in use."""
+        settings = self._settings
+        if settings.changelog_topic:
+            return settings.changelog_topic
+        former = former_changelog_name(self._group, settings.input_topic)
+        name = changelog_name(self._group, settings.input_topic)
+        if self._cluster.exists(name) or not self._cluster.exists(former):
+            return name
+        if owner(self._consumer, former, self._cluster.partitions(former, "the changelog")) != settings.input_topic:
+            return name
+        log.info("state is on %s, as an earlier version named it", former)
+        return former
 
     def _make_sink(
         self, module: Module, changelog: Changelog | None, source: KafkaSource
@@ -207,4 +244,4 @@ class KafkaService:
         transactional_id = f"stream-scorer.{self._group}.{self._instance}.{self._slot.number}"
         log.info("transactional id %s", transactional_id)
         properties = kafka_config.transactional_producer(settings.bootstrap_servers, transactional_id, settings.kafka)
-        return TransactionalSink(properties, routes, changelog, source.group_metadata)
+        return TransactionalSink(properties, routes, changelog, source.group_metadata, source.offsets)

@@ -5,13 +5,14 @@ Everything here is called from the one loop thread of a worker, in order, unless
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from stream_scorer.records import (
     Control,
     Cut,
     Evaluation,
+    Gap,
     Note,
     Outgoing,
     Partition,
@@ -21,6 +22,12 @@ from stream_scorer.records import (
     Snapshot,
     State,
 )
+
+Breathe = Callable[[], None]
+"""Called all along by what takes long before a partition has begun: it keeps the worker in its group.
+
+It may raise, to end what takes long: nothing of it is used then.
+"""
 
 
 class Codec(Protocol):
@@ -50,8 +57,15 @@ class Source(Protocol):
         TransportError.
         """
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether a partition has begun anew, so that its position is to be committed though no record has come."""
+
     def positions(self) -> Mapping[Partition, int]:
-        """Next offset of each assigned partition that has moved since it was last committed."""
+        """Next offset of each assigned partition that has moved, or begun anew, since it was last committed.
+
+        Raises Unavailable where the records polled are no longer those of the topic: reopen and reload.
+        """
 
     def settle(self) -> None:
         """What `positions` gave is committed."""
@@ -99,24 +113,41 @@ class Sink(Protocol):
 class StateStore(Protocol):
     """Where sessions come back from when a partition is assigned."""
 
-    def read(self, partition: Partition) -> Sequence[Saved]:
+    def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> Sequence[Saved]:
         """The last committed record of every key of one partition. Blocks until all are read.
 
+        `committed` is the offset that the group has committed: a position record that agrees with it is the last.
         Raises BrokerError, ModelError (what is there is no state of ours) or Unavailable.
         """
 
 
 class Inputs(Protocol):
-    """Input records read apart from the group, to bring sessions up to a position."""
+    """Input records read apart from the group, to bring sessions up to a position. Raises BrokerError, Unavailable."""
 
-    def start(self, partition: Partition, start: str) -> int:
-        """Offset that "earliest", "latest" or a timestamp stands for."""
+    def start(self, partition: Partition, start: str, breathe: Breathe) -> int:
+        """Offset that "earliest", "latest" or a timestamp stands for. Blocks while it looks for a timestamp."""
 
-    def back(self, partition: Partition, before: int, count: int) -> int:
-        """Offset from which there are `count` records before offset `before`, or the first there is."""
+    def back(self, partition: Partition, before: int, count: int, breathe: Breathe) -> int:
+        """Offset from which there are `count` records before offset `before`, or the first there is. Blocks."""
 
     def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:
-        """Committed records of offsets `first` up to, not including, `before`."""
+        """Committed records of offsets `first` up to, not including, `before`; [] at least every 0.1 s."""
+
+
+class Watch(Protocol):
+    """Who is told how a partition is set up. Every call is cheap and raises nothing."""
+
+    def reading(self, partition: Partition, done: int, end: int, sessions: int) -> None:
+        """The state store was read up to a place, of so many; how many sessions were found so far."""
+
+    def fed(self, partition: Partition, done: int, end: int) -> None:
+        """Inputs went through the model with outputs dropped, up to a place, of so many."""
+
+    def restored(self, partition: Partition, sessions: int, seconds: float) -> None:
+        """Sessions came back from the store."""
+
+    def gap(self, gap: Gap) -> None:
+        """The service goes on behind a gap."""
 
 
 class Judge(Protocol):

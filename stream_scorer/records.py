@@ -114,14 +114,68 @@ class Cut(NamedTuple):
     end: Control | None
 
 
+class Origin(NamedTuple):
+    """What saved state was made of. Empty texts: not known.
+
+    topic_id: the id that the broker gave to the input topic; a topic that is deleted and created again has another.
+    group: the consumer group. session: what had a state of its own: "key", "partition" or "all".
+    """
+
+    topic_id: str = ""
+    group: str = ""
+    session: str = ""
+
+
+NOWHERE = Origin()
+"""Nothing is known of where a state is from."""
+
+
 class Saved(NamedTuple):
     """One record of the state store. `snapshot` None: it is the partition's own position, `offset`.
 
-    `model` is the sha256, in hex, of the module that saved it. `stream_time` goes with a position: the
-    latest record timestamp before it, in ms, if sessions have a time to live.
+    `model` is the identity of the model that saved it. With a position go `stream_time`, the latest record timestamp
+    before it, in ms, if sessions have a time to live, and `origin`.
     """
 
     model: str
     offset: int
     snapshot: Snapshot | None
     stream_time: int | None = None
+    origin: Origin = NOWHERE
+
+
+class Committed(NamedTuple):
+    """A position that a group has committed, and the id of the topic it is of ("" if that was not noted)."""
+
+    offset: int
+    topic_id: str
+
+
+class Log(NamedTuple):
+    """What a partition holds now: its first offset, the offset after its last record, and the id of its topic."""
+
+    first: int
+    end: int
+    topic_id: str
+
+
+class Begun(NamedTuple):
+    """Where a partition begins. `saved`: position and state are on the broker already, as they are here."""
+
+    offset: int
+    saved: bool
+
+
+class Gap(NamedTuple):
+    """The position and the log of a partition do not belong together.
+
+    kind: "deleted" (records after the position are gone), "past-end" (the log ends before the position) or
+    "recreated" (another topic of the same name). lost: records that were deleted unscored, by offsets; 0 where that
+    cannot be known. first: where to go on. text: what was found.
+    """
+
+    partition: Partition
+    kind: str
+    lost: int
+    first: int
+    text: str

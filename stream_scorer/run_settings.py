@@ -49,11 +49,17 @@ class RunSettings:
     )
     warm_up: int = setting(0, "inputs before such a start to feed with outputs dropped, per partition", low=0)
     changelog: bool = setting(True, "keep session state on a changelog topic")
-    changelog_topic: str = setting("", "name of the changelog (default: GROUP.INPUT_TOPIC.changelog)")
+    changelog_topic: str = setting("", "name of the changelog (default: GROUP.INPUT_TOPIC.HASH.changelog)")
     on_state_mismatch: str = setting(
         "auto",
         "what to do when saved state and committed offset do not fit together; auto: rebuild a window model, else fail",
         choices=("auto", "rebuild", "restart", "fail"),
+    )
+    on_gap: str = setting(
+        "fail",
+        "what to do when records after the committed offset are gone, or the topic was created anew: stop; go on with "
+        "what is there, sessions rebuilt from the inputs before it; or go on there with sessions as they were",
+        choices=("fail", "rebuild", "continue"),
     )
     session_ttl: float | None = setting(
         None, "a session begins anew after so long without a record, by record time", low=0

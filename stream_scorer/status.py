@@ -7,6 +7,7 @@ from typing import Any
 
 from stream_scorer import __version__
 from stream_scorer.engine.loop import Loop
+from stream_scorer.engine.progress import Progress
 from stream_scorer.evaluate.live import Live
 from stream_scorer.records import Partition
 from stream_scorer.state.sessions import Sessions
@@ -29,6 +30,7 @@ class Status:
         sessions: Sessions,
         lag: Callable[[], Mapping[Partition, int]],
         rebalances: Callable[[], int],
+        progress: Progress,
         alive_s: float,
         connected: Callable[[], bool] = lambda: True,
         live: Live | None = None,
@@ -36,15 +38,10 @@ class Status:
         self.model, self.sha256 = model, sha256
         self._loop, self._sessions = loop, sessions
         self._lag, self._rebalances = lag, rebalances
+        self._progress = progress
         self._alive_s = alive_s
         self._connected = connected
         self._live = live
-        self.restored_sessions = 0
-        self.restore_s = 0.0
-
-    def restored(self, _: Partition, sessions: int, seconds: float) -> None:
-        self.restored_sessions += sessions
-        self.restore_s += seconds
 
     def live(self) -> bool:
         """Whether the loop has gone round lately."""
@@ -64,6 +61,8 @@ class Status:
             "connected": self._connected(),
             **dict(self.counters()),
             **dict(self.gauges()),
+            "gaps": dict(self._progress.gaps),
+            "restoring": {str(partition): share for partition, share in list(self._progress.under_way.items())},
             "lag": {str(partition): records for partition, records in self._lag().items()},
         }
 
@@ -80,8 +79,10 @@ class Status:
         yield "aborts", totals.aborts
         yield "recoveries", totals.recoveries
         yield "rebalances", self._rebalances()
-        yield "restored_sessions", self.restored_sessions
-        yield "restore_seconds", self.restore_s
+        yield "restored_sessions", self._progress.restored_sessions
+        yield "restore_seconds", self._progress.restore_s
+        yield "gaps", sum(self._progress.gaps.values())
+        yield "gap_lost_records", self._progress.lost_records
         yield "scoring_seconds", totals.scoring_s
         yield "commit_seconds", totals.commit_s
         if self._live is not None:
@@ -90,5 +91,7 @@ class Status:
     def gauges(self) -> Iterator[tuple[str, float]]:
         yield "sessions", len(self._sessions)
         yield "session_state_bytes", self._sessions.bytes_at_rest()
+        yield "restoring_partitions", len(self._progress.under_way)
+        yield "restore_progress_ratio", min(list(self._progress.under_way.values()), default=1.0)
         if self._live is not None:
             yield from self._live.gauges()

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     **dict.fromkeys("errors records logs slots stderr times shipped_schemas avro_long".split(), ""),
     "ports": "records",
     **dict.fromkeys("supervisor cli".split(), "errors"),
+    "signals": "errors",
     "settings": "errors",
     "replay": "errors times",
     "reference": "errors",
@@ -33,7 +34,8 @@ MAY_IMPORT = {
     "run_settings": "errors times settings",
     "kafka_service": "errors records ports run_settings slots supervisor model state engine evaluate transports status "
     "control",
-    "app": "errors records ports settings run_settings reference codec model state engine evaluate transports kafka_service",
+    "app": "errors records ports signals settings run_settings reference codec model state engine evaluate transports "
+    "kafka_service",
     "pipes": "errors records ports codec model jets streams transports",
     "verify": "errors records ports codec model state engine app",
     "demo": "run_settings replay codec transports app",

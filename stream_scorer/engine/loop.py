@@ -124,12 +124,10 @@ class Loop:
         """Finish the step in hand and return from `run`. Safe from any thread and from signal handlers."""
         self._stop.set()
 
-    def wait_for_broker(self, error: Unavailable) -> bool:
-        """A pause for who meets an absent broker inside `poll`; whether to try again. Not ready meanwhile."""
-        self.phase = "recovering"
+    def alive(self, phase: str) -> bool:
+        """Told by what takes long within a step, which is no hang; whether to go on with it. Not ready meanwhile."""
+        self.phase = phase
         self.beat = time.monotonic()
-        log.warning("not yet: %s", error)
-        self._stop.wait(1)
         return not self._stop.is_set()
 
     def run(self) -> Totals:
@@ -153,7 +151,7 @@ class Loop:
             self._recover(error)
             return
         self.phase = "running"
-        if not records:
+        if not records and not self._source.unsaved:
             return
         try:
             self._settle(records)
@@ -178,7 +176,8 @@ class Loop:
         self._sessions.settle()
         self._scorer.settle()
         self._failures_in_row = 0
-        self._pace.took(len(records), scored_at - started)
+        if records:
+            self._pace.took(len(records), scored_at - started)
         self.totals.add(len(records), len(scored), rejects, scored_at - started, time.perf_counter() - scored_at)
         if self._on_commit:
             self._on_commit(self.totals)

@@ -7,29 +7,45 @@ the partition itself. Value: Avro, `schemas/state_snapshot.avsc`; null drops the
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 
 import fastavro
 
 from stream_scorer.avro_long import avro_long
-from stream_scorer.records import Partition, Saved, Snapshot
+from stream_scorer.records import Origin, Partition, Saved, Snapshot
 from stream_scorer.shipped_schemas import shipped_schema
 
 POSITION_KEY = b"@"
 _SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))
 
 
+class ForeignState(ValueError):
+    """State of another input partition than the one that was asked for."""
+
+    def __init__(self, source: Partition) -> None:
+        super().__init__(f"state of {source}")
+        self.source = source
+
+
 class SnapshotWriter:
     """Encodes snapshots of one model.
 
     Args:
-        model: its sha256 in hex.
+        model: its identity.
         stream_time: of a partition at the moment of the commit, as `Sessions.stream_time` tells it.
+        origin: of the state of a partition, at the moment of the commit.
     """
 
-    def __init__(self, model: str, stream_time: Callable[[Partition], int | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        model: str,
+        stream_time: Callable[[Partition], int | None] = lambda _: None,
+        origin: Callable[[Partition], Origin] = lambda _: Origin(),
+    ) -> None:
         self._model = model
         self._stream_time = stream_time
+        self._origin = origin
         self._heads: dict[Partition, bytes] = {}
 
     def key(self, snapshot: Snapshot) -> bytes:
@@ -43,7 +59,9 @@ class SnapshotWriter:
 
     def position(self, partition: Partition, offset: int) -> bytes:
         """Value of the position record: all of the partition before `offset` is in the state."""
-        return self._encode(partition, offset, self._stream_time(partition), b"")
+        origin = self._origin(partition)
+        noted = json.dumps(origin._asdict()).encode() if any(origin) else b""
+        return self._encode(partition, offset, self._stream_time(partition), noted)
 
     def _encode(self, partition: Partition, offset: int, timestamp: int | None, state: bytes) -> bytes:
         head = self._heads.get(partition)
@@ -56,7 +74,7 @@ class SnapshotWriter:
 
 
 def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
-    """Raises ValueError on what no SnapshotWriter wrote."""
+    """Raises ValueError on what no SnapshotWriter wrote, ForeignState on state of another topic or partition."""
     record_key = key[1:] if key[:1] == b"=" else None
     if value is None:
         return Saved("", 0, Snapshot(partition, record_key, 0, None, None))
@@ -66,9 +84,22 @@ def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
         raise ValueError(f"not a state snapshot: {error}") from error
     assert isinstance(found, dict)
     offset, state = found["offset"], found["state"]
+    source = Partition(found["topic"], found["partition"])
+    if source != partition:
+        raise ForeignState(source)
     if key == POSITION_KEY:
-        return Saved(found["model"], offset, None, found["timestamp"])
+        return Saved(found["model"], offset, None, found["timestamp"], _read_origin(state))
     return Saved(found["model"], offset, Snapshot(partition, record_key, offset, found["timestamp"], state))
+
+
+def _read_origin(state: bytes) -> Origin:
+    """Of a position record. Versions before origins left it empty."""
+    if not state:
+        return Origin()
+    found = json.loads(state)
+    if not isinstance(found, dict):
+        raise ValueError(f"not the origin of a state: {state[:40]!r}")
+    return Origin(*(str(found.get(name, "")) for name in Origin._fields))
 
 
 def _string(text: str) -> bytes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
-from stream_scorer.errors import BrokerError
+from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.transports.kafka_config import Properties, open_client
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
 
@@ -61,3 +64,19 @@ class Cluster:
             if "already exists" not in error.args[0].str():
                 raise BrokerError(f"topic {topic!r} cannot be created: {error.args[0].str()}") from error
         self._partitions[topic] = partitions
+
+    def check_compacted(self, topic: str) -> None:
+        """Raises SettingsError if a changelog is not compacted only: its old records, and state with them, would go."""
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        future = self._admin.describe_configs([resource], request_timeout=TIMEOUT_S)[resource]
+        try:
+            policy = future.result(TIMEOUT_S + 1)["cleanup.policy"].value
+        except KafkaException as error:
+            log.warning("changelog %s: its cleanup.policy cannot be looked up: %s", topic, error.args[0].str())
+            return
+        if policy != "compact":
+            raise SettingsError(
+                f"changelog {topic!r} has cleanup.policy={policy}: state older than its retention is deleted. Alter it: "
+                f"kafka-configs.sh --bootstrap-server {self._servers} --alter --topic {topic} --add-config "
+                "cleanup.policy=compact. Or give another --changelog-topic."
+            )

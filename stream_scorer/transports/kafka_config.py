@@ -23,6 +23,7 @@ GUARDED = {
     "enable.auto.commit": "positions are committed with the scores they belong to",
     "enable.auto.offset.store": "positions are committed with the scores they belong to",
     "isolation.level": "aborted input must never be scored",
+    "auto.offset.reset": "--start and --on-gap say where to begin",
     "enable.idempotence": "a retried send must not be seen twice",
     "transactional.id": "give --instance instead",
     "group.id": "give --group instead",
@@ -102,7 +103,7 @@ KNOWN_PROPERTIES = (
     "security.protocol", "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location",
     "ssl.certificate.location", "ssl.key.location", "ssl.key.password", "client.id", "client.rack",
     "max.poll.interval.ms", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol",
-    "group.instance.id", "partition.assignment.strategy", "auto.offset.reset", "fetch.min.bytes",
+    "group.instance.id", "partition.assignment.strategy", "fetch.min.bytes",
     "fetch.wait.max.ms", "linger.ms", "compression.type", "batch.size", "message.max.bytes",
     "transaction.timeout.ms", "retry.backoff.ms", "socket.timeout.ms", "debug",
 )  # fmt: skip

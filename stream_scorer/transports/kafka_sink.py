@@ -160,15 +160,22 @@ class TransactionalSink(_Sink):
     Args:
         group_metadata: the consumer's group as it is at the moment of the commit, or None when it is
             no member; must be asked anew for every commit.
+        offsets: positions as they are committed.
     Raises:
         BrokerError, Fenced, Unavailable: the broker does not let us open transactions.
     """
 
     def __init__(
-        self, properties: Properties, routes: Routes, changelog: Changelog | None, group_metadata: Callable[[], Any]
+        self,
+        properties: Properties,
+        routes: Routes,
+        changelog: Changelog | None,
+        group_metadata: Callable[[], Any],
+        offsets: Callable[[Mapping[Partition, int]], list[TopicPartition]],
     ) -> None:
         super().__init__(properties, routes, changelog)
         self._group_metadata = group_metadata
+        self._offsets = offsets
         self._init()
 
     def _init(self) -> None:
@@ -183,7 +190,7 @@ class TransactionalSink(_Sink):
         group = self._group_metadata()
         if group is None:
             raise CommitAborted("the consumer has left its group; its positions are not ours to commit")
-        offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
+        offsets = self._offsets(positions)
         self._call(lambda: self._producer.send_offsets_to_transaction(offsets, group, TIMEOUT_S))
         self._call(lambda: self._producer.commit_transaction(TIMEOUT_S))
 

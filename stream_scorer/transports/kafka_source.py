@@ -6,39 +6,53 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_scorer.errors import BrokerError, EndOfInput, Unavailable
-from stream_scorer.records import Partition, Record
+from stream_scorer.errors import BrokerError, EndOfInput, Interrupted
+from stream_scorer.records import Begun, Committed, Log, Partition, Record
 from stream_scorer.transports.kafka_config import Properties, open_client
-from stream_scorer.transports.kafka_errors import unreachable
+from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
+from stream_scorer.transports.kafka_positions import Positions
+from stream_scorer.transports.kafka_topic_ids import TopicIds
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 5.0
 LAG_EVERY_S = 0.5
+BREATHE_EVERY_S = 0.1
 HEARD_EVERY_MS = 2_000
-T = TypeVar("T")
+GONE_S = 60.0
+SETTLED_S = 3.0
+TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+TOPIC_ID = "topic-id="
+"""Begins the metadata of a committed offset."""
 
 
-Begin = Callable[[Partition, int | None], int]
+Begin = Callable[[Partition, "Committed | None", Log, Callable[[], None]], Begun]
+
+
+class _Left(Exception):
+    """The partition that is being set up was given to another worker."""
 
 
 class KafkaSource:
     """The `Source` port over one consumer.
 
+    A partition that is assigned is paused at first, and set up by the next `poll`: outside the rebalance callback, so
+    that a long restore neither stops the heartbeats nor runs into `max.poll.interval.ms`.
+
     Args:
         properties: librdkafka's, from `kafka_config.consumer`.
         topics: to subscribe to.
-        begin: (partition, committed offset or None) -> offset to begin at. Called inside `poll` for
-            every partition that comes, before its first record.
+        ids: looks up the ids of the topics.
+        begin: (partition, what is committed or None, what the log holds, `breathe`) -> where to begin. Called inside
+            `poll` for every partition that comes, before its first record. It calls `breathe` at least every second.
         dropped: called inside `poll` for every partition that leaves.
         until_end: raise EndOfInput once every assigned partition was read to its end.
         gather_s: seconds to wait for more records after the first.
-        wait: called inside `poll` while a partition cannot be set up as the broker is away; pauses, and
-            says whether to try again.
+        alive: called all along while partitions are set up; False: stop that, the worker is to end.
     """
 
     def __init__(
@@ -46,29 +60,37 @@ class KafkaSource:
         properties: Properties,
         topics: Iterable[str],
         *,
+        ids: TopicIds,
         begin: Begin,
         dropped: Callable[[Partition], None],
         until_end: bool = False,
         gather_s: float = 0.0,
-        wait: Callable[[Unavailable], bool] = lambda _: False,
+        alive: Callable[[], bool] = lambda: True,
     ) -> None:
         own = {
+            "auto.offset.reset": "error",  # never a jump in silence: `begin` is asked where to go on
             "enable.partition.eof": until_end,
             "statistics.interval.ms": HEARD_EVERY_MS,
             "stats_cb": self._heard,
         }
         self._consumer = open_client(Consumer, {**properties, **own})
-        self._incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
+        incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
             properties.get("partition.assignment.strategy", "")
         )
+        self._at = Positions(self._consumer, incremental=incremental)
+        self._ids = ids
         self._begin, self._dropped = begin, dropped
         self._until_end = until_end
         self._gather_s = gather_s
-        self._wait = wait
-        self._partitions: dict[Partition, Partition] = {}  # one object per assigned partition
-        self._first: dict[Partition, int] = {}  # where each began here, for those never committed
+        self._alive = alive
+        # One object per assignment of a partition: a record of an earlier assignment has another.
+        self._coming: dict[Partition, Partition] = {}  # assigned, paused, not yet set up
+        self._partitions: dict[Partition, Partition] = {}  # set up
         self._moved: set[Partition] = set()
+        self._unsaved: set[Partition] = set()
         self._ended: set[Partition] = set()
+        self._gone_since: float | None = None
+        self._breathed_at = 0.0
         self.rebalances = 0
         self.connected = True
         """Whether a broker was connected lately: without records there is nothing else to tell it by."""
@@ -78,10 +100,19 @@ class KafkaSource:
 
     @property
     def assigned(self) -> list[Partition]:
-        return sorted(self._partitions.values())
+        return sorted([*self._partitions.values(), *self._coming.values()])
+
+    @property
+    def unsaved(self) -> bool:
+        return bool(self._unsaved)
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        if self._coming:
+            self._set_up()
+            return []
         records = self._poll(limit, timeout_s)
+        if records:
+            self._ids.ask()
         self._measure_lag()
         # The end of a partition may have come along with its last records: look whenever there are none.
         if self._until_end and not records and self._partitions and self._ended >= set(self._partitions.values()):
@@ -94,54 +125,54 @@ class KafkaSource:
         first = self._consumer.poll(timeout_s)
         if first is None:
             return []
-        rebalances = self.rebalances
         messages = [first, *self._consumer.consume(limit - 1, self._gather_s)] if limit > 1 else [first]
+        assigned = set(map(id, self._partitions.values()))
         records = self._records(messages)
-        if self.rebalances != rebalances:
-            # A partition may have left within the second call, and even come again, with records of the first
-            # at hand. Every assignment has a Partition object of its own.
+        if assigned != set(map(id, self._partitions.values())):
+            # One of these messages told that its partition has to be set up anew: its records come again.
             records = [record for record in records if self._partitions.get(record.partition) is record.partition]
         return records
 
     def positions(self) -> Mapping[Partition, int]:
-        wanted = [TopicPartition(*partition) for partition in self._moved]
-        # position(), not the last offset + 1: it has stepped over transaction markers, so lag reaches 0.
-        return {
-            self._partitions[Partition(at.topic, at.partition)]: at.offset
-            for at in self._consumer.position(wanted)
-            if at.offset >= 0
-        }
+        self._ids.check()
+        return self._at.now(self._moved | self._unsaved)
 
     def settle(self) -> None:
         self._moved.clear()
+        self._unsaved.clear()
 
     def rewind(self) -> None:
-        for partition, offset in self._committed(self._moved).items():
-            self._seek(partition, self._first[partition] if offset is None else offset)
+        committed = self._committed(self._moved, lambda: None)
+        self._at.move(
+            {partition: self._at.first(partition) if at is None else at.offset for partition, at in committed.items()}
+        )
+        self._ended.difference_update(self._moved)
         self._moved.clear()
 
     def reload(self) -> None:
-        partitions = self.assigned
-        for partition in partitions:
-            self._dropped(partition)
-        for partition, first in self._set_up(partitions).items():
-            self._first[partition] = first
-            self._seek(partition, first)
-        self._moved.clear()
+        for partition in list(self._partitions.values()):
+            self._again(partition)
+        self._set_up()
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Commit positions outside of any transaction: for at-least-once sinks."""
-        offsets = [TopicPartition(*partition, offset) for partition, offset in positions.items()]
-        for at in self._consumer.commit(offsets=offsets, asynchronous=False) or []:
+        for at in self._consumer.commit(offsets=self.offsets(positions), asynchronous=False) or []:
             if at.error:
                 raise KafkaException(at.error)
+
+    def offsets(self, positions: Mapping[Partition, int]) -> list[TopicPartition]:
+        """Positions as they are committed: with the id of the topic that they are of."""
+        return [
+            TopicPartition(*partition, offset, TOPIC_ID + self._ids.known(partition.topic))
+            for partition, offset in positions.items()
+        ]
 
     def group_metadata(self) -> Any:
         """The group as it is now, for a transaction; None while this consumer is no member with partitions.
 
         A classic group would let a member that never joined move its offsets: it must not come to that.
         """
-        if not self._partitions or not self._consumer.memberid():
+        if not self.assigned or not self._consumer.memberid():
             return None
         return self._consumer.consumer_group_metadata()
 
@@ -177,6 +208,7 @@ class KafkaSource:
             error = message.error()
             place = (message.topic(), message.partition())
             if place != known:
+                # A partition that is still to be set up has no records yet: these are of its last assignment.
                 known, partition = place, self._partitions.get(place)  # type: ignore[call-overload]
                 if partition is not None and error is None:
                     self._moved.add(partition)
@@ -193,46 +225,112 @@ class KafkaSource:
         if code == KafkaError._PARTITION_EOF:
             if partition is not None:
                 self._ended.add(partition)
-        elif code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-            raise BrokerError(f"{error.str()} The input topic is gone: create it again or correct --input-topic.")
-        elif code in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED):
+        elif code in TOPIC_GONE:
+            self._topic_gone(error)
+        elif code in UNAUTHORISED:
             raise BrokerError(f"{error.str()} The user needs Read and Describe on the topic and Read on the group.")
         elif code == KafkaError._AUTO_OFFSET_RESET:
-            raise BrokerError(
-                f"{partition}: {error.str()}. Records between the position and what is left were deleted before they "
-                "were scored (retention?). To go on with what is left: --kafka auto.offset.reset=earliest."
-            )
+            if partition is not None:
+                log.warning("%s: %s; looking where to go on", partition, error.str())
+                self._again(partition)
         elif error.fatal():
             raise BrokerError(f"the consumer cannot go on: {error.str()} ({error.name()})")
         else:
             log.warning("consumer: %s (%s)", error.str(), error.name())
 
+    def _topic_gone(self, error: KafkaError) -> None:
+        """It may be about to be created again."""
+        now = time.monotonic()
+        self._gone_since = self._gone_since or now
+        if now - self._gone_since > GONE_S:
+            raise BrokerError(f"{error.str()} The input topic is gone: create it again or correct --input-topic.")
+        log.warning("%s Waiting up to %.0f s for the topic to be created again.", error.str(), GONE_S)
+
     def _assigned(self, _: Consumer, offsets: list[TopicPartition]) -> None:
         came = [Partition(at.topic, at.partition) for at in offsets]
         self.rebalances += 1
-        starts = []
-        for partition, first in self._patiently(lambda: self._set_up(came)).items():
-            self._first[partition] = first
-            self._partitions[partition] = partition
-            starts.append(TopicPartition(*partition, first))
-        if self._incremental:
-            self._consumer.incremental_assign(starts)
-        else:
-            self._consumer.assign(starts)
+        self._gone_since = None
+        self._coming |= {partition: partition for partition in came}
+        self._at.assign(came)
+        if not came:
+            log.info("assigned nothing new")
+
+    def _set_up(self) -> None:
+        """Begin every partition that has come, and let its records in. Raises what `begin` does.
+
+        Those not begun for an error are tried again by the next `poll` or `reload`.
+        """
+        begun_here: list[Partition] = []
+        self._at.pause(self._partitions.values())
+        try:
+            while self._coming:
+                partition = min(self._coming.values())
+                try:
+                    begun = self._begin_one(partition)
+                except _Left:
+                    continue
+                self._at.start(partition, begun.offset)
+                del self._coming[partition]
+                self._partitions[partition] = partition
+                if not begun.saved:
+                    self._unsaved.add(partition)
+                begun_here.append(partition)
+        except Interrupted:
+            return
+        finally:
+            self._at.resume(self._partitions.values())
         # Last: who reads this line may rely on where each partition begins.
-        log.info("assigned %s", ", ".join(map(str, came)) or "nothing new")
+        log.info("assigned %s", ", ".join(map(str, begun_here)) or "nothing new")
 
-    def _set_up(self, partitions: list[Partition]) -> dict[Partition, int]:
-        return {partition: self._begin(partition, offset) for partition, offset in self._committed(partitions).items()}
+    def _begin_one(self, partition: Partition) -> Begun:
+        def breathe() -> None:
+            self._breathe(partition)
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        """Inside a callback there is no going back to the loop: wait here for a broker that is away."""
+        topic_id = self._ids.look_up(partition.topic)
+        committed = self._committed([partition], breathe)[partition]
+        deadline = time.monotonic() + SETTLED_S
         while True:
-            try:
-                return call()
-            except Unavailable as error:
-                if not self._wait(error):
-                    raise
+            first, end = self._bounds(partition)
+            # A leader that has just started may not know its end yet.
+            if committed is None or committed.offset <= end or time.monotonic() > deadline:
+                return self._begin(partition, committed, Log(first, end, topic_id), breathe)
+            breathe()
+
+    def _bounds(self, partition: Partition) -> tuple[int, int]:
+        try:
+            first, end = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise unreachable(f"{partition}: no offsets", error.args[0]) from error
+        return int(first), int(end)
+
+    def _breathe(self, partition: Partition) -> None:
+        """Keep the membership alive while a partition is set up. All partitions are paused.
+
+        Raises Interrupted: the worker is to end. _Left: the partition was revoked meanwhile.
+        """
+        if not self._alive():
+            raise Interrupted
+        now = time.monotonic()
+        if now - self._breathed_at < BREATHE_EVERY_S:
+            return
+        self._breathed_at = now
+        message = self._consumer.poll(0)
+        if message is not None:
+            owner = self._partitions.get(Partition(message.topic() or "", message.partition() or 0))
+            if (error := message.error()) is not None:
+                self._event(error, owner)
+            elif owner is not None:  # fetched before the pause: it must come again
+                self._again(owner)
+        if self._coming.get(partition) is not partition:
+            raise _Left
+
+    def _again(self, partition: Partition) -> None:
+        """Set a partition up anew, as if it were assigned again."""
+        self._forget([partition])
+        self._dropped(partition)
+        coming = Partition(*partition)
+        self._coming[coming] = coming
+        self._at.pause([coming])
 
     def _revoked(self, _: Consumer, offsets: list[TopicPartition]) -> None:
         self._leave("revoked", offsets)
@@ -244,32 +342,26 @@ class KafkaSource:
         gone = [Partition(at.topic, at.partition) for at in offsets]
         self.rebalances += 1
         log.info("%s %s", how, ", ".join(map(str, gone)))
+        self._forget(gone)
         for partition in gone:
-            self._partitions.pop(partition, None)
-            self._first.pop(partition, None)
+            self._coming.pop(partition, None)
             self._dropped(partition)
-        self._moved.difference_update(gone)
-        self._ended.difference_update(gone)
 
-    def _committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
-        wanted = [TopicPartition(*partition) for partition in partitions]
-        if not wanted:
-            return {}
-        try:
-            found = self._consumer.committed(wanted, timeout=TIMEOUT_S)
-        except KafkaException as error:
-            raise unreachable("no committed offsets", error.args[0]) from error
-        for at in found:
-            if at.error:
-                raise unreachable(f"{at.topic}[{at.partition}]: no committed offset", at.error)
-        return {Partition(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found}
+    def _forget(self, partitions: list[Partition]) -> None:
+        for partition in partitions:
+            self._partitions.pop(partition, None)
+        for kept in (self._moved, self._unsaved, self._ended):
+            kept.difference_update(partitions)
+        self._at.forget(partitions)
 
-    def _seek(self, partition: Partition, offset: int) -> None:
-        self._ended.discard(partition)
-        try:
-            self._consumer.seek(TopicPartition(*partition, offset))
-        except KafkaException as error:
-            raise unreachable(f"{partition}: cannot go back to {offset}", error.args[0]) from error
+    def _committed(
+        self, partitions: Iterable[Partition], breathe: Callable[[], None]
+    ) -> dict[Partition, Committed | None]:
+        found = self._at.committed(partitions, breathe)
+        return {
+            partition: Committed(at.offset, (at.metadata or "").partition(TOPIC_ID)[2]) if at.offset >= 0 else None
+            for partition, at in found.items()
+        }
 
 
 def to_record(message: Message, partition: Partition) -> Record:

@@ -82,6 +82,10 @@ class LinesSource:
         *self._lines, self._rest = data.split(b"\n")
         self._marked = _MARK in data
 
+    @property
+    def unsaved(self) -> bool:
+        return False
+
     def positions(self) -> Mapping[Partition, int]:
         return {self._partition: self._offset} if self._offset != self._settled else {}
 

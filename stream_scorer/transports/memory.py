@@ -56,6 +56,10 @@ class MemorySource:
             self._positions[item.partition] = item.offset + 1
         return records
 
+    @property
+    def unsaved(self) -> bool:
+        return False
+
     def positions(self) -> Mapping[Partition, int]:
         return dict(self._positions)
 

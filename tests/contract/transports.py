@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stream_scorer.ports import Sink, Source
-from stream_scorer.records import Partition, Record
+from stream_scorer.records import Begun, Partition, Record
 from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_sink import AckingSink, Routes, TransactionalSink
 from stream_scorer.transports.kafka_source import KafkaSource
+from stream_scorer.transports.kafka_topic_ids import TopicIds
 from stream_scorer.transports.lines import LinesSink, LinesSource
 from stream_scorer.transports.memory import MemoryLog, MemorySink, MemorySource
 from tests.support.kafka import Kafka
@@ -115,7 +116,8 @@ class KafkaTopics:
         source = KafkaSource(
             kafka_config.consumer(servers, self._group, {}),
             [self._in],
-            begin=lambda _, committed: committed or 0,
+            ids=TopicIds(kafka_config.common(servers, {})),
+            begin=lambda _, committed, *__: Begun(committed.offset if committed else 0, saved=True),
             dropped=lambda _: None,
             until_end=True,
         )
@@ -123,7 +125,7 @@ class KafkaTopics:
         sink: TransactionalSink | AckingSink
         if self._exactly_once:
             properties = kafka_config.transactional_producer(servers, self._id, {})
-            sink = TransactionalSink(properties, routes, None, source.group_metadata)
+            sink = TransactionalSink(properties, routes, None, source.group_metadata, source.offsets)
         else:
             sink = AckingSink(kafka_config.producer(servers, {}), routes, None, source.commit)
         self._opened += [sink, source]

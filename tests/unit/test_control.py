@@ -13,6 +13,7 @@ import pytest
 
 from stream_scorer import control
 from stream_scorer.engine.loop import Totals
+from stream_scorer.engine.progress import Progress
 from stream_scorer.errors import SettingsError
 from stream_scorer.records import Partition
 from stream_scorer.status import Status
@@ -41,9 +42,9 @@ class FakeSessions:
 def service(monkeypatch):
     quick = functools.partialmethod(ThreadingHTTPServer.serve_forever, 0.01)  # shuts down as quickly
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", quick)
-    loop = FakeLoop()
+    loop, progress = FakeLoop(), Progress()
     status = Status(
-        "toy", "ab" * 32, loop, FakeSessions(), lambda: {Partition("prices", 1): 17}, lambda: 2, alive_s=300
+        "toy", "ab" * 32, loop, FakeSessions(), lambda: {Partition("prices", 1): 17}, lambda: 2, progress, alive_s=300
     )
     address = f"127.0.0.1:{free_ports(1)[0]}"
     server = control.start(address, status)
@@ -56,7 +57,7 @@ def service(monkeypatch):
             with error:
                 return error.code, error.read().decode()
 
-    yield SimpleNamespace(loop=loop, status=status, get=get, address=address)
+    yield SimpleNamespace(loop=loop, progress=progress, status=status, get=get, address=address)
     server.shutdown()
     server.server_close()
 
@@ -81,7 +82,7 @@ def test_neither_when_the_loop_hangs(service):
 
 def test_status_tells_all(service):
     service.loop.totals.add(100, 71, 2, 0.5, 0.25)
-    service.status.restored(Partition("prices", 1), 4, 0.125)
+    service.progress.restored(Partition("prices", 1), 4, 0.125)
     code, body = service.get("/status")
     told = json.loads(body)
     assert code == 200

@@ -9,11 +9,12 @@ import pytest
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
+from stream_scorer.engine.progress import Progress
 from stream_scorer.engine.restore import Restorer
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import ModelError, Unavailable
 from stream_scorer.model.module import Module
-from stream_scorer.records import Partition, Record, Saved
+from stream_scorer.records import Committed, Log, Partition, Record, Saved
 from stream_scorer.state import values
 from stream_scorer.state.sessions import Sessions
 
@@ -30,11 +31,11 @@ class Topic:
     def __init__(self):
         self.asked = []
 
-    def start(self, partition, start):
+    def start(self, partition, start, breathe):
         self.asked.append(start)
         return {"earliest": self.low, "latest": END}.get(start, 20)
 
-    def back(self, partition, before, count):
+    def back(self, partition, before, count, breathe):
         return max(self.low, before - count)
 
     def read(self, partition, first, before):
@@ -46,13 +47,16 @@ def _record(offset):
     return Record(IN, offset, b"ab"[offset % 2 :][:1], struct.pack("<d", float(offset)), None, None)
 
 
+HOLDS = Log(Topic.low, END, "one")
+
+
 class Store:
     """The `StateStore` port over a list."""
 
     def __init__(self, saved=()):
         self.saved = list(saved)
 
-    def read(self, partition):
+    def read(self, partition, committed, breathe):
         return self.saved
 
 
@@ -65,19 +69,21 @@ class Worker:
         self.module, self.topic = module, Topic()
         self.sessions = Sessions(module, module.state_names)
         codec = codec_for("avro-binary", make_schema("double", "double"))
-        self.restored = []
+        self.progress = Progress()
         self.restorer = Restorer(
             self.sessions,
             Scorer(module, self.sessions, codec, {1: codec}),
             store,
             self.topic,
             model=model,
-            on_restored=lambda *what: self.restored.append(what[:2]),
+            watch=self.progress,
             **how,
         )
 
-    def begin(self, committed):
-        return self.restorer.begin(IN, committed)
+    def begin(self, committed, topic_id="", holds=HOLDS):
+        committed = None if committed is None else Committed(committed, topic_id)
+        self.begun = self.restorer.begin(IN, committed, holds, lambda: None)
+        return self.begun.offset
 
     def windows(self):
         """What the session of each key holds."""
@@ -113,7 +119,8 @@ def test_state_that_agrees_with_the_offset_is_restored():
     assert worker.begin(30) == 30
     assert worker.windows() == _fed(5, 30)
     assert worker.to_save() == {}
-    assert worker.restored == [(IN, 2)]
+    assert worker.progress.restored_sessions == 2
+    assert worker.begun.saved
 
 
 def test_a_new_group_begins_at_the_earliest_with_nothing():
@@ -165,7 +172,7 @@ MISMATCHES = {
     "offset moved back": (_saved(30), 20, "the group is at offset 20, the saved state at 30"),
     "offset moved on": (_saved(30), 40, "the group is at offset 40, the saved state at 30"),
     "no state": (Store(), 20, "the group is at offset 20, but no state was ever saved"),
-    "another module": (_saved(30, model="bb" * 32), 30, r"saved by another module \(sha256 bbbbbbbbbbbb\.\.\.\)"),
+    "another module": (_saved(30, model="bb" * 32), 30, r"saved by another model \(sha256 bbbbbbbbbbbb\.\.\.\)"),
 }
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.records import Partition, Saved, Snapshot
+from stream_scorer.records import Origin, Partition, Saved, Snapshot
 from stream_scorer.shipped_schemas import shipped_schema
-from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter, read_saved
+from stream_scorer.state.snapshots import POSITION_KEY, ForeignState, SnapshotWriter, read_saved
 
 SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))
 IN = Partition("in", 1)
@@ -61,6 +61,21 @@ def test_the_position_carries_the_stream_time():
     value = SnapshotWriter("ab", {IN: -7}.get).position(IN, 41)
     assert value == _avro("ab", IN, 41, -7, b"")
     assert read_saved(IN, POSITION_KEY, value) == Saved("ab", 41, None, -7)
+
+
+def test_the_position_carries_where_its_state_is_from():
+    origin = Origin("BgxNvPS3Qfqb3mAr1lb+fQ", "grüppe", "partition")
+    value = SnapshotWriter("ab", origin={IN: origin}.get).position(IN, 41)
+    assert read_saved(IN, POSITION_KEY, value) == Saved("ab", 41, None, None, origin)
+
+
+@pytest.mark.parametrize("other", [Partition("in", 2), Partition("other", 1)])
+def test_state_of_another_partition_is_not_taken_for_ours(other):
+    writer = SnapshotWriter("ab")
+    snapshot = Snapshot(other, b"k", 1, None, b"")
+    for key, value in [(b"=k", writer.value(snapshot)), (POSITION_KEY, writer.position(other, 1))]:
+        with pytest.raises(ForeignState, match=f"state of {other.topic}"):
+            read_saved(IN, key, value)
 
 
 @pytest.mark.parametrize("key", [None, b"", b"@", b"-", b"=@", b"k"])

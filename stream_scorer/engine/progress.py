@@ -1,0 +1,60 @@
+"""How the partitions that come are set up: log lines while it lasts, and counts for the operator."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from stream_scorer.records import Gap, Partition
+
+log = logging.getLogger(__name__)
+
+TELL_EVERY_S = 2.0
+Show = Callable[[str, int, int], None]
+"""(what is going on, done, of how many): draws it for a person who watches. Called often, from the loop's thread."""
+
+
+class Progress:
+    """The `Watch` port. Its counts are safe to read from any thread."""
+
+    def __init__(self, show: Show | None = None) -> None:
+        self._show = show
+        self._told_at = 0.0
+        self.restored_sessions = 0
+        self.restore_s = 0.0
+        self.gaps: Counter[str] = Counter()
+        """By kind of gap."""
+        self.lost_records = 0
+        """Deleted before they were scored, by offsets."""
+        self.under_way: dict[Partition, float] = {}
+        """The share done, 0 to 1, of every partition that is being restored or fed."""
+
+    def reading(self, partition: Partition, done: int, end: int, sessions: int) -> None:
+        self._tell(f"{partition}: restoring, {sessions:,} sessions so far, changelog offset", partition, done, end)
+
+    def fed(self, partition: Partition, done: int, end: int) -> None:
+        self._tell(f"{partition}: feeding inputs, offset", partition, done, end)
+
+    def restored(self, _: Partition, sessions: int, seconds: float) -> None:
+        self.restored_sessions += sessions
+        self.restore_s += seconds
+
+    def gap(self, gap: Gap) -> None:
+        self.gaps[gap.kind] += 1
+        self.lost_records += gap.lost
+
+    def _tell(self, what: str, partition: Partition, done: int, end: int) -> None:
+        if done >= end:
+            self.under_way.pop(partition, None)
+        else:
+            self.under_way[partition] = done / end
+        if self._show:
+            self._show(what, done, end)
+        now = time.monotonic()
+        if not self.under_way:
+            self._told_at = now
+        elif now - self._told_at > TELL_EVERY_S:
+            self._told_at = now
+            log.info("%s %d of %d", what, done, end)

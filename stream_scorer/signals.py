@@ -1,0 +1,82 @@
+"""SIGTERM and SIGINT: a worker ends within 10 s, whatever it is doing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, GiveUp
+
+log = logging.getLogger(__name__)
+
+LONGEST_S = 8.0
+"""From the signal to the end of the process, if what it is doing does not end by itself."""
+
+
+class Stopping:
+    """What is to happen when a signal comes.
+
+    Before `stops` is called, and at the second signal, GiveUp is raised in the main thread. After it, the given
+    function is called, once, from the signal handler.
+    """
+
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s = longest_s
+        self._stop: Callable[[], None] | None = None
+        self._came: set[int] = set()
+        self._ended = threading.Event()
+
+    @property
+    def code(self) -> int:
+        """The exit code: EXIT_INTERRUPTED after a SIGINT, else EXIT_DONE."""
+        return EXIT_INTERRUPTED if signal.SIGINT in self._came else EXIT_DONE
+
+    def stops(self, stop: Callable[[], None]) -> None:
+        """From now on a signal calls `stop`, which is to end what runs within a few seconds."""
+        self._stop = stop
+
+    def ended(self) -> None:
+        """What a signal was to end has ended."""
+        self._ended.set()
+
+    def on_signal(self, number: int, _: FrameType | None) -> None:
+        first = not self._came
+        self._came.add(number)
+        if first:
+            threading.Thread(target=self._end_at_last, name="end", daemon=True).start()
+        if first and self._stop is not None:
+            log.info("%s: finishing the step in hand", signal.Signals(number).name)
+            self._stop()
+        else:
+            raise GiveUp
+
+    def _end_at_last(self) -> None:
+        """A daemon thread, so that a process that ends by itself does not wait for it."""
+        if self._ended.wait(self._longest_s):
+            return
+        log.warning(
+            "not stopped %.0f s after the signal: ending at once. What was in hand was not published, and comes again.",
+            self._longest_s,
+        )
+        logging.shutdown()
+        os._exit(self.code)
+
+
+@contextlib.contextmanager
+def stopping(longest_s: float = LONGEST_S) -> Iterator[Stopping]:
+    """Within the block SIGTERM and SIGINT end what runs; the block ends quietly when they do."""
+    found = Stopping(longest_s)
+    before = {number: signal.signal(number, found.on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield found
+    except GiveUp:
+        log.info("stopped")
+    finally:
+        found.ended()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,154 @@
+"""Where a consumer is in the partitions that its group has given to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from stream_scorer.errors import BrokerError
+from stream_scorer.records import Partition
+from stream_scorer.transports.kafka_errors import unreachable
+
+ASK_S = 2.0
+UNSTABLE_S = 10.0
+"""Longer than a healthy transaction takes to end; after that a producer that is opened anew may end a hanging one."""
+STUCK_S = 90.0
+
+
+class Positions:
+    """The assignment of one consumer: placed, paused, moved.
+
+    Args:
+        incremental: the group assigns partitions one by one (cooperative, KIP-848), not all at once (eager).
+    """
+
+    def __init__(self, consumer: Consumer, *, incremental: bool) -> None:
+        self._consumer = consumer
+        self._incremental = incremental
+        self._first: dict[Partition, int] = {}
+        self._paused: set[Partition] = set()
+        self._unstable_since: float | None = None
+
+    def first(self, partition: Partition) -> int:
+        """The offset where a partition began here."""
+        return self._first[partition]
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        for partition in partitions:
+            self._first.pop(partition, None)
+            self._paused.discard(partition)
+
+    def assign(self, partitions: list[Partition]) -> None:
+        """Inside the rebalance callback: take partitions on, paused. `start` sets where they begin."""
+        places = [TopicPartition(*partition, 0) for partition in partitions]
+        if self._incremental:
+            self._consumer.incremental_assign(places)
+        else:
+            self._consumer.assign(places)
+        self.pause(partitions)
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """No records of these from the next poll on, also of those fetched already: they come again."""
+        partitions = list(partitions)
+        self._paused.update(partitions)
+        if partitions:
+            self._consumer.pause([TopicPartition(*partition) for partition in partitions])
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        partitions = list(partitions)
+        self._paused.difference_update(partitions)
+        if partitions:
+            self._consumer.resume([TopicPartition(*partition) for partition in partitions])
+
+    def start(self, partition: Partition, offset: int) -> None:
+        """Where a partition begins. It stays paused. Raises Unavailable."""
+        self._first[partition] = offset
+        self.move({partition: offset})
+
+    def move(self, offsets: Mapping[Partition, int]) -> None:
+        """Go to other offsets. Raises Unavailable."""
+        for partition, offset in offsets.items():
+            try:
+                self._consumer.seek(TopicPartition(*partition, offset))
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE:
+                    raise unreachable(f"{partition}: cannot go to {offset}", error.args[0]) from error
+                self._restart(partition, offset)
+
+    def _restart(self, partition: Partition, offset: int) -> None:
+        """Of a partition whose fetching has stopped, after an offset that the broker does not have."""
+        place = TopicPartition(*partition, offset)
+        try:
+            if self._incremental:
+                self._consumer.incremental_unassign([place])
+                self._consumer.incremental_assign([place])
+            else:
+                others = {Partition(at.topic, at.partition) for at in self._consumer.assignment()} - {partition}
+                self._consumer.assign([place, *(TopicPartition(*other, at) for other, at in self.now(others).items())])
+            self.pause(set(self._paused))  # what is assigned anew is not paused
+        except KafkaException as error:
+            raise unreachable(f"{partition}: cannot begin at {offset}", error.args[0]) from error
+
+    def now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The next offset of each partition.
+
+        position(), not the last offset + 1: it has stepped over transaction markers, so that lag reaches 0.
+        """
+        mine = {partition: partition for partition in partitions}
+        found = self._consumer.position([TopicPartition(*partition) for partition in mine])
+        now = {}
+        for at in found:
+            partition = mine[Partition(at.topic, at.partition)]
+            now[partition] = at.offset if at.offset >= 0 else self._first.get(partition, 0)
+        return now
+
+    def committed(
+        self, partitions: Iterable[Partition], breathe: Callable[[], None]
+    ) -> dict[Partition, TopicPartition]:
+        """What the group has committed. Blocks until it is certain, 10 s at most, and calls `breathe` meanwhile.
+
+        Raises Unavailable: no answer, or a transaction that moves it is still open. BrokerError: that for 90 s.
+        """
+        wanted = [TopicPartition(*partition) for partition in partitions]
+        if not wanted:
+            return {}
+        deadline = time.monotonic() + UNSTABLE_S
+        while True:
+            breathe()
+            try:
+                found = self._consumer.committed(wanted, timeout=ASK_S)
+                error = next((at.error for at in found if at.error), None)
+            except KafkaException as failed:
+                error = failed.args[0]
+            if error is None:
+                self._unstable_since = None
+                return {Partition(at.topic, at.partition): at for at in found}
+            if not _may_pass(error) or time.monotonic() > deadline:
+                raise self._problem(wanted, error)
+
+    def _problem(self, wanted: list[TopicPartition], error: KafkaError) -> Exception:
+        where = ", ".join(f"{at.topic}[{at.partition}]" for at in wanted[:3])
+        if error.code() != KafkaError.UNSTABLE_OFFSET_COMMIT:
+            return unreachable(f"{where}: no committed offset", error)
+        now = time.monotonic()
+        self._unstable_since = self._unstable_since or now
+        if now - self._unstable_since < STUCK_S:
+            return unreachable(f"{where}: the committed offset is not certain", error)
+        return BrokerError(
+            f"{where}: for {now - self._unstable_since:.0f} s the committed offset is not certain: a transaction of "
+            "another producer that moves it is open, and hangs. See kafka-transactions.sh --bootstrap-server ... "
+            "find-hanging --topic __consumer_offsets, and end it by its verb abort."
+        )
+
+
+def _may_pass(error: KafkaError) -> bool:
+    return error.retriable() or error.code() in (
+        KafkaError._TIMED_OUT,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError._WAIT_COORD,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+    )

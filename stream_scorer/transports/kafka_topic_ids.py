@@ -1,0 +1,90 @@
+"""The ids of topics: a topic that was deleted and created again has its old name and another id."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from stream_scorer.errors import BrokerError, Unavailable
+from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_errors import MISSING, unreachable
+
+TIMEOUT_S = 5.0
+FRESH_S = 0.1
+"""An answer so old still holds. A consumer that meets a new topic behind a name asks for metadata first, and waits
+`fetch.error.backoff.ms`, 500 ms, before it reads: a look at most this old was taken before it read anything new."""
+GONE_S = 60.0
+_UNKNOWN = "AAAAAAAAAAAAAAAAAAAAAA"  # of brokers older than topic ids
+
+
+class TopicIds:
+    """Looks up topic ids, and notices when one changes.
+
+    Args:
+        properties: of an AdminClient, as `kafka_config.common` gives them.
+    """
+
+    def __init__(self, properties: Properties) -> None:
+        self._admin = open_client(AdminClient, properties)
+        self._known: dict[str, str] = {}
+        self._gone_since: float | None = None
+        self._asked_at = 0.0
+        self._asked: dict[str, Future[Any]] = {}
+
+    def known(self, topic: str) -> str:
+        """The id that `look_up` found last; "" if it has not, or if the broker has no ids."""
+        return self._known.get(topic, "")
+
+    def look_up(self, topic: str) -> str:
+        """The id of a topic now, "" if the broker has no ids. Blocks for up to 6 s.
+
+        Raises Unavailable: no answer, or no such topic for less than a minute. BrokerError: no such topic.
+        """
+        found = self._answer(topic, self._describe([topic])[topic])
+        self._known[topic] = found
+        return found
+
+    def ask(self) -> None:
+        """Begin to look up the ids of all known topics again, unless that was done just now. Does not block."""
+        now = time.monotonic()
+        if not self._asked and self._known and now - self._asked_at > FRESH_S:
+            self._asked_at = now
+            self._asked = self._describe(list(self._known))
+
+    def check(self) -> None:
+        """Wait for what `ask` began, up to 6 s. Raises Unavailable if a topic is gone or is another one by now."""
+        asked, self._asked = self._asked, {}
+        for topic, future in asked.items():
+            found, known = self._answer(topic, future), self._known.get(topic, "")
+            if known and found != known:
+                raise Unavailable(f"topic {topic!r} was deleted and created again (id {known}, now {found})")
+
+    def _describe(self, topics: list[str]) -> dict[str, Future[Any]]:
+        futures: dict[str, Future[Any]] = self._admin.describe_topics(
+            TopicCollection(topics), request_timeout=TIMEOUT_S
+        )
+        return futures
+
+    def _answer(self, topic: str, future: Future[Any]) -> str:
+        try:
+            found = str(future.result(TIMEOUT_S + 1).topic_id)
+        except KafkaException as error:
+            raise self._problem(topic, error) from error
+        except TimeoutError as error:
+            raise Unavailable(f"topic {topic!r}: no description in {TIMEOUT_S:.0f} s") from error
+        self._gone_since = None
+        return "" if found == _UNKNOWN else found
+
+    def _problem(self, topic: str, error: KafkaException) -> BrokerError | Unavailable:
+        """A topic that is about to be created again is gone for a moment."""
+        if error.args[0].code() in MISSING:
+            now = time.monotonic()
+            self._gone_since = self._gone_since or now
+            if now - self._gone_since < GONE_S:
+                return Unavailable(f"topic {topic!r} is gone; waiting up to {GONE_S:.0f} s for it to be created again")
+            return BrokerError(f"topic {topic!r} is gone: create it again, or correct --input-topic.")
+        return unreachable(f"topic {topic!r}: no description", error.args[0])
