@@ -47,36 +47,44 @@ class Stopping:
     def on_signal(self, number: int, _: FrameType | None) -> None:
         first = not self._came
         self._came.add(number)
-        if first:
-            threading.Thread(target=self._end_at_last, name="end", daemon=True).start()
         if first and self._stop is not None:
             log.info("%s: finishing the step in hand", signal.Signals(number).name)
             self._stop()
         else:
             raise GiveUp
 
-    def _end_at_last(self) -> None:
-        """A daemon thread, so that a process that ends by itself does not wait for it."""
-        if self._ended.wait(self._longest_s):
+    def watch(self, pipe: int) -> None:
+        """In a thread of its own: end the process if a signal does not. Numbers of signals come through the pipe.
+
+        A signal handler of Python waits until the main thread comes back from C, which may take long.
+        """
+        while (number := os.read(pipe, 1)) not in (b"", bytes([signal.SIGTERM]), bytes([signal.SIGINT])):
+            pass
+        if not number or self._ended.wait(self._longest_s):
             return
         log.warning(
             "not stopped %.0f s after the signal: ending at once. What was in hand was not published, and comes again.",
             self._longest_s,
         )
-        logging.shutdown()
-        os._exit(self.code)
+        os._exit(EXIT_INTERRUPTED if number[0] == signal.SIGINT else EXIT_DONE)
 
 
 @contextlib.contextmanager
 def stopping(longest_s: float = LONGEST_S) -> Iterator[Stopping]:
     """Within the block SIGTERM and SIGINT end what runs; the block ends quietly when they do."""
     found = Stopping(longest_s)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    threading.Thread(target=found.watch, args=(reading,), name="signals", daemon=True).start()
     before = {number: signal.signal(number, found.on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    wakeup = signal.set_wakeup_fd(writing)
     try:
         yield found
     except GiveUp:
         log.info("stopped")
     finally:
-        found.ended()
+        signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
+        found.ended()
+        os.close(writing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from stream_scorer.codec.schema import make_schema
 from stream_scorer.engine.progress import Progress
 from stream_scorer.engine.restore import Restorer
 from stream_scorer.engine.scoring import Scorer
-from stream_scorer.errors import ModelError, Unavailable
+from stream_scorer.errors import BrokerError, ModelError, Unavailable
 from stream_scorer.model.module import Module
-from stream_scorer.records import Committed, Log, Partition, Record, Saved
+from stream_scorer.records import Committed, Log, Origin, Partition, Record, Saved
 from stream_scorer.state import values
 from stream_scorer.state.sessions import Sessions
 
@@ -275,3 +276,140 @@ def test_forecasts_of_a_warm_up_were_never_published_and_those_of_a_rebuild_were
     worker.restorer._scorer.feed = lambda records, *, published: told.append(published)
     worker.begin(committed)
     assert set(told) == {published}
+
+
+ONE, TWO = "one", "two"  # topic ids
+GAPS = {
+    # committed, topic id of the commit, what the log holds, kind, lost, where it goes on
+    "deleted": (20, ONE, Log(25, END, ONE), "deleted", 5, 25),
+    "deleted, all of it": (20, ONE, Log(50, 50, ONE), "deleted", 30, 50),
+    "past the end": (30, ONE, Log(5, 12, ONE), "past-end", 0, 12),
+    "created again, more records": (20, TWO, Log(0, END, ONE), "recreated", 0, 0),
+    "created again, with an id that brokers before 2.8 do not have": (20, "", Log(25, END, ""), "deleted", 5, 25),
+}
+
+
+def _saved_at(position, topic_id):
+    store = _saved(position)
+    store.saved[-1] = store.saved[-1]._replace(origin=Origin(topic_id, "g", "key"))
+    return store
+
+
+@pytest.mark.parametrize("case", GAPS)
+def test_a_gap_stops_the_service_unless_it_was_asked_to_go_on(case):
+    at, topic_id, holds, *_ = GAPS[case]
+    worker = Worker(_saved_at(at, topic_id), window=30)
+    with pytest.raises(BrokerError, match=r"^in\[0\]: .*--on-gap rebuild .* or continue"):
+        worker.begin(at, topic_id, holds)
+    assert worker.progress.gaps == {}
+
+
+@pytest.mark.parametrize("case", GAPS)
+def test_behind_a_gap_it_goes_on_with_sessions_as_they_were(case):
+    at, topic_id, holds, kind, lost, first = GAPS[case]
+    worker = Worker(_saved_at(at, topic_id), on_gap="continue")
+    assert worker.begin(at, topic_id, holds) == first
+    assert worker.windows() == _fed(5, at)
+    assert not worker.begun.saved
+    assert (worker.progress.gaps, worker.progress.lost_records) == ({kind: 1}, lost)
+    # Saved anew, at most at the new position: the next restore must not find sessions beyond it.
+    assert {one.offset for one in worker.sessions.unsettled()} <= set(range(first + 1))
+    assert worker.to_save() == _fed(5, at)
+
+
+@pytest.mark.parametrize("case", GAPS)
+def test_behind_a_gap_it_goes_on_with_sessions_rebuilt(case):
+    at, topic_id, holds, *_, first = GAPS[case]
+    worker = Worker(_saved_at(at, topic_id), on_gap="rebuild")
+    worker.topic.low = holds.first
+    assert worker.begin(at, topic_id, holds) == first
+    assert worker.windows() == _fed(holds.first, first)
+    assert worker.to_save() == {key: window or None for key, window in _fed(holds.first, first).items()}
+
+
+def test_a_gap_in_a_topic_whose_state_does_not_fit_either():
+    worker = Worker(_saved(18), on_gap="continue", on_mismatch="restart")
+    assert worker.begin(20, ONE, Log(25, END, ONE)) == 25
+    assert worker.windows() == {b"a": [], b"b": []}
+
+
+def test_the_offsets_of_a_deleted_topic_are_gone_and_its_state_is_not_used():
+    worker = Worker(_saved_at(20, TWO))
+    with pytest.raises(BrokerError, match="deleted and created again since offset 20"):
+        worker.begin(None, "", Log(0, END, ONE))
+
+
+FOREIGN = {
+    "one session of another model": (
+        lambda saved: [saved[0]._replace(model="bb" * 32), *saved[1:]],
+        r"1 of 2 sessions were saved by another model \(sha256 bbbbbbbbbbbb\.\.\.\)",
+    ),
+    "one session beyond the position": (
+        lambda saved: [saved[0]._replace(offset=31), *saved[1:]],
+        "1 sessions were saved after the position, the first at offset 31",
+    ),
+    "another group": (
+        lambda saved: [*saved[:-1], saved[-1]._replace(origin=Origin(ONE, "h", "key"))],
+        "saved with group 'h', and this service has group 'g'",
+    ),
+    "other sessions": (
+        lambda saved: [*saved[:-1], saved[-1]._replace(origin=Origin(ONE, "g", "partition"))],
+        "saved with session 'partition', and this service has session 'key'",
+    ),
+    "an earlier topic": (
+        lambda saved: [*saved[:-1], saved[-1]._replace(origin=Origin(TWO, "g", "key"))],
+        "the state is of an earlier topic of the same name",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_state_that_belongs_to_something_else_is_told(case):
+    change, text = FOREIGN[case]
+    worker = Worker(Store(change(_saved(30).saved)), origin=Origin("", "g", "key"))
+    with pytest.raises(ModelError, match=text):
+        worker.begin(30, ONE, HOLDS)
+
+
+def test_an_attachment_is_part_of_the_model_and_was_not_noted_by_earlier_versions():
+    assert Worker(_saved(30, model="aa"), model="aa+cc").begin(30) == 30
+    with pytest.raises(ModelError, match="another model"):
+        Worker(_saved(30, model="aa+bb"), model="aa+cc").begin(30)
+    with pytest.raises(ModelError, match="another model"):
+        Worker(_saved(30, model="aa+bb"), model="aa").begin(30)
+
+
+class _Enough(Exception):
+    pass
+
+
+def test_a_rebuild_lets_the_worker_breathe_and_can_be_ended_by_it():
+    worker = Worker(Store(), on_mismatch="rebuild")
+    breaths = []
+
+    def breathe():
+        breaths.append(1)
+        if len(breaths) == 4:
+            raise _Enough
+
+    with pytest.raises(_Enough):
+        worker.restorer.begin(IN, Committed(30, ONE), HOLDS, breathe)
+    assert worker.begin(30) == 30
+    assert worker.windows() == _fed(5, 30), "nothing is fed twice"
+
+
+def test_a_slow_model_is_fed_in_small_parts():
+    worker = Worker(Store(), on_mismatch="rebuild")
+    sizes = []
+    feed = worker.restorer._scorer.feed
+
+    def slow(records, *, published):
+        sizes.append(len(records))
+        feed(records, published=published)
+        time.sleep(0.05 * len(records))
+
+    worker.restorer._part = 4
+    worker.restorer._scorer.feed = slow
+    worker.begin(30)
+    assert sum(sizes) == 25
+    assert max(sizes[1:]) <= 6, "as many as take 0.3 s"

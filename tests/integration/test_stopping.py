@@ -1,0 +1,111 @@
+"""SIGTERM is honoured within 10 s in every phase, and what takes long keeps the worker in its group."""
+
+from __future__ import annotations
+
+import signal
+import struct
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.support.brokers import free_ports
+from tests.support.service import MODELS, Service, score_topic
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+SLOW, COUNTER = str(MODELS / "slow_counter.py"), str(MODELS / "counter.py")
+
+
+def _send(kafka, topics, values):
+    kafka.send(
+        topics["input_topic"], [{"value": struct.pack("<d", value), "key": b"k", "partition": 0} for value in values]
+    )
+
+
+def _ends(service):
+    started = time.monotonic()
+    service.signal(signal.SIGTERM)
+    code = service.wait(30)
+    assert time.monotonic() - started < 10
+    return code
+
+
+def test_in_begin(kafka, topics, tmp_path):
+    model = tmp_path / "model.py"
+    model.write_text(
+        "import time\n\n\ndef begin():\n    print('beginning', flush=True)\n    time.sleep(300)\n\n\n"
+        "def action(x):\n    yield x\n"
+    )
+    with Service(
+        tmp_path, str(model), kafka.servers, input_encoding="json", output_encoding="json", **topics
+    ) as service:
+        service.wait_for("beginning")
+        assert _ends(service) == 0
+
+
+def test_in_an_action_that_does_not_end(kafka, topics, tmp_path):
+    """The record was not published; it comes again."""
+    _send(kafka, topics, [-300.0])
+    with Service(tmp_path, SLOW, kafka.servers, **topics) as service:
+        service.wait_for("assigned ")
+        time.sleep(1)
+        assert _ends(service) == 0
+        assert "ending at once" in service.text()
+    assert kafka.committed(topics["group"], topics["input_topic"]) == [0]
+
+
+def test_in_a_rebuild(kafka, topics, tmp_path):
+    """Of 400 records at 40 ms, with 6 s until a silent worker is expelled: it stays in its group and lives."""
+    _send(kafka, topics, [1.0] * 400)
+    score_topic(COUNTER, kafka.servers, **topics)
+    (port,) = free_ports(1)
+    limits = ["max.poll.interval.ms=6000", "session.timeout.ms=3000", "heartbeat.interval.ms=500"]
+    options = {"on_state_mismatch": "rebuild", "http": port, "kafka": limits, **topics}
+    with Service(tmp_path, SLOW, kafka.servers, **options) as service:
+        service.wait_for("rebuilding sessions from the inputs before 400")
+        service.wait_for("feeding inputs, offset")
+        deadline = time.monotonic() + 9
+        while time.monotonic() < deadline:
+            assert _code(port, "livez") == 200
+            assert _code(port, "readyz") == 503
+            time.sleep(0.2)
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        assert "stream_scorer_restoring_partitions 1.0" in text
+        assert "lost" not in service.text()
+        assert _ends(service) == 0
+    with Service(tmp_path, SLOW, kafka.servers, **options) as service:
+        service.wait_for("fed 400 inputs before offset 400")
+        service.wait_for("assigned ")
+        _send(kafka, topics, [1.0])
+        found = kafka.wait_for(topics["output_topic"], 401)
+        assert struct.unpack("<d", found[-1].value()) == (401.0,)
+        assert _ends(service) == 0
+
+
+def test_while_the_broker_is_away(own_broker, own_kafka, name, tmp_path):
+    topics = {
+        "input_topic": own_kafka.create(name("in")),
+        "output_topic": own_kafka.create(name("out")),
+        "group": name("group"),
+    }
+    with Service(tmp_path, COUNTER, own_kafka.servers, **topics) as service:
+        service.wait_for("assigned ")
+        own_broker.pause()
+        try:
+            _send_nothing_for(3)
+            assert _ends(service) == 0
+        finally:
+            own_broker.resume()
+
+
+def _send_nothing_for(seconds):
+    time.sleep(seconds)
+
+
+def _code(port, path):
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5).status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
