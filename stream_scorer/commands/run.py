@@ -25,8 +25,9 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up(settings.log_level, settings.log_format)
     if settings.workers == 1 or is_worker():
         from stream_scorer import app
+        from stream_scorer.commands.run_bar import bar
 
-        return app.serve(args.model, settings)
+        return app.serve(args.model, settings, None if settings.log_format == "json" else bar())
     return supervise(
         [
             worker_command(sys.argv[2:] + (["--http", _port_of(settings.http, number)] if settings.http else []))

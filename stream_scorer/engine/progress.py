@@ -50,8 +50,9 @@ class Progress:
             self.under_way.pop(partition, None)
         else:
             self.under_way[partition] = done / end
-        if self._show:
+        if self._show:  # instead of the lines below
             self._show(what, done, end)
+            return
         now = time.monotonic()
         if not self.under_way:
             self._told_at = now

@@ -70,6 +70,25 @@ def test_workers_join_leave_and_die(protocol, kafka, name, tmp_path):
     job.judge(*started)
 
 
+@pytest.mark.parametrize("protocol", GROUPS)
+def test_members_come_and_go_while_records_are_gathered(protocol, kafka, name, tmp_path):
+    """A partition may leave and come back within one poll, while records of it are at hand."""
+    job = Job(kafka, name(f"gathered-{protocol}"), records=2_000, pace=150)
+    how = {"kafka": GROUPS[protocol], "commit_interval": 1.5, "batch": 10_000}
+    with job.service(tmp_path, **how) as stays:
+        stays.wait_for("assigned ")
+        job.start()
+        started = [stays]
+        for _ in range(3):
+            with job.service(tmp_path, **how) as guest:
+                started.append(guest)
+                guest.wait_for("assigned ")
+                assert guest.stop() == 0
+        job.finish()
+        assert stays.stop() == 0
+    job.judge(*started)
+
+
 def test_supervised_workers_and_one_that_crashes(kafka, name, tmp_path):
     """--workers 2: the supervisor starts a killed worker again, and SIGTERM stops all."""
     job = Job(kafka, name("supervised"), records=4_000, pace=800)

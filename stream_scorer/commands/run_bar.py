@@ -1,0 +1,34 @@
+"""A bar on the terminal while partitions are restored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def bar() -> Callable[[str, int, int], None] | None:
+    """Draws (text, done, of how many) on standard error, and takes the bar away at the end; None if no person watches."""
+    console = Console(stderr=True)
+    return _Bar(console).show if console.is_terminal and sys.stderr.isatty() else None
+
+
+class _Bar:
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._task = self._progress.add_task("")
+        self._shown = False
+
+    def show(self, what: str, done: int, end: int) -> None:
+        if done >= end:
+            self._progress.stop()
+            self._shown = False
+            return
+        if not self._shown:
+            self._progress.reset(self._task)
+            self._progress.start()
+            self._shown = True
+        self._progress.update(self._task, description=what, completed=done, total=end)
