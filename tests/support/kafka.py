@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -99,6 +99,14 @@ class Kafka:
             time.sleep(0.1)
 
     def committed(self, group: str, topic: str, partitions: Sequence[int] = (0,)) -> list[int]:
+        """Also of a broker that has just been started, once it has read its groups."""
         wanted = [TopicPartition(topic, number) for number in partitions]
-        futures = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])
-        return [at.offset for at in futures[group].result(30).topic_partitions]
+        deadline = time.monotonic() + 60
+        while True:
+            futures = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])
+            try:
+                return [at.offset for at in futures[group].result(30).topic_partitions]
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
