@@ -51,6 +51,7 @@ class KafkaService:
         self._consumer = kafka_config.consumer(settings.bootstrap_servers, group, settings.kafka)
         self._cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
         self._partitions = 0
+        self._store: KafkaChangelog | None = None
         self._source: KafkaSource | None = None
         self._sink: TransactionalSink | AckingSink | None = None
 
@@ -120,10 +121,12 @@ class KafkaService:
             judge.recall(
                 record for at in partitions for record in inputs.last(Partition(topic, at), settings.evaluate_window)
             )
+        if changelog:
+            self._store = KafkaChangelog(self._consumer, changelog[0], progress)
         restorer = Restorer(
             sessions,
             scorer,
-            KafkaChangelog(self._consumer, changelog[0], progress) if changelog else None,
+            self._store,
             inputs,
             model=identity,
             origin=Origin("", self._group, settings.session),
@@ -184,6 +187,8 @@ class KafkaService:
             self._sink.close()
         if self._source is not None:
             self._source.close()
+        if self._store is not None:
+            self._store.close()
 
     def _on_mismatch(self, module: Module) -> str:
         """A model without state has notes at most: where they are lost, a forecast of each key is not judged."""
@@ -194,8 +199,9 @@ class KafkaService:
         if not sessions.stateful or not self._settings.changelog:
             return None
         topic = self._changelog_topic()
+        if self._cluster.exists(topic):
+            self._cluster.check_compacted(topic)
         self._cluster.create(topic, self._partitions, self._settings.replication_factor, CHANGELOG_CONFIG)
-        self._cluster.check_compacted(topic)
         count = self._cluster.partitions(topic, "--changelog-topic")
         if count != self._partitions:
             raise SettingsError(

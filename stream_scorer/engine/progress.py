@@ -46,16 +46,15 @@ class Progress:
         self.lost_records += gap.lost
 
     def _tell(self, what: str, partition: Partition, done: int, end: int) -> None:
+        now = time.monotonic()
+        if not self.under_way:
+            self._told_at = now
         if done >= end:
             self.under_way.pop(partition, None)
         else:
             self.under_way[partition] = done / end
-        if self._show:  # instead of the lines below
+        if self._show:  # instead of the line below
             self._show(what, done, end)
-            return
-        now = time.monotonic()
-        if not self.under_way:
-            self._told_at = now
-        elif now - self._told_at > TELL_EVERY_S:
+        elif self.under_way and now - self._told_at > TELL_EVERY_S:
             self._told_at = now
             log.info("%s %d of %d", what, done, end)

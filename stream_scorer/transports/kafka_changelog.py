@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 STALLED_S = 10.0
 """So long without a record or the end, and the read is given up, to be tried again with clients opened anew."""
 STUCK_S = 90.0
+REUSED_S = 5.0
+"""Clients opened for one partition serve the next if it comes within so long."""
 TIMEOUT_S = 5.0
 _CHUNK = 5_000
 _LONGEST_NAME = 249
@@ -52,6 +54,8 @@ class KafkaChangelog:
         self._watch = watch
         self._properties = reader(properties)
         self._stuck: dict[int, tuple[int, float]] = {}
+        self._opened: dict[str, Consumer] = {}
+        self._used_at = 0.0
 
     def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[Saved]:
         """The last committed record of every key of the partition. Blocks until all are read.
@@ -61,22 +65,42 @@ class KafkaChangelog:
         with the last stable offset would restore a state older than the committed position. Then it reads up to the
         end as it is now.
         """
-        consumer = open_client(Consumer, self._properties)
+        if time.monotonic() - self._used_at > REUSED_S:
+            self.close()
         try:
-            place = TopicPartition(self._topic, partition.number, OFFSET_BEGINNING)
-            stable = _end(consumer, place)
-            if stable == 0 and committed is None and self._end_with_open(place) == 0:
-                return []
-            consumer.assign([place])
-            reading = _Reading(consumer, self._topic, partition, self._watch, breathe)
-            reading.up_to(stable)
-            if committed is None or reading.position() != committed:
-                self._read_on(reading, place, committed)
-            return reading.saved()
+            found = self._read(partition, committed, breathe)
         except KafkaException as error:
+            self.close()
             raise unreachable(f"changelog {self._topic}[{partition.number}]", error.args[0]) from error
-        finally:
-            consumer.close()
+        except BaseException:
+            self.close()
+            raise
+        self._used_at = time.monotonic()
+        return found
+
+    def close(self) -> None:
+        while self._opened:
+            self._opened.popitem()[1].close()
+
+    def _read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[Saved]:
+        place = TopicPartition(self._topic, partition.number, OFFSET_BEGINNING)
+        consumer = self._client("read_committed")
+        stable = _end(consumer, place)
+        if stable == 0 and committed is None and self._end_with_open(place) == 0:
+            return []
+        consumer.assign([place])
+        reading = _Reading(consumer, self._topic, partition, self._watch, breathe)
+        reading.up_to(stable)
+        if committed is None or reading.position() != committed:
+            self._read_on(reading, place, committed)
+        consumer.unassign()
+        return reading.saved()
+
+    def _client(self, isolation: str) -> Consumer:
+        """Partitions mostly come several at a time: one client serves them all."""
+        if isolation not in self._opened:
+            self._opened[isolation] = open_client(Consumer, {**self._properties, "isolation.level": isolation})
+        return self._opened[isolation]
 
     def _read_on(self, reading: _Reading, place: TopicPartition, committed: int | None) -> None:
         """To the end, open transactions included: what they write is decided by then."""
@@ -105,11 +129,7 @@ class KafkaChangelog:
 
     def _end_with_open(self, place: TopicPartition) -> int:
         # Of a consumer that reads uncommitted: to any other, a topic ends at its last stable offset.
-        consumer = open_client(Consumer, {**self._properties, "isolation.level": "read_uncommitted"})
-        try:
-            return _end(consumer, place)
-        finally:
-            consumer.close()
+        return _end(self._client("read_uncommitted"), place)
 
 
 def reader(properties: Properties) -> Properties:
