@@ -24,12 +24,15 @@ GROUPS = {
 }
 
 
-def test_kill_nine_at_random_moments(kafka, name, tmp_path):
-    """50 kills; a static member, so that each life begins at once with the partitions of the last one."""
-    job = Job(kafka, name("kill"), records=20_000, keys=300)
+@pytest.mark.parametrize(
+    ("kills", "records"), [(50, 20_000), pytest.param(1_000, 1_000_000, marks=pytest.mark.soak)], ids=["50", "1000"]
+)
+def test_kill_nine_at_random_moments(kills, records, kafka, name, tmp_path):
+    """A static member, so that each life begins at once with the partitions of the last one."""
+    job = Job(kafka, name("kill"), records=records, keys=300)
     job.start()
     rng = random.Random(9)
-    while job.counts["kills"] < 50:
+    while job.counts["kills"] < kills:
         service = job.service(tmp_path, kafka=["group.instance.id=only"])
         if rng.random() < 0.9:
             service.wait_for("assigned ")
@@ -37,7 +40,7 @@ def test_kill_nine_at_random_moments(kafka, name, tmp_path):
         service.kill()
         job.counts["kills"] += 1
     with job.service(tmp_path, kafka=["group.instance.id=only"]) as last:
-        job.finish()
+        job.finish(90 + records / 1_000)
     job.judge(*_logs(tmp_path, last))
 
 
