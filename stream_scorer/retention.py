@@ -9,22 +9,22 @@ from stream_scorer.errors import SettingsError
 FOREVER, FOREVER_MS = "forever", -1
 MOST_MS = 2**63 - 1
 """Kafka counts in 64 bits."""
-_UNITS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
 
 def retention_ms(text: str) -> int:
-    """ms of `7d`, `12h`, `30m`, `45s`, `2w`, `500ms`; -1 of `forever`. Raises SettingsError.
+    """ms of `7d`, `12h`, `30m`, `45s`, `500ms`; -1 of `forever`. Raises SettingsError.
 
     A number alone is refused: `7` would be 7 ms to Kafka and 7 days to whoever wrote it.
     """
     written = text.strip().lower()
     if written == FOREVER:
         return FOREVER_MS
-    found = re.fullmatch(r"([0-9]+) ?(ms|[wdhms])", written)
+    found = re.fullmatch(r"([0-9]+) ?(ms|[dhms])", written)
     if found is None:
         unit = f" The unit is missing: {written}ms, or {written}d?" if re.fullmatch("[0-9]+", written) else ""
         raise SettingsError(
-            f"--retention {text}: expected forever, or a whole number with a unit: 2w, 7d, 12h, 30m, 45s, 500ms.{unit}"
+            f"--retention {text}: expected forever, or a whole number with a unit: 7d, 12h, 30m, 45s, 500ms.{unit}"
         )
     # Of a number this long Python would refuse the conversion.
     span = int(found[1]) * _UNITS[found[2]] if len(found[1]) < 20 else MOST_MS + 1
