@@ -11,7 +11,7 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from stream_scorer.errors import BrokerError
-from stream_scorer.records import Outgoing, Record, Reject
+from stream_scorer.records import Outgoing, Reject
 from stream_scorer.retention import MOST_MS, shown
 from stream_scorer.transports.kafka_config import Properties, open_client
 
@@ -122,6 +122,17 @@ def check_replay(
         )
 
 
+def check_resubmitted(keeping: Keeping, timestamps: Sequence[int], now_ms: int, servers: str) -> Iterator[str]:
+    """What becomes of records that go back to a topic with the time they had, if it does not keep them."""
+    least = keeping.least(now_ms)
+    if old := 0 if least is None else sum(at < least for at in timestamps):
+        yield (
+            f"topic {keeping.topic!r} keeps records for {shown(keeping.retention_ms)} by their own time, and {old:,} of "
+            f"{len(timestamps):,} re-submitted are older: they are read only by who reads now. To keep them: "
+            f"{alter(servers, keeping.topic, 'retention.ms=-1')}"
+        )
+
+
 def _stop_compacting(servers: str, topic: str) -> str:
     return f"take another topic, or let this one keep all: {alter(servers, topic, 'cleanup.policy=delete,retention.ms=-1')}"
 
@@ -134,6 +145,8 @@ def remarks(keeping: Keeping, size: Callable[[], int] | None = None) -> Iterator
             f"topic {topic!r} replaces the time of records by the broker's (message.timestamp.type=LogAppendTime): "
             "their dates are lost."
         )
+    if keeping.compacts:
+        yield f"topic {topic!r} is compacted (cleanup.policy): it keeps the last record of each key, not all of them."
     if size is not None and 0 <= keeping.retention_bytes < (bytes_ := size()):
         yield (
             f"topic {topic!r} keeps about {keeping.retention_bytes:,} bytes a partition (retention.bytes), and the "
@@ -164,15 +177,17 @@ class RetentionWatch:
     def sent(self, outs: Sequence[Outgoing]) -> None:
         """What a batch gave; its oldest input counts. Costs nothing once all is told, or where topics keep all."""
         if self._of_all and outs:
-            self._look(self._of_all, (out[1] for out in outs))
+            self._look(self._of_all, [out[1][4] for out in outs])
 
     def rejected(self, reject: Reject) -> None:
         if self._of_rejects:
-            self._look(self._of_rejects, (reject.source,))
+            self._look(self._of_rejects, [reject.source.timestamp])
 
-    def _look(self, watched: list[Keeping], records: Iterable[Record]) -> None:
-        oldest = min((record[4] for record in records if record[4] is not None), default=None)
-        if oldest is None:  # without a time of its own a record gets that of sending
+    def _look(self, watched: list[Keeping], timestamps: list[int | None]) -> None:
+        if None in timestamps:  # without a time of its own a record gets that of sending
+            timestamps = [at for at in timestamps if at is not None]
+        oldest: int | None = min(timestamps, default=None)  # type: ignore[type-var]
+        if oldest is None:
             return
         now_ms = time.time_ns() // 1_000_000
         for keeping in [one for one in watched if oldest < now_ms - one.retention_ms]:

@@ -256,6 +256,20 @@ def test_the_service_tells_once_of_topics_that_will_not_keep_what_it_writes(kafk
         assert service.text().count("by their own time (retention.ms=604800000)") == 2
 
 
+def test_what_is_resubmitted_to_a_topic_that_does_not_keep_it_is_told(kafka, name):
+    source, letters = kafka.create(name("in")), name("dead")
+    kafka.send(source, [{"value": b"abc", "timestamp": time.time_ns() // 1_000_000 - DAY}])
+    topics = {"input_topic": source, "output_topic": name("out"), "group": name("group"), "dead_letter_topic": letters}
+    score_topic(ECHO, kafka.servers, create_topics=True, **topics)
+    kafka.wait_for(letters, 1)
+    again = {"all": True, "topic": letters, "bootstrap_servers": kafka.servers}
+    assert "re-submitted are older" not in run("dead-letters", "resubmit", **again).stderr
+    _alter(kafka, f"--entity-name {source} --add-config retention.ms={DAY // 2}")
+    done = run("dead-letters", "resubmit", **again)
+    assert done.returncode == 0, done.stderr
+    assert f"topic '{source}' keeps records for 12h by their own time, and 1 of 1 re-submitted are older" in done.stderr
+
+
 def test_an_input_whose_records_are_gone_is_told_with_exit_code_4(kafka, name):
     topics = {"input_topic": kafka.create(name("in"), 2), "output_topic": name("out"), "group": name("group")}
     kafka.send(topics["input_topic"], _old(9, partition=1))

@@ -13,7 +13,15 @@ from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.records import Outgoing, Partition, Record, Reject
 from stream_scorer.retention import MOST_MS, retention_ms, shown, topic_config
 from stream_scorer.run_settings import RunSettings
-from stream_scorer.transports.kafka_retention import Gone, Keeping, RetentionWatch, check_replay, day, remarks
+from stream_scorer.transports.kafka_retention import (
+    Gone,
+    Keeping,
+    RetentionWatch,
+    check_replay,
+    check_resubmitted,
+    day,
+    remarks,
+)
 
 DAY = 86_400_000
 NOW = 1_700_000_000_000
@@ -149,7 +157,15 @@ def test_a_replay_is_refused_where_compaction_leaves_one_record():
     _check(compacted, [NOW])
 
 
+def test_what_goes_back_to_a_topic_that_does_not_keep_it_is_told():
+    told = list(check_resubmitted(WEEK, [NOW, NOW - 8 * DAY, 5], NOW, "here:9092"))
+    assert len(told) == 1
+    assert "and 2 of 3 re-submitted are older: they are read only by who reads now. To keep them: " + ALTER in told[0]
+    assert list(check_resubmitted(WEEK, [NOW], NOW, "")) == list(check_resubmitted(Keeping("x"), [5], NOW, "")) == []
+
+
 def test_what_is_not_refused_is_remarked():
+    assert "keeps the last record of each key" in next(remarks(Keeping("prices", compacts=True)))
     assert list(remarks(WEEK, lambda: 10**9)) == []
     assert "their dates are lost" in next(remarks(Keeping("prices", own_time=True)))
     assert "keeps about 10 bytes" in next(remarks(Keeping("prices", retention_bytes=10), lambda: 11))
