@@ -98,8 +98,8 @@ class Cluster:
         if refused:
             reason = next(iter(refused.values())).str()
             tell(
-                f"how long topic {', '.join(map(repr, refused))} keeps records could not be looked up ({reason}): "
-                "allow DescribeConfigs on it, and it is checked."
+                f"the configuration of topic {', '.join(map(repr, refused))} could not be looked up ({reason}), so that "
+                "it is not known how long it keeps records. To have it checked, allow DescribeConfigs on it."
             )
         return found
 

@@ -207,7 +207,7 @@ def test_where_the_configuration_may_not_be_seen_that_is_said_and_it_goes_on(csv
         "group": name("g"),
     }
     kafka.forbid(ResourceType.TOPIC, topics["input_topic"], AclOperation.DESCRIBE_CONFIGS)
-    said = f"how long topic '{topics['input_topic']}' keeps records could not be looked up"
+    said = f"the configuration of topic '{topics['input_topic']}' could not be looked up"
     done = _replay(kafka, csv, topics["input_topic"])
     assert (done.returncode, done.stderr.count(said)) == (0, 1), done.stderr
     done = score_topic(ECHO, kafka.servers, create_topics=True, **topics)
