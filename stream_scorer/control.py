@@ -34,6 +34,11 @@ class _Collector:
         for partition, records in status.lag().items():
             lag.add_metric([partition.topic, str(partition.number)], records)
         yield lag
+        text = "1 once records have passed that are older than the topic keeps, see /status"
+        at_risk = GaugeMetricFamily(PREFIX + "topic_retention_at_risk", text, labels=["topic"])
+        for topic, told in status.at_risk().items():
+            at_risk.add_metric([topic], float(told is not None))
+        yield at_risk
 
 
 def start(address: str, status: Status) -> ThreadingHTTPServer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stream_scorer.engine.loop import Loop, Pace
 from stream_scorer.engine.progress import Progress, Show
@@ -11,11 +11,12 @@ from stream_scorer.engine.report import Reporter
 from stream_scorer.engine.restore import Restorer
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.engine.watchdog import Watchdog
-from stream_scorer.errors import SettingsError
+from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.evaluate.judge import StreamJudge
 from stream_scorer.model.module import Module
 from stream_scorer.ports import Codec
 from stream_scorer.records import EVALUATIONS, Origin, Partition
+from stream_scorer.retention import retention_ms, topic_config
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.slots import Slot
 from stream_scorer.state.sessions import Sessions
@@ -26,6 +27,7 @@ from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_admin import Cluster
 from stream_scorer.transports.kafka_changelog import KafkaChangelog, changelog_name, former_changelog_name, owner
 from stream_scorer.transports.kafka_inputs import KafkaInputs
+from stream_scorer.transports.kafka_retention import Keeping, RetentionWatch, look_for_gone, remarks
 from stream_scorer.transports.kafka_sink import AckingSink, Changelog, Routes, TransactionalSink
 from stream_scorer.transports.kafka_source import KafkaSource
 from stream_scorer.transports.kafka_topic_ids import TopicIds
@@ -52,15 +54,16 @@ class KafkaService:
         self._cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
         self._partitions = 0
         self._store: KafkaChangelog | None = None
+        self._watch = RetentionWatch([], "")
         self._source: KafkaSource | None = None
         self._sink: TransactionalSink | AckingSink | None = None
 
     def check_topics(self) -> None:
         """All topics, before the model is loaded: a typing error should not cost an import of TensorFlow."""
         settings, cluster = self._settings, self._cluster
-        replication = settings.replication_factor
+        replication, kept = settings.replication_factor, topic_config(retention_ms(settings.retention))
         if settings.create_topics:
-            cluster.create(settings.input_topic, settings.partitions, replication)
+            cluster.create(settings.input_topic, settings.partitions, replication, kept)
         self._partitions = cluster.partitions(settings.input_topic, "--input-topic", maker="--create-topics")
         if settings.session == "all" and self._partitions != 1:
             raise SettingsError(
@@ -69,13 +72,35 @@ class KafkaService:
             )
         for topic in settings.output_topics().values():
             if settings.create_topics:
-                cluster.create(topic, self._partitions, replication)
+                cluster.create(topic, self._partitions, replication, kept)
             self._check_partitions(topic, "--output-topic", "scores")
         if dead_letters := settings.dead_letters():
-            cluster.create(dead_letters, self._partitions, replication)
+            cluster.create(dead_letters, self._partitions, replication, kept)
         if evaluations := settings.evaluations():
-            cluster.create(evaluations, self._partitions, replication)
+            cluster.create(evaluations, self._partitions, replication, kept)
             self._check_partitions(evaluations, "--evaluation-topic", "evaluations")
+        self._watch = self._check_retention([*settings.output_topics().values(), evaluations, dead_letters])
+
+    def _check_retention(self, written: Sequence[str | None]) -> RetentionWatch:
+        """What the topics will not keep: what is known now is told, the rest is watched for.
+
+        Raises BrokerError: all that was to be read up to the end is gone.
+        """
+        settings, servers = self._settings, self._settings.bootstrap_servers
+        topics = [settings.input_topic, *filter(None, written)]
+        configs = self._cluster.configs(topics, log.warning)
+        keepings = {topic: Keeping.of(topic, config) for topic, config in configs.items()}
+        for topic, keeping in keepings.items():
+            for remark in remarks(keeping) if topic != settings.input_topic else ():
+                log.warning("%s", remark)
+        if settings.start != "latest":
+            gone = look_for_gone(self._consumer, settings.input_topic, self._partitions)
+            if gone.counts:
+                text = gone.text(settings.input_topic, keepings.get(settings.input_topic), self._group, servers)
+                if gone.alone and settings.until_end:
+                    raise BrokerError(text)
+                log.warning("%s", text)
+        return RetentionWatch(keepings.values(), servers, rejects=settings.dead_letters())
 
     def _check_partitions(self, topic: str, setting: str, what: str) -> None:
         settings = self._settings
@@ -170,6 +195,7 @@ class KafkaService:
             alive_s=expelled_s,
             connected=lambda: source.connected,
             live=judge.live if judge is not None else None,
+            at_risk=self._watch.at_risk,
         )
         if settings.http:
             from stream_scorer import control
@@ -242,6 +268,7 @@ class KafkaService:
             pass_headers=settings.pass_headers,
             dead_letters=settings.dead_letters(),
             group=self._group,
+            watch=self._watch,
         )
         if settings.delivery == "at-least-once":
             properties = kafka_config.producer(settings.bootstrap_servers, settings.kafka)

@@ -7,6 +7,7 @@ import urllib.parse
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.retention import retention_ms
 from stream_scorer.settings import ENV_PREFIX, setting, to_map
 from stream_scorer.times import timestamp_ms
 
@@ -87,6 +88,10 @@ class RunSettings:
     create_topics: bool = setting(False, "create topics that do not exist")
     partitions: int = setting(1, "partitions of an input topic created so", low=1)
     replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)
+    retention: str = setting(
+        "forever",
+        "how long topics created here keep records, by record time: forever, or 7d, 12h, 30m, 45s (not the changelog)",
+    )
     batch: int = setting(10_000, "most records in one transaction", low=1)
     batch_time: float = setting(
         0.2, "how long one transaction may score at full load: less for latency, more for throughput", low=0.001
@@ -109,6 +114,7 @@ class RunSettings:
                 )
         self._check_topics()
         _check_start(self.start)
+        retention_ms(self.retention)
         if self.http:
             _check_address(self.http, self.workers)
         if self.framing == "registry" and not self.schema_registry and self.output_schema_id is None:

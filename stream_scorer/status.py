@@ -19,7 +19,7 @@ READY_S = 10.0
 class Status:
     """Args: the parts that count. `lag` and `rebalances` are cheap calls into the source's local view.
 
-    `live` has figures of judged forecasts, if they are judged.
+    `live` has figures of judged forecasts, if they are judged. `at_risk`: topics, each with what it will not keep.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Status:
         alive_s: float,
         connected: Callable[[], bool] = lambda: True,
         live: Live | None = None,
+        at_risk: Callable[[], Mapping[str, str | None]] = dict,
     ) -> None:
         self.model, self.sha256 = model, sha256
         self._loop, self._sessions = loop, sessions
@@ -42,6 +43,7 @@ class Status:
         self._alive_s = alive_s
         self._connected = connected
         self._live = live
+        self.at_risk = at_risk
 
     def live(self) -> bool:
         """Whether the loop has gone round lately."""
@@ -63,6 +65,7 @@ class Status:
             **dict(self.gauges()),
             "gaps": dict(self._progress.gaps),
             "restoring": {str(partition): share for partition, share in list(self._progress.under_way.items())},
+            "retention_at_risk": {topic: text for topic, text in self.at_risk().items() if text},
             "lag": {str(partition): records for partition, records in self._lag().items()},
         }
 

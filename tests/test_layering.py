@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     **dict.fromkeys("errors records logs slots stderr times shipped_schemas avro_long".split(), ""),
     "ports": "records",
-    **dict.fromkeys("supervisor cli".split(), "errors"),
+    **dict.fromkeys("supervisor cli retention".split(), "errors"),
     "signals": "errors",
     "settings": "errors",
     "replay": "errors times",
@@ -24,15 +24,15 @@ MAY_IMPORT = {
     "state": "errors records ports shipped_schemas avro_long",
     "evaluate": "errors records ports times",
     "engine": "errors records ports state",
-    "transports": "errors records ports state replay times",
+    "transports": "errors records ports state replay retention times",
     "streams": "errors records ports avro_long codec transports",
     "jets": "errors records ports stderr model state streams",
     "manifold": "errors records ports jets streams",
     "status": "records state engine evaluate",
     "control": "errors status",
     # From here on parts are put together, so settings may be known.
-    "run_settings": "errors times settings",
-    "kafka_service": "errors records ports run_settings slots supervisor model state engine evaluate transports status "
+    "run_settings": "errors times retention settings",
+    "kafka_service": "errors records ports retention run_settings slots supervisor model state engine evaluate transports status "
     "control",
     "app": "errors records ports signals settings run_settings reference codec model state engine evaluate transports "
     "kafka_service",
@@ -43,8 +43,8 @@ MAY_IMPORT = {
     "server": "errors settings client codec streams jets manifold",
     "backtest": "errors records codec model engine evaluate state app times",
     "training": "errors stderr reference model backtest",
-    "commands": "streams client server errors times settings run_settings logs supervisor replay codec model transports app "
-    "evaluate pipes verify demo backtest training",
+    "commands": "streams client server errors times retention settings run_settings logs supervisor replay codec "
+    "model transports app evaluate pipes verify demo backtest training",
     "__main__": "cli",
 }
 # Third-party packages that only some files may know.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.settings import add_broker_flags, to_map
 
 if TYPE_CHECKING:
+    from stream_scorer.transports.kafka_admin import Cluster
     from stream_scorer.transports.kafka_dead_letters import DeadLetter
 
 SHOWN = 200
@@ -49,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up("ERROR")
     extra = to_map(args.kafka)
     kafka_config.check_extra(extra, transactional=args.verb == "resubmit")
-    Cluster(kafka_config.common(args.bootstrap_servers, extra)).partitions(args.topic, "--topic")
+    cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
+    cluster.partitions(args.topic, "--topic")
     letters = read_dead_letters(kafka_config.consumer(args.bootstrap_servers, "dead-letters", extra), args.topic)
     if args.verb == "list":
         return _list(list(letters)[-args.last :] if args.last else list(letters))
@@ -58,10 +62,27 @@ def run(args: argparse.Namespace) -> int:
         for letter in found:
             _show(letter)
         return 0
+    _tell_of_retention(cluster, found, args)
     name = f"stream-scorer.dead-letters.{uuid.uuid4().hex[:8]}"
     count = resubmit(kafka_config.transactional_producer(args.bootstrap_servers, name, extra), found, args.to)
     print(f"{count:,} re-submitted to {args.to or 'where they came from'}; they stay on {args.topic} as well")
     return 0
+
+
+def _tell_of_retention(cluster: Cluster, letters: list[DeadLetter], args: argparse.Namespace) -> None:
+    from stream_scorer.transports.kafka_retention import Keeping, check_resubmitted
+
+    def tell(text: str) -> None:
+        print(f"stream-scorer dead-letters: {text}", file=sys.stderr)
+
+    times: dict[str, list[int]] = {}
+    for letter in letters:
+        if (topic := args.to or letter.told.get("topic")) and letter.record.timestamp is not None:
+            times.setdefault(topic, []).append(letter.record.timestamp)
+    for topic, config in cluster.configs(filter(cluster.exists, times), tell).items():
+        now_ms = time.time_ns() // 1_000_000
+        for text in check_resubmitted(Keeping.of(topic, config), times[topic], now_ms, args.bootstrap_servers):
+            tell(text)
 
 
 def _list(letters: list[DeadLetter]) -> int:

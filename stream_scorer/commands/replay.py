@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.replay import Row, read_rows, rows_of
+from stream_scorer.retention import FOREVER, retention_ms, topic_config
 from stream_scorer.settings import add_broker_flags, to_map
 from stream_scorer.times import timestamp_ms
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stream_scorer.codec.schema import Schema
+    from stream_scorer.transports.kafka_replay import Replayer
 
 SYNTHETIC = "synthetic"
 
@@ -41,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI for --adjusted: columns DATE and CPIAUCSL")
     parser.add_argument("--limit", type=int, metavar="N", help="publish the first N rows only")
+    parser.add_argument(
+        "--timestamps",
+        default="event",
+        choices=("event", "now"),
+        help="time of each record: that of its row, or of sending (default: event)",
+    )
     parser.add_argument("--rate", type=float, metavar="N", help="records a second (default: as fast as it can)")
     parser.add_argument(
         "--encoding", default="avro-binary", choices=("avro-binary", "json"), help="of values (default: avro-binary)"
@@ -58,41 +67,96 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replication-factor", type=int, default=-1, metavar="N", help="of a topic created so (default: the broker's)"
     )
+    parser.add_argument(
+        "--retention",
+        metavar="SPAN",
+        help="how long a topic created so keeps records, by record time: forever, or 7d, 12h, 30m (default: forever)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    kept_ms = _check(args)
+    from stream_scorer.codec.schema import make_schema
+    from stream_scorer.commands.model_schema import schema_of
+
+    schema = schema_of(args.model, 0) if args.model else make_schema("double", "double")
+    rows = list(itertools.islice(_records(args, schema) if args.model else _rows(args), args.limit))
+    from stream_scorer import logs
+    from stream_scorer.codec import codec_for
+    from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_replay import Replayer
+
+    logs.set_up("ERROR")
+    extra = to_map(args.kafka)
+    kafka_config.check_extra(extra)
+    codec = codec_for(args.encoding, schema, framing=args.framing, schema_id=args.schema_id)
+    _prepare_topic(args, rows, lambda: sum(len(codec.encode(row.value)) for row in rows), kept_ms, extra)
+    replayer = Replayer(
+        kafka_config.producer(args.bootstrap_servers, extra),
+        args.topic,
+        codec,
+        _key(args),
+        dated=args.timestamps == "event",
+    )
+    started = time.monotonic()
+    count = _send(replayer, rows, args)
+    seconds = time.monotonic() - started
+    print(f"{count:,} records to {args.topic} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} records/s")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Raises SettingsError. Returns how long a topic made here keeps records, ms."""
     if args.rate is not None and args.rate <= 0:
         raise SettingsError(f"--rate {args.rate}: records a second must be above 0.")
     if args.framing == "registry" and args.schema_id is None:
         raise SettingsError("--framing registry needs --schema-id N.")
     if args.model and args.adjusted:
         raise SettingsError("--adjusted publishes numbers, --for MODEL what the model's schema says: give one of them.")
-    from stream_scorer.codec.schema import make_schema
-    from stream_scorer.commands.model_schema import schema_of
+    if args.retention is not None and not args.create_topic:
+        raise SettingsError("--retention is of a topic that is created: it means something with --create-topic only.")
+    return retention_ms(args.retention or FOREVER)
 
-    schema = schema_of(args.model, 0) if args.model else make_schema("double", "double")
-    rows = list(itertools.islice(_records(args, schema) if args.model else _rows(args), args.limit))
+
+def _key(args: argparse.Namespace) -> bytes | None:
+    return args.key.encode() if args.key else None
+
+
+def _prepare_topic(
+    args: argparse.Namespace, rows: list[Row], size: Callable[[], int], kept_ms: int, extra: dict[str, str]
+) -> None:
+    """The topic is there, takes the rows and keeps them. `size`: bytes of all values. Raises BrokerError."""
+    from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_admin import Cluster
+    from stream_scorer.transports.kafka_retention import Keeping, check_replay, remarks
+
+    cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
+    stamps = [row.timestamp for row in rows] if args.timestamps == "event" else None
+
+    def check(keeping: Keeping) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        check_replay(keeping, stamps, _key(args), len(rows), now_ms, args.bootstrap_servers)
+
+    if args.create_topic and not cluster.exists(args.topic):
+        check(Keeping(args.topic, kept_ms))
+        cluster.create(args.topic, args.partitions, args.replication_factor, topic_config(kept_ms))
+    cluster.partitions(args.topic, "--topic", maker="--create-topic")
+    for config in cluster.configs([args.topic], _warn).values():
+        keeping = Keeping.of(args.topic, config)
+        check(keeping)
+        for remark in remarks(keeping, size) if stamps else ():
+            _warn(remark)
+
+
+def _warn(text: str) -> None:
+    print(f"stream-scorer replay: {text}", file=sys.stderr)
+
+
+def _send(replayer: Replayer, rows: list[Row], args: argparse.Namespace) -> int:
+    """All rows, with a bar; how many."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from stream_scorer import logs
-    from stream_scorer.codec import codec_for
-    from stream_scorer.transports import kafka_config
-    from stream_scorer.transports.kafka_admin import Cluster
-    from stream_scorer.transports.kafka_replay import Replayer
-
-    logs.set_up("ERROR")
-    extra = to_map(args.kafka)
-    kafka_config.check_extra(extra)
-    cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
-    if args.create_topic:
-        cluster.create(args.topic, args.partitions, args.replication_factor)
-    cluster.partitions(args.topic, "--topic", maker="--create-topic")
-    codec = codec_for(args.encoding, schema, framing=args.framing, schema_id=args.schema_id)
-    replayer = Replayer(
-        kafka_config.producer(args.bootstrap_servers, extra), args.topic, codec, args.key.encode() if args.key else None
-    )
-    started = time.monotonic()
     columns = (
         TextColumn(f"replay to {args.topic}"),
         BarColumn(),
@@ -100,6 +164,7 @@ def run(args: argparse.Namespace) -> int:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
+    started = time.monotonic()
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("replay", total=len(rows), speed="")
 
@@ -109,9 +174,7 @@ def run(args: argparse.Namespace) -> int:
 
         count = replayer.send(rows, args.rate, on_sent)
         progress.update(task, completed=count)
-    seconds = time.monotonic() - started
-    print(f"{count:,} records to {args.topic} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} records/s")
-    return 0
+    return count
 
 
 def _records(args: argparse.Namespace, schema: Schema) -> Iterator[Row]:

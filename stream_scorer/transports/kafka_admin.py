@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.transports.kafka_config import Properties, open_client
@@ -14,6 +15,7 @@ from stream_scorer.transports.kafka_config import Properties, open_client
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
+NOT_YET = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
 
 
 class Cluster:
@@ -32,6 +34,7 @@ class Cluster:
                 f"no Kafka broker answers at {self._servers} ({error.args[0].str()}). Start it, or correct "
                 "--bootstrap-servers; with TLS or SASL, give --kafka security.protocol=... and its company."
             ) from error
+        self._has_controller = metadata.controller_id in metadata.brokers
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def partitions(self, topic: str, setting: str, *, maker: str | None = None) -> int:
@@ -67,16 +70,47 @@ class Cluster:
 
     def check_compacted(self, topic: str) -> None:
         """Raises SettingsError if a changelog is not compacted only: its old records, and state with them, would go."""
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        future = self._admin.describe_configs([resource], request_timeout=TIMEOUT_S)[resource]
-        try:
-            policy = future.result(TIMEOUT_S + 1)["cleanup.policy"].value
-        except KafkaException as error:
-            log.warning("changelog %s: its cleanup.policy cannot be looked up: %s", topic, error.args[0].str())
-            return
+        policy = self.configs([topic], log.warning).get(topic, {}).get("cleanup.policy", "compact")
         if policy != "compact":
             raise SettingsError(
                 f"changelog {topic!r} has cleanup.policy={policy}: state older than its retention is deleted. Alter it: "
                 f"kafka-configs.sh --bootstrap-server {self._servers} --alter --topic {topic} --add-config "
                 "cleanup.policy=compact. Or give another --changelog-topic."
             )
+
+    def configs(self, topics: Iterable[str], tell: Callable[[str], None]) -> dict[str, dict[str, str]]:
+        """Configuration of each topic, defaults included, as far as the cluster gives it; what it does not is told.
+
+        Blocks for 10 s at most.
+        """
+        names = list(dict.fromkeys(topics))
+        if not self._has_controller:  # a stand-in for a broker: nobody would ever answer
+            log.info("no controller to ask for the configuration of topics")
+            return {}
+        deadline = time.monotonic() + TIMEOUT_S
+        found, refused = self._described(names)
+        # A topic that was just made is not known to every broker at once.
+        while time.monotonic() < deadline and (new := [n for n, e in refused.items() if e.code() in NOT_YET]):
+            time.sleep(0.1)
+            more, still = self._described(new)
+            found |= more
+            refused = {**{n: e for n, e in refused.items() if n not in new}, **still}
+        if refused:
+            reason = next(iter(refused.values())).str()
+            tell(
+                f"the configuration of topic {', '.join(map(repr, refused))} could not be looked up ({reason}), so that "
+                "it is not known how long it keeps records. To have it checked, allow DescribeConfigs on it."
+            )
+        return found
+
+    def _described(self, topics: Iterable[str]) -> tuple[dict[str, dict[str, str]], dict[str, KafkaError]]:
+        wanted = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        found, refused = {}, {}
+        for resource, future in self._admin.describe_configs(wanted, request_timeout=TIMEOUT_S).items():
+            try:
+                entries = future.result(TIMEOUT_S + 1)
+            except KafkaException as error:
+                refused[resource.name] = error.args[0]
+            else:
+                found[resource.name] = {name: one.value for name, one in entries.items() if one.value is not None}
+        return found, refused

@@ -21,11 +21,18 @@ TIMESTAMP_REFUSED = (
 
 
 class Replayer:
-    """Publishes rows of one key in order, each once (idempotent producer)."""
+    """Publishes rows of one key in order, each once (idempotent producer).
 
-    def __init__(self, properties: Properties, topic: str, codec: Codec, key: bytes | None) -> None:
+    Args:
+        dated: whether records get the time of their row; else that of sending.
+    """
+
+    def __init__(
+        self, properties: Properties, topic: str, codec: Codec, key: bytes | None, *, dated: bool = True
+    ) -> None:
         self._producer = open_client(Producer, properties)
         self._topic, self._codec, self._key = topic, codec, key
+        self._dated = dated
         self._failed: str | None = None
 
     def send(self, rows: Iterable[Row], rate: float | None, on_sent: Callable[[int], None]) -> int:
@@ -45,11 +52,10 @@ class Replayer:
 
     def _produce(self, row: Row) -> None:
         value = self._codec.encode(row.value)
+        timestamp = stamp(row.timestamp if self._dated else None)
         while True:
             try:
-                self._producer.produce(
-                    self._topic, value, self._key, timestamp=stamp(row.timestamp), on_delivery=self._delivered
-                )
+                self._producer.produce(self._topic, value, self._key, timestamp=timestamp, on_delivery=self._delivered)
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:

@@ -14,6 +14,7 @@ from stream_scorer.records import Headers, Outgoing, Partition, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 from stream_scorer.transports.kafka_config import Properties, open_client, stamp
 from stream_scorer.transports.kafka_errors import classify
+from stream_scorer.transports.kafka_retention import RetentionWatch
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Routes:
         keep_partition: write to the input's partition number; else let the key choose.
         pass_headers: hand on all headers of the input; `traceparent` is handed on in any case.
         dead_letters: topic for rejects, or None to drop them (they are logged).
+        watch: is shown each batch and each reject that is sent.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Routes:
         pass_headers: bool = False,
         dead_letters: str | None = None,
         group: str = "",
+        watch: RetentionWatch | None = None,
     ) -> None:
+        self.watch = watch or RetentionWatch([], "")
         self.topics = dict(topics)
         self.dead_letters = dead_letters
         self._model = ("scorer-model", model.encode())
@@ -106,6 +110,7 @@ class _Sink:
         self._producer = open_client(Producer, properties)
 
     def send(self, outs: Sequence[Outgoing]) -> None:
+        self._routes.watch.sent(outs)
         produce = self._producer.produce
         for topic, value, key, partition, timestamp, headers in self._routes.address(outs):
             try:
@@ -116,6 +121,7 @@ class _Sink:
     def reject(self, reject: Reject) -> None:
         source = reject.source
         log.warning("%s rejected at %s: %s", source.where, reject.stage, reject.message)
+        self._routes.watch.rejected(reject)
         if self._routes.dead_letters:
             headers = self._routes.reject_headers(reject)
             self._produce(self._routes.dead_letters, source.value, source.key, -1, stamp(source.timestamp), headers)

@@ -96,7 +96,9 @@ class KafkaTopics:
         self._kafka = kafka
         self._exactly_once = exactly_once
         self._group, self._id = name("group"), name("id")
-        self._in, self._out, self._dead = (kafka.create(name(what), 2) for what in ("in", "out", "dead"))
+        self._in, self._out, self._dead = (
+            kafka.create(name(what), 2, retention_ms="-1") for what in ("in", "out", "dead")
+        )
         self._opened: list[Any] = []
 
     def open(self, records: list[Record]) -> tuple[Source, Sink]:

@@ -93,34 +93,34 @@ def _inputs(count, seed, keys=7):
 
 @pytest.mark.parametrize("model", [ROLLING_MEAN, ROLLING_MEAN_BATCHED], ids=["one-by-one", "batched"])
 @pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
-def test_evaluations_are_the_join_of_scores_and_inputs(model, delivery, kafka, topics):
+def test_evaluations_are_the_join_of_scores_and_inputs(model, delivery, kafka, dated_topics):
     """In two runs, the second of which finds forecasts waiting that the first has made."""
     sent = list(_inputs(900, seed=1))
     for part in (sent[:500], sent[500:]):
-        kafka.send(topics["input_topic"], part)
-        score_topic(model, kafka.servers, evaluate=True, batch=100, delivery=delivery, **topics)
-    expected = _offline(kafka, topics["input_topic"], topics["output_topic"])
-    found, twice = _found(kafka, f"{topics['output_topic']}-evaluation", topics["input_topic"])
+        kafka.send(dated_topics["input_topic"], part)
+        score_topic(model, kafka.servers, evaluate=True, batch=100, delivery=delivery, **dated_topics)
+    expected = _offline(kafka, dated_topics["input_topic"], dated_topics["output_topic"])
+    found, twice = _found(kafka, f"{dated_topics['output_topic']}-evaluation", dated_topics["input_topic"])
     assert len(expected) > 600
     assert (found, twice) == (expected, 0)
 
 
-def test_killed_at_random_it_judges_every_forecast_once(kafka, topics, tmp_path):
+def test_killed_at_random_it_judges_every_forecast_once(kafka, dated_topics, tmp_path):
     """kill -9 in the middle of it, and a new process finds what waits."""
-    kafka.send(topics["input_topic"], _inputs(6_000, seed=2))
+    kafka.send(dated_topics["input_topic"], _inputs(6_000, seed=2))
     rng = random.Random(3)
     for _ in range(8):
         kafka_options = [*PROMPT, "group.instance.id=only"]
         with Service(
-            tmp_path, ROLLING_MEAN_BATCHED, kafka.servers, evaluate=True, batch=20, kafka=kafka_options, **topics
+            tmp_path, ROLLING_MEAN_BATCHED, kafka.servers, evaluate=True, batch=20, kafka=kafka_options, **dated_topics
         ) as service:
             service.wait_for("assigned ")
             time.sleep(rng.uniform(0, 0.3))
             service.kill()
     options = {"evaluate": True, "kafka": [*PROMPT, "group.instance.id=only"]}
-    score_topic(ROLLING_MEAN_BATCHED, kafka.servers, **options, **topics)
-    expected = _offline(kafka, topics["input_topic"], topics["output_topic"])
-    found, twice = _found(kafka, f"{topics['output_topic']}-evaluation", topics["input_topic"])
+    score_topic(ROLLING_MEAN_BATCHED, kafka.servers, **options, **dated_topics)
+    expected = _offline(kafka, dated_topics["input_topic"], dated_topics["output_topic"])
+    found, twice = _found(kafka, f"{dated_topics['output_topic']}-evaluation", dated_topics["input_topic"])
     assert len(expected) > 5_000
     assert (found, twice) == (expected, 0)
 
@@ -216,9 +216,9 @@ def write_model(tmp_path):
     return write
 
 
-def test_metrics_and_status_tell_how_good_the_last_forecasts_were(kafka, topics, tmp_path):
+def test_metrics_and_status_tell_how_good_the_last_forecasts_were(kafka, dated_topics, tmp_path):
     (port,) = free_ports(1)
-    kafka.send(topics["input_topic"], _inputs(700, seed=4))
+    kafka.send(dated_topics["input_topic"], _inputs(700, seed=4))
     (tmp_path / "reference.json").write_text(json.dumps([100.0 + at / 10 for at in range(-50, 50)]))
     reference = tmp_path / "reference.json"
     with Service(
@@ -229,11 +229,13 @@ def test_metrics_and_status_tell_how_good_the_last_forecasts_were(kafka, topics,
         http=port,
         reference=reference,
         evaluate_window=100,
-        **topics,
+        **dated_topics,
     ) as service:
         service.wait_for("assigned ")
         deadline = time.monotonic() + 60
-        while kafka.committed(topics["group"], topics["input_topic"], [0, 1]) != _ends(kafka, topics["input_topic"]):
+        while kafka.committed(dated_topics["group"], dated_topics["input_topic"], [0, 1]) != _ends(
+            kafka, dated_topics["input_topic"]
+        ):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         time.sleep(0.3)  # the figures are those of what is committed: a moment after it is
@@ -241,7 +243,7 @@ def test_metrics_and_status_tell_how_good_the_last_forecasts_were(kafka, topics,
         metrics = _get(port, "/metrics")
         service.signal(signal.SIGTERM)
         assert service.wait() == 0
-    expected = _offline(kafka, topics["input_topic"], topics["output_topic"])
+    expected = _offline(kafka, dated_topics["input_topic"], dated_topics["output_topic"])
     told = json.loads(status)
     assert (told["evaluations"], told["evaluations_missed"], told["evaluation_window"]) == (len(expected), 0, 100)
     assert told["forecast_rmse"] == pytest.approx(math.sqrt(told["forecast_mse"]))
@@ -255,14 +257,14 @@ def test_metrics_and_status_tell_how_good_the_last_forecasts_were(kafka, topics,
     assert f"stream_scorer_evaluations_total {float(len(expected))}" in lines
 
 
-def test_figures_go_on_after_a_restart(kafka, topics, tmp_path):
+def test_figures_go_on_after_a_restart(kafka, dated_topics, tmp_path):
     """What was judged is on the topic, so a new worker tells of it before anything new has come."""
     (port,) = free_ports(1)
-    kafka.send(topics["input_topic"], _inputs(700, seed=4))
-    score_topic(ROLLING_MEAN, kafka.servers, evaluate=True, **topics)
+    kafka.send(dated_topics["input_topic"], _inputs(700, seed=4))
+    score_topic(ROLLING_MEAN, kafka.servers, evaluate=True, **dated_topics)
     codec = EvaluationCodec()
-    kept = [codec.decode(one.value()) for one in kafka.read(f"{topics['output_topic']}-evaluation")]
-    with Service(tmp_path, ROLLING_MEAN, kafka.servers, evaluate=True, http=port, **topics) as service:
+    kept = [codec.decode(one.value()) for one in kafka.read(f"{dated_topics['output_topic']}-evaluation")]
+    with Service(tmp_path, ROLLING_MEAN, kafka.servers, evaluate=True, http=port, **dated_topics) as service:
         service.wait_for("ready: ")
         told = json.loads(_get(port, "/status"))
         service.signal(signal.SIGTERM)
@@ -281,11 +283,11 @@ def _ends(kafka, topic):
     return [counts[0], counts[1]]
 
 
-def test_tail_reads_what_is_committed_and_joins_no_group(kafka, topics):
-    kafka.send(topics["input_topic"], _inputs(600, seed=5))
-    score_topic(ROLLING_MEAN, kafka.servers, evaluate=True, **topics)
-    evaluations = f"{topics['output_topic']}-evaluation"
-    where = {"bootstrap_servers": kafka.servers, "output_topic": topics["output_topic"], "from": "earliest"}
+def test_tail_reads_what_is_committed_and_joins_no_group(kafka, dated_topics):
+    kafka.send(dated_topics["input_topic"], _inputs(600, seed=5))
+    score_topic(ROLLING_MEAN, kafka.servers, evaluate=True, **dated_topics)
+    evaluations = f"{dated_topics['output_topic']}-evaluation"
+    where = {"bootstrap_servers": kafka.servers, "output_topic": dated_topics["output_topic"], "from": "earliest"}
     told = run("tail", until_end=True, json=True, **where)
     lines = [json.loads(line) for line in told.stdout.splitlines()]
     codec = EvaluationCodec()
@@ -333,16 +335,16 @@ def test_tail_reads_the_records_of_a_model_and_says_what_it_needs(kafka, topics,
     assert (told.returncode, "no such file" in told.stderr) == (3, True)
 
 
-def test_tail_shows_what_was_before_1970(kafka, topics):
+def test_tail_shows_what_was_before_1970(kafka, dated_topics):
     records = [
         {"value": _double(float(at)), "key": b"k", "partition": 0, "timestamp": (at - 10) * 86_400_000}
         for at in range(1, 8)
     ]
-    kafka.send(topics["input_topic"], records)
-    score_topic(ECHO, kafka.servers, evaluate=True, **topics)
+    kafka.send(dated_topics["input_topic"], records)
+    score_topic(ECHO, kafka.servers, evaluate=True, **dated_topics)
     where = {
         "bootstrap_servers": kafka.servers,
-        "output_topic": topics["output_topic"],
+        "output_topic": dated_topics["output_topic"],
         "until_end": True,
         "json": True,
     }

@@ -28,19 +28,19 @@ def _values(messages):
     return [struct.unpack("<d", message.value())[0] for message in messages]
 
 
-def test_key_timestamp_partition_and_headers_of_a_score(kafka, topics):
+def test_key_timestamp_partition_and_headers_of_a_score(kafka, dated_topics):
     headers = [("traceparent", b"00-abc"), ("mine", b"1")]
     kafka.send(
-        topics["input_topic"],
+        dated_topics["input_topic"],
         [{"value": _double(2.0), "key": b"k", "timestamp": 1234, "partition": 1, "headers": headers}],
     )
-    score_topic(ECHO, kafka.servers, **topics)
-    (score,) = kafka.read(topics["output_topic"])
+    score_topic(ECHO, kafka.servers, **dated_topics)
+    (score,) = kafka.read(dated_topics["output_topic"])
     assert (score.value(), score.key(), score.timestamp()[1], score.partition()) == (_double(2.0), b"k", 1234, 1)
     found = dict(score.headers())
     assert found.keys() == {"traceparent", "scorer-source", "scorer-model"}
     assert found["traceparent"] == b"00-abc"
-    assert found["scorer-source"] == f"{topics['input_topic']}/1/0".encode()
+    assert found["scorer-source"] == f"{dated_topics['input_topic']}/1/0".encode()
 
 
 def test_pass_headers_hands_on_all(kafka, topics):
@@ -86,8 +86,8 @@ def test_sigterm_stops_within_ten_seconds_and_the_next_goes_on(kafka, topics, tm
     assert _values(kafka.read(topics["output_topic"])) == [1.0] * 5 + [2.0]
 
 
-def test_bad_records_go_to_dead_letters_and_back(kafka, topics):
-    source = topics["input_topic"]
+def test_bad_records_go_to_dead_letters_and_back(kafka, dated_topics):
+    source = dated_topics["input_topic"]
     bad = {"value": _double(-1.0), "key": b"k", "partition": 1, "timestamp": 77, "headers": [("mine", b"1")]}
     kafka.send(
         source,
@@ -98,7 +98,7 @@ def test_bad_records_go_to_dead_letters_and_back(kafka, topics):
             {"value": None, "partition": 1},
         ],
     )
-    score_topic(ECHO, kafka.servers, **topics)
+    score_topic(ECHO, kafka.servers, **dated_topics)
     letters = kafka.read(f"{source}.dead-letters")
     assert sorted((letter.value() or b"") for letter in letters) == sorted([b"abc", _double(-1.0), b""])
     (letter,) = [one for one in letters if one.value() == _double(-1.0)]
@@ -161,7 +161,7 @@ def test_fail_on_the_first_bad_record(kafka, topics):
     assert kafka.read(topics["output_topic"]) == []
 
 
-def test_warm_up_counts_records_across_markers_and_gaps(kafka, topics, name):
+def test_warm_up_counts_records_across_markers_and_gaps(kafka, dated_topics, name):
     """Inputs written in small transactions: offsets have gaps, and the 29 before the start are still 29."""
     from confluent_kafka import Producer
 
@@ -169,13 +169,13 @@ def test_warm_up_counts_records_across_markers_and_gaps(kafka, topics, name):
     producer.init_transactions(30)
     for at in range(60):
         producer.begin_transaction()
-        producer.produce(topics["input_topic"], _double(float(at)), b"k", 0, timestamp=1000 + at)
+        producer.produce(dated_topics["input_topic"], _double(float(at)), b"k", 0, timestamp=1000 + at)
         (producer.abort_transaction if at % 7 == 3 else producer.commit_transaction)(30)
     kept = [float(at) for at in range(60) if at % 7 != 3]
     start = 1000 + int(kept[40])
-    done = score_topic(ROLLING_MEAN, kafka.servers, start=str(start), warm_up=29, **topics)
+    done = score_topic(ROLLING_MEAN, kafka.servers, start=str(start), warm_up=29, **dated_topics)
     assert "fed 29 inputs before" in done.stderr
-    assert _values(kafka.read(topics["output_topic"])) == [
+    assert _values(kafka.read(dated_topics["output_topic"])) == [
         sum(kept[at - 29 : at + 1]) / 30 for at in range(40, len(kept))
     ]
 
@@ -349,17 +349,17 @@ def test_replay_for_a_model_gives_the_records_that_it_takes(kafka, name, tmp_pat
     assert (wrong.returncode, "give one of them" in wrong.stderr) == (2, True)
 
 
-def test_a_start_before_1970_is_found_among_older_records(kafka, topics):
+def test_a_start_before_1970_is_found_among_older_records(kafka, dated_topics):
     """Brokers look up no such time by themselves."""
     kafka.send(
-        topics["input_topic"],
+        dated_topics["input_topic"],
         [
             {"value": _double(float(at)), "key": b"k", "partition": 0, "timestamp": (at - 10) * DAY}
             for at in range(1, 6)
         ],
     )
-    score_topic(ECHO, kafka.servers, start="1969-12-25", **topics)
-    assert _values(kafka.read(topics["output_topic"])) == [3.0, 4.0, 5.0]
+    score_topic(ECHO, kafka.servers, start="1969-12-25", **dated_topics)
+    assert _values(kafka.read(dated_topics["output_topic"])) == [3.0, 4.0, 5.0]
 
 
 def test_the_first_moment_of_1970_is_not_taken_for_now(kafka, topics, name, tmp_path):

@@ -167,7 +167,8 @@ def test_the_service_judges_as_the_backtest_does(prices, scores, kafka, name, tm
     closes = name("closes")
     to = {"topic": closes, "create_topic": True, "bootstrap_servers": kafka.servers}
     assert run("replay", str(csv), key="SP500", **{"for": FORECASTER}, **to).returncode == 0
-    topics = {"input_topic": closes, "output_topic": kafka.create(name("forecasts")), "group": name("group")}
+    forecasts = kafka.create(name("forecasts"), retention_ms="-1")
+    topics = {"input_topic": closes, "output_topic": forecasts, "group": name("group")}
     judged = {"evaluate": True, "evaluate_field": "close", "evaluate_date": "date"}
     score_topic(FORECASTER, kafka.servers, create_topics=True, **judged, **topics)
     codec = EvaluationCodec()

@@ -58,7 +58,7 @@ def test_score_gives_the_hosts_bits(bundle, values, reference):
 
 @pytest.mark.broker
 def test_the_service_gives_the_hosts_bits_each_once_in_order(bundle, values, reference, kafka, name):
-    prices, scores = kafka.create(name("prices")), kafka.create(name("scores"))
+    prices, scores = (kafka.create(name(what), retention_ms="-1") for what in ("prices", "scores"))
     sent = [
         {"value": struct.pack("<d", value), "key": b"SP500", "timestamp": at + 1} for at, value in enumerate(values)
     ]

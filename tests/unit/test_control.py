@@ -111,6 +111,15 @@ def test_metrics_are_read_when_asked_for(service):
         assert line in lines
 
 
+def test_topics_that_will_not_keep_what_passes_are_told(service):
+    assert "topic_retention_at_risk{" not in service.get("/metrics")[1]
+    service.status.at_risk = lambda: {"scores": "what to do", "prices": None}
+    lines = service.get("/metrics")[1].splitlines()
+    assert 'stream_scorer_topic_retention_at_risk{topic="scores"} 1.0' in lines
+    assert 'stream_scorer_topic_retention_at_risk{topic="prices"} 0.0' in lines
+    assert json.loads(service.get("/status")[1])["retention_at_risk"] == {"scores": "what to do"}
+
+
 class FakeLive:
     def counters(self):
         yield "evaluations", 12
