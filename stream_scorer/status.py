@@ -34,6 +34,7 @@ class Status:
         alive_s: float,
         connected: Callable[[], bool] = lambda: True,
         live: Live | None = None,
+        ended_hanging: Callable[[], int] = lambda: 0,
     ) -> None:
         self.model, self.sha256 = model, sha256
         self._loop, self._sessions = loop, sessions
@@ -42,6 +43,7 @@ class Status:
         self._alive_s = alive_s
         self._connected = connected
         self._live = live
+        self._ended_hanging = ended_hanging
 
     def live(self) -> bool:
         """Whether the loop has gone round lately."""
@@ -79,6 +81,7 @@ class Status:
         yield "aborts", totals.aborts
         yield "recoveries", totals.recoveries
         yield "rebalances", self._rebalances()
+        yield "hanging_transactions_ended", self._ended_hanging()
         yield "restored_sessions", self._progress.restored_sessions
         yield "restore_seconds", self._progress.restore_s
         yield "gaps", sum(self._progress.gaps.values())
