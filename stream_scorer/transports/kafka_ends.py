@@ -57,8 +57,8 @@ class Hanging(NamedTuple):
         return (
             f"{self.partition}@{self.offset}: a transaction of {who} is open there, for {self.stood_s:.0f} s at least. "
             f"Readers of committed records see nothing from there on until it ends. {then} "
-            f"Look: {tool} describe-producers --topic {topic} --partition {number}. "
-            f"End it: {tool} abort --topic {topic} --partition {number} --start-offset {self.offset}"
+            f"To look: {tool} describe-producers --topic {topic} --partition {number}. "
+            f"To end it: {tool} abort --topic {topic} --partition {number} --start-offset {self.offset}"
         )
 
 

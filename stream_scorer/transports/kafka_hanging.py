@@ -28,6 +28,7 @@ GONE_S = 1.0
 """So long after a probe what stands has not ended by it."""
 OFFSETS = "__consumer_offsets"
 PROBE_KEY = b"@probe"
+HOW = "a transaction of the same id touched it and was aborted. Nothing of it was published, and readers go on"
 TOO_LONG = "-" * 30_000
 """Metadata of an offset: a broker takes 4,096 characters unless it is told otherwise."""
 
@@ -57,7 +58,7 @@ def hanging_offsets(properties: Properties, stopping: Callable[[], bool] = lambd
     try:
         with Ends(properties, stopping) as ends:
             count = len(ends.partitions([OFFSETS]))
-            partition = Partition(OFFSETS, java_hash(properties["group.id"]) % count)
+            partition = Partition(OFFSETS, coordinator_hash(properties["group.id"]) % count)
             found = ends.whose(ends.standing(ends.lagging([partition]), SETTLE_S), SETTLE_S)
     except TransportError:
         found = []
@@ -70,12 +71,12 @@ def hanging_offsets(properties: Properties, stopping: Callable[[], bool] = lambd
     )
 
 
-def java_hash(text: str) -> int:
-    """As the group's coordinator takes it, without its sign."""
-    found, units = 0, text.encode("utf-16-be")
+def coordinator_hash(group: str) -> int:
+    """By which a group's partition of the topic of positions is chosen: Java's hash of the text without its sign."""
+    found, units = 0, group.encode("utf-16-be")
     for high, low in zip(units[::2], units[1::2], strict=True):
         found = (31 * found + (high << 8) + low) & 0xFFFFFFFF
-    return found & 0x7FFFFFFF
+    return found if found < 1 << 31 else (1 << 32) - found & 0x7FFFFFFF
 
 
 @contextlib.contextmanager
@@ -118,25 +119,22 @@ class Probe:
         Raises TransportError.
         """
         with Ends(self._reader, self._stopping) as ends:
-            lagging = ends.lagging(ends.partitions(self._topics, producer)).items()
-            standing = ends.standing(
-                {at: offset for at, offset in lagging if (at, offset) not in self._others}, SETTLE_S
-            )
-            self.touch(producer, call, standing)
+            lagging = ends.lagging(ends.partitions(self._topics, producer))
+            known = {at: offset for at, offset in lagging.items() if (at, offset) in self._others}
+            standing = ends.standing({at: offset for at, offset in lagging.items() if at not in known}, SETTLE_S)
+            self.touch(producer, call, [*standing, *known])  # of this id there may be one behind a known one
             left = ends.standing(standing, GONE_S)
             if left:  # its marker may have been skipped again
                 self.touch(producer, call, left)
                 left = ends.standing(left, GONE_S)
-            for partition in standing.keys() - left.keys():
-                log.warning(
-                    "%s@%d: ended a transaction that hung there; nothing of it was published, and readers go on",
-                    partition,
-                    standing[partition],
-                )
+            ended = standing.keys() - left.keys()
+            for partition in sorted(ended):
+                log.warning("%s@%d: ended a transaction that hung there; %s", partition, standing[partition], HOW)
+            left |= ends.standing(ends.lagging(ended), SETTLE_S)  # another's, behind it
             self._others.update(left.items())
-            for other in ends.whose(left, SETTLE_S + 2 * GONE_S):
-                log.log(logging.INFO if other.in_use else logging.WARNING, "%s This service goes on.", other.text())
-            return len(standing) - len(left)
+            for other in ends.whose(left, SETTLE_S + GONE_S):
+                log.log(logging.INFO if other.in_use else logging.WARNING, "%s. This service goes on", other.text())
+            return len(ended)
 
     @_quiet()
     def touch(self, producer: Producer, call: Call, partitions: Iterable[Partition] = ()) -> None:
