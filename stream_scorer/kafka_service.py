@@ -255,7 +255,9 @@ class KafkaService:
         properties = kafka_config.transactional_producer(settings.bootstrap_servers, transactional_id, settings.kafka)
         written = [*topics.values(), *filter(None, [routes.dead_letters, changelog and changelog[0]])]
         probe = Probe(self._consumer, written, settings.input_topic, self._stopping)
-        return TransactionalSink(properties, routes, changelog, source.group_metadata, source.offsets, probe, self._stopping)
+        return TransactionalSink(
+            properties, routes, changelog, source.group_metadata, source.offsets, probe, self._stopping
+        )
 
     def _stopping(self) -> bool:
         return self._loop is not None and self._loop.stopping
