@@ -26,6 +26,7 @@ from stream_scorer.supervisor import is_worker
 from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_admin import Cluster
 from stream_scorer.transports.kafka_changelog import KafkaChangelog, changelog_name, former_changelog_name, owner
+from stream_scorer.transports.kafka_hanging import Probe
 from stream_scorer.transports.kafka_inputs import KafkaInputs
 from stream_scorer.transports.kafka_retention import Keeping, RetentionWatch, look_for_gone, remarks
 from stream_scorer.transports.kafka_sink import AckingSink, Changelog, Routes, TransactionalSink
@@ -57,6 +58,7 @@ class KafkaService:
         self._watch = RetentionWatch([], "")
         self._source: KafkaSource | None = None
         self._sink: TransactionalSink | AckingSink | None = None
+        self._loop: Loop | None = None
 
     def check_topics(self) -> None:
         """All topics, before the model is loaded: a typing error should not cost an import of TensorFlow."""
@@ -174,7 +176,7 @@ class KafkaService:
         )
         sink = self._sink = self._make_sink(module, changelog, source)
         expelled_s = int(self._consumer.get("max.poll.interval.ms", 300_000)) / 1000
-        loop = Loop(
+        loop = self._loop = Loop(
             source,
             scorer,
             sessions,
@@ -196,6 +198,7 @@ class KafkaService:
             connected=lambda: source.connected,
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
+            ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
         )
         if settings.http:
             from stream_scorer import control
@@ -277,4 +280,11 @@ class KafkaService:
         transactional_id = f"stream-scorer.{self._group}.{self._instance}.{self._slot.number}"
         log.info("transactional id %s", transactional_id)
         properties = kafka_config.transactional_producer(settings.bootstrap_servers, transactional_id, settings.kafka)
-        return TransactionalSink(properties, routes, changelog, source.group_metadata, source.offsets)
+        written = [*topics.values(), *filter(None, [routes.dead_letters, changelog and changelog[0]])]
+        probe = Probe(self._consumer, written, settings.input_topic, self._stopping)
+        return TransactionalSink(
+            properties, routes, changelog, source.group_metadata, source.offsets, probe, self._stopping
+        )
+
+    def _stopping(self) -> bool:
+        return self._loop is not None and self._loop.stopping

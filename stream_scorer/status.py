@@ -35,6 +35,7 @@ class Status:
         connected: Callable[[], bool] = lambda: True,
         live: Live | None = None,
         at_risk: Callable[[], Mapping[str, str | None]] = dict,
+        ended_hanging: Callable[[], int] = lambda: 0,
     ) -> None:
         self.model, self.sha256 = model, sha256
         self._loop, self._sessions = loop, sessions
@@ -44,6 +45,7 @@ class Status:
         self._connected = connected
         self._live = live
         self.at_risk = at_risk
+        self._ended_hanging = ended_hanging
 
     def live(self) -> bool:
         """Whether the loop has gone round lately."""
@@ -82,6 +84,7 @@ class Status:
         yield "aborts", totals.aborts
         yield "recoveries", totals.recoveries
         yield "rebalances", self._rebalances()
+        yield "hanging_transactions_ended", self._ended_hanging()
         yield "restored_sessions", self._progress.restored_sessions
         yield "restore_seconds", self._progress.restore_s
         yield "gaps", sum(self._progress.gaps.values())

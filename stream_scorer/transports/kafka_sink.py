@@ -14,12 +14,18 @@ from stream_scorer.records import Headers, Outgoing, Partition, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 from stream_scorer.transports.kafka_config import Properties, open_client, stamp
 from stream_scorer.transports.kafka_errors import classify
+from stream_scorer.transports.kafka_hanging import Probe
 from stream_scorer.transports.kafka_retention import RetentionWatch
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
-
+STOP_S = 3.0
+"""Patience of a call once the service was asked to stop."""
+AT_ONCE_S = 1.0
+"""No call into librdkafka lasts longer, so that a stop request is noticed."""
+OFFSETS_S = 5.0
+"""But this one: a timeout of it aborts the transaction."""
 
 Changelog = tuple[str, SnapshotWriter]
 Addressed = tuple[str, bytes | None, bytes | None, int, int, Headers]
@@ -163,10 +169,14 @@ class _Sink:
 class TransactionalSink(_Sink):
     """Exactly once: a read-committed reader sees outputs, rejects, state and positions of a step together or never.
 
+    Every call returns within about 30 s, and within a few seconds once `stopping`.
+
     Args:
         group_metadata: the consumer's group as it is at the moment of the commit, or None when it is
             no member; must be asked anew for every commit.
         offsets: positions as they are committed.
+        probe: ends what hangs under this id, whenever the producer is opened.
+        stopping: whether the service was asked to stop.
     Raises:
         BrokerError, Fenced, Unavailable: the broker does not let us open transactions.
     """
@@ -178,18 +188,31 @@ class TransactionalSink(_Sink):
         changelog: Changelog | None,
         group_metadata: Callable[[], Any],
         offsets: Callable[[Mapping[Partition, int]], list[TopicPartition]],
+        probe: Probe | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(properties, routes, changelog)
         self._group_metadata = group_metadata
         self._offsets = offsets
+        self._probe = probe
+        self._stopping = stopping
+        self.ended_hanging = 0
+        """Transactions of this id that hung and were ended."""
         self._init()
 
     def _init(self) -> None:
         # Ends what a predecessor with this id left open, and fences it should it still live.
-        self._call(lambda: self._producer.init_transactions(TIMEOUT_S))
+        self._call(self._producer.init_transactions)
+        if self._probe:
+            self.ended_hanging += self._probe.end(self._producer, self._call)
+
+    def end_hanging_offsets(self) -> None:
+        """Positions of this id that a transaction left pending are dropped. Not within a transaction. Raises TransportError."""
+        if self._probe:
+            self._probe.touch(self._producer, self._call)
 
     def begin(self) -> None:
-        self._call(self._producer.begin_transaction)
+        self._call(lambda _: self._producer.begin_transaction())
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         self._save_positions(positions)
@@ -197,11 +220,11 @@ class TransactionalSink(_Sink):
         if group is None:
             raise CommitAborted("the consumer has left its group; its positions are not ours to commit")
         offsets = self._offsets(positions)
-        self._call(lambda: self._producer.send_offsets_to_transaction(offsets, group, TIMEOUT_S))
-        self._call(lambda: self._producer.commit_transaction(TIMEOUT_S))
+        self._call(lambda seconds: self._producer.send_offsets_to_transaction(offsets, group, seconds), OFFSETS_S)
+        self._call(self._producer.commit_transaction)
 
     def abort(self) -> None:
-        self._call(lambda: self._producer.abort_transaction(TIMEOUT_S))
+        self._call(self._producer.abort_transaction)
 
     def reopen(self) -> None:
         # A producer in doubt is never used again: a late answer to its commit could hit the next transaction.
@@ -209,14 +232,15 @@ class TransactionalSink(_Sink):
         self._producer = open_client(Producer, self._properties)
         self._init()
 
-    def _call(self, call: Callable[[], object]) -> None:
-        """Call again while librdkafka says the same call may succeed."""
-        deadline = time.monotonic() + TIMEOUT_S
+    def _call(self, call: Callable[[float], object], at_once_s: float = AT_ONCE_S) -> None:
+        """Call again while librdkafka says the same call may succeed, `at_once_s` seconds each time."""
+        began = time.monotonic()
         while True:
             try:
-                call()
+                call(at_once_s)
             except KafkaException as error:
-                if not error.args[0].retriable() or time.monotonic() > deadline:
+                patience_s = STOP_S if self._stopping() else TIMEOUT_S
+                if not error.args[0].retriable() or time.monotonic() - began > patience_s:
                     raise classify(error.args[0]) from error
                 time.sleep(0.05)
             else:

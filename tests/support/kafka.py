@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (
@@ -11,6 +12,9 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     NewTopic,
     ResourcePatternType,
     ResourceType,
@@ -42,6 +46,22 @@ class Kafka:
         ]
         for made in self.admin.create_acls(bindings).values():
             made.result(30)
+
+    @contextlib.contextmanager
+    def configured(self, name: str, value: str) -> Iterator[None]:
+        """The brokers with another value of a setting that may be changed while they run."""
+        self._configure(name, value, AlterConfigOpType.SET)
+        try:
+            yield
+        finally:
+            self._configure(name, "", AlterConfigOpType.DELETE)
+
+    def _configure(self, name: str, value: str, how: AlterConfigOpType) -> None:
+        entry = ConfigEntry(name, value, incremental_operation=how)
+        for number in self.admin.list_topics(timeout=10).brokers:
+            broker = ConfigResource(ConfigResource.Type.BROKER, str(number), incremental_configs=[entry])
+            for done in self.admin.incremental_alter_configs([broker]).values():
+                done.result(30)
 
     def send(self, topic: str, records: Iterable[dict[str, object]]) -> None:
         """Records as keyword arguments of `produce`."""
@@ -99,7 +119,10 @@ class Kafka:
             time.sleep(0.1)
 
     def committed(self, group: str, topic: str, partitions: Sequence[int] = (0,)) -> list[int]:
-        """Also of a broker that has just been started, once it has read its groups."""
+        """Of a group that has had members, also of a broker that has just been started, once it has read its groups.
+
+        Of a group whose coordinator is not there yet librdkafka crashes.
+        """
         wanted = [TopicPartition(topic, number) for number in partitions]
         deadline = time.monotonic() + 60
         while True:

@@ -44,7 +44,15 @@ def service(monkeypatch):
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", quick)
     loop, progress = FakeLoop(), Progress()
     status = Status(
-        "toy", "ab" * 32, loop, FakeSessions(), lambda: {Partition("prices", 1): 17}, lambda: 2, progress, alive_s=300
+        "toy",
+        "ab" * 32,
+        loop,
+        FakeSessions(),
+        lambda: {Partition("prices", 1): 17},
+        lambda: 2,
+        progress,
+        alive_s=300,
+        ended_hanging=lambda: 3,
     )
     address = f"127.0.0.1:{free_ports(1)[0]}"
     server = control.start(address, status)
@@ -91,6 +99,7 @@ def test_status_tells_all(service):
     assert told["sha256"] == "ab" * 32
     assert (told["records"], told["scores"], told["rejects"], told["commits"]) == (100, 69, 2, 1)
     assert (told["sessions"], told["session_state_bytes"], told["rebalances"]) == (3, 720, 2)
+    assert told["hanging_transactions_ended"] == 3
     assert (told["restored_sessions"], told["restore_seconds"]) == (4, 0.125)
     assert told["lag"] == {"prices[1]": 17}
 
@@ -102,6 +111,7 @@ def test_metrics_are_read_when_asked_for(service):
     for line in (
         "stream_scorer_records_total 100.0",
         "stream_scorer_rejects_total 2.0",
+        "stream_scorer_hanging_transactions_ended_total 3.0",
         "stream_scorer_scoring_seconds_total 0.5",
         "stream_scorer_sessions 3.0",
         "stream_scorer_ready 1.0",
