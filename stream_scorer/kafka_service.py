@@ -195,7 +195,7 @@ class KafkaService:
             lambda: source.rebalances,
             progress,
             alive_s=expelled_s,
-            connected=lambda: source.connected,
+            connected=lambda: source.health.connected,
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,

@@ -15,6 +15,7 @@ from stream_scorer.records import Partition, Saved
 from stream_scorer.state.snapshots import POSITION_KEY, ForeignState, read_saved
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
+from stream_scorer.transports.kafka_hanging import hanging
 
 log = logging.getLogger(__name__)
 
@@ -120,12 +121,9 @@ class KafkaChangelog:
             return Unavailable(
                 f"{where}: stuck at offset {at} of {end}. A transaction left open there, or a partition without leader?"
             )
-        return BrokerError(
-            f"{where}: stuck at offset {at} of {end} for {now - since:.0f} s: a transaction is open there that is not "
-            "ours to end. See kafka-transactions.sh --bootstrap-server ... describe-producers "
-            f"--topic {self._topic} --partition {place.partition}, and end it by abort --topic {self._topic} "
-            f"--partition {place.partition} --start-offset {at}."
-        )
+        found = hanging(self._properties, [Partition(place.topic, place.partition)])
+        whose = found[0].text() if found else "a transaction was open there"
+        return BrokerError(f"{where}: stuck at offset {at} of {end} for {now - since:.0f} s: {whose}.")
 
     def _end_with_open(self, place: TopicPartition) -> int:
         # Of a consumer that reads uncommitted: to any other, a topic ends at its last stable offset.

@@ -47,7 +47,7 @@ def classify(error: KafkaError) -> StreamScorerError:
     if code in UNAUTHORISED:
         return BrokerError(
             f"{text}. The user needs Write and Describe on the output topics and on the transactional id, "
-            "and Read on the input topic and on the group."
+            "Read on the input topic, and Read on the group."
         )
     if code == KafkaError.KAFKA_STORAGE_ERROR:
         return BrokerError(f"{text}. The broker cannot write to its disk (full?); see its log.")

@@ -9,7 +9,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.errors import BrokerError
 from stream_scorer.records import Partition
+from stream_scorer.transports.kafka_config import Properties
 from stream_scorer.transports.kafka_errors import unreachable
+from stream_scorer.transports.kafka_hanging import hanging_offsets
 
 ASK_S = 2.0
 UNSTABLE_S = 10.0
@@ -21,12 +23,16 @@ class Positions:
     """The assignment of one consumer: placed, paused, moved.
 
     Args:
-        incremental: the group assigns partitions one by one (cooperative, KIP-848), not all at once (eager).
+        properties: of the consumer.
     """
 
-    def __init__(self, consumer: Consumer, *, incremental: bool) -> None:
+    def __init__(self, consumer: Consumer, properties: Properties) -> None:
         self._consumer = consumer
-        self._incremental = incremental
+        self._properties = properties
+        # The group assigns partitions one by one, or all at once (eager).
+        self._incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
+            properties.get("partition.assignment.strategy", "")
+        )
         self._first: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
         self._unstable_since: float | None = None
@@ -104,6 +110,16 @@ class Positions:
             now[partition] = at.offset if at.offset >= 0 else self._first.get(partition, 0)
         return now
 
+    def lag(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Records, by offsets, between each position and the end last heard of. Asks no broker."""
+        mine = {partition: partition for partition in partitions}
+        found = {}
+        for at in self._consumer.position([TopicPartition(*partition) for partition in mine]):
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(at.topic, at.partition), cached=True)
+            if at.offset >= 0 and high >= 0:
+                found[mine[Partition(at.topic, at.partition)]] = max(0, high - at.offset)
+        return found
+
     def committed(
         self, partitions: Iterable[Partition], breathe: Callable[[], None]
     ) -> dict[Partition, TopicPartition]:
@@ -137,10 +153,15 @@ class Positions:
         if now - self._unstable_since < STUCK_S:
             return unreachable(f"{where}: the committed offset is not certain", error)
         return BrokerError(
-            f"{where}: for {now - self._unstable_since:.0f} s the committed offset is not certain: a transaction of "
-            "another producer that moves it is open, and hangs. See kafka-transactions.sh --bootstrap-server ... "
-            "find-hanging --topic __consumer_offsets, and end it by its verb abort."
+            f"{where}: for {now - self._unstable_since:.0f} s the committed offset is not certain: "
+            f"{hanging_offsets(self._plain())}."
         )
+
+    def _plain(self) -> Properties:
+        """For another consumer."""
+        return {
+            key: value for key, value in self._properties.items() if key not in ("stats_cb", "statistics.interval.ms")
+        }
 
 
 def _may_pass(error: KafkaError) -> bool:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from stream_scorer.errors import BrokerError, EndOfInput, Interrupted
+from stream_scorer.errors import BrokerError, EndOfInput, Interrupted, Unavailable
 from stream_scorer.records import Begun, Committed, Log, Partition, Record
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
+from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Health
 from stream_scorer.transports.kafka_positions import Positions
 from stream_scorer.transports.kafka_topic_ids import TopicIds
 
@@ -22,7 +23,6 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 5.0
 LAG_EVERY_S = 0.5
 BREATHE_EVERY_S = 0.1
-HEARD_EVERY_MS = 2_000
 GONE_S = 60.0
 SETTLED_S = 3.0
 TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -67,17 +67,15 @@ class KafkaSource:
         gather_s: float = 0.0,
         alive: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._topics = list(topics)
+        self.health = Health(properties, self._topics[0])
         own = {
             "auto.offset.reset": "error",  # never a jump in silence: `begin` is asked where to go on
             "enable.partition.eof": until_end,
             "statistics.interval.ms": HEARD_EVERY_MS,
-            "stats_cb": self._heard,
+            "stats_cb": self.health.heard,
         }
-        self._consumer = open_client(Consumer, {**properties, **own})
-        incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
-            properties.get("partition.assignment.strategy", "")
-        )
-        self._at = Positions(self._consumer, incremental=incremental)
+        self._properties = {**properties, **own}
         self._ids = ids
         self._begin, self._dropped = begin, dropped
         self._until_end = until_end
@@ -92,11 +90,14 @@ class KafkaSource:
         self._gone_since: float | None = None
         self._breathed_at = 0.0
         self.rebalances = 0
-        self.connected = True
-        """Whether a broker was connected lately: without records there is nothing else to tell it by."""
         self._lag: dict[Partition, int] = {}
         self._lag_at = 0.0
-        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._open()
+
+    def _open(self) -> None:
+        self._consumer = open_client(Consumer, self._properties)
+        self._at = Positions(self._consumer, self._properties)
+        self._consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     @property
     def assigned(self) -> list[Partition]:
@@ -124,6 +125,8 @@ class KafkaSource:
         # first, then take what is queued, or comes while gathering.
         first = self._consumer.poll(timeout_s)
         if first is None:
+            if self.health.ill():
+                self._open_anew()
             return []
         messages = [first, *self._consumer.consume(limit - 1, self._gather_s)] if limit > 1 else [first]
         assigned = set(map(id, self._partitions.values()))
@@ -152,7 +155,25 @@ class KafkaSource:
     def reload(self) -> None:
         for partition in list(self._partitions.values()):
             self._again(partition)
-        self._set_up()
+        try:
+            self._set_up()
+        except Unavailable:
+            self._open_anew()
+            raise
+
+    def _open_anew(self) -> None:
+        """If another consumer finds the group, and this one does not: it joins the group again."""
+        if not self.health.another_would_do():
+            return
+        log.warning("this consumer does not find its group, and another one does: joining it anew")
+        for partition in self.assigned:
+            self._forget([partition])
+            self._dropped(partition)
+        self._coming.clear()
+        # It may take its time to leave; what it calls back is not heard any more.
+        threading.Thread(target=self._consumer.close, name="leaving", daemon=True).start()
+        self.health.renew()
+        self._open()
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Commit positions outside of any transaction: for at-least-once sinks."""
@@ -183,23 +204,12 @@ class KafkaSource:
     def _measure_lag(self) -> None:
         """In the loop's thread: position() from another waits until nobody polls, which may be never."""
         now = time.monotonic()
-        if now - self._lag_at < LAG_EVERY_S:
-            return
-        self._lag_at = now
-        found = {}
-        for at in self._consumer.position([TopicPartition(*partition) for partition in self._partitions.values()]):
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(at.topic, at.partition), cached=True)
-            if at.offset >= 0 and high >= 0:
-                found[self._partitions[Partition(at.topic, at.partition)]] = max(0, high - at.offset)
-        self._lag = found
+        if now - self._lag_at >= LAG_EVERY_S:
+            self._lag_at = now
+            self._lag = self._at.lag(self._partitions.values())
 
     def close(self) -> None:
         self._consumer.close()
-
-    def _heard(self, statistics: str) -> None:
-        """Called by librdkafka inside `poll`."""
-        brokers = json.loads(statistics)["brokers"].values()
-        self.connected = any(broker["state"] == "UP" for broker in brokers)
 
     def _records(self, messages: list[Message]) -> list[Record]:
         records = []
@@ -246,7 +256,9 @@ class KafkaSource:
             raise BrokerError(f"{error.str()} The input topic is gone: create it again or correct --input-topic.")
         log.warning("%s Waiting up to %.0f s for the topic to be created again.", error.str(), GONE_S)
 
-    def _assigned(self, _: Consumer, offsets: list[TopicPartition]) -> None:
+    def _assigned(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
         came = [Partition(at.topic, at.partition) for at in offsets]
         self.rebalances += 1
         self._gone_since = None
@@ -332,11 +344,13 @@ class KafkaSource:
         self._coming[coming] = coming
         self._at.pause([coming])
 
-    def _revoked(self, _: Consumer, offsets: list[TopicPartition]) -> None:
-        self._leave("revoked", offsets)
+    def _revoked(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+        if consumer is self._consumer:
+            self._leave("revoked", offsets)
 
-    def _lost(self, _: Consumer, offsets: list[TopicPartition]) -> None:
-        self._leave("lost", offsets)
+    def _lost(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
+        if consumer is self._consumer:
+            self._leave("lost", offsets)
 
     def _leave(self, how: str, offsets: list[TopicPartition]) -> None:
         gone = [Partition(at.topic, at.partition) for at in offsets]

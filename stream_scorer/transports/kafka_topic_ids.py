@@ -31,6 +31,7 @@ class TopicIds:
     def __init__(self, properties: Properties) -> None:
         self._admin = open_client(AdminClient, properties)
         self._known: dict[str, str] = {}
+        self._controller: bool | None = None
         self._gone_since: float | None = None
         self._asked_at = 0.0
         self._asked: dict[str, Future[Any]] = {}
@@ -44,9 +45,21 @@ class TopicIds:
 
         Raises Unavailable: no answer, or no such topic for less than a minute. BrokerError: no such topic.
         """
+        if not self._has_controller():
+            return ""
         found = self._answer(topic, self._describe([topic])[topic])
         self._known[topic] = found
         return found
+
+    def _has_controller(self) -> bool:
+        """A stand-in for a broker has none, and whoever asks for descriptions waits for one."""
+        if not self._controller:
+            try:
+                found = self._admin.list_topics(timeout=TIMEOUT_S)
+            except KafkaException as error:
+                raise unreachable("no description of topics", error.args[0]) from error
+            self._controller = found.controller_id in found.brokers
+        return self._controller
 
     def ask(self) -> None:
         """Begin to look up the ids of all known topics again, unless that was done just now. Does not block."""
