@@ -133,6 +133,27 @@ def test_broker_stopped_killed_and_started_again(own_broker, own_kafka, name, tm
     job.judge(service)
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(7, marks=pytest.mark.soak)])
+def test_broker_fenced_then_killed_and_started_again(times, own_broker, own_kafka, name, tmp_path):
+    """Paused past its session with the controller, 9 s by default: it then has no leader for a while, and a coordinator
+    skips the markers of transactions that time out. They hang, over restarts too, unless somebody ends them."""
+    job = Job(own_kafka, name("fenced"), records=6_000 * times, pace=300)
+    with job.service(tmp_path) as service:
+        service.wait_for("assigned ")
+        job.start()
+        for _ in range(times):
+            time.sleep(2)
+            own_broker.pause()
+            time.sleep(11)
+            own_broker.resume()
+            time.sleep(1)
+            own_broker.kill()
+            own_broker.start()
+        job.finish(150)
+        assert service.stop() == 0
+    job.judge(service)
+
+
 @pytest.mark.parametrize("reset", [False, True], ids=["bytes-late", "connections-lost"])
 def test_network_cut_between_service_and_broker(reset, own_broker, own_kafka, name, tmp_path):
     job = Job(own_kafka, name("network"), records=5_000, pace=500, servers=own_broker.proxied)

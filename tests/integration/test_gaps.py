@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 
 from tests.support.brokers import free_ports
 from tests.support.service import MODELS, ROLLING_MEAN, Service, run, score_topic
@@ -145,8 +145,9 @@ def test_a_model_without_state_finds_a_topic_created_again(kafka, names):
     _send(kafka, names, 20)
     score_topic(ECHO, kafka.servers, **names)
     group = names["group"]
-    wanted = [ConsumerGroupTopicPartitions(group, [TopicPartition(names["input_topic"], 0)])]
-    (late,) = kafka.admin.list_consumer_group_offsets(wanted)[group].result(30).topic_partitions
+    reader = Consumer({"bootstrap.servers": kafka.servers, "group.id": group})
+    (late,) = reader.committed([TopicPartition(names["input_topic"], 0)], timeout=30)
+    reader.close()
     assert late.offset == 20
     _create_again(kafka, names)
     _send(kafka, names, 30)

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -119,17 +119,21 @@ class Kafka:
             time.sleep(0.1)
 
     def committed(self, group: str, topic: str, partitions: Sequence[int] = (0,)) -> list[int]:
-        """Of a group that has had members, also of a broker that has just been started, once it has read its groups.
+        """Positions of a group, -1001 where there is none; asked again while the broker reads its groups.
 
-        Of a group whose coordinator is not there yet librdkafka crashes.
+        Of a consumer: librdkafka crashes when an AdminClient is asked and the group's coordinator is not there yet.
         """
         wanted = [TopicPartition(topic, number) for number in partitions]
         deadline = time.monotonic() + 60
         while True:
-            futures = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])
+            consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "log_level": 0})
             try:
-                return [at.offset for at in futures[group].result(30).topic_partitions]
+                found = consumer.committed(wanted, timeout=10)
+                if not any(at.error for at in found) or time.monotonic() > deadline:
+                    return [at.offset for at in found]
             except KafkaException:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.2)
+            finally:
+                consumer.close()
+            time.sleep(0.2)
