@@ -87,17 +87,18 @@ def _avro_leaf(value: Any, kind: str) -> Any:
 
 
 def _has_any(schema: Any, named: Any, seen: set[str]) -> bool:
-    """Whether anything in the schema needs shaping: a union, bytes, fixed, a logical type."""
+    """Whether anything in the schema needs shaping: a union, bytes, fixed, a logical type. Names once seen are left."""
     if isinstance(schema, list):
         return True
     if not isinstance(schema, dict):
         if schema in named and schema not in seen:
-            return _has_any(named[schema], named, seen | {schema})
+            seen.add(schema)
+            return _has_any(named[schema], named, seen)
         return bool(schema == "bytes")
     if "logicalType" in schema or schema["type"] in ("bytes", "fixed"):
         return True
     if "fields" in schema:
-        within = seen | {schema.get("name", "")}
-        return any(_has_any(field["type"], named, within) for field in schema["fields"])
+        seen.add(schema.get("name", ""))
+        return any(_has_any(field["type"], named, seen) for field in schema["fields"])
     inner = schema.get("items", schema.get("values", schema["type"]))
     return inner != schema["type"] and _has_any(inner, named, seen)

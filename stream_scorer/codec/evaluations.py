@@ -99,7 +99,7 @@ class EvaluationJson:
             raise null_value()
         try:
             found = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DecodeError(f"expected a JSON object, got {data[:60]!r}: {error}") from error
         if not isinstance(found, dict) or not {"forecast", "actual", "naive"} <= found.keys():
             raise DecodeError(f"expected an evaluation as JSON, got {data[:60]!r}")
