@@ -106,9 +106,10 @@ def read_avro(data: bytes, writer: Any, reader: Any, name: str, guard: Guard | N
             guard(data, 0)
         value = fastavro.schemaless_reader(stream, writer, reader)
     except UNREADABLE as error:
-        raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {error})", data) from error
+        raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {str(error)[:300]})", data) from error
     except fastavro.read.SchemaResolutionError as error:
-        raise DecodeError(f"the writer's schema cannot be read as {name!r}: {error}") from error
+        # Its text has both schemas in it, of whatever length.
+        raise DecodeError(f"the writer's schema cannot be read as {name!r}: {str(error)[:300]}") from error
     rest = len(data) - stream.tell()
     if rest:
         raise wrong_bytes(f"Avro of schema {name!r}, and {rest} bytes are left over", data, expected=len(data) - rest)

@@ -13,20 +13,37 @@ from typing import Any, NamedTuple
 MOST_DEPTH = 256
 """Records, arrays and maps within each other."""
 MOST_VALUES = 1 << 14
-PER_BYTE = 16
+PER_BYTE = 4
 """A record of n bytes may hold MOST_VALUES + n * PER_BYTE values."""
 Guard = Callable[[bytes, int], None]
 _SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 
 
 class _Node:
-    """One type. kind: "skip", "long", "bytes", "enum", "union", "record", "array" or "map"; size: bytes to skip, or symbols."""
+    """One type.
 
-    __slots__ = ("inner", "kind", "size")
+    kind: "skip", "long", "bytes", "union", "record", "array" or "map".
+    size: bytes to skip.
+    inner: types within; of a record only those that have bytes.
+    hollow: whether its values never have bytes. Those are counted, not looked at: there may be 2^60.
+    values, depth: how many a value is with all that is hollow in it, and how deep that goes.
+    """
+
+    __slots__ = ("depth", "hollow", "inner", "kind", "size", "values")
 
     def __init__(self, kind: str, size: int = 0) -> None:
         self.kind, self.size = kind, size
         self.inner: list[_Node] = []
+        self.hollow = kind == "skip" and size == 0
+        self.values, self.depth = 1, 0
+
+    def take_in(self) -> None:
+        """Of a record: what is hollow in it."""
+        within = [one for one in self.inner if one.hollow]
+        self.inner = [one for one in self.inner if not one.hollow]
+        self.values = 1 + sum(one.values for one in within)
+        self.depth = 1 + max((one.depth for one in within), default=0)
+        self.hollow = not self.inner
 
 
 class _Most(NamedTuple):
@@ -64,15 +81,16 @@ def _compiled(schema: Any, named: dict[str, _Node]) -> _Node:
         return _Node("bytes")
     if kind in ("array", "map"):
         node = _Node(kind)
+        node.depth = 1
         node.inner = [_compiled(schema["items" if kind == "array" else "values"], named)]
         return node
     if kind not in ("record", "error", "enum", "fixed"):
         return named[kind]
-    node = named[schema["name"]] = _Node({"enum": "enum", "fixed": "skip"}.get(kind, "record"))
-    if node.kind == "record":
-        node.inner = [_compiled(field["type"], named) for field in schema["fields"]]
-    else:
-        node.size = len(schema["symbols"]) if kind == "enum" else schema["size"]
+    if kind in ("enum", "fixed"):
+        node = named[schema["name"]] = _Node("long") if kind == "enum" else _Node("skip", schema["size"])
+        return node
+    node = named[schema["name"]] = _Node("record")
+    node.inner = [_compiled(field["type"], named) for field in schema["fields"]]
     return node
 
 
@@ -101,6 +119,7 @@ class _Judge:
         excess = 1 - PER_BYTE * (node.size if node.kind == "skip" else 1)
         if node.kind == "record":
             excess = 1 + sum(one.excess for one in inner)
+            node.take_in()
         elif node.kind == "union":
             excess += max((one.excess for one in inner), default=0)
         elif node.kind in ("array", "map"):
@@ -120,12 +139,14 @@ def _walk(root: _Node, data: bytes, at: int) -> None:
     try:
         while todo:
             node, count, depth = todo.pop()
-            if count > 1:
+            if count > 1 and not node.hollow:
                 todo.append((node, count - 1, depth))
-            left -= 1
+            left -= node.values * (count if node.hollow else 1)
             if left < 0:
                 raise ValueError(f"{len(data)} bytes claim to hold more values than they can: nulls without end")
-            at = _step(node, data, at, depth, todo)
+            _check_depth(depth + node.depth)
+            if not node.hollow:
+                at = _step(node, data, at, depth, todo)
             if at > len(data):
                 return
     except _End:
@@ -138,7 +159,6 @@ def _step(node: _Node, data: bytes, at: int, depth: int, todo: list[tuple[_Node,
     if kind == "skip":
         return at + node.size
     if kind == "record":
-        _go_down(depth)
         todo.extend((field, 1, depth + 1) for field in reversed(node.inner))
         return at
     number, at = _long(data, at)
@@ -149,7 +169,6 @@ def _step(node: _Node, data: bytes, at: int, depth: int, todo: list[tuple[_Node,
             raise ValueError(f"branch {number} of a union of {len(node.inner)}")
         todo.append((node.inner[number], 1, depth))
     elif kind in ("array", "map") and number:
-        _go_down(depth)
         if number < 0:
             at = _long(data, at)[1]  # the bytes of the block
         todo += [(node, 1, depth), *_items(node, abs(number), depth + 1)]
@@ -162,11 +181,12 @@ def _items(node: _Node, count: int, depth: int) -> Iterator[tuple[_Node, int, in
     else:
         pair = _Node("record")
         pair.inner = [_Node("bytes"), node.inner[0]]
+        pair.take_in()
         yield pair, count, depth - 1
 
 
-def _go_down(depth: int) -> None:
-    if depth == MOST_DEPTH:
+def _check_depth(depth: int) -> None:
+    if depth > MOST_DEPTH:
         raise ValueError(f"a value nested more than {MOST_DEPTH} deep")
 
 

@@ -39,7 +39,7 @@ NO_SCHEMA = (
 MOST_NESTED = 256
 """Objects and arrays within each other in the JSON of a schema: what walks through schemas calls itself for each."""
 _OF_FASTAVRO = frozenset(("__fastavro_parsed", "__named_schemas"))
-_MOST_AT = 200
+_MOST_AT, _MOST_SHOWN = 200, 80  # characters of places and values in error texts
 _RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 
 
@@ -69,7 +69,7 @@ class Schema:
     def check(self, value: Any) -> None:
         """Raises SchemaError that says where in the value, what was expected and what was found."""
         try:
-            _check(value, self.parsed, _Types(self.named), "")
+            _check(value, self.parsed, Types(self.named), "")
         except RecursionError:
             raise SchemaError(f"nested too deeply for schema {self.name!r} to be checked") from None
 
@@ -123,7 +123,7 @@ def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
         raise ModelError(f"schema {name!r}: {path} is not an Avro schema: {type(error).__name__}: {error}.") from error
 
 
-class _Types:
+class Types:
     """The types that a schema names, for one check. known: whether a part of the value fits a type, by the ids of both.
 
     Without `known` each branch of a union would try all branches of the unions within it: 40 levels take for ever.
@@ -136,21 +136,16 @@ class _Types:
         self.known: dict[tuple[int, int], bool] = {}
 
 
-def fits(value: Any, schema: Any, named: Mapping[str, Any]) -> bool:
-    """Whether a value fits a part of a schema; `named` are the types that the whole names."""
-    return _fits(value, schema, _Types(named))
-
-
-def _fits(value: Any, schema: Any, types: _Types) -> bool:
+def fits(value: Any, schema: Any, types: Types) -> bool:
+    """Whether a value fits a part of a schema; `types` are of the whole, and of one walk through one value."""
     part = id(value), id(types.named.get(schema, schema) if isinstance(schema, str) else schema)
     known = types.known.get(part)
     if known is None:
         try:
-            _check(value, schema, types, "")
+            _check(value, schema, types, None)
             known = True
         except SchemaError:
             known = False
-        # Of other values others may come to have the id, once these are gone.
         if isinstance(value, dict | list):
             types.known[part] = known
     return known
@@ -160,7 +155,7 @@ def _logical(schema: Any) -> bool:
     return isinstance(schema, dict) and "logicalType" in schema
 
 
-def _check(value: Any, schema: Any, types: _Types, at: str) -> None:
+def _check(value: Any, schema: Any, types: Types, at: str | None) -> None:
     if isinstance(schema, list):
         _check_union(value, schema, types, at)
         return
@@ -177,12 +172,13 @@ def _check(value: Any, schema: Any, types: _Types, at: str) -> None:
         raise SchemaError(f"{_at(at)}no type {kind!r} in the schema")
 
 
-def _fail(expected: str, value: Any, at: str) -> SchemaError:
+def _fail(expected: str, value: Any, at: str | None) -> SchemaError:
+    if at is None:
+        return SchemaError("one branch of a union does not fit")  # nobody reads it: another branch may fit
     return SchemaError(f"{_at(at)}expected {expected}, not {_shown(value)} ({type(value).__name__})")
 
 
 _SHOWN = json.JSONEncoder(default=reprlib.repr)
-_MOST_SHOWN = 80
 
 
 def _shown(value: Any) -> str:
@@ -197,24 +193,28 @@ def _shown(value: Any) -> str:
         return "what JSON cannot write"
 
 
-def _at(at: str) -> str:
+def _within(at: str | None, part: str) -> str | None:
+    return None if at is None else f"{at}{part}" if at or part[0] == "[" else part.removeprefix(".")
+
+
+def _at(at: str | None) -> str:
     return f"at {at if len(at) <= _MOST_AT else f'{at[:_MOST_AT]}...'}: " if at else ""
 
 
-def _check_integer(value: Any, schema: Any, _: Any, at: str) -> None:
+def _check_integer(value: Any, schema: Any, _: Any, at: str | None) -> None:
     kind = schema["type"] if isinstance(schema, dict) else schema
     low, high = _RANGES[kind]
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise _fail(kind, value, at)
 
 
-def _check_number(value: Any, schema: Any, _: Any, at: str) -> None:
+def _check_number(value: Any, schema: Any, _: Any, at: str | None) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _fail(schema["type"] if isinstance(schema, dict) else schema, value, at)
 
 
-def _simple(expected: str, fits: Callable[[Any], bool]) -> Callable[[Any, Any, Any, str], None]:
-    def check(value: Any, _: Any, __: Any, at: str) -> None:
+def _simple(expected: str, fits: Callable[[Any], bool]) -> Callable[[Any, Any, Any, str | None], None]:
+    def check(value: Any, _: Any, __: Any, at: str | None) -> None:
         if not fits(value):
             raise _fail(expected, value, at)
 
@@ -226,44 +226,44 @@ def _is_bytes(value: Any) -> bool:
     return isinstance(value, bytes) or (isinstance(value, str) and all(ord(letter) < 256 for letter in value))
 
 
-def _check_fixed(value: Any, schema: Any, _: Any, at: str) -> None:
+def _check_fixed(value: Any, schema: Any, _: Any, at: str | None) -> None:
     if not _is_bytes(value) or len(value) != schema["size"]:
         raise _fail(f"fixed of {schema['size']} bytes", value, at)
 
 
-def _check_enum(value: Any, schema: Any, _: Any, at: str) -> None:
+def _check_enum(value: Any, schema: Any, _: Any, at: str | None) -> None:
     if value not in schema["symbols"]:
         raise _fail(f"one of {', '.join(schema['symbols'])}", value, at)
 
 
-def _check_array(value: Any, schema: Any, types: _Types, at: str) -> None:
+def _check_array(value: Any, schema: Any, types: Types, at: str | None) -> None:
     if not isinstance(value, list | tuple):
         raise _fail("array", value, at)
     for number, item in enumerate(value):
-        _check(item, schema["items"], types, f"{at}[{number}]")
+        _check(item, schema["items"], types, _within(at, f"[{number}]"))
 
 
-def _check_map(value: Any, schema: Any, types: _Types, at: str) -> None:
+def _check_map(value: Any, schema: Any, types: Types, at: str | None) -> None:
     if not isinstance(value, dict):
         raise _fail("map", value, at)
     for key, item in value.items():
         if not isinstance(key, str):
             raise _fail("string key", key, at)
-        _check(item, schema["values"], types, f"{at}.{key}")
+        _check(item, schema["values"], types, _within(at, f".{key}"))
 
 
-def _check_record(value: Any, schema: Any, types: _Types, at: str) -> None:
+def _check_record(value: Any, schema: Any, types: Types, at: str | None) -> None:
     if not isinstance(value, dict):
         raise _fail("record", value, at)
     for field in schema["fields"]:
-        where = f"{at}.{field['name']}" if at else field["name"]
+        where = _within(at, f".{field['name']}")
         if field["name"] in value:
             _check(value[field["name"]], field["type"], types, where)
         elif "default" not in field:
             raise SchemaError(f"{_at(at)}field {field['name']!r} is missing")
 
 
-def _check_union(value: Any, branches: Any, types: _Types, at: str) -> None:
+def _check_union(value: Any, branches: Any, types: Types, at: str | None) -> None:
     """Untagged, or tagged as Avro's JSON has it: {"int": 3}."""
     if isinstance(value, dict) and len(value) == 1:
         ((tag, inner),) = value.items()
@@ -271,7 +271,7 @@ def _check_union(value: Any, branches: Any, types: _Types, at: str) -> None:
         if branch is not None:
             _check(inner, branch, types, at)
             return
-    if not any(_fits(value, branch, types) for branch in branches):
+    if not any(fits(value, branch, types) for branch in branches):
         raise _fail(f"one of {', '.join(map(branch_name, branches))}", value, at)
 
 
@@ -282,7 +282,7 @@ def branch_name(branch: Any) -> str:
     return str(branch)
 
 
-_CHECKS: dict[str, Callable[[Any, Any, Any, str], None]] = {
+_CHECKS: dict[str, Callable[[Any, Any, Any, str | None], None]] = {
     "null": _simple("null", lambda value: value is None),
     "boolean": _simple("boolean", lambda value: isinstance(value, bool)),
     "int": _check_integer,
