@@ -110,17 +110,23 @@ _WAYS: tuple[Callable[[random.Random, bytes, Sequence[bytes]], bytes], ...] = (
 )  # fmt: skip
 
 
+_ODD = (
+    None, True, False, 0, 1, -1, 2**31, 2**63, 2**64, 10**400, 1.5, float("nan"), float("inf"), 1e308, -0.0,
+    "", "\0", "\ud800", "x" * 3000, "null", "int", "string", "a:1", "0", "²", "$inherit", "earliest", "json",
+    [], [None], [[]], [1, "a"], {}, {"": None}, {"Type": None}, {"Type": []}, {"Type": "REST"}, {"type": {"type": []}},
+    {"$ref": "node"}, {"$ref": 1}, {"$ref": "twice30"}, {"type": "record"}, {"type": "array", "items": "null"},
+    ["null", "null"], [["null"]], {"__fastavro_parsed": True, "type": "x"},
+)  # fmt: skip
+
+
 def _odd(rng: random.Random) -> Any:
-    deep: Any = rng.choice(("null", {}, []))
+    if rng.random() < 0.95:
+        return rng.choice(_ODD)
+    deep = rng.choice(_ODD)
+    key = rng.choice((None, "type", "items", "a"))
     for _ in range(rng.choice((3, 70, 300, 450))):
-        deep = {"type": deep, "items": deep} if rng.random() < 0.02 and len(str(deep)) < 2000 else [deep]
-    return rng.choice((
-        None, True, False, 0, 1, -1, 2**31, 2**63, 2**64, 10**400, 1.5, float("nan"), float("inf"), 1e308, -0.0,
-        "", "\0", "\ud800", "x" * 3000, "null", "int", "string", "a:1", "0", "²", "$inherit", "earliest", "json",
-        [], [None], [[]], [1, "a"], {}, {"": None}, {"Type": None}, {"Type": []}, {"Type": "REST"}, {"type": {"type": []}},
-        {"$ref": "node"}, {"$ref": 1}, {"$ref": "twice30"}, {"type": "record"}, {"type": "array", "items": "null"},
-        ["null", "null"], [["null"]], {"__fastavro_parsed": True, "type": "x"}, deep,
-    ))  # fmt: skip
+        deep = [deep] if key is None else {"type": "array", key: deep}
+    return deep
 
 
 def _replaced(rng: random.Random, value: Any, other: Any) -> Any:

@@ -22,6 +22,7 @@ from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.codec.slot import StreamCodec
 from stream_scorer.codec.values import AvroValues
 from stream_scorer.errors import DecodeError, DescriptorError, EncodeError, ModelError, SchemaError, TransportError
+from stream_scorer.evaluate.tail import Tail
 from stream_scorer.jets import snapshot
 from stream_scorer.model import annotations
 from stream_scorer.records import Control, Evaluation, Headers, Note, Partition, Record, Snapshot
@@ -198,10 +199,20 @@ def _encodings() -> list[Target]:
     found += [_control(name, codec) for name, codec, _ in slots if codec.write_control(Control("pig")) is not None]
     evaluation = Evaluation(Note(1.0, 2.0, None, 3.0, 7, 8), Record(IN, 9, None, None, None, None), 1.5)
     told = [EvaluationCodec().encode(evaluation), EvaluationJson().encode(evaluation)]
-    found.append(Target("evaluations", [*told, b"\0\0\0\0\7" + told[0]], AnyEvaluation().decode, ours))
+    found.append(Target("evaluations", [*told, b"\0\0\0\0\7" + told[0]], _tailed, ()))
     double = codec_for("avro-binary", make_schema("double", "double"))
     found.append(Target("double", [double.encode(1.5)], _back_and_forth(double), ours))
     return found
+
+
+def _tailed(data: bytes) -> None:
+    """Figures are made of what is decoded."""
+    value, _, offset = data.rpartition(b"|") if b"|" in data[-8:] else (data, b"", b"41")
+    tail = Tail(AnyEvaluation().decode, lambda _: 1.0)
+    headers: Headers = [("scorer-source", b"in/1/" + offset)]
+    tail.judge(Record(IN, 7, None, value, 5, headers))
+    tail.await_(Record(IN, 7, None, value, 5, headers))
+    tail.waiting()
 
 
 def _control(name: str, codec: StreamCodec) -> Target:
