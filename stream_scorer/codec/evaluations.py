@@ -135,7 +135,7 @@ class AnyEvaluation:
 
 def _is_evaluation(found: dict[str, Any]) -> bool:
     numbers = [found.get(name) for name in ("forecast", "actual", "naive")]
-    offset = found.get("forecast_offset")
+    offset = found.get("forecast_offset", 0)
     return (
         all(isinstance(number, int | float) and abs(number) <= sys.float_info.max for number in numbers)
         and isinstance(offset, int)

@@ -114,7 +114,7 @@ def _schema(model: str | None, file: Path | None) -> Schema:
     try:
         return checked_schema("score", json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"--schema {file}: cannot be read as an Avro schema, in JSON ({error}).") from error
+        raise SettingsError(f"--schema {file}: cannot be read as JSON, or is no schema ({error}).") from error
 
 
 def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | None]:

@@ -83,7 +83,7 @@ class Tail:
         off = found["forecast"] - found["actual"]
         naive_error = found["naive"] - found["actual"]
         rmse, skill = running.add(off, naive_error)
-        running.last = max(running.last, found["forecast_offset"])
+        running.last = max(running.last, found.get("forecast_offset", -1))
         if series in self._waiting and self._waiting[series][0] <= running.last:
             del self._waiting[series]
         self.judged += 1

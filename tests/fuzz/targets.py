@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any
 
-import fastavro
 import numpy as np
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec, EvaluationJson
-from stream_scorer.codec.framing import FramedCodec
 from stream_scorer.codec.registry import UnknownSchema, _parse
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
@@ -34,18 +31,8 @@ from stream_scorer.streams.forms import Envelope
 from stream_scorer.streams.ocf import OcfFramer, OcfSplitter
 from stream_scorer.streams.opening import _splitter_opener
 from stream_scorer.transports.kafka_dead_letters import DeadLetter, told_by
-from tests.fuzz.schemas import EVOLVED, LOGICAL_AS_JSON, SCHEMAS, SOURCES
-
-
-class Target(NamedTuple):
-    """`run` returns, or raises one of `allowed`. `json`: the seeds are JSON, and are changed as such."""
-
-    name: str
-    seeds: Sequence[bytes]
-    run: Callable[[bytes], Any]
-    allowed: tuple[type[Exception], ...]
-    json: bool = False
-
+from tests.fuzz.avro import Target, avro, back_and_forth, resolved, written
+from tests.fuzz.schemas import LOGICAL_AS_JSON, SCHEMAS, SOURCES
 
 IN = Partition("in", 1)
 _STATES = (
@@ -102,81 +89,13 @@ def _letter(data: bytes) -> None:
     letter.original_headers()
 
 
-class _Schemas:
-    """A registry that knows one schema."""
-
-    def __init__(self, schema: Any) -> None:
-        self._schema = fastavro.parse_schema(schema)
-
-    def schema(self, number: int) -> Any:
-        if number != 7:
-            raise UnknownSchema(str(number))
-        return self._schema
-
-    def register(self, subject: str, schema: str) -> int:
-        return 7
-
-
-def _avro() -> list[Target]:
-    found = []
-    for name, (definition, samples) in SCHEMAS.items():
-        schema = make_schema(name, definition)
-        codec, stream = AvroCodec(schema), AvroValues(schema)
-        seeds = [_written(schema.parsed, sample) for sample in samples]
-        registry: Any = _Schemas(definition)
-        framed = FramedCodec(codec, schema, registry=registry, schema_id=7, subject="s")
-        found += [
-            Target(f"avro {name}", seeds, _back_and_forth(codec), (DecodeError, EncodeError)),
-            Target(f"avro stream {name}", [b"".join(seeds) * 3, *seeds], _ends(stream), (DecodeError,)),
-            Target(f"avro framed {name}", [b"\0\0\0\0\7" + one for one in seeds], framed.decode, (DecodeError,)),
-        ]
-    return found
-
-
-def _written(schema: Any, value: Any) -> bytes:
-    out = io.BytesIO()
-    fastavro.schemaless_writer(out, schema, value)
-    return out.getvalue()
-
-
-def _back_and_forth(codec: Any) -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        codec.encode(codec.decode(data))
-
-    return run
-
-
-def _ends(stream: AvroValues) -> Callable[[bytes], None]:
-    def run(data: bytes) -> None:
-        ends, _ = stream.ends(data, True)
-        assert ends == sorted(set(ends))
-        assert not ends or 0 < ends[0] <= ends[-1] <= len(data)
-        stream.load(data)
-
-    return run
-
-
-def _resolved() -> list[Target]:
-    """Written by one schema, read by another."""
-    found = []
-    for name, definitions in EVOLVED.items():
-        definition, samples = SCHEMAS[name]
-        registry: Any = _Schemas(definition)
-        seeds = [b"\0\0\0\0\7" + _written(fastavro.parse_schema(definition), one) for one in samples]
-        for number, one in enumerate(definitions):
-            reader = make_schema(name, one)
-            codec = FramedCodec(AvroCodec(reader), reader, registry=registry, schema_id=7, subject="s")
-            found.append(Target(f"{name} read by another, {number}", seeds, codec.decode, (DecodeError,)))
-    return found
-
-
 def _encodings() -> list[Target]:
     ours = (DecodeError, SchemaError, EncodeError)
     found = []
     for name, (definition, samples) in SCHEMAS.items():
         codec = codec_for("json", make_schema(name, definition))
         seeds = [codec.encode(sample) for sample in ([LOGICAL_AS_JSON] if name == "logical" else samples)]
-        found.append(Target(f"json {name}", seeds, _back_and_forth(codec), ours, json=True))
+        found.append(Target(f"json {name}", seeds, back_and_forth(codec), ours, json=True))
     row = make_schema("row", SCHEMAS["row"][0])
     other = {"QuoteCharacter": "'", "Delimiter": "::", "Separator": "||"}
     slots: list[tuple[str, StreamCodec, Iterable[Any]]] = [
@@ -191,7 +110,7 @@ def _encodings() -> list[Target]:
         ("avro slot", StreamCodec("avro-binary", {}, row), SCHEMAS["row"][1]),
     ]
     found += [
-        Target(name, [codec.encode(one) for one in samples], _back_and_forth(codec), ours)
+        Target(name, [codec.encode(one) for one in samples], back_and_forth(codec), ours)
         for name, codec, samples in slots
     ]
     headed = StreamCodec("csv", {}, None)
@@ -201,7 +120,7 @@ def _encodings() -> list[Target]:
     told = [EvaluationCodec().encode(evaluation), EvaluationJson().encode(evaluation)]
     found.append(Target("evaluations", [*told, b"\0\0\0\0\7" + told[0]], _tailed, ()))
     double = codec_for("avro-binary", make_schema("double", "double"))
-    found.append(Target("double", [double.encode(1.5)], _back_and_forth(double), ours))
+    found.append(Target("double", [double.encode(1.5)], back_and_forth(double), ours))
     return found
 
 
@@ -233,7 +152,7 @@ def _streams() -> list[Target]:
     for compress in (None, "deflate"):
         fields = {"SyncMarker": None, "Compress": compress, "SkipHeader": True}
         envelope = Envelope("ocf-block", fields, frozenset(("Compress",) if compress else ()))
-        rows = [_written(schema.parsed, one) for one in samples]
+        rows = [written(schema.parsed, one) for one in samples]
         seeds = [OcfFramer(envelope, definition).frame(rows * many) for many in (1, 20)]
 
         def ocf(envelope: Envelope = envelope) -> OcfSplitter:
@@ -249,7 +168,7 @@ def _streams() -> list[Target]:
         "msgpack": (lambda: envelopes.SelfDelimited(envelopes.msgpack_ends), [b"\x81\xa1a\x01\x93\x01\x02\x03\xc0"]),
         "avro": (
             lambda: envelopes.SelfDelimited(AvroValues(schema).ends),
-            [b"".join(_written(schema.parsed, one) for one in samples)],
+            [b"".join(written(schema.parsed, one) for one in samples)],
         ),
         "whole": (envelopes.Whole, [b"abc"]),
         "pieces": (envelopes.Pieces, [b"abc"]),
@@ -358,8 +277,8 @@ def _descriptor(data: bytes) -> None:
 
 GROUPS: dict[str, Callable[[], list[Target]]] = {
     "state": _states,
-    "avro": _avro,
-    "resolution": _resolved,
+    "avro": avro,
+    "resolution": resolved,
     "encodings": _encodings,
     "streams": _streams,
     "texts": _texts,
