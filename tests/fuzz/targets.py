@@ -283,5 +283,5 @@ GROUPS: dict[str, Callable[[], list[Target]]] = {
     "streams": _streams,
     "texts": _texts,
 }
-SHARES = {"state": 4, "avro": 5, "resolution": 1, "encodings": 5, "streams": 2, "texts": 3}
+SHARES = {"state": 4, "avro": 4, "resolution": 1, "encodings": 5, "streams": 2, "texts": 3}
 """Of the inputs of a run."""

@@ -20,7 +20,7 @@ from tests.fuzz.targets import GROUPS, SHARES
 from tests.support.fuzzed import FUZZED
 
 ROOT = Path(__file__).parents[2]
-COUNT = 100_000
+COUNT = 80_000
 """Inputs of a run without --fuzz."""
 
 
