@@ -227,5 +227,5 @@ def descriptor(path: Path) -> Any:
     """Of a file. Raises SettingsError."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"--stream {path}: {error}. It must be a stream descriptor, as JSON.") from error

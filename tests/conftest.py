@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.brokers import Broker, DockerBroker, NativeBroker, NoBroker, docker_answers, find_broker
 from tests.support.faults import REPORT
+from tests.support.fuzzed import FUZZED
 from tests.support.kafka import Kafka
 
 REQUIRE_ALL = "STREAM_SCORER_REQUIRE_ALL"
@@ -22,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-broker", action="store_true", help="leave out the tests that need a Kafka broker or Docker")
     parser.addoption(
         "--soak", nargs="?", type=float, const=30, metavar="MINUTES", help="run the long fault test too (30 minutes)"
+    )
+    parser.addoption(
+        "--fuzz", nargs="?", type=float, const=1, metavar="MILLIONS", help="so many fuzzed inputs, with a new seed"
     )
 
 
@@ -54,6 +58,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("under faults, as a committed reader saw it")
         for line in REPORT:
             terminalreporter.line(line)
+    if FUZZED:
+        terminalreporter.section("fuzzed")
+        told = ", ".join(f"{group} {count:,}" for group, count in FUZZED.items())
+        terminalreporter.line(f"{sum(FUZZED.values()):,} inputs: {told}")
     if os.environ.get(REQUIRE_ALL) and _skipped:
         terminalreporter.section(f"skipped although {REQUIRE_ALL} is set: the run has failed")
         for name in _skipped:

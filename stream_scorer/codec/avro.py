@@ -9,12 +9,18 @@ from typing import Any
 
 import fastavro
 
-from stream_scorer.codec.plain import plain
+from stream_scorer.codec.bounds import Guard, guard_of
+from stream_scorer.codec.branches import for_avro
+from stream_scorer.codec.plain import plain, reason
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import DecodeError, EncodeError, SchemaError
 
 _DOUBLE = struct.Struct("<d")
-_UNWRITABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, struct.error)
+UNREADABLE = (
+    EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError,
+    MemoryError, SystemError, struct.error,
+)  # fmt: skip
+"""What fastavro's reader raises on bytes of another schema."""
 
 
 class DoubleCodec:
@@ -47,8 +53,8 @@ class DoubleCodec:
             return _DOUBLE.pack(value)
         except SchemaError as error:
             raise EncodeError(f"output: {error}") from error
-        except _UNWRITABLE as error:
-            raise EncodeError(f"output: cannot be written as a double: {error}") from error
+        except Exception as error:  # the value is the model's, and its methods may raise anything
+            raise EncodeError(f"output: cannot be written as a double: {reason(error)}") from error
 
     def encode_many(self, values: Sequence[Any]) -> list[bytes]:
         if set(map(type, values)) != {float}:
@@ -62,11 +68,14 @@ class AvroCodec:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
+        self._guard = guard_of(schema.parsed)
+        # In a schema that contains itself fastavro would try all branches at every depth: told which, it tries none.
+        self._shape = for_avro(schema).shape if self._guard else None
 
     def decode(self, data: bytes | None) -> Any:
         if data is None:
             raise null_value()
-        return read_avro(data, self._schema.parsed, None, self._schema.name)
+        return read_avro(data, self._schema.parsed, None, self._schema.name, self._guard)
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
         return [self.decode(data) for data in batch]
@@ -76,26 +85,31 @@ class AvroCodec:
         try:
             value = plain(value)
             self._schema.check(value)
+            if self._shape is not None:
+                value = self._shape(value)
             fastavro.schemaless_writer(out, self._schema.parsed, value)
         except SchemaError as error:
             raise EncodeError(f"output: {error}") from error
-        except _UNWRITABLE as error:
-            raise EncodeError(f"output: does not fit schema {self._schema.name!r}: {error}") from error
+        except Exception as error:  # the value is the model's, and its methods may raise anything
+            raise EncodeError(f"output: does not fit schema {self._schema.name!r}: {reason(error)}") from error
         return out.getvalue()
 
     def encode_many(self, values: Sequence[Any]) -> list[bytes]:
         return [self.encode(value) for value in values]
 
 
-def read_avro(data: bytes, writer: Any, reader: Any, name: str) -> Any:
-    """One value of all the bytes. Raises DecodeError."""
+def read_avro(data: bytes, writer: Any, reader: Any, name: str, guard: Guard | None = None) -> Any:
+    """One value of all the bytes. Raises DecodeError. `guard`: of the writer's schema, as `guard_of` gives it."""
     stream = io.BytesIO(data)
     try:
+        if guard is not None:
+            guard(data, 0)
         value = fastavro.schemaless_reader(stream, writer, reader)
-    except (EOFError, ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
-        raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {error})", data) from error
+    except UNREADABLE as error:
+        raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {str(error)[:300]})", data) from error
     except fastavro.read.SchemaResolutionError as error:
-        raise DecodeError(f"the writer's schema cannot be read as {name!r}: {error}") from error
+        # Its text has both schemas in it, of whatever length.
+        raise DecodeError(f"the writer's schema cannot be read as {name!r}: {str(error)[:300]}") from error
     rest = len(data) - stream.tell()
     if rest:
         raise wrong_bytes(f"Avro of schema {name!r}, and {rest} bytes are left over", data, expected=len(data) - rest)

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from stream_scorer.codec.schema import PRIMITIVES, Schema, branch_name, fits
+from stream_scorer.codec.schema import PRIMITIVES, Schema, Types, branch_name, fits
 
 Tag = Callable[[str, Any], Any]
 PARTS = (*PRIMITIVES, "array", "map", "record", "error", "enum", "fixed")
@@ -30,36 +30,36 @@ class Shaper:
         self._busy = _has_any(schema.parsed, schema.named, set())
 
     def shape(self, value: Any) -> Any:
-        return self._shape(value, self._schema.parsed) if self._busy else value
+        return self._shape(value, self._schema.parsed, Types(self._schema.named)) if self._busy else value
 
-    def _shape(self, value: Any, schema: Any) -> Any:
+    def _shape(self, value: Any, schema: Any, types: Types) -> Any:
         if isinstance(schema, list):
-            return self._union(value, schema)
+            return self._union(value, schema, types)
         kind = schema["type"] if isinstance(schema, dict) else schema
         if isinstance(kind, dict | list):
-            return self._shape(value, kind)
+            return self._shape(value, kind, types)
         if kind not in PARTS and kind in self._schema.named:
-            return self._shape(value, self._schema.named[kind])
+            return self._shape(value, self._schema.named[kind], types)
         if kind == "array":
-            return [self._shape(item, schema["items"]) for item in value]
+            return [self._shape(item, schema["items"], types) for item in value]
         if kind == "map":
-            return {key: self._shape(item, schema["values"]) for key, item in value.items()}
+            return {key: self._shape(item, schema["values"], types) for key, item in value.items()}
         if kind in ("record", "error"):
-            types = {field["name"]: field["type"] for field in schema["fields"]}
-            return {key: self._shape(item, types[key]) if key in types else item for key, item in value.items()}
+            kinds = {field["name"]: field["type"] for field in schema["fields"]}
+            return {key: self._shape(item, kinds[key], types) if key in kinds else item for key, item in value.items()}
         if kind in ("bytes", "fixed") or not isinstance(value, str | int | float | None):
             return self._leaf(value, kind)
         return value
 
-    def _union(self, value: Any, branches: list[Any]) -> Any:
+    def _union(self, value: Any, branches: list[Any], types: Types) -> Any:
         if isinstance(value, dict) and len(value) == 1:
             ((name, inner),) = value.items()
             for branch in branches:
-                if branch_name(branch) == name and fits(inner, branch, self._schema.named):
-                    return self._tag(name, self._shape(inner, branch))
+                if branch_name(branch) == name and fits(inner, branch, types):
+                    return self._tag(name, self._shape(inner, branch, types))
         for branch in branches:
-            if fits(value, branch, self._schema.named):
-                return None if value is None else self._tag(branch_name(branch), self._shape(value, branch))
+            if fits(value, branch, types):
+                return None if value is None else self._tag(branch_name(branch), self._shape(value, branch, types))
         return value
 
 
@@ -87,17 +87,18 @@ def _avro_leaf(value: Any, kind: str) -> Any:
 
 
 def _has_any(schema: Any, named: Any, seen: set[str]) -> bool:
-    """Whether anything in the schema needs shaping: a union, bytes, fixed, a logical type."""
+    """Whether anything in the schema needs shaping: a union, bytes, fixed, a logical type. Names once seen are left."""
     if isinstance(schema, list):
         return True
     if not isinstance(schema, dict):
         if schema in named and schema not in seen:
-            return _has_any(named[schema], named, seen | {schema})
+            seen.add(schema)
+            return _has_any(named[schema], named, seen)
         return bool(schema == "bytes")
     if "logicalType" in schema or schema["type"] in ("bytes", "fixed"):
         return True
     if "fields" in schema:
-        within = seen | {schema.get("name", "")}
-        return any(_has_any(field["type"], named, within) for field in schema["fields"])
+        seen.add(schema.get("name", ""))
+        return any(_has_any(field["type"], named, seen) for field in schema["fields"])
     inner = schema.get("items", schema.get("values", schema["type"]))
     return inner != schema["type"] and _has_any(inner, named, seen)

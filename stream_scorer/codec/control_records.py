@@ -156,7 +156,7 @@ def read_avro_control(data: bytes) -> tuple[Control, int] | None:
     stream = io.BytesIO(data)
     try:
         value: Any = fastavro.schemaless_reader(stream, _AVRO_SCHEMA, None)
-    except (EOFError, ValueError, IndexError, struct.error):
+    except (EOFError, ValueError, LookupError, OverflowError, MemoryError, struct.error):
         return None
     text, number, timestamp, misc = value.values()
     kind = text.rpartition(".")[2]

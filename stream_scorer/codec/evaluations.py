@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,9 +100,9 @@ class EvaluationJson:
             raise null_value()
         try:
             found = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DecodeError(f"expected a JSON object, got {data[:60]!r}: {error}") from error
-        if not isinstance(found, dict) or not {"forecast", "actual", "naive"} <= found.keys():
+        if not isinstance(found, dict) or not _is_evaluation(found):
             raise DecodeError(f"expected an evaluation as JSON, got {data[:60]!r}")
         return found
 
@@ -130,6 +131,16 @@ class AnyEvaluation:
             if data[:1] != b"\0":
                 raise
             return self._avro.decode(data[FRAME:])
+
+
+def _is_evaluation(found: dict[str, Any]) -> bool:
+    numbers = [found.get(name) for name in ("forecast", "actual", "naive")]
+    offset = found.get("forecast_offset", 0)
+    return (
+        all(isinstance(number, int | float) and abs(number) <= sys.float_info.max for number in numbers)
+        and isinstance(offset, int)
+        and -(2**63) <= offset < 2**63
+    )
 
 
 def _finite(number: float) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_scorer.codec.avro import null_value, read_avro, wrong_bytes
+from stream_scorer.codec.bounds import Guard, guard_of
 from stream_scorer.codec.registry import Registry, UnknownSchema
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import DecodeError, EncodeError
@@ -32,6 +33,7 @@ class FramedCodec:
         self._registry = registry
         self._schema_id = schema_id
         self._subject = subject
+        self._guards: dict[int, Guard | None] = {}
 
     def decode(self, data: bytes | None) -> Any:
         if data is None:
@@ -47,7 +49,9 @@ class FramedCodec:
             writer = self._registry.schema(number)
         except UnknownSchema as error:
             raise DecodeError(f"the schema registry knows no schema {number} of Avro: {error}") from error
-        return read_avro(value, writer, self._schema.parsed, self._schema.name)
+        if number not in self._guards:
+            self._guards[number] = guard_of(writer)
+        return read_avro(value, writer, self._schema.parsed, self._schema.name, self._guards[number])
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
         return [self.decode(data) for data in batch]

@@ -11,13 +11,18 @@ _NUMBERS = ("int", "long", "float", "double")
 
 def mismatch(reader: Schema, writer: Schema) -> str | None:
     """Why data of `writer` may not go where `reader` is asked for, in one line; None if they may."""
-    return _Match(reader, writer).compare(reader.parsed, writer.parsed, "")
+    try:
+        return _Match(reader, writer).compare(reader.parsed, writer.parsed, "")
+    except RecursionError:
+        return "types are nested too deeply to be compared"
 
 
 class _Match:
     def __init__(self, reader: Schema, writer: Schema) -> None:
         self._reader, self._writer = reader.named, writer.named
-        self._under_way: set[tuple[str, str]] = set()
+        # Pairs of records that match, or are taken to while they are under way, in order; and those that do not.
+        self._good: dict[tuple[str, str], None] = {}
+        self._bad: dict[tuple[str, str], str] = {}
 
     def compare(self, reader: Any, writer: Any, at: str) -> str | None:
         reader, writer = _resolved(reader, self._reader), _resolved(writer, self._writer)
@@ -46,9 +51,10 @@ class _Match:
 
     def _fields(self, reader: Any, writer: Any, at: str) -> str | None:
         pair = (reader["name"], writer["name"])
-        if pair in self._under_way:
-            return None
-        self._under_way.add(pair)
+        if pair in self._good or pair in self._bad:
+            return self._bad.get(pair)
+        before = len(self._good)
+        self._good[pair] = None
         given = {field["name"]: field["type"] for field in writer["fields"]}
         problem = None
         for field in reader["fields"]:
@@ -59,8 +65,11 @@ class _Match:
                 problem = f"{f'at {at}: ' if at else ''}field {field['name']!r} is asked for and not there"
             if problem:
                 break
-        # Only within itself may a pair be taken for granted: what failed in one branch of a union is to fail in all.
-        self._under_way.remove(pair)
+        if problem:
+            # What was found good since then may have relied on this pair.
+            while len(self._good) > before:
+                self._good.popitem()
+            self._bad[pair] = problem
         return problem
 
 

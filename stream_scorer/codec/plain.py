@@ -23,6 +23,14 @@ def plain(value: Any) -> Any:
     return value
 
 
+def reason(error: Exception) -> str:
+    """What an exception says, or its type: one out of a model's value may fail to say anything."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001
+        return type(error).__name__
+
+
 def _plain_key(key: Any) -> Any:
     """A tuple stays one: a list is no key."""
     return key.item() if isinstance(key, np.generic) else key

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from stream_scorer.codec.avro import null_value
 from stream_scorer.codec.branches import for_json
-from stream_scorer.codec.plain import plain
+from stream_scorer.codec.plain import plain, reason
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import DecodeError, EncodeError, SchemaError
 
@@ -51,8 +51,8 @@ class JsonCodec:
             return self._text(value).encode()
         except SchemaError as error:
             raise EncodeError(f"output: {error}") from error
-        except (ValueError, TypeError, RecursionError) as error:
-            raise EncodeError(f"output: cannot be written as JSON: {error}") from error
+        except Exception as error:  # the value is the model's, and its methods may raise anything
+            raise EncodeError(f"output: cannot be written as JSON: {reason(error)}") from error
 
     def encode_many(self, values: Sequence[Any]) -> list[bytes]:
         return [self.encode(value) for value in values]

@@ -7,12 +7,11 @@ import json
 import urllib.parse
 from typing import Any
 
-import fastavro
-from fastavro.schema import SchemaParseException, UnknownType
-
+from stream_scorer.codec.schema import NO_SCHEMA, parse_schema
 from stream_scorer.errors import BrokerError, Unavailable
 
 TIMEOUT_S = 10.0
+_MOST_ANSWER = 16 << 20  # bytes
 
 
 class UnknownSchema(LookupError):
@@ -58,7 +57,7 @@ class Registry:
         )
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-                return json.load(answer)
+                return json.loads(_whole(answer))
         except urllib.error.HTTPError as error:
             text = error.read(500).decode(errors="replace")
             if error.code == 404 and method == "GET":
@@ -67,14 +66,24 @@ class Registry:
                 f"schema registry {self._url}: {method} {path} answered {error.code}: {text}. "
                 "409 means an incompatible schema under that subject, 401 and 403 want other credentials in the URL."
             ) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise Unavailable(f"schema registry {self._url}: no answer ({error}). Check --schema-registry.") from error
+
+
+def _whole(answer: Any) -> bytes:
+    """The body of an answer. Raises ValueError on one too long to be of a registry."""
+    body: bytes = answer.read(_MOST_ANSWER + 1)
+    if len(body) > _MOST_ANSWER:
+        raise ValueError(f"an answer of more than {_MOST_ANSWER >> 20} MB")
+    return body
 
 
 def _parse(answer: Any) -> Any:
     """Registries hold JSON Schema and Protobuf too, and Avro that refers to other schemas."""
     try:
-        return fastavro.parse_schema(json.loads(answer["schema"]))
-    except (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, AttributeError) as error:
+        return parse_schema(json.loads(answer["schema"]))
+    except NO_SCHEMA as error:
         kind = answer.get("schemaType", "AVRO") if isinstance(answer, dict) else "?"
-        raise UnknownSchema(f"it is no Avro schema on its own ({kind}; {type(error).__name__}: {error})") from error
+        raise UnknownSchema(
+            f"it is no Avro schema on its own ({kind}; {type(error).__name__}: {str(error)[:300]})"
+        ) from error

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator
 from typing import Any
 
-from fastavro.schema import SchemaParseException, UnknownType
-
-from stream_scorer.codec.schema import PRIMITIVES, Schema, make_schema
+from stream_scorer.codec.schema import NO_SCHEMA, PRIMITIVES, Schema, check_nested, make_schema
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(\.[A-Za-z_][A-Za-z0-9_\-]*)*", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _NAMED = ("record", "error", "enum", "fixed")
+_MOST_TOLD = 400
+"""Characters of what is wrong: a name may be as long as it likes."""
 _INNER = {"array": "items", "map": "values"}
 
 
@@ -22,20 +23,17 @@ class BadSchema(ValueError):
 
 def checked_schema(name: str, definition: Any) -> Schema:
     """Raises BadSchema. Attributes that Avro does not know are let be."""
-    definition = _unwrapped(definition)
-    _Rules().check(definition, "")
     try:
+        check_nested(definition)
+        definition = _unwrapped(definition)
+        _Rules().check(definition, "")
         return make_schema(name, definition)
-    except (
-        SchemaParseException,
-        UnknownType,
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise BadSchema(f"not an Avro schema: {type(error).__name__}: {error}") from error
+    except BadSchema as error:
+        raise BadSchema(str(error)[:_MOST_TOLD]) from None
+    except NO_SCHEMA as error:
+        raise BadSchema(
+            f"not an Avro schema: {type(error).__name__}: {' '.join(str(error)[:_MOST_TOLD].split())}"
+        ) from error
 
 
 def _unwrapped(definition: Any) -> Any:
@@ -73,7 +71,7 @@ class _Rules:
         elif isinstance(schema, dict):
             self._object(schema, space)
         else:
-            raise BadSchema(f"A schema is a string, an object or an array, not {schema!r}")
+            raise BadSchema(f"A schema is a string, an object or an array, not {reprlib.repr(schema)}")
 
     def _union(self, branches: list[Any], space: str) -> None:
         seen = set()

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgpack
-
 from stream_scorer.codec.control_records import CONTROL_FORMS
-from stream_scorer.codec.plain import plain
+from stream_scorer.codec.plain import plain, reason
 from stream_scorer.codec.schema import Schema
 from stream_scorer.codec.values import values_for
 from stream_scorer.errors import EncodeError, SchemaError
@@ -58,10 +56,5 @@ class StreamCodec:
             return self._values.dump(value)
         except SchemaError as error:
             raise EncodeError(f"output: {error}") from error
-        except _UNWRITABLE as error:
-            raise EncodeError(f"output: cannot be written: {str(error) or type(error).__name__}") from error
-
-
-_UNWRITABLE = (
-    ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, msgpack.PackException
-)  # fmt: skip
+        except Exception as error:  # the value is the model's, and its methods may raise anything
+            raise EncodeError(f"output: cannot be written: {reason(error)}") from error

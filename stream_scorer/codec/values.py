@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 from collections.abc import Mapping
 from typing import Any, NoReturn, Protocol
 
 import fastavro
 import msgpack
 
-from stream_scorer.codec.avro import read_avro
+from stream_scorer.codec.avro import UNREADABLE, read_avro
 from stream_scorer.codec.bert import read_integer, write_integer
+from stream_scorer.codec.bounds import guard_of
 from stream_scorer.codec.branches import for_avro, for_json
 from stream_scorer.codec.control_records import begins_control, may_begin_control, read_avro_control
 from stream_scorer.codec.csv_values import CsvValues
@@ -105,9 +105,10 @@ class AvroValues:
         self._schema = schema
         self._plain = fastavro.parse_schema(_without_logical(json.loads(schema.canonical)))
         self._shape = for_avro(schema).shape
+        self._guard = guard_of(self._plain)
 
     def load(self, data: bytes) -> Any:
-        return read_avro(data, self._plain, None, self._schema.name)
+        return read_avro(data, self._plain, None, self._schema.name, self._guard)
 
     def dump(self, value: Any) -> bytes:
         out = io.BytesIO()
@@ -130,8 +131,13 @@ class AvroValues:
                 stream.seek(at + found[1])
             else:
                 try:
+                    if self._guard is not None:
+                        self._guard(data, at)
+                except ValueError:
+                    return ends, True
+                try:
                     fastavro.schemaless_reader(stream, self._plain, None)
-                except _UNREADABLE:
+                except UNREADABLE:
                     # Where all was read a number or a text may have been cut, whatever the reader makes of that.
                     return ends, stream.tell() < len(data)
             if stream.tell() == at:
@@ -155,11 +161,6 @@ class BertValues:
 
     def dump(self, value: Any) -> bytes:
         return write_integer(value)
-
-
-_UNREADABLE = (
-    EOFError, ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError, MemoryError, struct.error
-)  # fmt: skip
 
 
 def values_for(encoding: str | None, options: Mapping[str, Any], schema: Schema | None) -> Values:

@@ -104,6 +104,7 @@ def _check_start(start: str) -> None:
 
 def _schema(model: str | None, file: Path | None) -> Schema:
     from stream_scorer.codec.schema import make_schema
+    from stream_scorer.codec.schema_rules import checked_schema
     from stream_scorer.commands.model_schema import schema_of
 
     if model is not None:
@@ -111,9 +112,9 @@ def _schema(model: str | None, file: Path | None) -> Schema:
     if file is None:
         return make_schema("score", "double")
     try:
-        return make_schema("score", json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"--schema {file}: cannot be read as JSON ({error}).") from error
+        return checked_schema("score", json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"--schema {file}: cannot be read as JSON, or is no schema ({error}).") from error
 
 
 def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | None]:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from stream_scorer.errors import RecordError
 from stream_scorer.records import Record
 
+_DIGITS = 20
+"""More than an offset has."""
 Series = tuple[str, bytes | None]
 """Input partition as `topic/number`, and key: what has a session of its own, and so forecasts of its own."""
 
@@ -81,7 +83,7 @@ class Tail:
         off = found["forecast"] - found["actual"]
         naive_error = found["naive"] - found["actual"]
         rmse, skill = running.add(off, naive_error)
-        running.last = max(running.last, found["forecast_offset"])
+        running.last = max(running.last, found.get("forecast_offset", -1))
         if series in self._waiting and self._waiting[series][0] <= running.last:
             del self._waiting[series]
         self.judged += 1
@@ -114,4 +116,4 @@ def _source(record: Record) -> tuple[str, int] | None:
     value = dict(record.headers or ()).get("scorer-source")
     text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
     partition, _, offset = text.rpartition("/")
-    return (partition, int(offset)) if partition and offset.isdecimal() else None
+    return (partition, int(offset)) if partition and offset.isdecimal() and len(offset) < _DIGITS else None

@@ -44,8 +44,10 @@ def read(blob: bytes) -> ModelSnapshot:
         if hashlib.sha256(content).hexdigest() != head["check"]:
             raise ValueError("its content is not what was written")  # noqa: TRY301
         shared, names, state = values.load(content)
+        if not (isinstance(shared, bytes) and isinstance(names, tuple) and isinstance(state, bytes)):
+            raise ValueError("its content is no state")  # noqa: TRY301
         return ModelSnapshot(str(head["model"]), str(head["sha256"]), shared, names, state)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             f"snapshot: {len(blob)} bytes cannot be read ({error}). Give the contents of a snapshot as it was saved."
         ) from error

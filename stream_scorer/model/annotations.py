@@ -13,17 +13,20 @@ from dataclasses import dataclass, field
 from stream_scorer.errors import ModelError
 
 _LINE = re.compile(
-    r"^\s*#+\s*(?P<prefix>fastscore|modelop center|modelop|odg|stream-scorer)"
-    r"\.(?P<tag>[\w$-]+(?:\.[\w$-]+)*)\s*:\s*(?P<value>.*?)\s*$",
-    re.IGNORECASE,
+    r"^\s*#+\s*(?P<prefix>(?ai:fastscore|modelop center|modelop|odg|stream-scorer))"
+    r"\.(?P<tag>[\w$-]+(?:\.[\w$-]+)*)\s*:(?P<value>.*)$"
 )
 _ROLE = re.compile(
-    r"^\s*#+\s*(?:fastscore|modelop center|modelop|odg)\.(?P<role>init|score|metrics|train)\s*$", re.IGNORECASE
+    r"^\s*#+\s*(?:fastscore|modelop center|modelop|odg)\.(?P<role>init|score|metrics|train)\s*$",
+    re.IGNORECASE | re.ASCII,
 )
 _DEF = re.compile(r"^\s*(?:async\s+)?def\s+(?P<name>\w+)")
 _BOOLEAN = {"true": True, "yes": True, "false": False, "no": False}
 _DEPRECATED_SETS = {"none": (), "input": (0,), "output": (1,), "both": (0, 1)}
 UNUSED_ACTIONS = ("none", "unused")
+_MOST_DIGITS = 9
+_MOST_SLOTS = 256
+_MOST_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def parse(source: str, file: str = "<module>") -> Annotations:
     found = _Found(file)
     for number, line in enumerate(source.splitlines(), 1):
         if match := _LINE.match(line):
-            found.take(number, match["prefix"].lower(), match["tag"], match["value"])
+            found.take(number, match["prefix"].lower(), match["tag"], match["value"].strip())
         elif match := _ROLE.match(line):
             found.role = match["role"].lower()
         elif found.role and (match := _DEF.match(line)):
@@ -79,7 +82,8 @@ class _Found:
     def __init__(self, file: str) -> None:
         self._file = file
         self._in_use = {0, 1}
-        self._per_slot: list[tuple[int, str, str, str]] = []  # line, tag, selector, value, in order
+        self._per_slot: list[tuple[str, str, str]] = []  # tag, selector, value, in order
+        self._dropped: dict[int, int] = {}  # of a slot, how many mentions stood before it was dropped
         self._attached: list[str] = []
         self._plain: dict[str, tuple[int, str]] = {}
         self.role: str | None = None  # told of, its function still to come
@@ -114,17 +118,17 @@ class _Found:
 
     def _slot(self, line: int, tag: str, selector: str, value: str) -> None:
         selector = selector.lower()
-        if selector.isdigit():
+        if _is_number(selector):
             slot = int(selector)
             if tag == "slot":
                 self._use(line, slot, value)
                 return
             if tag == "action" and slot % 2:
                 raise self._wrong(line, f"action.{slot}", value, "an even slot: odd ones are outputs")
-            self._in_use.add(slot)
+            self._add(line, slot)
         elif selector not in ("$all", "$in", "$out", "$input", "$output"):
             raise ModelError(
-                f"{self._file}:{line}: slot {selector!r} is neither a number nor $all, $in or $out. "
+                f"{self._file}:{line}: slot {_short(selector)} is neither a number nor $all, $in or $out. "
                 "Named slots are not supported: give the slot its number."
             )
         elif tag == "slot":
@@ -132,11 +136,16 @@ class _Found:
                 raise self._wrong(line, f"slot.{selector}", value, "unused; in-use needs a number")
             self._drop(_selected(selector, self._in_use))
             return
-        self._per_slot.append((line, tag, selector, value))
+        self._per_slot.append((tag, selector, value))
+
+    def _add(self, line: int, slot: int) -> None:
+        self._in_use.add(slot)
+        if len(self._in_use) > _MOST_SLOTS:
+            raise ModelError(f"{self._file}:{line}: more than {_MOST_SLOTS:,} slots are in use.")
 
     def _use(self, line: int, slot: int, value: str) -> None:
         if value.lower() == "in-use":
-            self._in_use.add(slot)
+            self._add(line, slot)
         elif value.lower() == "unused":
             self._drop([slot])
         else:
@@ -146,15 +155,15 @@ class _Found:
         """Earlier mentions of the slots are cancelled too."""
         gone = set(slots)
         self._in_use -= gone
-        self._per_slot = [
-            mention for mention in self._per_slot if not (mention[2].isdigit() and int(mention[2]) in gone)
-        ]
+        self._dropped.update(dict.fromkeys(gone, len(self._per_slot)))
 
     def finish(self) -> Annotations:
         schemas: dict[int, str] = {}
         actions: dict[int, str] = {}
         sets: dict[int, bool] = {}
-        for _, tag, selector, value in self._per_slot:
+        for number, (tag, selector, value) in enumerate(self._per_slot):
+            if _is_number(selector) and number < self._dropped.get(int(selector), 0):
+                continue
             for slot in _selected(selector, self._in_use):
                 if tag == "schema":
                     schemas[slot] = value
@@ -203,7 +212,7 @@ class _Found:
         if "ours.window" not in self._plain:
             return None
         line, value = self._plain["ours.window"]
-        if not value.isdigit() or int(value) < 1:
+        if not _is_number(value) or int(value) < 1:
             raise self._wrong(line, "stream-scorer.window", value, "a count of inputs")
         return int(value)
 
@@ -225,11 +234,20 @@ class _Found:
         return value.lower()
 
     def _wrong(self, line: int, tag: str, value: str, expected: str) -> ModelError:
-        return ModelError(f"{self._file}:{line}: {tag}: {value!r} is not {expected}.")
+        return ModelError(f"{self._file}:{line}: {tag}: {_short(value)} is not {expected}.")
+
+
+def _is_number(text: str) -> bool:
+    """Digits of ASCII, and not so many that no slot or window could have them."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
 
 
 def _selected(selector: str, in_use: Iterable[int]) -> list[int]:
-    if selector.isdigit():
+    if _is_number(selector):
         return [int(selector)]
     if selector in ("$in", "$input"):
         return sorted(slot for slot in in_use if slot % 2 == 0)

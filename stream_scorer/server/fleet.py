@@ -111,5 +111,5 @@ def _read(path: Path, what: str) -> bytes:
 def _json(path: Path, what: str) -> Any:
     try:
         return json.loads(_read(path, what))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{what} {path}: not JSON ({error}).") from error

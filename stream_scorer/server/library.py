@@ -145,6 +145,6 @@ def _unwrapped(schema: Any) -> Any:
     if isinstance(schema, str) and schema.lstrip().startswith(("{", "[", '"')):
         try:
             return json.loads(schema)
-        except ValueError:
+        except (ValueError, RecursionError):
             return schema
     return schema

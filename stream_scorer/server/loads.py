@@ -59,7 +59,7 @@ def _runnable(content_type: str) -> str:
 def _schema(name: str, body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HttpError(400, f"embedded schema {name!r} is not JSON: {one_line(error)}") from error
 
 

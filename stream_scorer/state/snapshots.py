@@ -80,7 +80,7 @@ def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
         return Saved("", 0, Snapshot(partition, record_key, 0, None, None))
     try:
         found = fastavro.schemaless_reader(io.BytesIO(value), _SCHEMA, None)
-    except (EOFError, ValueError, IndexError, UnicodeDecodeError) as error:
+    except (EOFError, ValueError, IndexError, OverflowError, MemoryError) as error:
         raise ValueError(f"not a state snapshot: {error}") from error
     assert isinstance(found, dict)
     offset, state = found["offset"], found["state"]

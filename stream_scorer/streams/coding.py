@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from stream_scorer.codec.schema import make_schema
+from stream_scorer.codec.schema_rules import checked_schema
 from stream_scorer.codec.slot import StreamCodec
 from stream_scorer.ports import SlotCodec
 
@@ -31,8 +31,10 @@ class CodecSpec:
 
     def make(self, *, output: bool) -> SlotCodec:
         """The codec. Of an input the stream's schema comes first, of an output the model's."""
-        schema = None if self.schema is None else make_schema(self.schema_name or "stream", self.schema)
-        also = None if self.model_schema is None else make_schema(self.model_schema_name or "model", self.model_schema)
+        schema = None if self.schema is None else checked_schema(self.schema_name or "stream", self.schema)
+        also = (
+            None if self.model_schema is None else checked_schema(self.model_schema_name or "model", self.model_schema)
+        )
         return StreamCodec(self.encoding, self.options, schema, also, model_first=output)
 
     def to_json(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from stream_scorer.streams import forms, kinds
 from stream_scorer.streams.coding import CodecSpec
 from stream_scorer.streams.forms import Batching, Envelope
 from stream_scorer.streams.interpreted import interpreted
-from stream_scorer.streams.kinds import Transport
+from stream_scorer.streams.kinds import Transport, is_text
 from stream_scorer.streams.restrictions import check, right_way
 from stream_scorer.streams.schemas import resolve
 
@@ -96,6 +96,8 @@ def parse(
             _match(stream, _schema(*inherited))
     except DescriptorError as error:
         raise DescriptorError(f"stream {name!r} at slot {slot}: {error}") from error
+    except RecursionError as error:
+        raise DescriptorError(f"stream {name!r} at slot {slot}: the descriptor is nested too deeply.") from error
     return stream
 
 
@@ -123,7 +125,7 @@ def _parse(
     if linger_ms is not None and not forms.whole(linger_ms, 0):
         raise forms.refuse("LingerTime", "null or a whole number of ms", linger_ms)
     end_marker = raw.get("EndMarker")
-    if end_marker is not None and not isinstance(end_marker, str):
+    if end_marker is not None and not is_text(end_marker):
         raise forms.refuse("EndMarker", "a string", end_marker)
     spec = _spec(encoding, options, given, inherited, find_schema)
     schema = None if spec.schema is None else _schema(spec.schema_name or "", spec.schema)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_scorer.errors import DescriptorError
-from stream_scorer.streams.kinds import Transport
+from stream_scorer.streams.kinds import MOST_WHOLE, Transport, is_text, shown
 
 _ENCODINGS = ("json", "utf-8", "csv", "msgpack", "avro-binary", "bert", "soap-rpc")
 _ENCODING_ALIASES = {"utf8": "utf-8", "avro": "avro-binary"}
@@ -47,7 +47,7 @@ class Batching:
 
 
 def refuse(field: str, wanted: str, found: Any) -> DescriptorError:
-    return DescriptorError(f"{field}: expected {wanted}, found {found!r}.")
+    return DescriptorError(f"{field}: expected {wanted}, found {shown(found)}.")
 
 
 def encoding(given: Any) -> tuple[str | None, dict[str, Any]]:
@@ -64,7 +64,7 @@ def encoding(given: Any) -> tuple[str | None, dict[str, Any]]:
     allowed = _ENCODING_OPTIONS.get(name, ())
     unknown = [key for key in options if key not in (*allowed, "Type")]
     if unknown:
-        raise DescriptorError(f"Encoding: {name} has no option {unknown[0]!r}.")
+        raise DescriptorError(f"Encoding: {name} has no option {shown(unknown[0])}.")
     found = {key: value for key, value in options.items() if key in allowed and value is not None}
     if name == "csv":
         _check_csv(found)
@@ -75,9 +75,9 @@ def encoding(given: Any) -> tuple[str | None, dict[str, Any]]:
 
 def _check_csv(options: dict[str, Any]) -> None:
     quote, delimiter = options.get("QuoteCharacter", '"'), options.get("Delimiter", ",")
-    if not isinstance(quote, str) or len(quote) != 1:
+    if not is_text(quote) or len(quote) != 1:
         raise refuse("Encoding: QuoteCharacter", "one character", quote)
-    if not isinstance(delimiter, str) or not delimiter or quote in delimiter:
+    if not is_text(delimiter) or not delimiter or quote in delimiter:
         raise refuse("Encoding: Delimiter", "one character or more, without the quote", delimiter)
 
 
@@ -106,7 +106,7 @@ def envelope(given: Any) -> Envelope | None:
 
 def _check_envelope(name: str, fields: dict[str, Any]) -> None:
     separator = fields.get("Separator", "\n")
-    if not isinstance(separator, str) or not separator:
+    if not is_text(separator) or not separator:
         raise refuse("Envelope: Separator", "a string of one character or more", separator)
     for key in ("SkipHeader", "SkipBlankLines"):
         if not isinstance(fields.get(key, True), bool):
@@ -156,4 +156,4 @@ def batching(given: Any) -> Batching:
 
 
 def whole(value: Any, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= MOST_WHOLE

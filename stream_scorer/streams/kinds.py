@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -47,18 +48,40 @@ class Kind(NamedTuple):
     output: bool = True
 
 
+_SHOW = reprlib.Repr()
+_SHOW.maxstring = _SHOW.maxother = 80
+MOST_WHOLE = 2**63 - 1
+_MOST_SECONDS = 1e9  # some 30 years: what a clock can wait for
+
+
+def shown(value: Any) -> str:
+    """Of JSON in an error text, of any size and depth: one short line."""
+    try:
+        return _SHOW.repr(value)
+    except ValueError:
+        return "an integer too long to show"
+
+
+def is_text(value: Any) -> bool:
+    """A string that can be written: JSON may hold half of a pair of surrogates, which UTF-8 has no bytes for."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def _wants(what: str, value: Any) -> ValueError:
-    return ValueError(f"expected {what}, found {value!r}")
+    return ValueError(f"expected {what}, found {shown(value)}")
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    if not value or not is_text(value) or "\0" in value:  # which no name of a file, a host or a topic has
         raise _wants("a string", value)
-    return value
+    return str(value)
 
 
 def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(is_text(one) and "\0" not in one for one in value):
         raise _wants("an array of strings", value)
     return value
 
@@ -77,7 +100,7 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _whole(low: int, high: int = 2**63 - 1) -> Callable[[Any], int]:
+def _whole(low: int, high: int = MOST_WHOLE) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise _wants(f"a whole number from {low}" + (f" to {high}" if high < 2**62 else ""), value)
@@ -93,8 +116,8 @@ def _url(value: Any) -> str:
 
 
 def _seconds(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
-        raise _wants("a number of seconds", value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MOST_SECONDS:
+        raise _wants(f"a number of seconds, up to {_MOST_SECONDS:.0e}", value)
     return float(value)
 
 
@@ -108,7 +131,9 @@ def _one_of(*words: str) -> Callable[[Any], str]:
 
 
 def _data(value: Any) -> Any:
-    return value if isinstance(value, str) else _texts(value)
+    if not all(map(is_text, value if isinstance(value, list) else [value])):
+        raise _wants("a string or an array of strings", value)
+    return value
 
 
 def _base64(value: Any) -> Any:
@@ -196,13 +221,13 @@ def transport(given: Any) -> Transport:
     if isinstance(given, str):
         given = {"Type": given}
     if not isinstance(given, dict) or not isinstance(given.get("Type"), str):
-        raise DescriptorError(f"Transport: expected an object with a Type, or a word like REST, found {given!r}.")
+        raise DescriptorError(f"Transport: expected an object with a Type, or a word like REST, found {shown(given)}.")
     word = given["Type"]
     name = _ALIASES.get(word.lower(), word.lower())
     if name in _NOT_HERE:
         raise DescriptorError(f"Transport: {word} is not supported by this engine: {_NOT_HERE[name]}.")
     if name not in KINDS:
-        raise DescriptorError(f"Transport: unknown Type {word!r}. There are {', '.join(KINDS)}.")
+        raise DescriptorError(f"Transport: unknown Type {shown(word)}. There are {', '.join(KINDS)}.")
     given = _renamed(name, given)
     fields = {key: _checked(word, key, field, given) for key, field in KINDS[name].fields.items()}
     if name == "inline" and (fields["Data"] is None) == (fields["DataBinary"] is None):

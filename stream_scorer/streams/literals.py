@@ -7,6 +7,7 @@ import urllib.parse
 from typing import Any
 
 from stream_scorer.errors import DescriptorError
+from stream_scorer.streams.kinds import shown
 
 _EXAMPLES = {
     "rest": "rest:",
@@ -34,11 +35,11 @@ def expand(text: str) -> dict[str, Any]:
     """The descriptor that a literal stands for. Raises DescriptorError."""
     tag, colon, more = text.partition(":")
     if not colon or tag not in _EXAMPLES:
-        raise DescriptorError(f"{text!r} is no stream literal. There are {', '.join(_EXAMPLES.values())}.")
+        raise DescriptorError(f"{shown(text)} is no stream literal. There are {', '.join(_EXAMPLES.values())}.")
     try:
         transport = _transport(tag, more)
     except (ValueError, IndexError):
-        raise DescriptorError(f"{text!r}: a {tag} literal reads like {_EXAMPLES[tag]}.") from None
+        raise DescriptorError(f"{shown(text)}: a {tag} literal reads like {_EXAMPLES[tag]}.") from None
     encoding: str | None = "json"
     if tag in ("kafka", "file", "http", "https"):
         ending = next((one for one in _ENCODINGS if more.endswith(one)), ".json")

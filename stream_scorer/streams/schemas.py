@@ -9,8 +9,11 @@ from typing import Any
 from stream_scorer.codec.schema import PRIMITIVES, Schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.errors import DescriptorError, SchemaError, StreamScorerError
+from stream_scorer.streams.kinds import shown
 
 FindSchema = Callable[[str], Any]
+_MOST_PARTS = 100_000
+_MOST_NAME = 200  # characters of a schema's name, as errors tell it
 
 
 def verified(definition: Any, *, name: str = "schema") -> Schema:
@@ -35,24 +38,33 @@ def resolve(given: Any, find_schema: FindSchema) -> tuple[str, Any]:
     """Name and definition of what stands in a descriptor's Schema, references followed. Raises DescriptorError."""
     if isinstance(given, str):
         return given, given if given in PRIMITIVES else _find(given, find_schema)
-    if isinstance(given, dict) and set(given) == {"$ref"}:
-        return str(given["$ref"]), _followed(given, find_schema, ())
-    return "stream", _followed(given, find_schema, ())
+    name = given["$ref"] if isinstance(given, dict) and set(given) == {"$ref"} else "stream"
+    return str(name)[:_MOST_NAME], _Followed(find_schema).of(given, ())
 
 
-def _followed(given: Any, find_schema: FindSchema, seen: tuple[str, ...]) -> Any:
-    if isinstance(given, list):
-        return [_followed(one, find_schema, seen) for one in given]
-    if not isinstance(given, dict):
-        return given
-    if "$ref" in given:
-        name = given["$ref"]
-        if not isinstance(name, str):
-            raise DescriptorError(f'Schema: "$ref" wants the name of a schema, found {name!r}.')
-        if name in seen:
-            raise DescriptorError(f"Schema: {name!r} refers to itself.")
-        return _followed(_find(name, find_schema), find_schema, (*seen, name))
-    return {key: _followed(one, find_schema, seen) for key, one in given.items()}
+class _Followed:
+    """Schemas with what they refer to put in. Two references a schema, thirty deep, would be a thousand million of them."""
+
+    def __init__(self, find_schema: FindSchema) -> None:
+        self._find_schema = find_schema
+        self._parts = 0
+
+    def of(self, given: Any, seen: tuple[str, ...]) -> Any:
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise DescriptorError(f"Schema: with all that it refers to it has more than {_MOST_PARTS:,} parts.")
+        if isinstance(given, list):
+            return [self.of(one, seen) for one in given]
+        if not isinstance(given, dict):
+            return given
+        if "$ref" in given:
+            name = given["$ref"]
+            if not isinstance(name, str):
+                raise DescriptorError(f'Schema: "$ref" wants the name of a schema, found {shown(name)}.')
+            if name in seen:
+                raise DescriptorError(f"Schema: {shown(name)} refers to itself.")
+            return self.of(_find(name, self._find_schema), (*seen, name))
+        return {key: self.of(one, seen) for key, one in given.items()}
 
 
 def _find(name: str, find_schema: FindSchema) -> Any:
@@ -62,4 +74,4 @@ def _find(name: str, find_schema: FindSchema) -> Any:
         if name in PRIMITIVES:
             return name
         detail = str(error) if isinstance(error, StreamScorerError) else "no schema of that name"
-        raise DescriptorError(f"Schema: {name!r} cannot be had: {detail}") from error
+        raise DescriptorError(f"Schema: {shown(name)} cannot be had: {detail}") from error

@@ -41,12 +41,17 @@ class DeadLetter(NamedTuple):
 def read_dead_letters(properties: Properties, topic: str) -> Iterator[DeadLetter]:
     """All there are now. Raises BrokerError, Unavailable."""
     for record in read_topic(properties, topic):
-        told = {}
-        for name, value in record.headers or []:
-            if name.startswith(OURS):
-                text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
-                told[name.removeprefix(OURS[0]).removeprefix(OURS[1])] = text
-        yield DeadLetter(record, told)
+        yield DeadLetter(record, told_by(record.headers))
+
+
+def told_by(headers: Headers | None) -> dict[str, str]:
+    """What headers of ours say, whoever wrote them: no value is an empty text, and what is no UTF-8 is replaced."""
+    told = {}
+    for name, value in headers or []:
+        if name.startswith(OURS):
+            text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
+            told[name.removeprefix(OURS[0]).removeprefix(OURS[1])] = text
+    return told
 
 
 def chosen(letters: Iterable[DeadLetter], places: Iterable[str]) -> list[DeadLetter]:

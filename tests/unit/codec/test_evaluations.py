@@ -86,3 +86,23 @@ def test_json_has_no_infinity():
 def test_what_is_no_evaluation_is_refused(data):
     with pytest.raises(DecodeError):
         AnyEvaluation().decode(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 5000,
+        b'{"forecast": ' * 5000,
+        b'{"forecast": "1", "actual": 1, "naive": 1}',
+        b'{"forecast": 1, "actual": null, "naive": 1}',
+        b'{"forecast": 1, "actual": [1], "naive": 1}',
+        b'{"forecast": 1, "actual": NaN, "naive": 1}',
+        b'{"forecast": 1' + b"0" * 400 + b', "actual": 1, "naive": 1}',
+        b'{"forecast": 1, "actual": 1, "naive": 1, "forecast_offset": "x"}',
+        b'{"forecast": 1, "actual": 1, "naive": 1, "forecast_offset": 1' + b"0" * 400 + b"}",
+    ],
+)
+def test_json_that_is_no_evaluation_is_told(text):
+    for codec in (EvaluationJson(), AnyEvaluation()):
+        with pytest.raises(DecodeError):
+            codec.decode(text)

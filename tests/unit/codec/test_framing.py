@@ -117,10 +117,28 @@ def test_an_id_the_registry_does_not_know_costs_one_record(schemas):
         _framed(registry=Registry(schemas.url)).decode(b"\0\0\0\0\x37" + bytes.fromhex(ONE))
 
 
-@pytest.mark.parametrize("text", ['{"type": "object"}', 'syntax = "proto3";'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "object"}',
+        'syntax = "proto3";',
+        "[" * 5000,
+        '{"type":[' * 300 + '"int"' + "]}" * 300,
+        7,
+        None,
+        '{"__fastavro_parsed": true, "type": "array", "items": "no such type"}',
+    ],
+)
 def test_an_id_of_a_schema_that_is_no_avro_costs_one_record(schemas, text):
     schemas.texts[5] = text
     with pytest.raises(DecodeError, match="schema 5"):
+        _framed(registry=Registry(schemas.url)).decode(b"\0\0\0\0\5" + bytes.fromhex(ONE))
+
+
+def test_an_answer_without_end_is_no_answer(schemas, monkeypatch):
+    monkeypatch.setattr("stream_scorer.codec.registry._MOST_ANSWER", 100)
+    schemas.texts[5] = '"' + "x" * 200 + '"'
+    with pytest.raises(Unavailable, match="an answer of more than 0 MB"):
         _framed(registry=Registry(schemas.url)).decode(b"\0\0\0\0\5" + bytes.fromhex(ONE))
 
 

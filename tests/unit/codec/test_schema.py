@@ -206,3 +206,17 @@ def test_what_fits_a_schema_is_encoded_and_comes_back(typed):
     definition, value = typed
     codec = AvroCodec(make_schema("any", definition))
     assert codec.decode(codec.encode(value)) == value
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"type":' * 100_000, "\xff", "", '{"type": {"type": {}}}', "nul"])
+def test_a_file_that_is_no_schema_is_told_in_one_line(text, write, tmp_path):
+    write("price.avsc", text)
+    with pytest.raises(ModelError, match=r"^schema 'price': .*price.avsc is not an Avro schema: [^\n]*$"):
+        load_schema("price", {}, tmp_path)
+
+
+def test_an_error_shows_neither_a_whole_value_nor_a_whole_place():
+    schema = make_schema("m", {"type": "map", "values": {"type": "map", "values": "int"}})
+    with pytest.raises(SchemaError) as error:
+        schema.check({"x" * 100_000: {"y" * 100_000: {"z" * 100_000: "z" * 100_000}}})
+    assert len(str(error.value)) < 400

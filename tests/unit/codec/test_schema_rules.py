@@ -73,3 +73,44 @@ def test_what_is_no_schema_is_told_in_one_line(text, definition):
         checked_schema("s", definition)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def _nested(levels, wrap):
+    definition = "int"
+    for _ in range(levels):
+        definition = wrap(definition)
+    return definition
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        _nested(100_000, lambda inner: {"type": "array", "items": inner}),
+        _nested(100_000, lambda inner: [inner]),
+        _nested(100_000, lambda inner: {"type": inner}),
+        _nested(90, lambda inner: {"type": "record", "name": "R", "fields": [{"name": "a", "type": inner}]}),
+        {"type": {"type": "record"}, "fields": []},
+        {"type": [], "fields": [], "name": "x"},
+        {"type": "record", "name": "R", "fields": [], "namespace": {}},
+        {"type": "fixed", "name": "F", "size": 10**400},
+        {"type": "x" * 100_000},
+        {"type": "record", "name": "R", "fields": [], "__fastavro_parsed": True},
+        {"__fastavro_parsed": True, "type": "array", "items": "no such type"},
+    ],
+    ids=range(11),
+)
+def test_what_is_no_schema_is_told_in_one_short_line(definition):
+    told = ""
+    try:
+        checked_schema("x", definition)
+    except BadSchema as error:  # a size of 10^400 is one, for all that Avro says
+        told = str(error)
+    assert len(told) < 500
+    assert "\n" not in told
+
+
+def test_schemas_are_taken_as_deep_as_people_write_them():
+    definition = "int"
+    for level in range(60):
+        definition = {"type": "record", "name": f"R{level}", "fields": [{"name": "a", "type": ["null", definition]}]}
+    assert checked_schema("x", definition).named.keys() >= {"R0", "R59"}

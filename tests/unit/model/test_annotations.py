@@ -176,3 +176,60 @@ def test_some_callbacks_and_some_none_are_refused():
 def test_inputs_and_outputs():
     found = _parse("# fastscore.slot.3: in-use\n# fastscore.slot.2: in-use")
     assert (found.inputs, found.outputs) == ([0, 2], [1, 3])
+
+
+ODD = [
+    "# fastscore.slot.²: in-use",
+    "# fastscore.slot.٣: in-use",
+    "# fastscore.slot.1²: in-use",
+    f"# fastscore.slot.{'9' * 5000}: in-use",
+    f"# fastscore.schema.{'x' * 100_000}: in-use",
+    f"# fastscore.recordsets: {'x' * 100_000}",
+    "# stream-scorer.window: ²",
+    f"# stream-scorer.window: {'1' * 5000}",
+    "# stream-scorer.state: a\0b",
+    "# stream-scorer.compat: tf\u0661",
+    "\n".join(f"# fastscore.slot.{number}: in-use" for number in range(2000)),
+]
+
+
+@pytest.mark.parametrize("line", ODD, ids=range(len(ODD)))
+def test_odd_numbers_and_names_are_told(line):
+    with pytest.raises(ModelError, match=r"^m.py:\d+: ") as error:
+        parse(line, "m.py")
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["# fa\u017ftscore.schema.0: int", "# \u017fcore.schema.0: int", "# odg.\u017fcore", "#\0fastscore.schema.0: int"],
+)
+def test_letters_that_only_look_like_a_prefix_are_none(line):
+    assert parse(line) == Annotations()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# fastscore.schema.0: a" + " " * 200_000 + "b",
+        "# fastscore.schema.0" + " " * 200_000,
+        "#" * 200_000 + " " * 200_000,
+        " " * 200_000 + "async" + " " * 200_000,
+        "# fastscore." + "a." * 100_000,
+        "# fastscore.slot.0: unused\n# fastscore.schema.0: x\n" * 20_000,
+        "\n".join(f"# fastscore.schema.{number}: x\n# fastscore.schema: x" for number in range(256)) * 20,
+    ],
+    ids=range(7),
+)
+def test_long_lines_and_many_lines_take_time_by_their_length(source):
+    """By its square, this would be hours."""
+    parse(source)
+
+
+def test_a_slot_dropped_and_named_again_is_what_was_said_last():
+    found = parse(
+        "# fastscore.schema.2: a\n# fastscore.slot.2: unused\n# fastscore.schema.2: b\n# fastscore.action.2: c"
+    )
+    assert (found.schemas, found.actions, found.inputs) == ({2: "b"}, {2: "c"}, [0, 2])
+    found = parse("# fastscore.schema.2: a\n# fastscore.slot.2: unused\n# fastscore.slot.2: in-use")
+    assert (found.schemas, found.inputs) == ({}, [0, 2])

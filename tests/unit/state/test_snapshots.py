@@ -93,7 +93,18 @@ def test_a_session_dropped_is_a_tombstone():
     assert read_saved(snapshot.partition, writer.key(snapshot), None).snapshot == snapshot
 
 
-@pytest.mark.parametrize("value", [b"", b"\xff", b"\x04ab", b"\x02\xff" + b"\0" * 10])
+_ENDLESS = b"\xfe" + b"\xff" * 8 + b"\1"
+"""A length of 2^63 - 1."""
+_POSITION = _avro("ab", IN, 41, -7, b"")[:-1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", b"\xff", b"\x04ab", b"\x02\xff" + b"\0" * 10, b"\x01", b"\xff" * 40, _ENDLESS),
+        *(_POSITION, _POSITION + _ENDLESS, _POSITION + b"\1"),
+    ],
+)
 def test_foreign_bytes_are_told(value):
     with pytest.raises(ValueError, match="not a state snapshot"):
         read_saved(Partition("in", 0), b"=k", value)

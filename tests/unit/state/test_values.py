@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.state.values import Unsupported, dump, load
+from stream_scorer.state.values import MAX_DEPTH, Unsupported, dump, load
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 _hashable = st.none() | st.booleans() | st.integers() | st.text() | st.binary()
@@ -115,3 +115,101 @@ def test_a_list_that_holds_itself_is_refused():
 def test_foreign_bytes_raise_value_error_only(data):
     with contextlib.suppress(ValueError):
         load(data)
+
+
+def _array(dtype, shape, raw, tag="b"):
+    """As bytes of a state say it, whoever wrote them."""
+    data = b"a" + struct.pack("<I", len(dtype)) + dtype
+    data += b"t" + struct.pack("<I", len(shape)) + b"".join(b"i" + struct.pack("<q", side) for side in shape)
+    return data + tag.encode() + struct.pack("<I", len(raw)) + raw
+
+
+def _counted(tag, count, rest=b""):
+    return tag + struct.pack("<I", count) + rest
+
+
+FOREIGN = {
+    "an array of objects": _array(b"|O", (1,), b"\1" * 8),
+    "an array of objects, by another name": _array(b"O8", (1,), b"\1" * 8),
+    "an array of fields": _array(b"<i4,|O", (1,), b"\1" * 12),
+    "an array of nested arrays": _array(b"(2,)|O", (), b"\1" * 16),
+    "an array of NumPy's strings": _array(b"|T16", (1,), b"\1" * 16),
+    "an array of a type that NumPy would warn of": _array(b"a4", (1,), b"abcd"),
+    "an array of items of no size": _array(b"|V0", (2**40,), b""),
+    "a type with text behind it": _array(b"<f8\n", (1,), bytes(8)),
+    "a shape past the bytes": _array(b"<f8", (2**61,), bytes(8)),
+    "a shape that overflows": _array(b"<f8", (2**32, 2**32), b""),
+    "a shape short of the bytes": _array(b"<f8", (1,), bytes(16)),
+    "a negative shape": _array(b"<f8", (-1, -1), bytes(8)),
+    "a shape of 70 sides": _array(b"<f8", (1,) * 70, bytes(8)),
+    "an array of text that is none": _array(b"<U1", (1,), b"\xff" * 4),
+    "an array of a string": _array(b"<f8", (1,), bytes(8), tag="s"),
+    "a scalar of an object": b"g" + _counted(b"", 2, b"|O") + _counted(b"b", 8, b"\1" * 8),
+    "a scalar of too few bytes": b"g" + _counted(b"", 3, b"<f8") + _counted(b"b", 4, b"\1" * 4),
+    "a list of 2^32 items": _counted(b"l", 2**32 - 1, b"N" * 20),
+    "doubles past the end": _counted(b"D", 2**32 - 1, bytes(80)),
+    "a dict of 2^32 pairs": _counted(b"m", 2**32 - 1, b"NN" * 20),
+    "a set of 2^32 items": _counted(b"S", 2**32 - 1, b"NN" * 20),
+    "bytes past the end": _counted(b"b", 2**31, b"abc"),
+    "a deque with no room": b"q" + struct.pack("<q", 1) + _counted(b"l", 2, b"NN"),
+    "a deque of no length": b"q" + struct.pack("<q", -2) + _counted(b"l", 0),
+    "a deque of a tuple": b"q" + struct.pack("<q", -1) + _counted(b"t", 0),
+    "a list as a key": _counted(b"m", 1, _counted(b"l", 0) + b"N"),
+    "a list in a set": _counted(b"S", 1, _counted(b"l", 0)),
+    "a key twice": _counted(b"m", 2, b"NTNT"),
+    "a set of one item twice": _counted(b"S", 2, b"NN"),
+    "an object that was not before": b"@\0\0\0\0",
+    "an object within itself": _counted(b"l", 1, b"@\0\0\0\0"),
+    "text that is no UTF-8": _counted(b"s", 1, b"\xff"),
+    "a number of 5,000 digits": _counted(b"I", 5000, b"9" * 5000),
+    "lists, 65 deep": _counted(b"l", 1) * 65 + b"N",
+    "lists, 100,000 deep": _counted(b"l", 1) * 100_000 + b"N",
+    "tuples in a set, 100,000 deep": _counted(b"S", 1) + _counted(b"t", 1) * 100_000 + b"N",
+    "keys, 100,000 deep": _counted(b"m", 1) * 100_000 + b"N",
+    "deques, 100,000 deep": (b"q" + struct.pack("<q", -1) + _counted(b"l", 1)) * 100_000 + b"N",
+    "a tag of nothing": b"?",
+    "half a value": b"d\0\0",
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_foreign_bytes_are_told_before_they_do_harm(what):
+    with pytest.raises(ValueError, match=rf"^not a state: {len(FOREIGN[what])} bytes, broken after byte 0"):
+        load(FOREIGN[what])
+
+
+def test_what_is_nested_to_the_limit_comes_back():
+    deep = 1.5
+    for _ in range(MAX_DEPTH):
+        deep = (deep,)
+    assert load(dump([deep, {deep[0]}])) == (deep, {deep[0]})
+    with pytest.raises(Unsupported, match="nested more than 64 deep"):
+        dump([(deep,)])
+    with pytest.raises(Unsupported, match="nested more than 64 deep"):
+        dump([{deep}])
+
+
+@pytest.mark.parametrize("array", [np.zeros(2, "i4,f8"), np.zeros(2, "V0"), np.array(["a"], np.dtypes.StringDType())])
+def test_an_array_whose_bytes_do_not_say_all_is_refused(array):
+    """Fields would come back without their names; NumPy's own strings are pointers."""
+    with pytest.raises(Unsupported, match="a value of type"):
+        dump([array])
+
+
+@pytest.mark.parametrize("bits", [62, 63, 64, 71, 72, 14_285, 70_000])
+def test_integers_of_any_size_are_kept(bits):
+    """Also those of more digits than Python makes text of."""
+    numbers = [sign * 2**bits + more for sign in (1, -1) for more in (-1, 0, 1)]
+    assert list(load(dump(numbers))) == numbers
+
+
+def test_large_integers_of_states_written_before_are_read():
+    assert load(_counted(b"I", 20, b"18446744073709551616")) == (2**64,)
+
+
+def test_many_names_of_one_object_stay_one_object():
+    """Thirty lists, each of twice the one before: a thousand million items, were they copies."""
+    data = _counted(b"l", 0) + b"".join(_counted(b"l", 2, (b"@" + struct.pack("<I", n)) * 2) for n in range(30))
+    back = load(data)
+    assert back[30][0] is back[30][1] is back[29]
+    assert dump(back) == data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -10,6 +11,7 @@ from stream_scorer.errors import DescriptorError
 from stream_scorer.streams.coding import CodecSpec
 from stream_scorer.streams.descriptor import parse
 from stream_scorer.streams.forms import Batching
+from stream_scorer.streams.kinds import KINDS
 
 NORMAL = {"watermark": 1000, "nagle_time": 500}
 
@@ -299,3 +301,90 @@ def test_what_is_wrong_is_told_in_one_line(case):
     assert text in str(caught.value)
     assert str(caught.value).startswith("stream 'mine' at slot 0: ")
     assert "\n" not in str(caught.value)
+
+
+def _deep(levels, key=None):
+    value = "x"
+    for _ in range(levels):
+        value = [value] if key is None else {key: value}
+    return value
+
+
+ODD = [
+    *(None, True, False, 0, -1, 2**70, 10**400, 1.5, math.nan, math.inf, 1e308, "", "\0", "\ud800", "x" * 100_000),
+    *([], {}, [[]], [None], {"": None}, {"Type": []}, {"Type": {}}, {"type": {"type": []}, "fields": []}),
+    *({"$ref": 1}, {"$ref": "x" * 100_000}, _deep(900), _deep(900, "Type"), _deep(900, "type"), _deep(100_000)),
+]
+FIELDS = [
+    *(
+        "Transport",
+        "Encoding",
+        "Envelope",
+        "Schema",
+        "Batching",
+        "Loop",
+        "SkipTo",
+        "SkipToRecord",
+        "LingerTime",
+        "EndMarker",
+    ),
+    *(f"Transport.{kind}.{field}" for kind, (fields, *_) in KINDS.items() for field in (*fields, "Type")),
+    *("Encoding.csv.Delimiter", "Encoding.csv.QuoteCharacter", "Encoding.json.Strict", "Encoding.json.Unions"),
+    *("Encoding.json.Type", "Envelope.fixed.Size", "Envelope.ocf-block.SyncMarker", "Envelope.ocf-block.Compress"),
+    *(
+        "Envelope.delimited.Separator",
+        "Envelope.delimited-csv.SkipHeader",
+        "Batching.x.Watermark",
+        "Batching.x.NagleTime",
+    ),
+]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_any_value_at_any_field_is_taken_or_told_in_one_short_line(field, stream):
+    for odd in ODD:
+        more = {"Encoding": "json", "Schema": None}
+        transport = "REST"
+        match field.split("."):
+            case ["Transport", kind, name]:
+                transport = {"Type": kind, name: odd}
+            case ["Transport"]:
+                transport = odd
+            case [part, kind, name]:
+                more[part] = {"Type": kind, name: odd}
+            case [part]:
+                more[part] = odd
+        told = ""
+        try:
+            json.dumps(stream(transport, **more).interpreted())
+        except DescriptorError as error:
+            told = str(error)
+        assert len(told) < 1000
+        assert "\n" not in told
+
+
+@pytest.mark.parametrize("separator", ["\0", "\ud800", "é", ""])
+def test_a_separator_is_text_that_can_be_written(separator, stream):
+    more = {"Encoding": "json", "Envelope": {"Type": "delimited", "Separator": separator}, "Schema": None}
+    file = {"Type": "file", "Path": "/x"}
+    if separator in ("\0", "é"):
+        assert stream(file, **more).envelope.fields["Separator"] == separator
+    else:
+        with pytest.raises(DescriptorError, match="Envelope: Separator: expected a string"):
+            stream(file, **more)
+
+
+def test_references_that_double_are_refused():
+    """Thirty schemas, each of twice the one before, are a thousand million types."""
+    library = {
+        f"s{n}": {"type": "array", "items": {"$ref": f"s{n - 1}"}, "x": {"$ref": f"s{n - 1}"}} for n in range(1, 31)
+    }
+    library["s0"] = "int"
+    raw = {"Transport": "REST", "Encoding": "json", "Schema": {"$ref": "s30"}}
+    with pytest.raises(DescriptorError, match="more than 100,000 parts"):
+        parse(raw, slot=0, find_schema=library.__getitem__)
+
+
+def test_a_schema_that_is_taken_is_one_for_the_process_of_the_model(stream):
+    found = stream("REST", Encoding="json", Schema={"type": {"type": ["null", "int"]}})
+    assert found.spec.make(output=False).decode(b"7") == 7
