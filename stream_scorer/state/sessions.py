@@ -254,7 +254,7 @@ class Sessions:
     def restore(self, partition: Partition, snapshots: Iterable[Snapshot], stream_time: int | None = None) -> int:
         """Put back a partition's sessions from before this process; how many. Raises ModelError.
 
-        The last is tried on the model, so that a state of another shape is found here. Without
+        Every one is read, so that a state which is broken, or of another shape, is found here. Without
         `stream_time` (saved with no time to live) it is the latest of the sessions' own.
         """
         kept = sorted(
@@ -262,19 +262,19 @@ class Sessions:
             key=lambda pair: pair[0],
         )
         shelf = self._shelves.setdefault(partition, Shelf())
-        state = None
-        try:
-            for offset, snapshot in kept:
-                timestamp = NO_TIME if snapshot.timestamp is None else snapshot.timestamp
+        for offset, snapshot in kept:
+            timestamp = NO_TIME if snapshot.timestamp is None else snapshot.timestamp
+            try:
                 state, note = notes.apart(snapshot.state or b"", len(self._names))
-                shelf.sessions[snapshot.key] = HEAD.pack(offset, timestamp) + state + (note if self._noted else b"")
-            if state is not None:
-                self._model.set_state(values.load(state))
-                self._in_module = None
-        except ValueError as error:
-            raise ModelError(
-                f"{partition}: a saved session does not fit the model's state ({', '.join(self._names)}): {error}."
-            ) from error
+                count = len(values.load(state))
+                if count != len(self._names):
+                    raise ValueError(f"{count} values for {len(self._names)} names")
+            except ValueError as error:
+                raise ModelError(
+                    f"{partition}: the saved session of key {snapshot.key!r} does not fit the model's state "
+                    f"({', '.join(self._names)}): {error}."
+                ) from error
+            shelf.sessions[snapshot.key] = HEAD.pack(offset, timestamp) + state + (note if self._noted else b"")
         if self._ttl_ms is not None:
             times = [snapshot.timestamp for _, snapshot in kept if snapshot.timestamp is not None]
             shelf.stream_time = max(times, default=NO_TIME) if stream_time is None else stream_time

@@ -8,19 +8,20 @@ import re
 import pytest
 
 from stream_scorer import errors
-from stream_scorer.errors import EndOfInput, StreamScorerError
+from stream_scorer.errors import EndOfInput, GiveUp, Interrupted, StreamScorerError
 
 CLASSES = [one for _, one in inspect.getmembers(errors, inspect.isclass) if one.__module__ == errors.__name__]
 
 
-def test_the_end_of_input_is_no_error():
-    assert not issubclass(EndOfInput, StreamScorerError)
+@pytest.mark.parametrize("signal", [EndOfInput, Interrupted, GiveUp])
+def test_signals_are_no_errors(signal):
+    assert not issubclass(signal, StreamScorerError)
 
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda one: one.__name__)
 def test_the_drawing_has_every_class_below_its_base(error):
     drawn = errors.__doc__.splitlines()
-    if error is EndOfInput:
+    if not issubclass(error, StreamScorerError):
         return
     depths = {
         match[2]: (at, len(match[1])) for at, line in enumerate(drawn) if (match := re.match(r"(\W*)(\w+)", line))

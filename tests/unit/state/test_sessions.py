@@ -154,7 +154,7 @@ def test_restored_sessions_go_on_and_are_not_saved_again():
 def test_a_state_of_another_shape_is_refused_at_restore():
     _, sessions = _sessions()
     for state in (values.dump([1, 2]), b"nonsense"):
-        with pytest.raises(ModelError, match=r"in\[0\]: a saved session does not fit the model's state \(seen\)"):
+        with pytest.raises(ModelError, match=r"in\[0\]: the saved session of key b'.' does not fit the model's state \(seen\)"):
             sessions.restore(IN, [Snapshot(IN, b"a", 1, None, state)])
 
 
@@ -472,3 +472,11 @@ def test_undo_gives_back_what_was_changed_in_place_before_it_failed():
         assert model.state() == ([*start, 1],)
         _run(model, sessions, [(b"b", _add), (b"a", _add)])
         assert _saved(sessions) == {(IN, b"a"): [*start, 1, 1], (IN, b"b"): [*start, 1, 1]}
+
+
+def test_any_session_of_another_shape_is_refused_not_only_the_last():
+    _, sessions = _sessions()
+    bad = Snapshot(IN, b"bad", 1, None, b"nonsense")
+    good = Snapshot(IN, b"good", 2, None, values.dump([[1.0]]))
+    with pytest.raises(ModelError, match="key b'bad'"):
+        sessions.restore(IN, [bad, good])
