@@ -16,7 +16,8 @@ from stream_scorer.codec import codec_for
 from stream_scorer.codec.evaluations import evaluation_codec
 from stream_scorer.codec.registry import Registry
 from stream_scorer.codec.schema import Schema, load_schema
-from stream_scorer.engine.loop import Loop, Pace
+from stream_scorer.engine.loop import Loop
+from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.progress import Show
 from stream_scorer.engine.report import summary
 from stream_scorer.engine.scoring import Scorer

@@ -9,11 +9,13 @@ StreamScorerError
 │   ├── DecodeError             bytes are not what the codec expects
 │   ├── SchemaError             a value does not fit its schema
 │   ├── ActionError             the model raised on this record
-│   └── EncodeError             what the model gave does not fit the output schema
+│   ├── EncodeError             what the model gave does not fit the output schema
+│   └── PublishError            a broker, a topic or our client refuses what came of the record
 └── TransportError     exit 4   a stream cannot be read or written
     ├── BrokerError             Kafka said no, and waiting will not help
     ├── Unavailable             nobody answered: waiting may help, what was asked may have happened or not
     ├── CommitAborted           the transaction is gone, the same step may be tried again
+    │   └── Refused             some record of the step is the reason: without it the others may be committed
     ├── Fenced                  this producer is finished, a new one may go on
     └── NoSuchStream            no stream of the kind that was asked for is attached at the slot
 
@@ -26,6 +28,13 @@ to change.
 
 from __future__ import annotations
 
+import signal
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+MOST_TEXT = 8_000
+"""Characters kept of an error's text, and of its traceback: a dead letter must not be too large to send."""
 EXIT_DONE, EXIT_SETTINGS, EXIT_MODEL, EXIT_BROKER, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
 
 
@@ -74,6 +83,10 @@ class EncodeError(RecordError):
     stage = "encode"
 
 
+class PublishError(RecordError):
+    stage = "publish"
+
+
 class TransportError(StreamScorerError):
     exit_code = EXIT_BROKER
 
@@ -88,6 +101,14 @@ class Unavailable(TransportError):
 
 class CommitAborted(TransportError):
     pass
+
+
+class Refused(CommitAborted):
+    """`culprits`: the places of the records at fault, with the reason of each, where they are known; else empty."""
+
+    def __init__(self, text: str, culprits: Mapping[Any, str] | None = None) -> None:
+        super().__init__(text)
+        self.culprits = culprits or {}
 
 
 class Fenced(TransportError):
@@ -108,3 +129,37 @@ class Interrupted(Exception):
 
 class GiveUp(BaseException):
     """A signal came while nothing could be asked to stop, or a second one came. It passes through models."""
+
+
+def is_for_the_host(error: BaseException) -> bool:
+    """Whether what came out of a model's code is no error of the model: somebody wants the whole process to stop.
+
+    Ctrl-C is, unless the process has a handler of its own for it: then only the model itself can have raised that.
+    """
+    return isinstance(error, GiveUp) or (
+        isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+def text_of(error: BaseException) -> str:
+    """The text of any error, at most MOST_TEXT characters; of a model's own class `str` may raise anything."""
+    try:
+        text = str(error)
+    except BaseException as another:
+        if is_for_the_host(another):
+            raise
+        return f"(no text: its str() raised {type(another).__name__})"
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}... ({len(text):,} characters)"
+
+
+def traceback_of(error: BaseException) -> str:
+    """The end of its traceback, at most MOST_TEXT characters."""
+    try:
+        if len(str(error)) <= 100 * MOST_TEXT:
+            return "".join(traceback.format_exception(error))[-MOST_TEXT:]
+    except BaseException as another:
+        if is_for_the_host(another):
+            raise
+    # Without what the error says of itself.
+    last = f"{type(error).__name__}: {text_of(error)}"
+    return ("".join(traceback.format_tb(error.__traceback__)) + last)[-MOST_TEXT:]

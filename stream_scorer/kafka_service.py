@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from stream_scorer.engine.loop import Loop, Pace
+from stream_scorer.engine.loop import Loop
+from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.progress import Progress, Show
 from stream_scorer.engine.report import Reporter
 from stream_scorer.engine.restore import Restorer
@@ -29,7 +30,8 @@ from stream_scorer.transports.kafka_changelog import KafkaChangelog, changelog_n
 from stream_scorer.transports.kafka_hanging import Probe
 from stream_scorer.transports.kafka_inputs import KafkaInputs
 from stream_scorer.transports.kafka_retention import Keeping, RetentionWatch, look_for_gone, remarks
-from stream_scorer.transports.kafka_sink import AckingSink, Changelog, Routes, TransactionalSink
+from stream_scorer.transports.kafka_routes import Routes
+from stream_scorer.transports.kafka_sink import AckingSink, Changelog, TransactionalSink
 from stream_scorer.transports.kafka_source import KafkaSource
 from stream_scorer.transports.kafka_topic_ids import TopicIds
 
@@ -181,7 +183,7 @@ class KafkaService:
             scorer,
             sessions,
             sink,
-            pace=Pace(settings.batch, max_batch_s=expelled_s / 4, aim_s=settings.batch_time),
+            pace=self._pace(expelled_s),
             fail_on_reject=settings.on_bad_record == "fail",
             max_rejects_in_row=settings.max_rejects_in_row,
             on_commit=Reporter(),
@@ -218,6 +220,16 @@ class KafkaService:
             self._source.close()
         if self._store is not None:
             self._store.close()
+
+    def _pace(self, expelled_s: float) -> Pace:
+        """Half of half the time there is: for scoring before the group expels us, for a commit before it is fenced."""
+        fenced_s = int(self._settings.kafka.get("transaction.timeout.ms", kafka_config.TRANSACTION_TIMEOUT_MS)) / 1000
+        return Pace(
+            self._settings.batch,
+            max_batch_s=expelled_s / 4,
+            aim_s=self._settings.batch_time,
+            max_commit_s=min(expelled_s, fenced_s) / 4,
+        )
 
     def _on_mismatch(self, module: Module) -> str:
         """A model without state has notes at most: where they are lost, a forecast of each key is not judged."""

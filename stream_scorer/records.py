@@ -17,6 +17,12 @@ class Partition(NamedTuple):
         return f"{self.topic}[{self.number}]"
 
 
+Place = tuple[Partition, int]
+"""Of one record: partition and offset."""
+UNREADABLE: Headers = []
+"""In the place of headers that cannot be had: a name among them is not UTF-8. Told apart by `is`."""
+
+
 class Record(NamedTuple):
     """One input record as the transport gave it. `timestamp` is in ms since 1970, None where there is none."""
 
@@ -30,6 +36,10 @@ class Record(NamedTuple):
     @property
     def where(self) -> str:
         return f"{self.partition}@{self.offset}"
+
+    @property
+    def place(self) -> Place:
+        return self.partition, self.offset
 
 
 EVALUATIONS = -1
@@ -45,13 +55,17 @@ class Outgoing(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """A record that could not be scored, with the reason; its session is as it was before the record."""
+    """A record that could not be scored, with the reason; its session is as it was before the record.
+
+    `refusals`: how often it was refused where rejects are kept. The sink gives it a plainer form each time.
+    """
 
     source: Record
     stage: str
     error: str
     message: str
     stacktrace: str
+    refusals: int = 0
 
 
 class Snapshot(NamedTuple):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
 
+from stream_scorer.engine.hunt import Hunt
+from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.scoring import Scored, Scorer
 from stream_scorer.errors import (
     ActionError,
@@ -20,6 +21,7 @@ from stream_scorer.errors import (
     CommitAborted,
     EndOfInput,
     Fenced,
+    Refused,
     TransportError,
     Unavailable,
 )
@@ -29,40 +31,9 @@ from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-FIRST_BATCH = 1024
 LAST_PAUSE_S = 5.0
 POLL_S = 0.2
 """Longest wait for a record: also the longest a stop request waits for the loop to notice."""
-
-
-class Pace:
-    """How many records a batch may hold, from the measured cost of a record.
-
-    Args:
-        max_records: of any batch.
-        max_batch_s: seconds no batch may take, or the group expels the worker: well within `max.poll.interval.ms`.
-        aim_s: seconds a full batch should take. A longer one delays scores, a shorter one spends more on commits.
-    """
-
-    def __init__(self, max_records: int, *, max_batch_s: float, aim_s: float = math.inf) -> None:
-        self._max_records = max_records
-        self._max_batch_s = max_batch_s
-        self._aim_s = aim_s
-        self._aim = max_records if aim_s == math.inf else min(max_records, FIRST_BATCH)
-        self._slowest_s = 0.0
-
-    def limit(self) -> int:
-        if self._slowest_s * self._aim <= self._max_batch_s:
-            return self._aim
-        return max(1, int(self._max_batch_s / self._slowest_s))
-
-    def took(self, records: int, seconds: float) -> None:
-        """The slowest seen counts, fading slowly, as one quick batch says little about the next."""
-        # Of a small batch most is overhead that a larger one would share: it tells nothing of a larger one.
-        if 2 * records > self.limit() and self._aim_s < math.inf:
-            aim = int(records * self._aim_s / max(seconds, 1e-9))
-            self._aim = max(1, min(max(aim, records // 2), 2 * self._aim, self._max_records))
-        self._slowest_s = max(seconds / records, self._slowest_s * 0.98)
 
 
 class Totals:
@@ -99,6 +70,8 @@ class Loop:
     ) -> None:
         self._source, self._scorer, self._sessions, self._sink = source, scorer, sessions, sink
         self._pace = pace
+        self._hunt = Hunt()
+        self._began = self._scored_at = 0.0
         self._fail_on_reject = fail_on_reject
         self._max_rejects_in_row = max_rejects_in_row
         self._rejects_in_row = 0
@@ -146,7 +119,7 @@ class Loop:
     def step(self) -> None:
         """Poll, score, send, commit; or undo all of it."""
         try:
-            records = self._source.poll(self._pace.limit(), POLL_S)
+            records = self._source.poll(min(self._pace.limit(), self._hunt.limit), POLL_S)
         except Unavailable as error:
             self._recover(error)
             return
@@ -155,10 +128,14 @@ class Loop:
             return
         try:
             self._settle(records)
-        except CommitAborted as error:
-            self._undo(error)
-        except (Fenced, Unavailable) as error:
-            self._recover(error)
+        except Refused as error:
+            self._undo(error, records)
+        except (CommitAborted, Fenced, Unavailable) as error:
+            self._pace.failed(len(records), *self._spent())
+            if isinstance(error, CommitAborted):
+                self._undo(error, records)
+            else:
+                self._recover(error)
         except BaseException:
             # Left open, the transaction would hide later scores from readers until it times out.
             with contextlib.suppress(TransportError):
@@ -166,23 +143,31 @@ class Loop:
             raise
 
     def _settle(self, records: list[Record]) -> None:
-        started = time.perf_counter()
+        self._began, self._scored_at = time.perf_counter(), 0.0
         self._sink.begin()
-        scored = self._scorer.score(records)
-        scored_at = time.perf_counter()
+        scored = self._hunt.mark(self._scorer.score(records, self._hunt.refused))
+        self._scored_at = time.perf_counter()
         rejects = self._send(scored)
         self._sink.commit(self._source.positions())
         self._source.settle()
         self._sessions.settle()
         self._scorer.settle()
         self._failures_in_row = 0
+        self._hunt.settle(records)
+        spent = self._spent()
         if records:
-            self._pace.took(len(records), scored_at - started)
-        self.totals.add(len(records), len(scored), rejects, scored_at - started, time.perf_counter() - scored_at)
+            self._pace.took(len(records), *spent)
+        self.totals.add(len(records), len(scored), rejects, *spent)
         if self._on_commit:
             self._on_commit(self.totals)
         if self._max_rejects_in_row is not None:
             self._check_rejects_in_row(records, scored, self._max_rejects_in_row)
+
+    def _spent(self) -> tuple[float, float]:
+        """Seconds that the batch in hand has been scored, and that it has been sent and committed since."""
+        now = time.perf_counter()
+        scored_at = self._scored_at or now
+        return scored_at - self._began, now - scored_at
 
     def _send(self, scored: list[Scored]) -> int:
         """Everything of the step into the transaction; the number of rejects among it."""
@@ -213,10 +198,11 @@ class Loop:
                     "--on-bad-record says. Has a producer or its schema changed?"
                 )
 
-    def _undo(self, error: CommitAborted) -> None:
+    def _undo(self, error: CommitAborted, records: list[Record]) -> None:
         """Nothing of the step happened: not on the topic, not in the sessions, not in the position."""
         self.totals.aborts += 1
-        log.warning("transaction aborted: %s", error)
+        refused = isinstance(error, Refused)
+        log.log(logging.DEBUG if refused else logging.WARNING, "transaction aborted: %s", error)
         try:
             self._sink.abort()
             self._sessions.roll_back()
@@ -225,7 +211,10 @@ class Loop:
             self._recover(worse)
         else:
             # Only now: while it counts and pauses, no transaction may be open.
-            self._count_failure(error)
+            if isinstance(error, Refused):
+                self._hunt.narrow(records, error)
+            else:
+                self._count_failure(error)
 
     def _recover(self, error: TransportError) -> None:
         """The truth is on the broker, not in memory: a new sink, and positions and state read anew.
@@ -235,6 +224,7 @@ class Loop:
         self.totals.recoveries += 1
         log.warning("starting over from what is committed: %s", error)
         self._count_failure(error)
+        self._hunt.forget()
         pause_s = self._first_pause_s
         self.phase = "recovering"
         while not self._stop.is_set():

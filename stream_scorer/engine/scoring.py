@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
 from stream_scorer.engine.judging import Judging
-from stream_scorer.errors import ActionError, DecodeError, EncodeError, RecordError, SchemaError
+from stream_scorer.errors import (
+    MOST_TEXT,
+    ActionError,
+    DecodeError,
+    EncodeError,
+    RecordError,
+    SchemaError,
+    StreamScorerError,
+    is_for_the_host,
+    text_of,
+    traceback_of,
+)
 from stream_scorer.ports import Codec, Judge, Model
-from stream_scorer.records import Outgoing, Record, Reject
+from stream_scorer.records import Outgoing, Place, Record, Reject
 from stream_scorer.state.sessions import Sessions
 
 Scored = Outgoing | Reject
-MAX_STACKTRACE = 8_000
-"""Characters of a traceback, and of a message, kept with a reject: a dead letter must not be too large to send."""
+NONE: Mapping[Place, RecordError] = {}
 
 
 class Scorer:
@@ -43,9 +52,13 @@ class Scorer:
         self._decoder = decoder
         self._encoders = encoders
 
-    def score(self, records: Sequence[Record]) -> list[Scored]:
-        """Outputs and rejects of one batch. Sessions have moved on; settle, carry or roll them back."""
-        return self._move(records, published=True)
+    def score(self, records: Sequence[Record], refused: Mapping[Place, RecordError] = NONE) -> list[Scored]:
+        """Outputs and rejects of one batch. Sessions have moved on; settle, carry or roll them back.
+
+        Args:
+            refused: records whose scores nobody took: they are rejected, as if they could not be decoded.
+        """
+        return self._move(records, refused, published=True)
 
     def evaluations(self) -> list[Outgoing]:
         """Of forecasts whose value came in the last batch, to be sent with its outputs."""
@@ -56,8 +69,12 @@ class Scorer:
         if self._judging is not None:
             self._judging.settle()
 
-    def _move(self, records: Sequence[Record], *, published: bool) -> list[Scored]:
+    def _move(
+        self, records: Sequence[Record], refused: Mapping[Place, RecordError], *, published: bool
+    ) -> list[Scored]:
         values = self._decode(records)
+        if refused:
+            values = [refused.get(record.place, value) for record, value in zip(records, values, strict=True)]
         scored = self._score_and_join(records, values, published=published)
         if not self._sessions.rest():
             # Not flat after all: once more, the careful way. This happens once in the life of a model.
@@ -100,13 +117,15 @@ class Scorer:
         Args:
             published: the outputs were on their topic once, so that forecasts among them wait for their value.
         """
-        self._move(records, published=published)
+        self._move(records, NONE, published=published)
 
     def _decode(self, records: Sequence[Record]) -> list[Any]:
         """A value per record, or the error in its place."""
         try:
             return self._decoder.decode_many([record.value for record in records])
-        except (DecodeError, SchemaError):
+        except Exception as error:
+            if isinstance(error, StreamScorerError) and not isinstance(error, RecordError):
+                raise
             return [self._decode_one(record) for record in records]
 
     def _decode_one(self, record: Record) -> Any:
@@ -114,6 +133,12 @@ class Scorer:
             return self._decoder.decode(record.value)
         except (DecodeError, SchemaError) as error:
             return error
+        except StreamScorerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - of a library, or of no memory: what costs the least
+            fault = DecodeError(f"cannot be decoded: {type(error).__name__}: {text_of(error)}")
+            fault.__cause__ = error
+            return fault
 
     def _one(self, record: Record, value: Any) -> list[Scored]:
         """`action` for one record."""
@@ -157,7 +182,12 @@ class Scorer:
         scored: list[Scored] = []
         if windows:
             predicted = self._model.predict(windows)
-            datums = self._encoder(1).encode_many(predicted)
+            try:
+                datums = self._encoder(1).encode_many(predicted)
+            except StreamScorerError:
+                raise
+            except BaseException as error:
+                raise _not_encoded(error) from error
             scored += map(Outgoing, repeat(1), full, datums)
             if self._judging is not None:
                 self._judging.made(full, predicted)
@@ -178,7 +208,12 @@ class Scorer:
         return scored
 
     def _encode(self, record: Record, slot: int, datum: Any) -> Outgoing:
-        return Outgoing(slot, record, self._encoder(slot).encode(datum))
+        try:
+            return Outgoing(slot, record, self._encoder(slot).encode(datum))
+        except StreamScorerError:
+            raise
+        except BaseException as error:  # a datum may be of a model's own class, and its methods run here
+            raise _not_encoded(error) from error
 
     def _encoder(self, slot: int) -> Codec:
         encoder = self._encoders.get(slot)
@@ -190,7 +225,12 @@ class Scorer:
         return encoder
 
 
+def _not_encoded(error: BaseException) -> EncodeError:
+    if is_for_the_host(error):
+        raise error
+    return EncodeError(f"the output cannot be encoded: {type(error).__name__}: {text_of(error)}")
+
+
 def _reject(record: Record, error: RecordError) -> Reject:
     cause = error.__cause__ or error
-    trace = "".join(traceback.format_exception(cause))[-MAX_STACKTRACE:]
-    return Reject(record, error.stage, type(cause).__name__, str(error)[:MAX_STACKTRACE], trace)
+    return Reject(record, error.stage, type(cause).__name__, str(error)[:MOST_TEXT], traceback_of(cause))

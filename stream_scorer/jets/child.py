@@ -162,6 +162,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     _live_with(life)
+    # No Ctrl-C comes to a group of its own: an interrupt is the model's own error. A handler, as to ignore the signal
+    # would be inherited by programs that the model starts.
+    signal.signal(signal.SIGINT, lambda *_: None)
     channel = Channel(socket.socket(fileno=control))
     ours = logging.getLogger("stream_scorer")
     ours.addHandler(_ToEngine(channel))

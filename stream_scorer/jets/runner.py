@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
 from typing import Any
 
-from stream_scorer.errors import ModelError, RecordError, SchemaError
+from stream_scorer.errors import ModelError, RecordError, SchemaError, is_for_the_host
 from stream_scorer.jets.outputs import OnReject, Outputs
 from stream_scorer.jets.recordsets import make_set
 from stream_scorer.jets.results import Failure, Fed, ModelFailed, shown_input, shown_record, trace
@@ -16,8 +16,8 @@ from stream_scorer.model.state_names import find_state
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Cut
 
-MODEL_ERRORS = (Exception, SystemExit, GeneratorExit)
-"""What ends a model and not its host; an interrupt from the keyboard is for the host."""
+MODEL_ERRORS = BaseException
+"""What ends a model and not its host: all but what is for the host, which is raised again."""
 
 
 class Runner:
@@ -90,10 +90,9 @@ class Runner:
         """The module body of an explicit model, which reads and writes its slots by `slots`."""
         try:
             self.namespace = self.program.execute(())
-        except SystemExit as error:
-            if error.code not in (None, 0):
-                return self._failed("the module body", error, slots.last_input())
         except MODEL_ERRORS as error:
+            if isinstance(error, SystemExit) and error.code in (None, 0):
+                return self.outputs.take()
             return self._failed("the module body", error, slots.last_input())
         return self.outputs.take()
 
@@ -170,6 +169,8 @@ class Runner:
 
     def _failed(self, where: str, error: BaseException, last: tuple[int, int, Iterable[bytes], int] | None) -> Fed:
         """What came before stands."""
+        if is_for_the_host(error):
+            raise error
         fed = self.outputs.take()
         shown = None
         if last is not None:
@@ -182,6 +183,8 @@ class Runner:
         try:
             return call()
         except MODEL_ERRORS as error:
+            if is_for_the_host(error):
+                raise
             line = self.program.line_of(error)
             where = f"{self.program.path.name}{f':{line}' if line else ''}"
             failure = Failure(what, trace(error), None)

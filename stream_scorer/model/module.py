@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from stream_scorer.errors import ActionError, ModelError
+from stream_scorer.errors import ActionError, ModelError, is_for_the_host, text_of
 from stream_scorer.model import callbacks
 from stream_scorer.model.callbacks import outputs, slotted
 from stream_scorer.model.program import Program, read_program
@@ -94,7 +94,7 @@ class Module:
         arguments = (value, 0, self._seqno)[: self._arity]
         try:
             return [slotted(output) for output in outputs(self._action(*arguments))]
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._failed("action", error) from error
 
     def push(self, value: Any) -> bytes | None:
@@ -104,7 +104,7 @@ class Module:
             # Taken at once, as bytes: the module may go on changing the window it gave, and bytes of many
             # windows become one array at the price of a copy.
             return None if window is None else _pack(window)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._failed("push", error) from error
 
     def predict(self, windows: Sequence[bytes]) -> list[float]:
@@ -116,7 +116,7 @@ class Module:
         inputs = np.frombuffer(bytearray().join(windows)).reshape(len(windows), -1, 1)
         try:
             found: list[float] = np.asarray(self._predict(inputs), dtype=np.float64)[:, 0, 0].tolist()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._failed("predict", error) from error
         if len(found) != len(windows):
             raise ActionError(
@@ -140,7 +140,9 @@ class Module:
     def _guard(self, what: str, call: Callable[[], _T]) -> _T:
         try:
             return call()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if is_for_the_host(error):
+                raise
             line = self._program.line_of(error)
             files = sorted(path.name for path in Path.cwd().iterdir())
             raise ModelError(
@@ -154,9 +156,12 @@ class Module:
             ) from error
 
     def _failed(self, what: str, error: BaseException) -> ActionError:
+        """Whatever a model raises costs one record, an end of the interpreter or a cancelled task too."""
+        if is_for_the_host(error):
+            raise error
         line = self._program.line_of(error)
         return ActionError(
-            f"{self.path.name}{f':{line}' if line else ''}: {what}() raised {type(error).__name__}: {error}"
+            f"{self.path.name}{f':{line}' if line else ''}: {what}() raised {type(error).__name__}: {text_of(error)}"
         )
 
 
@@ -204,6 +209,6 @@ def _refuse_what_needs_an_engine(program: Program) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
+    text = text_of(error).strip().splitlines()
     line = text[0] if text else "(no text)"
     return line if line.endswith(".") else line + "."

@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from stream_scorer.errors import SettingsError
 
 Properties = dict[str, Any]
+TRANSACTION_TIMEOUT_MS = 15_000
 T = TypeVar("T")
 GUARDED = {
     "enable.auto.commit": "positions are committed with the scores they belong to",
@@ -166,6 +167,8 @@ def producer(bootstrap_servers: str, extra: Mapping[str, str]) -> Properties:
         "acks": "all",
         "enable.idempotence": True,
         "linger.ms": 5,
+        # What a default broker takes: what it took as input must find its way to the dead letters.
+        "message.max.bytes": 1_048_588,
         "queue.buffering.max.messages": 1_000_000,
         # Java's choice, so that Java producers of the same keys agree with us on partitions.
         "partitioner": "murmur2_random",
@@ -177,7 +180,7 @@ def transactional_producer(bootstrap_servers: str, transactional_id: str, extra:
     return {
         "transactional.id": transactional_id,
         # A worker that hangs in a transaction hides later scores from readers for so long.
-        "transaction.timeout.ms": 15_000,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
         # librdkafka waits this long before it asks again while the last commit's markers are being
         # written; its default of 100 ms would be most of the latency.
         "retry.backoff.ms": 10,

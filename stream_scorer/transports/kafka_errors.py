@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError
 
-from stream_scorer.errors import BrokerError, CommitAborted, Fenced, StreamScorerError, Unavailable
+from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, StreamScorerError, Unavailable
 
 FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 AWAY = (  # a broker that is down, starting, or handing over
@@ -40,6 +40,29 @@ UNAUTHORISED = (
 )
 
 
+_SIZE = (
+    "Larger than the topic takes? Its max.message.bytes is 1,048,588 unless set; raise it, and --kafka "
+    "message.max.bytes=N with it, or make what is sent smaller."
+)
+_TIME = (
+    "The topic takes no such timestamp: message.timestamp.after.max.ms (one hour ahead unless set) and "
+    "message.timestamp.before.max.ms on the topic say which."
+)
+_RECORD = (
+    "A topic with cleanup.policy=compact takes no record without a key: give records keys, or the topic "
+    "cleanup.policy=delete."
+)
+REFUSED = {  # what a broker or librdkafka has against one record, not against the user or the topic
+    KafkaError.MSG_SIZE_TOO_LARGE: _SIZE,
+    KafkaError.RECORD_LIST_TOO_LARGE: _SIZE,
+    KafkaError.INVALID_TIMESTAMP: _TIME,
+    KafkaError.INVALID_RECORD: _RECORD,
+    KafkaError.INVALID_MSG: _RECORD,  # so said brokers before 2.5
+    KafkaError._INVALID_DIFFERENT_RECORD: _RECORD,
+    KafkaError._BAD_MSG: "librdkafka cannot write such a record.",
+}
+
+
 def classify(error: KafkaError) -> StreamScorerError:
     """librdkafka's own flags decide, after the codes that only a person can mend."""
     text = f"{error.str()} ({error.name()})"
@@ -58,6 +81,8 @@ def classify(error: KafkaError) -> StreamScorerError:
             f"{text}. Another producer with this transactional id has started, or a transaction took longer than "
             "transaction.timeout.ms. Give each service of a group its own --instance."
         )
+    if code in REFUSED and not error.fatal():
+        return Refused(f"{text}. {REFUSED[code]}")
     if error.txn_requires_abort():
         return CommitAborted(text)
     if error.fatal():

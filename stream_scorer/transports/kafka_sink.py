@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from stream_scorer.errors import CommitAborted, Unavailable
-from stream_scorer.records import Headers, Outgoing, Partition, Reject, Snapshot
+from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Unavailable
+from stream_scorer.records import Headers, Outgoing, Partition, Place, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
-from stream_scorer.transports.kafka_config import Properties, open_client, stamp
+from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import classify
 from stream_scorer.transports.kafka_hanging import Probe
-from stream_scorer.transports.kafka_retention import RetentionWatch
+from stream_scorer.transports.kafka_routes import Routes
 
 log = logging.getLogger(__name__)
 
@@ -26,80 +26,10 @@ AT_ONCE_S = 1.0
 """No call into librdkafka lasts longer, so that a stop request is noticed."""
 OFFSETS_S = 5.0
 """But this one: a timeout of it aborts the transaction."""
+DEFAULT_ROOM = 1_000_000
+"""Bytes of a record that librdkafka takes unless told otherwise."""
 
 Changelog = tuple[str, SnapshotWriter]
-Addressed = tuple[str, bytes | None, bytes | None, int, int, Headers]
-"""Topic, value, key, partition (-1: the key chooses), timestamp in ms (0: now), headers."""
-
-
-class Routes:
-    """Which topic and partition an output goes to, and with which headers.
-
-    Args:
-        topics: topic of each output slot.
-        model: `name@sha256`, the value of the `scorer-model` header.
-        keep_partition: write to the input's partition number; else let the key choose.
-        pass_headers: hand on all headers of the input; `traceparent` is handed on in any case.
-        dead_letters: topic for rejects, or None to drop them (they are logged).
-        watch: is shown each batch and each reject that is sent.
-    """
-
-    def __init__(
-        self,
-        topics: Mapping[int, str],
-        model: str,
-        *,
-        keep_partition: bool = True,
-        pass_headers: bool = False,
-        dead_letters: str | None = None,
-        group: str = "",
-        watch: RetentionWatch | None = None,
-    ) -> None:
-        self.watch = watch or RetentionWatch([], "")
-        self.topics = dict(topics)
-        self.dead_letters = dead_letters
-        self._model = ("scorer-model", model.encode())
-        self._keep_partition = keep_partition
-        self._pass_headers = pass_headers
-        self._group = group
-
-    def address(self, outs: Iterable[Outgoing]) -> Iterator[Addressed]:
-        """Each output as the producer takes it. One call for many: it is run through for every score there is."""
-        topics, keep_partition, model = self.topics, self._keep_partition, self._model
-        known: Partition | None = None  # most have the partition of the one before
-        prefix = b""
-        for slot, (partition, offset, key, _, timestamp, given), value in outs:
-            if partition is not known:
-                known, prefix = partition, b"%s/%d/" % (partition.topic.encode(), partition.number)
-            headers: Headers = [("scorer-source", b"%s%d" % (prefix, offset)), model]
-            if given:
-                headers = [header for header in given if self._pass_headers or header[0] == "traceparent"] + headers
-            yield (
-                topics[slot],
-                value,
-                key,
-                partition[1] if keep_partition else -1,
-                timestamp or stamp(timestamp),
-                headers,
-            )
-
-    def reject_headers(self, reject: Reject) -> Headers:
-        """The input's own headers, Kafka Streams' standard error headers, and ours."""
-        source = reject.source
-        text = {
-            "__streams.errors.exception": reject.error,
-            "__streams.errors.message": reject.message,
-            "__streams.errors.stacktrace": reject.stacktrace,
-            "__streams.errors.topic": source.partition.topic,
-            "__streams.errors.partition": str(source.partition.number),
-            "__streams.errors.offset": str(source.offset),
-            "__scorer.stage": reject.stage,
-            "__scorer.model": self._model[1].decode(),
-            "__scorer.group": self._group,
-        }
-        # JSON may carry half a surrogate pair, and a model may raise with it.
-        ours: Headers = [(key, value.encode(errors="backslashreplace")) for key, value in text.items()]
-        return [*(source.headers or []), *ours]
 
 
 class _Sink:
@@ -113,29 +43,38 @@ class _Sink:
         self._properties = properties
         self._routes = routes
         self._changelog = changelog
+        self._room = int(properties.get("message.max.bytes", DEFAULT_ROOM))
         self._producer = open_client(Producer, properties)
 
     def send(self, outs: Sequence[Outgoing]) -> None:
         self._routes.watch.sent(outs)
         produce = self._producer.produce
-        for topic, value, key, partition, timestamp, headers in self._routes.address(outs):
+        culprits: dict[Place, str] = {}
+        for out, (topic, value, key, partition, timestamp, headers) in zip(
+            outs, self._routes.address(outs), strict=True
+        ):
             try:
                 produce(topic, value, key, partition, None, None, timestamp, headers)
             except (BufferError, KafkaException):
-                self._produce(topic, value, key, partition, timestamp, headers)
+                if refusal := self._produce(topic, value, key, partition, timestamp, headers):
+                    culprits[out.source.place] = refusal
+        if culprits:  # all of them at once: each alone would cost a batch
+            raise Refused(f"{len(culprits)} outputs, the first: {next(iter(culprits.values()))}", culprits)
 
     def reject(self, reject: Reject) -> None:
         source = reject.source
         log.warning("%s rejected at %s: %s", source.where, reject.stage, reject.message)
         self._routes.watch.rejected(reject)
-        if self._routes.dead_letters:
-            headers = self._routes.reject_headers(reject)
-            self._produce(self._routes.dead_letters, source.value, source.key, -1, stamp(source.timestamp), headers)
+        if topic := self._routes.dead_letters:
+            value, key, timestamp, headers = self._routes.letter(reject, self._room)
+            if refusal := self._produce(topic, value, key, -1, timestamp, headers):
+                raise Refused(refusal, {source.place: refusal})
 
     def save(self, snapshot: Snapshot) -> None:
         if self._changelog:
             topic, writer = self._changelog
-            self._produce(topic, writer.value(snapshot), writer.key(snapshot), snapshot.partition.number)
+            if refusal := self._produce(topic, writer.value(snapshot), writer.key(snapshot), snapshot.partition.number):
+                raise Refused(refusal)  # which of a session's records made it so large, nobody knows
 
     def _save_positions(self, positions: Mapping[Partition, int]) -> None:
         if self._changelog:
@@ -151,16 +90,28 @@ class _Sink:
         partition: int,
         timestamp: int = 0,
         headers: Headers | None = None,
-    ) -> None:
+    ) -> str | None:
+        """Queue a record; what our own producer has against it, if it does not take it."""
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
             except BufferError:  # the queue is full: wait for the broker, keep the order
                 self._producer.poll(0.1)
             except KafkaException as error:
-                raise classify(error.args[0]) from error
+                if error.args[0].code() == KafkaError._STATE:
+                    self._explain()
+                found = classify(error.args[0])
+                if not isinstance(found, Refused):
+                    raise found from error
+                return (
+                    f"{topic}: {len(key or b''):,} bytes of key and {len(value or b''):,} of value, with headers more "
+                    f"than the {self._room:,} that a record may have: {found}"
+                )
             else:
-                return
+                return None
+
+    def _explain(self) -> None:
+        """Nothing more can be queued: raises why, if that is known."""
 
     def close(self) -> None:
         self._producer.purge()
@@ -226,6 +177,10 @@ class TransactionalSink(_Sink):
     def abort(self) -> None:
         self._call(self._producer.abort_transaction)
 
+    def _explain(self) -> None:
+        # A transaction that failed while its records were still being queued: commit does nothing but tell why.
+        self._call(lambda: self._producer.commit_transaction(TIMEOUT_S))
+
     def reopen(self) -> None:
         # A producer in doubt is never used again: a late answer to its commit could hit the next transaction.
         self._producer.purge()
@@ -248,9 +203,10 @@ class TransactionalSink(_Sink):
 
 
 class AckingSink(_Sink):
-    """At least once: positions are committed after the broker has acknowledged every output.
+    """At least once: positions are committed after the broker has acknowledged all that was sent before them.
 
-    A crash between the two repeats outputs; there is no abort that hides what was sent.
+    A crash between the two repeats outputs, and so does a record that is refused: there is no abort that hides what
+    was sent.
     """
 
     def __init__(
@@ -260,15 +216,23 @@ class AckingSink(_Sink):
         changelog: Changelog | None,
         commit: Callable[[Mapping[Partition, int]], None],
     ) -> None:
-        super().__init__(properties, routes, changelog)
+        self._errors: dict[int, tuple[KafkaError, str]] = {}  # by code: the first, and where it was
+        reports = {"delivery.report.only.error": True, "on_delivery": self._not_delivered}
+        super().__init__({**properties, **reports}, routes, changelog)
         self._commit = commit
 
     def begin(self) -> None:
         pass
 
+    def _not_delivered(self, error: KafkaError | None, message: Message) -> None:
+        """Called by librdkafka inside `poll` and `flush`, of what was not acknowledged and will not be."""
+        if error is not None:
+            self._errors.setdefault(error.code(), (error, f"{message.topic()}[{message.partition()}]"))
+
     def commit(self, positions: Mapping[Partition, int]) -> None:
         self._save_positions(positions)
         left = self._producer.flush(TIMEOUT_S)
+        self._check_delivered()
         if left:
             raise Unavailable(f"{left} outputs not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
         try:
@@ -276,9 +240,24 @@ class AckingSink(_Sink):
         except KafkaException as error:
             raise CommitAborted(f"positions not committed: {error.args[0].str()}") from error
 
+    def _check_delivered(self) -> None:
+        """Raises for what was not, the gravest: what only a person can mend, then what another try may mend."""
+        errors = [(classify(error), where) for error, where in self._errors.values()]
+        self._errors.clear()
+        for kind in (BrokerError, Fenced, Refused, Unavailable):
+            for error, where in errors:
+                if isinstance(error, kind):
+                    raise kind(f"{where}: {error}")
+        if errors:
+            raise CommitAborted(f"{errors[0][1]}: {errors[0][0]}")
+
     def abort(self) -> None:
-        pass
+        """What is still queued is not sent; what was sent stays."""
+        self._producer.purge(in_flight=False)
+        self._producer.flush(TIMEOUT_S)
+        self._errors.clear()
 
     def reopen(self) -> None:
         self._producer.purge()
         self._producer = open_client(Producer, self._properties)
+        self._errors.clear()

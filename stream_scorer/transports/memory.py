@@ -1,7 +1,8 @@
 """A log in memory that is as strict as a broker: what is aborted is never seen, what is not committed comes again.
 
 For tests and for trying a model in a notebook. Faults are data: put ABORT among the records and the
-transaction that would commit what comes before it is aborted, once.
+transaction that would commit what comes before it is aborted, once. `MemoryLog.refuses` names records whose outputs
+are refused each time, and `MemoryLog.refuses_rejects` how often a reject is.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
-from stream_scorer.errors import CommitAborted, EndOfInput
-from stream_scorer.records import Outgoing, Partition, Record, Reject, Snapshot
+from stream_scorer.errors import CommitAborted, EndOfInput, Refused
+from stream_scorer.records import Outgoing, Partition, Place, Record, Reject, Snapshot
 
 
 class Fault(Enum):
@@ -29,6 +30,8 @@ class MemoryLog:
         self.state: dict[tuple[Partition, bytes | None], Snapshot] = {}
         self.positions: dict[Partition, int] = {}
         self.faults: list[Fault] = []
+        self.refuses: set[Place] = set()
+        self.refuses_rejects: dict[Place, int] = {}
 
 
 class MemorySource:
@@ -104,6 +107,8 @@ class MemorySink:
         assert self._open, "commit() without begin()"
         if self._log.faults:
             raise CommitAborted(f"as asked: {self._log.faults.pop(0).value}")
+        if self._refused():
+            raise Refused("as asked: something of this batch")
         self._log.outputs += self._outputs
         self._log.rejects += self._rejects
         self._log.state |= {(snapshot.partition, snapshot.key): snapshot for snapshot in self._snapshots}
@@ -118,6 +123,12 @@ class MemorySink:
 
     def close(self) -> None:
         pass
+
+    def _refused(self) -> bool:
+        log = self._log
+        return any(out.source.place in log.refuses for out in self._outputs) or any(
+            reject.refusals < log.refuses_rejects.get(reject.source.place, 0) for reject in self._rejects
+        )
 
     def _clear(self) -> None:
         self._outputs, self._rejects, self._snapshots, self._open = [], [], [], False

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from stream_scorer.ports import Sink, Source
 from stream_scorer.records import Begun, Partition, Record
 from stream_scorer.transports import kafka_config
-from stream_scorer.transports.kafka_sink import AckingSink, Routes, TransactionalSink
+from stream_scorer.transports.kafka_routes import Routes
+from stream_scorer.transports.kafka_sink import AckingSink, TransactionalSink
 from stream_scorer.transports.kafka_source import KafkaSource
 from stream_scorer.transports.kafka_topic_ids import TopicIds
 from stream_scorer.transports.lines import LinesSink, LinesSource

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.evaluations import EvaluationCodec
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.engine.loop import Loop, Pace
+from stream_scorer.engine.loop import Loop
+from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.evaluate.drift import Drift
 from stream_scorer.evaluate.judge import StreamJudge

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import load_schema
-from stream_scorer.engine.loop import Loop, Pace
+from stream_scorer.engine.loop import Loop
+from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import ActionError, BrokerError, CommitAborted, Fenced, Unavailable
 from stream_scorer.model.module import Module
@@ -280,4 +281,4 @@ def test_totals_tell_what_was_committed():
     told = []
     loop._on_commit = lambda totals: told.append((totals.records, totals.scores, totals.rejects, totals.commits))
     loop.run()
-    assert told == [(10, 0, 0, 1), (20, 0, 0, 2), (30, 1, 0, 3), (40, 11, 0, 4), (41, 11, 1, 5)]
+    assert told == [(5, 0, 0, 1), (15, 0, 0, 2), (25, 0, 0, 3), (35, 6, 0, 4), (41, 11, 1, 5)]

@@ -208,7 +208,6 @@ ENDS = {
     "leaves": ("os._exit(3)", "ended by itself with exit status 3"),
     "is killed": ("os.kill(os.getpid(), 9)", r"ended by signal 9 \(SIGKILL\), perhaps for want of memory"),
     "reads where nothing is": ("ctypes.string_at(0)", r"ended by signal 11 \(SIGSEGV\)"),
-    "raises what nothing catches": ("raise Odd", "ended by itself with exit status 1"),
 }
 
 

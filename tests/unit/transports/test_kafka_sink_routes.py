@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError
 
-from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Unavailable
+from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Unavailable
 from stream_scorer.records import Outgoing, Partition, Record, Reject
 from stream_scorer.transports.kafka_errors import classify
-from stream_scorer.transports.kafka_sink import Routes
+from stream_scorer.transports.kafka_routes import Routes
 
 SHA = "ab" * 32
 TRACE = ("traceparent", b"00-1-2-01")
@@ -60,7 +60,7 @@ def test_each_score_of_several_partitions_says_its_own_input():
 
 def test_a_dead_letter_says_all_of_it():
     reject = Reject(_record([MINE]), "action", "KeyError", "toy.py:3: é", "Traceback\n")
-    assert _routes(group="g").reject_headers(reject) == [
+    assert _routes(group="g").letter(reject, 1_000_000).headers == [
         MINE,
         ("__streams.errors.exception", b"KeyError"),
         ("__streams.errors.message", "toy.py:3: é".encode()),
@@ -76,7 +76,7 @@ def test_a_dead_letter_says_all_of_it():
 
 def test_a_message_that_is_no_utf8_is_handed_on_all_the_same():
     r"""JSON may carry "\ud800", and a model may raise with it in the text: the service would stop at it for ever."""
-    _routes().reject_headers(Reject(_record(), "action", "ValueError", "bad \ud800", ""))
+    _routes().letter(Reject(_record(), "action", "ValueError", "bad \ud800", ""), 1_000_000)
 
 
 def _error(code, *, fatal=False, retriable=False, abort=False):
@@ -101,7 +101,13 @@ MEANINGS = [
     (_error(K._TIMED_OUT), Unavailable, "_TIMED_OUT"),
     (_error(K._ALL_BROKERS_DOWN), Unavailable, "what the broker said"),
     (_error(K._STATE), Unavailable, "_STATE"),
-    (_error(K.MSG_SIZE_TOO_LARGE), BrokerError, "Does the broker allow this"),
+    (_error(K.MSG_SIZE_TOO_LARGE), Refused, r"max\.message\.bytes"),
+    (_error(K.MSG_SIZE_TOO_LARGE, abort=True), Refused, r"--kafka message\.max\.bytes=N"),
+    (_error(K.RECORD_LIST_TOO_LARGE, abort=True), Refused, r"max\.message\.bytes"),
+    (_error(K.INVALID_TIMESTAMP, abort=True), Refused, r"message\.timestamp\.after\.max\.ms"),
+    (_error(K.INVALID_RECORD, abort=True), Refused, "record without a key"),
+    (_error(K.INVALID_RECORD, fatal=True), Fenced, "INVALID_RECORD"),
+    (_error(K.UNSUPPORTED_FOR_MESSAGE_FORMAT), BrokerError, "Does the broker allow this"),
 ]
 
 
