@@ -98,11 +98,11 @@ def _list(letters: list[DeadLetter]) -> int:
 
 def _show(letter: DeadLetter) -> None:
     record = letter.record
-    print(f"{letter.place} from {letter.source}")
+    print(f"{letter.place} from {letter.source}" + (f": {letter.incomplete}" if letter.incomplete else ""))
     value = "null" if record.value is None else f"{len(record.value)} bytes: {record.value[:SHOWN].hex(' ')}"
     for name, text in (
-        ("key", "null" if record.key is None else repr(record.key)[1:]),
-        ("timestamp", str(record.timestamp)),
+        ("key", "null" if (key := letter.original_key()) is None else repr(key)[1:]),
+        ("timestamp", str(letter.original_timestamp())),
         ("value", value),
         *((name, str(header)) for name, header in letter.original_headers()),
         *letter.told.items(),

@@ -34,6 +34,27 @@ class DeadLetter(NamedTuple):
         told = self.told
         return f"{told.get('topic', '?')}[{told.get('partition', '?')}]@{told.get('offset', '?')}"
 
+    @property
+    def incomplete(self) -> str | None:
+        """What of the record did not fit into the letter, as text; None if nothing."""
+        told, parts = self.told, []
+        for what, length in (("value", len(self.record.value or b"")), ("key", len(self.record.key or b""))):
+            if f"{what}.length" in told:
+                parts.append(f"its {what} is incomplete ({length:,} of {told[f'{what}.length']} bytes)")
+        if "headers.dropped" in told:
+            parts.append(f"{told['headers.dropped']} of its headers are missing")
+        if "headers.unreadable" in told:
+            parts.append("its headers could not be read")
+        return ", ".join(parts) or None
+
+    def original_key(self) -> bytes | None:
+        return None if "key.null" in self.told else self.record.key
+
+    def original_timestamp(self) -> int | None:
+        """In ms since 1970."""
+        told = self.told.get("timestamp")
+        return self.record.timestamp if told is None else int(told)
+
     def original_headers(self) -> Headers:
         return [header for header in self.record.headers or [] if not header[0].startswith(OURS)]
 
@@ -74,8 +95,15 @@ def resubmit(properties: Properties, letters: Iterable[DeadLetter], to: str | No
     Args:
         properties: of a transactional producer.
     Raises:
-        BrokerError: nothing was sent.
+        SettingsError: some of a record is not in its letter. Nothing was sent, as in all that follow.
+        BrokerError
     """
+    letters = list(letters)
+    if lacking := [f"{letter.place}: {why} of {letter.source}" for letter in letters if (why := letter.incomplete)]:
+        raise SettingsError(
+            f"nothing was re-submitted: {'; '.join(lacking)}. The whole record is where it came from, while that topic "
+            "keeps it. Leave these out."
+        )
     producer = open_client(Producer, properties)
     count = 0
     try:
@@ -87,9 +115,9 @@ def resubmit(properties: Properties, letters: Iterable[DeadLetter], to: str | No
             producer.produce(
                 to or letter.told["topic"],
                 record.value,
-                record.key,
+                letter.original_key(),
                 -1 if to else int(letter.told["partition"]),
-                timestamp=stamp(record.timestamp),
+                timestamp=stamp(letter.original_timestamp()),
                 headers=[*letter.original_headers(), (RESUBMITTED, back)],
             )
             count += 1
