@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stream_scorer.engine.scoring import Scored
 from stream_scorer.errors import BrokerError, PublishError, RecordError, Refused
-from stream_scorer.records import Place, Record, Reject
+from stream_scorer.records import Partition, Place, Record, Reject
 
 log = logging.getLogger(__name__)
 
@@ -20,17 +20,20 @@ PATIENCE = 3
 PLAINEST = 2
 """A dead letter refused more often than this is refused in its plainest form."""
 MOST_REFUSALS = 1_000
+STUMBLES = 2
+"""After a transaction that was refused, librdkafka 2.16 sends wrong sequence numbers in the next one, or the
+coordinator is still busy with the last: the same batch is sent once more."""
 
 
 class Hunt:
     """What is known of the records that are refused: by a broker, a topic or the client, not by the model.
 
-    A batch that is refused is polled again, at most half of it; which partitions that half is of does not matter.
-    A record that is refused alone is rejected when it comes again. If its dead letter is refused too, it comes once
-    more, and its dead letter is made plainer. So between two commits a batch shrinks, or one of the finite number of
-    records at the heads of partitions is blamed: it comes to an end.
+    Of a batch that is refused the first half is tried; which partitions it is of does not matter, so it may as well
+    be polled again. A record that is refused alone is rejected when it comes again. If its dead letter is refused too,
+    it comes once more, and its dead letter is made plainer. So between two commits a batch shrinks, or one of the
+    finite number of records at the heads of partitions is blamed: it comes to an end.
 
-    limit: most records that may be polled; ALL where nothing is sought.
+    limit: most records of the next batch; ALL where nothing is sought.
     refused: why a record is to be rejected.
     """
 
@@ -41,6 +44,7 @@ class Hunt:
         self._scored: Sequence[Scored] = ()
         self._left = 0  # so many of the batch that was refused last are still to come
         self._in_row = 0  # batches refused since one was committed
+        self._stumbles = 0
 
     def mark(self, scored: list[Scored]) -> list[Scored]:
         """What the batch in hand came to, its rejects told how often they were refused."""
@@ -56,6 +60,7 @@ class Hunt:
     def narrow(self, records: Sequence[Record], error: Refused) -> None:
         """The batch was refused, and nothing of it has happened. Raises BrokerError: one is refused in any form."""
         self._in_row += 1
+        self._stumbles = STUMBLES
         if self._in_row > MOST_REFUSALS:
             raise BrokerError(f"{self._in_row} batches refused without one commit between them; the last: {error}")
         (log.warning if self._in_row == 1 and self.limit == ALL else log.debug)(
@@ -72,6 +77,11 @@ class Hunt:
         if not culprits or self._in_row > PATIENCE:
             self._left = len(records)
             self.limit = max(1, len(records) // 2)
+
+    def stumbles(self) -> bool:
+        """Whether an abort that no record caused may come of the refusal before it."""
+        self._stumbles -= 1
+        return self._stumbles >= 0
 
     def _blame(self, record: Record, text: str, rejected: bool) -> None:
         place = record.place
@@ -90,7 +100,7 @@ class Hunt:
 
     def settle(self, records: Sequence[Record]) -> None:
         """The batch is committed."""
-        self._in_row = 0
+        self._in_row = self._stumbles = 0
         self._scored = ()
         if self.refused or self._refusals:
             for record in records:
@@ -103,3 +113,11 @@ class Hunt:
     def forget(self) -> None:
         """Everything is read anew: what is refused then will be found again."""
         self.__init__()  # type: ignore[misc]
+
+
+def before(rest: Sequence[Record], positions: Mapping[Partition, int]) -> Mapping[Partition, int]:
+    """Positions where of what was polled `rest` is still to be scored."""
+    if not rest:
+        return positions
+    first = {record.partition: record.offset for record in reversed(rest)}
+    return {partition: first.get(partition, offset) for partition, offset in positions.items()}

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream_scorer.engine.hunt import Hunt
+from stream_scorer.engine.hunt import Hunt, before
 from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.scoring import Scored, Scorer
 from stream_scorer.errors import (
@@ -71,6 +71,9 @@ class Loop:
         self._source, self._scorer, self._sessions, self._sink = source, scorer, sessions, sink
         self._pace = pace
         self._hunt = Hunt()
+        self._held: list[Record] = []
+        """Polled and not yet committed: more than the batch in hand only while a refused record is sought."""
+        self._held_since, self._hold_s = 0.0, pace.max_batch_s
         self._began = self._scored_at = 0.0
         self._fail_on_reject = fail_on_reject
         self._max_rejects_in_row = max_rejects_in_row
@@ -119,7 +122,7 @@ class Loop:
     def step(self) -> None:
         """Poll, score, send, commit; or undo all of it."""
         try:
-            records = self._source.poll(min(self._pace.limit(), self._hunt.limit), POLL_S)
+            records = self._next()
         except Unavailable as error:
             self._recover(error)
             return
@@ -129,18 +132,25 @@ class Loop:
         try:
             self._settle(records)
         except Refused as error:
-            self._undo(error, records)
+            self._refused(error, records)
         except (CommitAborted, Fenced, Unavailable) as error:
-            self._pace.failed(len(records), *self._spent())
-            if isinstance(error, CommitAborted):
-                self._undo(error, records)
-            else:
-                self._recover(error)
+            self._fail(error, records)
         except BaseException:
             # Left open, the transaction would hide later scores from readers until it times out.
             with contextlib.suppress(TransportError):
                 self._sink.abort()
             raise
+
+    def _next(self) -> list[Record]:
+        """The batch: polled, or of what was polled and is not committed yet."""
+        if self._held and time.monotonic() - self._held_since > self._hold_s:
+            # The group wants a poll.
+            self._held = []
+            self._source.rewind()
+        if not self._held:
+            self._held = self._source.poll(min(self._pace.limit(), self._hunt.limit), POLL_S)
+            self._held_since = time.monotonic()
+        return self._held[: self._hunt.limit]
 
     def _settle(self, records: list[Record]) -> None:
         self._began, self._scored_at = time.perf_counter(), 0.0
@@ -148,8 +158,11 @@ class Loop:
         scored = self._hunt.mark(self._scorer.score(records, self._hunt.refused))
         self._scored_at = time.perf_counter()
         rejects = self._send(scored)
-        self._sink.commit(self._source.positions())
-        self._source.settle()
+        rest = self._held[len(records) :]
+        self._sink.commit(before(rest, self._source.positions()))
+        self._held = rest
+        if not rest:
+            self._source.settle()
         self._sessions.settle()
         self._scorer.settle()
         self._failures_in_row = 0
@@ -198,23 +211,43 @@ class Loop:
                     "--on-bad-record says. Has a producer or its schema changed?"
                 )
 
-    def _undo(self, error: CommitAborted, records: list[Record]) -> None:
-        """Nothing of the step happened: not on the topic, not in the sessions, not in the position."""
+    def _refused(self, error: Refused, records: list[Record]) -> None:
+        """A record is the reason: the batch is tried again in parts."""
+        log.debug("transaction aborted: %s", error)
+        if self._undo():
+            self._hunt.narrow(records, error)
+
+    def _fail(self, error: TransportError, records: list[Record]) -> None:
+        """No record is the reason, but the size of the batch may be."""
+        if isinstance(error, CommitAborted) and self._hunt.stumbles():
+            log.debug("transaction aborted, as expected after one that was refused: %s", error)
+            self._undo()
+            return
+        if records:
+            self._pace.failed(len(records), *self._spent())
+        if not isinstance(error, CommitAborted):
+            self._recover(error)
+            return
+        log.warning("transaction aborted: %s", error)
+        self._held = []
+        if self._undo(self._source.rewind):
+            self._count_failure(error)
+
+    def _undo(self, rewind: Callable[[], None] = lambda: None) -> bool:
+        """Nothing of the step happened: not on the topic, not in the sessions, not in the position.
+
+        Whether that has worked; if not, all is as it is committed. After it no transaction is open, so that there is
+        time to count and to pause.
+        """
         self.totals.aborts += 1
-        refused = isinstance(error, Refused)
-        log.log(logging.DEBUG if refused else logging.WARNING, "transaction aborted: %s", error)
         try:
             self._sink.abort()
             self._sessions.roll_back()
-            self._source.rewind()
+            rewind()
         except (CommitAborted, Fenced, Unavailable) as worse:
             self._recover(worse)
-        else:
-            # Only now: while it counts and pauses, no transaction may be open.
-            if isinstance(error, Refused):
-                self._hunt.narrow(records, error)
-            else:
-                self._count_failure(error)
+            return False
+        return True
 
     def _recover(self, error: TransportError) -> None:
         """The truth is on the broker, not in memory: a new sink, and positions and state read anew.
@@ -224,6 +257,7 @@ class Loop:
         self.totals.recoveries += 1
         log.warning("starting over from what is committed: %s", error)
         self._count_failure(error)
+        self._held = []
         self._hunt.forget()
         pause_s = self._first_pause_s
         self.phase = "recovering"

@@ -26,7 +26,7 @@ class Pace:
         self, max_records: int, *, max_batch_s: float, aim_s: float = math.inf, max_commit_s: float = math.inf
     ) -> None:
         self._max_records = max_records
-        self._max_batch_s = max_batch_s
+        self.max_batch_s = max_batch_s
         self._aim_s = aim_s
         self._max_commit_s = max_commit_s
         self._size = max_records
@@ -37,9 +37,9 @@ class Pace:
 
     def limit(self) -> int:
         """Most records of the next batch."""
-        if self._slowest_s * self._size <= self._max_batch_s:
+        if self._slowest_s * self._size <= self.max_batch_s:
             return self._size
-        return max(1, int(self._max_batch_s / self._slowest_s))
+        return max(1, int(self.max_batch_s / self._slowest_s))
 
     def took(self, records: int, scoring_s: float, commit_s: float = 0.0) -> None:
         """A batch that was committed."""

@@ -231,14 +231,17 @@ class AckingSink(_Sink):
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         self._save_positions(positions)
-        left = self._producer.flush(TIMEOUT_S)
+        self._flush()
         self._check_delivered()
-        if left:
-            raise Unavailable(f"{left} outputs not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
         try:
             self._commit(positions)
         except KafkaException as error:
             raise CommitAborted(f"positions not committed: {error.args[0].str()}") from error
+
+    def _flush(self) -> None:
+        left = self._producer.flush(TIMEOUT_S)
+        if left:
+            raise Unavailable(f"{left} outputs not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
 
     def _check_delivered(self) -> None:
         """Raises for what was not, the gravest: what only a person can mend, then what another try may mend."""
@@ -252,9 +255,8 @@ class AckingSink(_Sink):
             raise CommitAborted(f"{errors[0][1]}: {errors[0][0]}")
 
     def abort(self) -> None:
-        """What is still queued is not sent; what was sent stays."""
-        self._producer.purge(in_flight=False)
-        self._producer.flush(TIMEOUT_S)
+        """What was sent stays. What is on its way must have arrived before the next step can tell what became of its own."""
+        self._flush()
         self._errors.clear()
 
     def reopen(self) -> None:

@@ -75,8 +75,14 @@ class MemorySource:
         self._positions.clear()
 
     def rewind(self) -> None:
+        while self._settled < self._at and self._committed(self._items[self._settled]):
+            self._settled += 1
         self._at = self._settled
         self._positions.clear()
+
+    def _committed(self, item: Record | Fault) -> bool:
+        """A batch may be committed in parts: then `settle` comes with the last of them only."""
+        return isinstance(item, Record) and item.offset < self._log.positions.get(item.partition, 0)
 
     def close(self) -> None:
         pass
