@@ -191,13 +191,14 @@ class Loop:
                 f"{rejects[0].source.where}: {rejects[0].message} Nothing of this batch was published. Mend the record "
                 "or the model, or let such records pass by --on-bad-record dead-letter."
             )
+        # State first: where nothing hides what was sent, a state too large to be kept costs no score of it.
+        for snapshot in self._sessions.unsettled():
+            self._sink.save(snapshot)
         self._sink.send(outs)
         for reject in rejects:
             self._sink.reject(reject)
         if evaluations := self._scorer.evaluations():
             self._sink.send(evaluations)
-        for snapshot in self._sessions.unsettled():
-            self._sink.save(snapshot)
         return len(rejects)
 
     def _check_rejects_in_row(self, records: list[Record], scored: list[Scored], limit: int) -> None:

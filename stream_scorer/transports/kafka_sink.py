@@ -63,8 +63,9 @@ class _Sink:
 
     def reject(self, reject: Reject) -> None:
         source = reject.source
-        log.warning("%s rejected at %s: %s", source.where, reject.stage, reject.message)
-        self._routes.watch.rejected(reject)
+        if not reject.refusals:
+            log.warning("%s rejected at %s: %s", source.where, reject.stage, reject.message)
+            self._routes.watch.rejected(reject)
         if topic := self._routes.dead_letters:
             value, key, timestamp, headers = self._routes.letter(reject, self._room)
             if refusal := self._produce(topic, value, key, -1, timestamp, headers):
@@ -179,7 +180,7 @@ class TransactionalSink(_Sink):
 
     def _explain(self) -> None:
         # A transaction that failed while its records were still being queued: commit does nothing but tell why.
-        self._call(lambda: self._producer.commit_transaction(TIMEOUT_S))
+        self._call(self._producer.commit_transaction)
 
     def reopen(self) -> None:
         # A producer in doubt is never used again: a late answer to its commit could hit the next transaction.

@@ -9,6 +9,7 @@ import time
 import pytest
 from confluent_kafka import Producer
 
+from tests.support.proxy import Proxy
 from tests.support.raw import send_raw
 from tests.support.service import MODELS, ROLLING_MEAN, run, score_topic
 
@@ -116,7 +117,9 @@ def test_a_score_or_a_state_over_the_limit_costs_its_record(delivery, kafka, top
     kafka.send(topics["input_topic"], [_value(at) for at in range(10)])
     score_topic(model, kafka.servers, delivery=delivery, schema=[f"string={tmp_path / 'string.avsc'}"], **topics)
     found = dict.fromkeys(one.value()[1:].decode() for one in kafka.read(topics["output_topic"]))
-    assert list(found) == [f"{at} 0" for at in (0, 1, 2, 4, 6, 7, 8, 9)]
+    kept = [f"{at} 0" for at in (0, 1, 2, 4, 6, 7, 8, 9)]
+    # Of a record with several outputs at least once may show those that were taken.
+    assert list(found) == kept if delivery == "exactly-once" else found.keys() == {*kept, "3 0"}
     letters = _letters(kafka, topics)
     assert {at: told["__scorer.stage"] for at, (_, told) in letters.items()} == {3: b"publish", 5: b"publish"}
     message = letters[3][1]["__streams.errors.message"].decode()
@@ -292,4 +295,17 @@ def test_a_slow_model_with_a_backlog_commits(kafka, topics, tmp_path):
     slow = ["max.poll.interval.ms=6000", "session.timeout.ms=6000"]
     done = score_topic(model, kafka.servers, kafka=slow, **topics)
     assert _scored(kafka, topics) == [float(at) for at in range(200)]
-    assert "0 aborts" in done.stderr or "abort" not in done.stderr
+    assert "0 aborts" in done.stderr.splitlines()[-1]
+
+
+def test_a_producer_so_slow_that_large_batches_are_fenced_makes_progress(own_broker, own_kafka, topics):
+    """50 kB/s, 5 s for a transaction: of 150 bytes a score, a batch of 10,000 would take 30 s."""
+    kafka = own_kafka
+    kafka.send(topics["input_topic"], [_value(at) for at in range(6000)])
+    proxy = Proxy(int(own_broker.proxied.rpartition(":")[2]), own_broker.behind_proxy, rate=50_000)
+    try:
+        settings = ["transaction.timeout.ms=5000", "compression.type=none"]
+        score_topic(ECHO, own_broker.proxied, kafka=settings, **topics)
+    finally:
+        proxy.close()
+    assert _scored(kafka, topics) == [float(at) for at in range(6000)]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 
 
 class Proxy:
-    """Forwards 127.0.0.1:port to a target. While cut, bytes stop and new connections hang; nobody is told."""
+    """Forwards 127.0.0.1:port to a target. While cut, bytes stop and new connections hang; nobody is told.
 
-    def __init__(self, port: int, target: int) -> None:
+    Args:
+        rate: bytes a second that go to the target, each connection for itself; None: as many as come.
+    """
+
+    def __init__(self, port: int, target: int, *, rate: int | None = None) -> None:
         self._target = target
+        self._rate = rate
         self._open = threading.Event()
         self._open.set()
         self._closed = False
@@ -61,15 +67,17 @@ class Proxy:
         self._pairs.append((near, far))
         back = threading.Thread(target=self._pump, args=(far, near), daemon=True)
         back.start()
-        self._pump(near, far)
+        self._pump(near, far, self._rate)
         back.join()
         near.close()
         far.close()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, rate: int | None = None) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
+            while data := source.recv(1 << 16 if rate is None else 1 << 12):
                 self._open.wait()
+                if rate is not None:
+                    time.sleep(len(data) / rate)
                 sink.sendall(data)
         for one in (source, sink):
             with contextlib.suppress(OSError):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import struct
 
 import pytest
 
-from stream_scorer.errors import ActionError, ModelError
+from stream_scorer.errors import ActionError, GiveUp, ModelError
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
 
@@ -300,3 +301,70 @@ def test_state_is_found_behind_another_name(action, load_module):
     module.begin()
     assert module.state_names == ("n",)
     assert module.score(0) in ([(1, 1)], [(1, 2)])
+
+
+ANY = {
+    "KeyboardInterrupt": "raise KeyboardInterrupt",
+    "GeneratorExit": "raise GeneratorExit",
+    "CancelledError": "import asyncio; raise asyncio.CancelledError('gone')",
+    "Odd": "raise Odd",
+    "Mute": "raise Mute",
+    "RecursionError": "return action(x)",
+}
+CLASSES = """
+class Odd(BaseException): pass
+class Mute(Exception):
+    def __str__(self): raise Odd
+    __repr__ = __str__
+"""
+
+
+@pytest.fixture
+def handled():
+    """As under `run`: Ctrl-C has a handler there."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("case", ANY)
+@pytest.mark.parametrize("form", ["return", "yield"])
+def test_whatever_is_raised_is_one_records_fault(case, form, load_module, handled):
+    what = ANY[case] if (form, case) != ("yield", "RecursionError") else "yield from action(x)"
+    module = load_module(f"{CLASSES}\ndef action(x):\n    if x: {form} x\n    {what}")
+    with pytest.raises(ActionError, match=rf"toy\.py:\d+: action\(\) raised {case}"):
+        module.score(0)
+
+
+def test_a_generator_that_fails_at_its_end_is_one_records_fault(load_module, handled):
+    module = load_module("def action(x):\n try:\n  yield x\n finally:\n  raise GeneratorExit")
+    with pytest.raises(ActionError, match="GeneratorExit"):
+        module.score(0)
+
+
+@pytest.mark.parametrize("where", ["push", "predict"])
+def test_whatever_push_and_predict_raise_is_one_records_fault(where, load_module, handled):
+    code = "# stream-scorer.batch: push, predict\ndef action(x): pass\n"
+    code += "def push(x): return [x]\ndef predict(inputs): return inputs\n" + f"def {where}(x): raise KeyboardInterrupt"
+    module = load_module(code)
+    with pytest.raises(ActionError, match=rf"{where}\(\) raised KeyboardInterrupt"):
+        getattr(module, where)({"push": 1.0, "predict": [bytes(8)]}[where])
+
+
+def test_what_begin_raises_is_the_models_error(load_module, handled):
+    with pytest.raises(ModelError, match=r"begin\(\) raised Mute: \(no text: its str\(\) raised Odd\)"):
+        load_module(f"{CLASSES}\ndef begin(): raise Mute\ndef action(x): pass")
+
+
+def test_a_signal_to_give_up_passes_through_a_model(load_module, handled):
+    module = load_module("from stream_scorer.errors import GiveUp\ndef action(x): raise GiveUp")
+    with pytest.raises(GiveUp):
+        module.score(0)
+
+
+def test_a_text_of_a_hundred_megabytes_is_cut(load_module):
+    module = load_module("def action(x): raise ValueError('x' * 100_000_000)")
+    with pytest.raises(ActionError) as raised:
+        module.score(0)
+    assert len(str(raised.value)) < 9_000
+    assert str(raised.value).endswith("... (100,000,000 characters)")
