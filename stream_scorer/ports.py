@@ -68,7 +68,7 @@ class Source(Protocol):
         """
 
     def settle(self) -> None:
-        """What `positions` gave is committed."""
+        """What `positions` gave is committed. A batch may be committed in parts: then it is called after the last."""
 
     def rewind(self) -> None:
         """Go back to the committed positions: what was polled since then comes again."""
@@ -97,7 +97,8 @@ class Sink(Protocol):
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Outputs, rejects, state and input positions, together.
 
-        Raises CommitAborted (nothing is visible: abort, roll back, rewind), Fenced (this sink is
+        Raises Refused, as all that sends does (some record is the reason: abort, roll back, do without it),
+        CommitAborted (nothing is visible: abort, roll back, rewind), Fenced (this sink is
         finished: reopen), Unavailable (it may have happened or not: reopen) or BrokerError.
         """
 
