@@ -223,13 +223,10 @@ class KafkaService:
 
     def _pace(self, expelled_s: float) -> Pace:
         """Half of half the time there is: for scoring before the group expels us, for a commit before it is fenced."""
-        fenced_s = int(self._settings.kafka.get("transaction.timeout.ms", kafka_config.TRANSACTION_TIMEOUT_MS)) / 1000
-        return Pace(
-            self._settings.batch,
-            max_batch_s=expelled_s / 4,
-            aim_s=self._settings.batch_time,
-            max_commit_s=min(expelled_s, fenced_s) / 4,
-        )
+        settings = self._settings
+        fenced_s = int(settings.kafka.get("transaction.timeout.ms", kafka_config.TRANSACTION_TIMEOUT_MS)) / 1000
+        commit_s = min(expelled_s, fenced_s) / 4
+        return Pace(settings.batch, max_batch_s=expelled_s / 4, aim_s=settings.batch_time, max_commit_s=commit_s)
 
     def _on_mismatch(self, module: Module) -> str:
         """A model without state has notes at most: where they are lost, a forecast of each key is not judged."""
