@@ -87,7 +87,7 @@ K = KafkaError
 MEANINGS = [
     (_error(K.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, fatal=True), BrokerError, "needs Write and Describe"),
     (_error(K.TOPIC_AUTHORIZATION_FAILED, abort=True), BrokerError, "needs Write and Describe"),
-    (_error(K.GROUP_AUTHORIZATION_FAILED, abort=True), BrokerError, "Read on the input topic and on the group"),
+    (_error(K.GROUP_AUTHORIZATION_FAILED, abort=True), BrokerError, "Read on the group"),
     (_error(K.KAFKA_STORAGE_ERROR, retriable=True), BrokerError, "disk"),
     (_error(K._UNKNOWN_PARTITION), BrokerError, "gone or has too few partitions"),
     (_error(K.UNKNOWN_TOPIC_OR_PART, retriable=True), BrokerError, "gone"),
