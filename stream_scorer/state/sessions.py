@@ -266,9 +266,7 @@ class Sessions:
             timestamp = NO_TIME if snapshot.timestamp is None else snapshot.timestamp
             try:
                 state, note = notes.apart(snapshot.state or b"", len(self._names))
-                count = len(values.load(state))
-                if count != len(self._names):
-                    raise ValueError(f"{count} values for {len(self._names)} names")
+                self._check_shape(state)
             except ValueError as error:
                 raise ModelError(
                     f"{partition}: the saved session of key {snapshot.key!r} does not fit the model's state "
@@ -279,6 +277,11 @@ class Sessions:
             times = [snapshot.timestamp for _, snapshot in kept if snapshot.timestamp is not None]
             shelf.stream_time = max(times, default=NO_TIME) if stream_time is None else stream_time
         return len(kept)
+
+    def _check_shape(self, state: bytes) -> None:
+        count = len(values.load(state))
+        if count != len(self._names):
+            raise ValueError(f"{count} values for {len(self._names)} names")
 
     def drop(self, partition: Partition) -> None:
         """The partition has left: so do its sessions."""

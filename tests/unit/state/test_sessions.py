@@ -154,7 +154,9 @@ def test_restored_sessions_go_on_and_are_not_saved_again():
 def test_a_state_of_another_shape_is_refused_at_restore():
     _, sessions = _sessions()
     for state in (values.dump([1, 2]), b"nonsense"):
-        with pytest.raises(ModelError, match=r"in\[0\]: the saved session of key b'.' does not fit the model's state \(seen\)"):
+        with pytest.raises(
+            ModelError, match=r"in\[0\]: the saved session of key b'.' does not fit the model's state \(seen\)"
+        ):
             sessions.restore(IN, [Snapshot(IN, b"a", 1, None, state)])
 
 
