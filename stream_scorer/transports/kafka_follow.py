@@ -13,7 +13,7 @@ from stream_scorer.records import Partition, Record
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
 from stream_scorer.transports.kafka_reader import TIMEOUT_S, begin_at, partitions_of
-from stream_scorer.transports.kafka_source import to_record
+from stream_scorer.transports.kafka_record import to_record
 
 _CHUNK = 1_000
 

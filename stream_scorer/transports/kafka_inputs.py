@@ -14,7 +14,7 @@ from stream_scorer.transports.kafka_changelog import STALLED_S, reader
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
 from stream_scorer.transports.kafka_reader import begin_at
-from stream_scorer.transports.kafka_source import to_record
+from stream_scorer.transports.kafka_record import to_record
 
 
 class KafkaInputs:

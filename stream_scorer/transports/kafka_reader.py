@@ -12,7 +12,7 @@ from stream_scorer.records import Partition, Record
 from stream_scorer.times import timestamp_ms
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import unreachable
-from stream_scorer.transports.kafka_source import to_record
+from stream_scorer.transports.kafka_record import to_record
 
 TIMEOUT_S = 30.0
 _CHUNK = 5_000

@@ -11,16 +11,15 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_scorer.errors import BrokerError, EndOfInput, Interrupted, Unavailable
-from stream_scorer.records import UNREADABLE, Begun, Committed, Log, Partition, Record
-from stream_scorer.transports.kafka_config import Properties, RateLimitedLog, open_client
+from stream_scorer.records import Begun, Committed, Log, Partition, Record
+from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
 from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Health
 from stream_scorer.transports.kafka_positions import Positions
+from stream_scorer.transports.kafka_record import to_record
 from stream_scorer.transports.kafka_topic_ids import TopicIds
 
 log = logging.getLogger(__name__)
-headers_log = logging.getLogger(f"{__name__}.headers")
-headers_log.addFilter(RateLimitedLog())
 
 TIMEOUT_S = 5.0
 LAG_EVERY_S = 0.5
@@ -378,22 +377,3 @@ class KafkaSource:
             partition: Committed(at.offset, (at.metadata or "").partition(TOPIC_ID)[2]) if at.offset >= 0 else None
             for partition, at in found.items()
         }
-
-
-def to_record(message: Message, partition: Partition) -> Record:
-    kind, timestamp = message.timestamp()
-    try:
-        headers: Any = message.headers()  # a list, never the dict that producing also takes
-    except (SystemError, UnicodeDecodeError):  # of the binding, where a name is not UTF-8; a second call would crash
-        headers = UNREADABLE
-        headers_log.warning(
-            "%s: a header's name is not UTF-8, so none of the headers of such a record can be read; it is scored "
-            "without them (first seen at offset %s)",
-            partition,
-            message.offset(),
-        )
-    # As a NamedTuple makes itself, less a call: one is made for every record there is.
-    return tuple.__new__(
-        Record,
-        (partition, message.offset() or 0, message.key(), message.value(), timestamp if kind else None, headers),
-    )
