@@ -20,7 +20,7 @@ STUCK_S = 90.0
 
 
 class Positions:
-    """The assignment of one consumer: placed, paused, moved.
+    """What one consumer reads of what its group has given to it, and from where.
 
     Args:
         properties: of the consumer.
@@ -33,45 +33,51 @@ class Positions:
         self._incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
             properties.get("partition.assignment.strategy", "")
         )
-        self._first: dict[Partition, int] = {}
-        self._paused: set[Partition] = set()
+        self._first: dict[Partition, int] = {}  # of the partitions that are read
         self._unstable_since: float | None = None
 
     def first(self, partition: Partition) -> int:
         """The offset where a partition began here."""
         return self._first[partition]
 
-    def forget(self, partitions: Iterable[Partition]) -> None:
-        for partition in partitions:
-            self._first.pop(partition, None)
-            self._paused.discard(partition)
+    def take(self) -> None:
+        """Inside the callback of an assignment: nothing new is read before `start`.
 
-    def assign(self, partitions: list[Partition]) -> None:
-        """Inside the rebalance callback: take partitions on, paused. `start` sets where they begin."""
-        places = [TopicPartition(*partition, 0) for partition in partitions]
+        A partition assigned here and paused would do too, but a resumed one rests for up to a second in librdkafka.
+        """
         if self._incremental:
-            self._consumer.incremental_assign(places)
+            self._consumer.incremental_assign([])
         else:
-            self._consumer.assign(places)
-        self.pause(partitions)
+            self._consumer.assign([])
 
-    def pause(self, partitions: Iterable[Partition]) -> None:
-        """No records of these from the next poll on, also of those fetched already: they come again."""
-        partitions = list(partitions)
-        self._paused.update(partitions)
-        if partitions:
-            self._consumer.pause([TopicPartition(*partition) for partition in partitions])
+    def start(self, offsets: Mapping[Partition, int]) -> None:
+        """Read these partitions from these offsets on. Raises Unavailable."""
+        if not offsets:
+            return
+        before = self.now(self._first)
+        self._first |= offsets
+        self._assign(offsets, before)
 
-    def resume(self, partitions: Iterable[Partition]) -> None:
-        partitions = list(partitions)
-        self._paused.difference_update(partitions)
-        if partitions:
-            self._consumer.resume([TopicPartition(*partition) for partition in partitions])
+    def leave(self, partitions: Iterable[Partition]) -> None:
+        """Read these partitions no more, if they are read. Inside the callback of a revocation, or outside."""
+        gone = [partition for partition in partitions if self._first.pop(partition, None) is not None]
+        if self._incremental:
+            self._consumer.incremental_unassign([TopicPartition(*partition) for partition in gone])
+        elif self._first:
+            self._assign({}, self.now(self._first))
+        else:
+            self._consumer.unassign()
 
-    def start(self, partition: Partition, offset: int) -> None:
-        """Where a partition begins. It stays paused. Raises Unavailable."""
-        self._first[partition] = offset
-        self.move({partition: offset})
+    def _assign(self, new: Mapping[Partition, int], before: Mapping[Partition, int]) -> None:
+        wanted = new if self._incremental else {**before, **new}
+        places = [TopicPartition(*partition, offset) for partition, offset in wanted.items()]
+        try:
+            if self._incremental:
+                self._consumer.incremental_assign(places)
+            else:
+                self._consumer.assign(places)
+        except KafkaException as error:
+            raise unreachable("partitions cannot be read", error.args[0]) from error
 
     def move(self, offsets: Mapping[Partition, int]) -> None:
         """Go to other offsets. Raises Unavailable."""
@@ -81,21 +87,9 @@ class Positions:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError._STATE:
                     raise unreachable(f"{partition}: cannot go to {offset}", error.args[0]) from error
-                self._restart(partition, offset)
-
-    def _restart(self, partition: Partition, offset: int) -> None:
-        """Of a partition whose fetching has stopped, after an offset that the broker does not have."""
-        place = TopicPartition(*partition, offset)
-        try:
-            if self._incremental:
-                self._consumer.incremental_unassign([place])
-                self._consumer.incremental_assign([place])
-            else:
-                others = {Partition(at.topic, at.partition) for at in self._consumer.assignment()} - {partition}
-                self._consumer.assign([place, *(TopicPartition(*other, at) for other, at in self.now(others).items())])
-            self.pause(set(self._paused))  # what is assigned anew is not paused
-        except KafkaException as error:
-            raise unreachable(f"{partition}: cannot begin at {offset}", error.args[0]) from error
+                # Its fetching has stopped, after an offset that the broker does not have.
+                self.leave([partition])
+                self.start({partition: offset})
 
     def now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The next offset of each partition.

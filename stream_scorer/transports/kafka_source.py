@@ -41,8 +41,8 @@ class _Left(Exception):
 class KafkaSource:
     """The `Source` port over one consumer.
 
-    A partition that is assigned is paused at first, and set up by the next `poll`: outside the rebalance callback, so
-    that a long restore neither stops the heartbeats nor runs into `max.poll.interval.ms`.
+    A partition that is assigned is set up by the next `poll`: outside the rebalance callback, so that a long restore
+    neither stops the heartbeats nor runs into `max.poll.interval.ms`. It is read from then on.
 
     Args:
         properties: librdkafka's, from `kafka_config.consumer`.
@@ -83,8 +83,9 @@ class KafkaSource:
         self._gather_s = gather_s
         self._alive = alive
         # One object per assignment of a partition: a record of an earlier assignment has another.
-        self._coming: dict[Partition, Partition] = {}  # assigned, paused, not yet set up
+        self._coming: dict[Partition, Partition] = {}  # assigned, not yet set up, not yet read
         self._partitions: dict[Partition, Partition] = {}  # set up
+        self._early: list[Message] = []  # came while another partition was set up
         self._moved: set[Partition] = set()
         self._unsaved: set[Partition] = set()
         self._ended: set[Partition] = set()
@@ -124,12 +125,15 @@ class KafkaSource:
     def _poll(self, limit: int, timeout_s: float) -> list[Record]:
         # consume(limit, timeout_s) would wait the whole time unless `limit` records come: wait for the
         # first, then take what is queued, or comes while gathering.
-        first = self._consumer.poll(timeout_s)
-        if first is None:
-            if self.health.ill():
-                self._open_anew()
-            return []
-        messages = [first, *self._consumer.consume(limit - 1, self._gather_s)] if limit > 1 else [first]
+        # All of these, whatever the limit: the consumer's position is after them.
+        messages, self._early = self._early, []
+        if not messages:
+            first = self._consumer.poll(timeout_s)
+            if first is None:
+                if self.health.ill():
+                    self._open_anew()
+                return []
+            messages = [first, *self._consumer.consume(limit - 1, self._gather_s)] if limit > 1 else [first]
         assigned = set(map(id, self._partitions.values()))
         records = self._records(messages)
         if assigned != set(map(id, self._partitions.values())):
@@ -264,7 +268,7 @@ class KafkaSource:
         self.rebalances += 1
         self._gone_since = None
         self._coming |= {partition: partition for partition in came}
-        self._at.assign(came)
+        self._at.take()
         if not came:
             log.info("assigned nothing new")
 
@@ -273,8 +277,7 @@ class KafkaSource:
 
         Those not begun for an error are tried again by the next `poll` or `reload`.
         """
-        begun_here: list[Partition] = []
-        self._at.pause(self._partitions.values())
+        begun_here: dict[Partition, int] = {}
         try:
             while self._coming:
                 partition = min(self._coming.values())
@@ -282,16 +285,17 @@ class KafkaSource:
                     begun = self._begin_one(partition)
                 except _Left:
                     continue
-                self._at.start(partition, begun.offset)
                 del self._coming[partition]
                 self._partitions[partition] = partition
                 if not begun.saved:
                     self._unsaved.add(partition)
-                begun_here.append(partition)
+                begun_here[partition] = begun.offset
         except Interrupted:
             return
         finally:
-            self._at.resume(self._partitions.values())
+            # One may have left while a later one was set up.
+            begun_here = {one: at for one, at in begun_here.items() if self._partitions.get(one) is one}
+            self._at.start(begun_here)
         # Last: who reads this line may rely on where each partition begins.
         log.info("assigned %s", ", ".join(map(str, begun_here)) or "nothing new")
 
@@ -317,7 +321,7 @@ class KafkaSource:
         return int(first), int(end)
 
     def _breathe(self, partition: Partition) -> None:
-        """Keep the membership alive while a partition is set up. All partitions are paused.
+        """Keep the membership alive while a partition is set up.
 
         Raises Interrupted: the worker is to end. _Left: the partition was revoked meanwhile.
         """
@@ -329,11 +333,7 @@ class KafkaSource:
         self._breathed_at = now
         message = self._consumer.poll(0)
         if message is not None:
-            owner = self._partitions.get(Partition(message.topic() or "", message.partition() or 0))
-            if (error := message.error()) is not None:
-                self._event(error, owner)
-            elif owner is not None:  # fetched before the pause: it must come again
-                self._again(owner)
+            self._early.append(message)  # at most ten a second
         if self._coming.get(partition) is not partition:
             raise _Left
 
@@ -343,7 +343,6 @@ class KafkaSource:
         self._dropped(partition)
         coming = Partition(*partition)
         self._coming[coming] = coming
-        self._at.pause([coming])
 
     def _revoked(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
         if consumer is self._consumer:
@@ -367,7 +366,9 @@ class KafkaSource:
             self._partitions.pop(partition, None)
         for kept in (self._moved, self._unsaved, self._ended):
             kept.difference_update(partitions)
-        self._at.forget(partitions)
+        gone = set(partitions)
+        self._early = [one for one in self._early if (one.topic(), one.partition()) not in gone]
+        self._at.leave(partitions)
 
     def _committed(
         self, partitions: Iterable[Partition], breathe: Callable[[], None]

@@ -224,7 +224,8 @@ def _wait_for_source(kafka, names, offset):
 def test_latest_is_where_the_group_began_not_where_it_begins_again(kafka, names, tmp_path):
     """What comes between a first start and a second one is scored, though the first saw no record."""
     _send(kafka, names, 5)
-    service = Service(tmp_path, ECHO, kafka.servers, start="latest", **names)
+    soon = ["session.timeout.ms=3000", "heartbeat.interval.ms=500"]
+    service = Service(tmp_path, ECHO, kafka.servers, start="latest", kafka=soon, **names)
     service.wait_for("assigned ")
     deadline = time.monotonic() + 30
     while kafka.committed(names["group"], names["input_topic"]) != [5]:
