@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
+from enum import Enum
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from stream_scorer.errors import BrokerError
+from stream_scorer.records import Partition
 from stream_scorer.transports.kafka_config import Properties, open_client
-
-log = logging.getLogger(__name__)
+from stream_scorer.transports.kafka_hanging import hanging_offsets
 
 HEARD_EVERY_MS = 2_000
 ILL_S = 8.0
 """So long a consumer may be without broker or group before a new one is tried beside it."""
+STUCK_S = 90.0
+"""So long a position may be uncertain: longer than a transaction of ours may take."""
 _ANSWER_S = 2.0
+
+
+class Finding(Enum):
+    """STALE: a consumer opened anew would be answered. UNSTABLE: a transaction that moves the position is open.
+    AWAY: nobody answers."""
+
+    STALE = "stale"
+    UNSTABLE = "unstable"
+    AWAY = "away"
 
 
 class Health:
@@ -26,12 +38,11 @@ class Health:
 
     Args:
         properties: of the consumer, without callbacks.
-        topic: one that its group reads.
     """
 
-    def __init__(self, properties: Properties, topic: str) -> None:
+    def __init__(self, properties: Properties) -> None:
         self._properties = {**properties, "client.id": "stream-scorer-check"}
-        self._place = TopicPartition(topic, 0)
+        self._unstable_since: dict[Partition, float] = {}
         self.connected = True
         """Whether a broker was connected lately: without records there is nothing else to tell it by."""
         self.renew()
@@ -51,12 +62,37 @@ class Health:
         """Whether it has been without broker or group for long, and was not looked at just now."""
         return time.monotonic() - max(self._well_at, self._tried_at) > ILL_S
 
-    def another_would_do(self) -> bool:
-        """Whether a consumer opened anew gets an answer of the group. Blocks for some 2 s."""
+    def look(self, partition: Partition) -> Finding:
+        """Why the group's position in a partition does not come. Blocks for up to 4 s."""
         self._tried_at = time.monotonic()
-        consumer = open_client(Consumer, self._properties)
+        if self._answers(partition, "read_committed"):
+            finding = Finding.STALE
+        elif self._answers(partition, "read_uncommitted"):  # which takes a position that is not certain
+            finding = Finding.UNSTABLE
+        else:
+            finding = Finding.AWAY
+        if finding is Finding.UNSTABLE:
+            self._unstable_since.setdefault(partition, self._tried_at)
+        else:
+            self.certain(partition)
+        return finding
+
+    def check_unstable(self, partition: Partition) -> None:
+        """After a look that found it so. Raises BrokerError if that has lasted so long that nobody will end it."""
+        stood_s = time.monotonic() - self._unstable_since[partition]
+        if stood_s > STUCK_S:
+            raise BrokerError(
+                f"{partition}: for {stood_s:.0f} s the group's position is not certain: {hanging_offsets(self._properties)}."
+            )
+
+    def certain(self, partition: Partition) -> None:
+        """The group's position has come."""
+        self._unstable_since.pop(partition, None)
+
+    def _answers(self, partition: Partition, isolation: str) -> bool:
+        consumer = open_client(Consumer, {**self._properties, "isolation.level": isolation})
         try:
-            (found,) = consumer.committed([self._place], timeout=_ANSWER_S)
+            (found,) = consumer.committed([TopicPartition(*partition)], timeout=_ANSWER_S)
         except KafkaException:
             return False
         else:

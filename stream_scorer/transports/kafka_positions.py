@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from stream_scorer.errors import BrokerError
 from stream_scorer.records import Partition
 from stream_scorer.transports.kafka_config import Properties
 from stream_scorer.transports.kafka_errors import unreachable
-from stream_scorer.transports.kafka_hanging import hanging_offsets
 
 ASK_S = 2.0
 UNSTABLE_S = 10.0
 """Longer than a healthy transaction takes to end; after that a producer that is opened anew may end a hanging one."""
-STUCK_S = 90.0
 
 
 class Positions:
@@ -28,13 +25,11 @@ class Positions:
 
     def __init__(self, consumer: Consumer, properties: Properties) -> None:
         self._consumer = consumer
-        self._properties = properties
         # The group assigns partitions one by one, or all at once (eager).
         self._incremental = properties.get("group.protocol", "classic").lower() == "consumer" or "cooperative" in str(
             properties.get("partition.assignment.strategy", "")
         )
         self._first: dict[Partition, int] = {}  # of the partitions that are read
-        self._unstable_since: float | None = None
 
     def first(self, partition: Partition) -> int:
         """The offset where a partition began here."""
@@ -119,7 +114,7 @@ class Positions:
     ) -> dict[Partition, TopicPartition]:
         """What the group has committed. Blocks until it is certain, 10 s at most, and calls `breathe` meanwhile.
 
-        Raises Unavailable: no answer, or a transaction that moves it is still open. BrokerError: that for 90 s.
+        Raises Unavailable: no answer, or a transaction that moves it is still open.
         """
         wanted = [TopicPartition(*partition) for partition in partitions]
         if not wanted:
@@ -133,29 +128,10 @@ class Positions:
             except KafkaException as failed:
                 error = failed.args[0]
             if error is None:
-                self._unstable_since = None
                 return {Partition(at.topic, at.partition): at for at in found}
             if not _may_pass(error) or time.monotonic() > deadline:
-                raise self._problem(wanted, error)
-
-    def _problem(self, wanted: list[TopicPartition], error: KafkaError) -> Exception:
-        where = ", ".join(f"{at.topic}[{at.partition}]" for at in wanted[:3])
-        if error.code() != KafkaError.UNSTABLE_OFFSET_COMMIT:
-            return unreachable(f"{where}: no committed offset", error)
-        now = time.monotonic()
-        self._unstable_since = self._unstable_since or now
-        if now - self._unstable_since < STUCK_S:
-            return unreachable(f"{where}: the committed offset is not certain", error)
-        return BrokerError(
-            f"{where}: for {now - self._unstable_since:.0f} s the committed offset is not certain: "
-            f"{hanging_offsets(self._plain())}."
-        )
-
-    def _plain(self) -> Properties:
-        """For another consumer."""
-        return {
-            key: value for key, value in self._properties.items() if key not in ("stats_cb", "statistics.interval.ms")
-        }
+                where = ", ".join(f"{at.topic}[{at.partition}]" for at in wanted[:3])
+                raise unreachable(f"{where}: no committed offset", error)
 
 
 def _may_pass(error: KafkaError) -> bool:

@@ -14,7 +14,7 @@ from stream_scorer.errors import BrokerError, EndOfInput, Interrupted, Unavailab
 from stream_scorer.records import Begun, Committed, Log, Partition, Record
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
-from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Health
+from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Finding, Health
 from stream_scorer.transports.kafka_positions import Positions
 from stream_scorer.transports.kafka_record import to_record
 from stream_scorer.transports.kafka_topic_ids import TopicIds
@@ -69,7 +69,7 @@ class KafkaSource:
         alive: Callable[[], bool] = lambda: True,
     ) -> None:
         self._topics = list(topics)
-        self.health = Health(properties, self._topics[0])
+        self.health = Health(properties)
         own = {
             "auto.offset.reset": "error",  # never a jump in silence: `begin` is asked where to go on
             "enable.partition.eof": until_end,
@@ -131,7 +131,7 @@ class KafkaSource:
             first = self._consumer.poll(timeout_s)
             if first is None:
                 if self.health.ill():
-                    self._open_anew()
+                    self._look_into(Partition(self._topics[0], 0))
                 return []
             messages = [first, *self._consumer.consume(limit - 1, self._gather_s)] if limit > 1 else [first]
         assigned = set(map(id, self._partitions.values()))
@@ -163,13 +163,20 @@ class KafkaSource:
         try:
             self._set_up()
         except Unavailable:
-            self._open_anew()
+            if self._coming:
+                self._look_into(min(self._coming))
             raise
 
+    def _look_into(self, partition: Partition) -> None:
+        """Why the group does not answer. Joins it anew where that helps. Raises BrokerError where nothing does."""
+        finding = self.health.look(partition)
+        if finding is Finding.STALE:
+            self._open_anew()
+        elif finding is Finding.UNSTABLE:
+            self.health.check_unstable(partition)
+
     def _open_anew(self) -> None:
-        """If another consumer finds the group, and this one does not: it joins the group again."""
-        if not self.health.another_would_do():
-            return
+        """Another consumer finds the group, and this one does not: it joins the group again."""
         log.warning("this consumer does not find its group, and another one does: joining it anew")
         for partition in self.assigned:
             self._forget([partition])
@@ -374,6 +381,8 @@ class KafkaSource:
         self, partitions: Iterable[Partition], breathe: Callable[[], None]
     ) -> dict[Partition, Committed | None]:
         found = self._at.committed(partitions, breathe)
+        for partition in found:
+            self.health.certain(partition)
         return {
             partition: Committed(at.offset, (at.metadata or "").partition(TOPIC_ID)[2]) if at.offset >= 0 else None
             for partition, at in found.items()

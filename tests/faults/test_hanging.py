@@ -121,6 +121,29 @@ def test_what_hangs_under_another_id_is_told_and_nobody_waits(lax_kafka, name, t
         assert time.monotonic() - asked < 10
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["changelog", "offsets"])
+def test_what_hangs_under_another_id_and_keeps_state_back_stops_the_service_with_a_text(
+    kind, lax_kafka, name, tmp_path
+):
+    """After 90 s: a living transaction may take as long as its own timeout."""
+    rounds = Rounds(lax_kafka, name(kind), 2)
+    with rounds.job.service(tmp_path) as first:
+        rounds.send()
+        rounds.finish(first)
+        late = LateProducer(lax_kafka.servers, name("somebody"))
+        hang(late, rounds, kind)
+        if kind == "changelog":
+            rounds.send()  # what the service now writes to the changelog lies behind it
+            rounds.finish(first)
+        assert first.stop() == 0
+    with rounds.job.service(tmp_path) as second:
+        assert second.wait(200) == 4
+        text = second.text()
+    assert f"producer id {late.producer_id}, transactional id {late.transactional_id!r}" in text
+    assert "kafka-transactions.sh" in text.rstrip().splitlines()[-1]
+
+
 def test_anybody_may_ask_what_hangs_where(lax_kafka, name):
     topic, group = lax_kafka.create(name("in"), 3), name("group")
     properties = consumer(lax_kafka.servers, group, {})
