@@ -38,7 +38,7 @@ def changelog_name(group: str, topic: str) -> str:
 
 
 def former_changelog_name(group: str, topic: str) -> str:
-    """As versions before 0.2 named it: group a on topic b.c, and group a.b on topic c, had the same."""
+    """As earlier versions named it: group a on topic b.c, and group a.b on topic c, had the same."""
     return f"{group}.{topic}.changelog"
 
 
