@@ -158,11 +158,6 @@ class TransactionalSink(_Sink):
         if self._probe:
             self.ended_hanging += self._probe.end(self._producer, self._call)
 
-    def end_hanging_offsets(self) -> None:
-        """Positions of this id that a transaction left pending are dropped. Not within a transaction. Raises TransportError."""
-        if self._probe:
-            self._probe.touch(self._producer, self._call)
-
     def begin(self) -> None:
         self._call(lambda _: self._producer.begin_transaction())
 
