@@ -25,15 +25,20 @@ GROUPS = {
 
 
 @pytest.mark.parametrize(
-    ("kills", "records"), [(50, 20_000), pytest.param(1_000, 1_000_000, marks=pytest.mark.soak)], ids=["50", "1000"]
+    ("kills", "records", "batch"),
+    [(50, 20_000, 20), pytest.param(1_000, 1_000_000, 100, marks=pytest.mark.soak)],
+    ids=["50", "1000"],
 )
-def test_kill_nine_at_random_moments(kills, records, kafka, name, tmp_path):
-    """A static member, so that each life begins at once with the partitions of the last one."""
+def test_kill_nine_at_random_moments(kills, records, batch, kafka, name, tmp_path):
+    """A static member, so that each life begins at once with the partitions of the last one.
+
+    Batches are so large that the kills are spread over the records.
+    """
     job = Job(kafka, name("kill"), records=records, keys=300)
     job.start()
     rng = random.Random(9)
     while job.counts["kills"] < kills:
-        service = job.service(tmp_path, kafka=["group.instance.id=only"])
+        service = job.service(tmp_path, kafka=["group.instance.id=only"], batch=batch)
         if rng.random() < 0.9:
             service.wait_for("assigned ")
         time.sleep(rng.uniform(0, 0.25))
