@@ -25,14 +25,14 @@ GROUPS = {
 
 
 @pytest.mark.parametrize(
-    ("kills", "records", "batch"),
-    [(50, 20_000, 20), pytest.param(1_000, 1_000_000, 100, marks=pytest.mark.soak)],
+    ("kills", "records", "batch", "longest_s"),
+    [(50, 20_000, 20, 0.25), pytest.param(1_000, 1_000_000, 200, 1.5, marks=pytest.mark.soak)],
     ids=["50", "1000"],
 )
-def test_kill_nine_at_random_moments(kills, records, batch, kafka, name, tmp_path):
+def test_kill_nine_at_random_moments(kills, records, batch, longest_s, kafka, name, tmp_path):
     """A static member, so that each life begins at once with the partitions of the last one.
 
-    Batches are so large that the kills are spread over the records.
+    Batches and lives are so large and long that the kills are spread over the records.
     """
     job = Job(kafka, name("kill"), records=records, keys=300)
     job.start()
@@ -41,7 +41,7 @@ def test_kill_nine_at_random_moments(kills, records, batch, kafka, name, tmp_pat
         service = job.service(tmp_path, kafka=["group.instance.id=only"], batch=batch)
         if rng.random() < 0.9:
             service.wait_for("assigned ")
-        time.sleep(rng.uniform(0, 0.25))
+        time.sleep(rng.uniform(0, longest_s))
         service.kill()
         job.counts["kills"] += 1
     with job.service(tmp_path, kafka=["group.instance.id=only"]) as last:
