@@ -85,7 +85,7 @@ def classify(error: KafkaError) -> StreamScorerError:
         return Refused(f"{text}. {REFUSED[code]}")
     if error.txn_requires_abort():
         return CommitAborted(text)
-    if error.fatal():
+    if error.fatal() or code == KafkaError._FATAL:  # `produce` gives the code without the flag
         return Fenced(text)
     if error.retriable() or code in AWAY:
         return Unavailable(text)

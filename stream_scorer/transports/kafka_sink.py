@@ -99,7 +99,7 @@ class _Sink:
             except BufferError:  # the queue is full: wait for the broker, keep the order
                 self._producer.poll(0.1)
             except KafkaException as error:
-                if error.args[0].code() == KafkaError._STATE:
+                if error.args[0].code() in (KafkaError._STATE, KafkaError._FATAL):
                     self._explain()
                 found = classify(error.args[0])
                 if not isinstance(found, Refused):

@@ -101,6 +101,7 @@ MEANINGS = [
     (_error(K._TIMED_OUT), Unavailable, "_TIMED_OUT"),
     (_error(K._ALL_BROKERS_DOWN), Unavailable, "what the broker said"),
     (_error(K._STATE), Unavailable, "_STATE"),
+    (_error(K._FATAL), Fenced, "_FATAL"),
     (_error(K.MSG_SIZE_TOO_LARGE), Refused, r"max\.message\.bytes"),
     (_error(K.MSG_SIZE_TOO_LARGE, abort=True), Refused, r"--kafka message\.max\.bytes=N"),
     (_error(K.RECORD_LIST_TOO_LARGE, abort=True), Refused, r"max\.message\.bytes"),
