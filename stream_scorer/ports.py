@@ -136,7 +136,7 @@ class Inputs(Protocol):
 
 
 class Watch(Protocol):
-    """Who is told how a partition is set up. Every call is cheap and raises nothing."""
+    """Receives the progress of a partition that is set up. Every call is cheap and raises nothing."""
 
     def reading(self, partition: Partition, done: int, end: int, sessions: int) -> None:
         """The state store was read up to a place, of so many; how many sessions were found so far."""

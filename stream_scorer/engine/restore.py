@@ -26,8 +26,6 @@ from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-MISMATCH_CHOICES = ("auto", "rebuild", "restart", "fail")
-GAP_CHOICES = ("fail", "rebuild", "continue")
 FEED_S = 0.3
 """Seconds that one part of a feed should take: as long as nothing else is heard."""
 

@@ -63,7 +63,7 @@ class Hanging(NamedTuple):
 
 
 class Ends:
-    """Last stable offset and end of partitions, of one consumer each: the isolation level decides which one it is told.
+    """Last stable offset and end of partitions. Two consumers ask, one of each isolation level: it decides the answer.
 
     Fresh clients each time: those that have seen a broker's restart keep old leader epochs.
     """

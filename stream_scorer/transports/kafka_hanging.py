@@ -30,7 +30,7 @@ OFFSETS = "__consumer_offsets"
 PROBE_KEY = b"@probe"
 HOW = "a transaction of the same id touched it and was aborted. Nothing of it was published, and readers go on"
 TOO_LONG = "-" * 30_000
-"""Metadata of an offset: a broker takes 4,096 characters unless it is told otherwise."""
+"""Metadata of an offset: a broker takes 4,096 characters unless offset.metadata.max.bytes says otherwise."""
 
 Call = Callable[[Callable[[float], object]], None]
 """Calls what it is given with a timeout in s, again while librdkafka says so. Raises TransportError."""
@@ -115,7 +115,7 @@ class Probe:
     def end(self, producer: Producer, call: Call) -> int:
         """Call before the producer's first commit, with no transaction begun; how many were ended.
 
-        Takes some 40 ms where nothing hangs, else a few seconds at most. What stays is another's: it is told.
+        Takes some 40 ms where nothing hangs, else a few seconds at most. What stays is another's: the log says whose.
         Raises TransportError.
         """
         with Ends(self._reader, self._stopping) as ends:

@@ -17,14 +17,13 @@ from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
 from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Finding, Health
 from stream_scorer.transports.kafka_positions import Positions
 from stream_scorer.transports.kafka_record import to_record
-from stream_scorer.transports.kafka_topic_ids import TopicIds
+from stream_scorer.transports.kafka_topic_ids import GONE_S, TopicIds
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 5.0
 LAG_EVERY_S = 0.5
 BREATHE_EVERY_S = 0.1
-GONE_S = 60.0
 SETTLED_S = 3.0
 TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 TOPIC_ID = "topic-id="

@@ -9,7 +9,7 @@ import time
 
 
 class Proxy:
-    """Forwards 127.0.0.1:port to a target. While cut, bytes stop and new connections hang; nobody is told.
+    """Forwards 127.0.0.1:port to a target. While cut, bytes stop and new connections hang; neither side notices.
 
     Args:
         rate: bytes a second that go to the target, each connection for itself; None: as many as come.
