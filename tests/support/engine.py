@@ -123,7 +123,7 @@ class EngineProcess:
                 assert answer.status == 202, answer.text
         return found
 
-    def wait_for_jets(self, count: int, seconds: float = 10) -> list[int]:
+    def wait_for_jets(self, count: int, seconds: float = 60) -> list[int]:
         """Their process ids; they start and stop beside what goes on."""
         deadline = time.monotonic() + seconds
         while len(jets := self.ask("GET", "/2/active/model").json()["jets"]) != count:

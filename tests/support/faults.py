@@ -133,7 +133,7 @@ class Job:
             folder, model, self.servers, input_topic=self.input, output_topic=self.output, group=self.group, **settings
         )
 
-    def finish(self, seconds: float = 90) -> None:
+    def finish(self, seconds: float = 240) -> None:
         """Wait until all is fed and every position is at the end."""
         assert self._feeder is not None
         self._feeder.join(seconds)

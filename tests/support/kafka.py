@@ -108,7 +108,7 @@ class Kafka:
         finally:
             consumer.close()
 
-    def wait_for(self, topic: str, count: int, seconds: float = 60) -> list[Message]:
+    def wait_for(self, topic: str, count: int, seconds: float = 120) -> list[Message]:
         """Read until so many records are visible; fails with the number there was."""
         deadline = time.monotonic() + seconds
         while True:

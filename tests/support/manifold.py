@@ -28,7 +28,7 @@ def package(source: str, name: str = "model", **more: Any) -> ModelPackage:
     return ModelPackage(name, source=dedent(source).encode(), **more)
 
 
-def until(what: Callable[[], Any], seconds: float = 10.0) -> Any:
+def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What it gives as soon as that is true."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
@@ -56,11 +56,11 @@ class Engine(Manifold):
         for slot in sorted(ends, reverse=True):
             self.attach(slot, f"stream-{slot}", ends[slot])
 
-    def reaches(self, state: str, seconds: float = 10.0) -> None:
+    def reaches(self, state: str, seconds: float = 60.0) -> None:
         until(lambda: self.state == state or self.state == "error", seconds)
         assert self.state == state, self.status()["error"]
 
-    def outputs(self, count: int | None = None, slot: int = 1, seconds: float = 10.0) -> list[bytes]:
+    def outputs(self, count: int | None = None, slot: int = 1, seconds: float = 60.0) -> list[bytes]:
         """So many, or all up to the end."""
         found: list[bytes] = []
         deadline = time.monotonic() + seconds

@@ -35,7 +35,7 @@ class Service:
     def text(self) -> str:
         return self.log.read_text()
 
-    def wait_for(self, text: str, seconds: float = 60) -> None:
+    def wait_for(self, text: str, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.text():
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()[-3000:]}"
@@ -45,7 +45,7 @@ class Service:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = 120) -> int:
         return self.process.wait(seconds)
 
     def kill(self) -> None:
@@ -53,7 +53,7 @@ class Service:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, seconds: float = 30) -> int:
+    def stop(self, seconds: float = 60) -> int:
         """SIGTERM; the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -87,7 +87,7 @@ def command(name: str, *arguments: str, **options: object) -> list[str]:
 
 
 def run(
-    name: str, *arguments: str, stdin: bytes | None = None, seconds: float = 120, **options: object
+    name: str, *arguments: str, stdin: bytes | None = None, seconds: float = 600, **options: object
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     done = subprocess.run(
