@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format faults soak bench bench-peers images compose clean
+.PHONY: help demo test check lint format faults soak bench bench-peers images compose clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,11 +18,13 @@ demo: $(VENV)/.demo  ## the main job on an embedded broker: 1,000 prices in, 971
 test: $(VENV)/.all  ## all tests, on a real Kafka broker (see README: where it comes from)
 	$(BIN)/pytest $(PYTEST)
 
-check: $(VENV)/.all  ## lint, types and the fast tests: no broker, no TensorFlow
+check: lint  ## lint, types and the fast tests: no broker, no TensorFlow
+	$(BIN)/pytest --no-broker -m "not tensorflow and not slow" $(PYTEST)
+
+lint: $(VENV)/.all  ## lint and types alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --no-broker -m "not tensorflow and not slow" $(PYTEST)
 
 format: $(VENV)/.all  ## put the code in order
 	$(BIN)/ruff check --fix .
