@@ -52,7 +52,7 @@ class EngineProcess:
         with (self.folder / "engine.log").open("a") as log:
             begun = log.tell()
             self.process = subprocess.Popen(command, env=self._env, cwd=self.folder, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not (found := re.search(r"serving .* on (\S+),", self.log()[begun:])):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
@@ -109,14 +109,14 @@ class EngineProcess:
             answer = self.ask("PUT", f"/2/active/stream/{slot}", AT_ONCE)
             assert answer.status == 204, answer.text
 
-    def score(self, *records: Any, expect: int | None = None) -> list[Any]:
-        """Outputs, as many as there are records unless `expect` says another number."""
+    def score(self, *records: Any, expect: int | None = None, prefix: str = "") -> list[Any]:
+        """Outputs, as many as there are records unless `expect` says another number. `prefix`: of another engine."""
         for record in records:
-            assert self.ask("POST", "/1/job/input", json.dumps(record).encode()).status == 204
+            assert self.ask("POST", f"{prefix}/1/job/input", json.dumps(record).encode()).status == 204
         found: list[Any] = []
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(found) < (len(records) if expect is None else expect) and time.monotonic() < deadline:
-            answer = self.ask("GET", "/1/job/output")
+            answer = self.ask("GET", f"{prefix}/1/job/output")
             if answer.status == 200:
                 found.append(json.loads(answer.body))
             else:
@@ -132,7 +132,7 @@ class EngineProcess:
         return [jet["pid"] for jet in jets]
 
     def wait_for_state(self, state: str) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (found := self.ask("GET", "/2/engine/state").json()["state"]) != state:
             assert time.monotonic() < deadline, f"{found}, not {state}"
             time.sleep(0.02)

@@ -30,7 +30,7 @@ class Kafka:
         """Also waits until it has leaders; dots in config names are written as underscores."""
         settings = {key.replace("_", "."): value for key, value in config.items()}
         self.admin.create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic].result(30)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             found = self.admin.list_topics(topic, timeout=5).topics[topic].partitions
             if len(found) == partitions and all(one.leader >= 0 for one in found.values()):

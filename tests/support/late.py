@@ -44,7 +44,7 @@ class LateProducer:
 
     def _until_ready(self, api: int, version: int, body: bytes, answer: str, at: int) -> tuple[int, ...]:
         """The fields of the answer, of which the first is an error code; a leader or coordinator may still be chosen."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             fields = struct.unpack_from(answer, self._ask(api, version, body), at)
             if fields[0] == 0:
