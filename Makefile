@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests of two files at a time, each side with a broker of its own: most of them wait most of the time.
+BESIDE := --numprocesses 2 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -16,10 +18,10 @@ demo: $(VENV)/.demo  ## the main job on an embedded broker: 1,000 prices in, 971
 	$(BIN)/stream-scorer demo $(DEMO)
 
 test: $(VENV)/.all  ## all tests, on a real Kafka broker (see README: where it comes from)
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest $(BESIDE) $(PYTEST)
 
 check: lint  ## lint, types and the fast tests: no broker, no TensorFlow
-	$(BIN)/pytest --no-broker -m "not tensorflow and not slow" $(PYTEST)
+	$(BIN)/pytest $(BESIDE) --no-broker -m "not tensorflow and not slow" $(PYTEST)
 
 lint: $(VENV)/.all  ## lint and types alone
 	$(BIN)/ruff check .

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.brokers import Broker, DockerBroker, NativeBroker, NoBroker, docker_answers, find_broker
-from tests.support.faults import REPORT
-from tests.support.fuzzed import FUZZED
 from tests.support.kafka import Kafka
+from tests.support.told import TOLD
 
 REQUIRE_ALL = "STREAM_SCORER_REQUIRE_ALL"
+TELLS = "tells"
 _skipped: list[str] = []
+_told: list[object] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,13 +40,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(not_asked)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    report = yield
-    needs = any(item.get_closest_marker(name) for name in ("broker", "container"))
-    if report.skipped and needs and not item.get_closest_marker("soak"):
-        _skipped.append(item.nodeid)
-    return report
+@pytest.fixture(autouse=True)
+def _tell(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """What a test has to tell travels with its report, as tests may run in several processes."""
+    yield
+    while TOLD:
+        record_property(TELLS, TOLD.pop(0))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not {"broker", "container"}.isdisjoint(report.keywords) and "soak" not in report.keywords:
+        _skipped.append(report.nodeid)
+    if report.when == "teardown":
+        _told.extend(value for name, value in report.user_properties if name == TELLS)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -54,14 +61,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if REPORT:
-        terminalreporter.section("under faults, as a committed reader saw it")
-        for line in REPORT:
-            terminalreporter.line(line)
-    if FUZZED:
-        terminalreporter.section("fuzzed")
-        told = ", ".join(f"{group} {count:,}" for group, count in FUZZED.items())
-        terminalreporter.line(f"{sum(FUZZED.values()):,} inputs: {told}")
+    if _told:
+        terminalreporter.section("under faults, as a committed reader saw it; and fuzzed inputs")
+        for line in _told:
+            terminalreporter.line(str(line))
     if os.environ.get(REQUIRE_ALL) and _skipped:
         terminalreporter.section(f"skipped although {REQUIRE_ALL} is set: the run has failed")
         for name in _skipped:

@@ -8,6 +8,7 @@ Maven installed by apt.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import random
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -183,15 +185,32 @@ class NativeBroker:
             raise NoBroker(f"{main} {arguments[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
+def _cache() -> Path:
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stream-scorer"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Tests run in several processes: one of them fetches and builds, the others find it done."""
+    with (_cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def kafka_jars() -> Path:
     """Folder of the broker's jars, fetched by Maven once per version."""
+    with _alone():
+        return _fetched()
+
+
+def _fetched() -> Path:
     _have_java()
     version = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = cache / "stream-scorer" / f"kafka-{version}"
+    folder = _cache() / f"kafka-{version}"
     if not folder.is_dir():
         say("fetching Kafka (about 60 MB) with Maven")
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as work:
             fetch = [
                 "mvn",
@@ -272,8 +291,9 @@ class DockerBroker:
 
 def build_image(name: str) -> None:
     """`kafka` or `scorer`, by the project's own script."""
-    say(f"building the {name} image")
-    done = subprocess.run([str(ROOT / "docker" / "build"), name], capture_output=True, text=True, check=False)
+    with _alone():
+        say(f"building the {name} image")
+        done = subprocess.run([str(ROOT / "docker" / "build"), name], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NoBroker(f"docker/build {name} failed:\n{(done.stdout + done.stderr)[-4000:]}")
 

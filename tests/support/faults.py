@@ -14,12 +14,11 @@ from confluent_kafka import Producer
 
 from tests.support.kafka import Kafka
 from tests.support.service import ROLLING_MEAN_BATCHED, Service
+from tests.support.told import TOLD
 
 POISON_EVERY = 97
 POISONS = (b"abc", None, struct.pack("<d", -1.0), struct.pack("<d", -2.0))
 """Bytes that are no double, a tombstone, a value `push` refuses, a value only `predict` refuses."""
-REPORT: list[str] = []
-"""A line per job, shown at the end of the run."""
 
 
 class Job:
@@ -170,7 +169,7 @@ class Job:
             scores=len(found), duplicates=duplicates, lost=len(scores.keys() - found.keys()), rejects=len(dead)
         )
         self._count(services)
-        REPORT.append(f"{self._title}: " + ", ".join(f"{name} {self.counts[name]:,}" for name in COUNTED))
+        TOLD.append(f"{self._title}: " + ", ".join(f"{name} {self.counts[name]:,}" for name in COUNTED))
         assert self.counts["lost"] == 0, f"lost {sorted(scores.keys() - found.keys())[:10]}"
         assert duplicates == 0
         wrong = [place for place in found if scores.get(place) != found[place]]
