@@ -164,6 +164,7 @@ def test_attachments_are_unpacked_into_the_directory_it_runs_in(jet):
         ("bad.zip", b"no archive", "cannot be unpacked"),
         ("out.tar.gz", _tar(**{"..__evil": "x"}), "points outside"),
     ],
+    ids=["no archive", "points outside"],
 )
 def test_a_bad_attachment_is_refused(name, content, message, jet):
     with pytest.raises(ModelError, match=message):
