@@ -11,7 +11,8 @@ import struct
 import time
 from collections.abc import Sequence
 
-PRODUCE, INIT_PRODUCER_ID, TXN_OFFSET_COMMIT = 0, 22, 28
+PRODUCE, FIND_COORDINATOR, INIT_PRODUCER_ID, TXN_OFFSET_COMMIT = 0, 10, 22, 28
+OF_GROUP, OF_TRANSACTION = 0, 1
 
 
 class LateProducer:
@@ -22,6 +23,7 @@ class LateProducer:
         host, _, port = servers.rpartition(":")
         self._address = (host, int(port))
         self.transactional_id = transactional_id
+        self._find_coordinator(transactional_id, OF_TRANSACTION)
         body = _string(transactional_id) + struct.pack(">i", 10_000)
         _, self.producer_id, self._epoch = self._until_ready(INIT_PRODUCER_ID, 1, body, ">hqh", 4)
         self._next: dict[tuple[str, int], int] = {}
@@ -38,9 +40,14 @@ class LateProducer:
 
     def commit_offset(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Pending in `__consumer_offsets`, for ever."""
+        self._find_coordinator(group, OF_GROUP)
         body = _string(self.transactional_id) + _string(group) + struct.pack(">qhi", self.producer_id, self._epoch, 1)
         body += _string(topic) + struct.pack(">iiqih", 1, partition, offset, -1, -1)
         self._until_ready(TXN_OFFSET_COMMIT, 2, body, ">h", 4 + 4 + 2 + len(topic) + 4 + 4)
+
+    def _find_coordinator(self, name: str, kind: int) -> None:
+        """The first who asks for one makes the broker create its own topic for them."""
+        self._until_ready(FIND_COORDINATOR, 1, _string(name) + struct.pack(">b", kind), ">h", 4)
 
     def _until_ready(self, api: int, version: int, body: bytes, answer: str, at: int) -> tuple[int, ...]:
         """The fields of the answer, of which the first is an error code; a leader or coordinator may still be chosen."""
