@@ -1,9 +1,16 @@
-"""python -m stream_scorer"""
+"""stream-scorer, and python -m stream_scorer"""
 
 from __future__ import annotations
 
-import sys
+from typing import NoReturn
 
 from stream_scorer.cli import main
+from stream_scorer.ending import end
 
-sys.exit(main())
+
+def run() -> NoReturn:
+    end(main())
+
+
+if __name__ == "__main__":
+    run()

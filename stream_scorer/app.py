@@ -10,12 +10,14 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from signal import SIGINT, SIGTERM
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.evaluations import evaluation_codec
 from stream_scorer.codec.registry import Registry
 from stream_scorer.codec.schema import Schema, load_schema
+from stream_scorer.ending import Closing
 from stream_scorer.engine.loop import Loop
 from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.progress import Show
@@ -25,6 +27,7 @@ from stream_scorer.errors import ModelError
 from stream_scorer.evaluate.drift import Drift
 from stream_scorer.evaluate.judge import StreamJudge, check_fields
 from stream_scorer.evaluate.live import Live
+from stream_scorer.lifeline import Lifeline
 from stream_scorer.model.locate import Located, locate
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
@@ -36,6 +39,9 @@ from stream_scorer.settings import to_map
 from stream_scorer.signals import stopping
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.transports.lines import LinesSink, LinesSource
+
+if TYPE_CHECKING:
+    from stream_scorer.control import HttpControl
 
 log = logging.getLogger(__name__)
 
@@ -77,16 +83,18 @@ def opened(located: Located, attachment: Path | None, schema_files: Mapping[str,
             module.end()
 
 
-def serve(model: str, settings: RunSettings, show: Show | None = None) -> int:
+def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lifeline | None = None) -> int:
     """One worker: run until stopped or, if asked, until the input ends. Raises StreamScorerError.
 
-    `show` draws, for a person who watches, how far the restore of a partition is.
+    `show` draws, for a person who watches, how far the restore of a partition is. `line` leads to a supervisor.
     """
     from stream_scorer.kafka_service import KafkaService  # Kafka's library only where there is Kafka
 
-    with stopping() as signals:
+    with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals, Closing() as closing:
         located = locate(model)
-        service = KafkaService(settings, group=settings.group or located.module.stem, host=socket.gethostname())
+        control = _control_of(settings, closing)
+        group = settings.group or located.module.stem
+        service = KafkaService(settings, group=group, host=socket.gethostname(), closing=closing)
         service.check_topics()
         attachment = settings.attachment.resolve() if settings.attachment else None
         with opened(located, attachment, paths(settings.schema)) as found:
@@ -97,11 +105,26 @@ def serve(model: str, settings: RunSettings, show: Show | None = None) -> int:
             try:
                 loop = service.wire(found.module, found.identity, *_codecs(found, settings, registry), judge, show)
                 signals.stops(loop.stop)
+                if control:
+                    control.show(service.status)
+                if line:
+                    line.ready(lambda: loop.stopping or loop.idle_s() < settings.longest_step_s())
                 totals = loop.run()
             finally:
-                service.close()
+                closing.close()  # before the model's `end`, which may take its time: others wait for the partitions
             log.info("stopped: %s", summary(totals, time.perf_counter() - started))
     return signals.code
+
+
+def _control_of(settings: RunSettings, closing: Closing) -> HttpControl | None:
+    """Before what costs more: a port that is taken is told at once, and who watches sees the worker load."""
+    if not settings.http:
+        return None
+    from stream_scorer.control import HttpControl  # an HTTP server only where one is wanted
+
+    control = HttpControl(settings.http_address())
+    closing.add("the HTTP server", control.close)
+    return control
 
 
 def score_lines(

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from stream_scorer.errors import SettingsError
+from prometheus_client import CollectorRegistry, generate_latest
+
+from stream_scorer.addresses import Address, listen
 from stream_scorer.status import Status
 
 PREFIX = "stream_scorer_"
@@ -41,43 +43,57 @@ class _Collector:
         yield at_risk
 
 
-def start(address: str, status: Status) -> ThreadingHTTPServer:
-    """Serve on HOST:PORT or PORT (of loopback) until the process ends. Raises SettingsError if it is taken."""
-    from prometheus_client import CollectorRegistry, generate_latest
+class HttpControl:
+    """Serves from now on, until it is closed. Until `show` it is alive and not ready.
 
-    registry = CollectorRegistry()
-    registry.register(_Collector(status))
+    Raises SettingsError if the address is taken.
+    """
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/metrics":
-                self._answer(200, generate_latest(registry), "text/plain; version=0.0.4; charset=utf-8")
-            elif self.path == "/livez":
-                self._tell(status.live())
-            elif self.path == "/readyz":
-                self._tell(status.ready())
-            elif self.path in ("/", "/status"):
-                self._answer(200, json.dumps(status.describe(), indent=1).encode(), "application/json")
-            else:
-                self._answer(404, b"/livez /readyz /status /metrics\n", "text/plain")
+    def __init__(self, address: Address) -> None:
+        self._status: Status | None = None
+        self._registry = CollectorRegistry()
+        listener = listen(address, "--http")
+        self._server = ThreadingHTTPServer(address, self._handler(), bind_and_activate=False)
+        self._server.socket.close()
+        self._server.socket = listener
+        self.port: int = listener.getsockname()[1]
+        threading.Thread(target=self._server.serve_forever, name="control", daemon=True).start()
 
-        def _tell(self, good: bool) -> None:
-            self._answer(200 if good else 503, b"ok\n" if good else b"not ok, see /status\n", "text/plain")
+    def show(self, status: Status) -> None:
+        """There is a worker to tell of."""
+        self._registry.register(_Collector(status))
+        self._status = status
 
-        def _answer(self, code: int, body: bytes, kind: str) -> None:
-            self.send_response(code)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
-        def log_message(self, *_: Any) -> None:
-            """Probes every few seconds are no news."""
+    def answer(self, path: str) -> tuple[int, bytes, str]:
+        """(code, body, content type)"""
+        status = self._status
+        if path == "/metrics":
+            return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
+        if path in ("/livez", "/readyz"):
+            good = path == "/livez" if status is None else status.live() if path == "/livez" else status.ready()
+            return (200, b"ok\n", "text/plain") if good else (503, b"not ok, see /status\n", "text/plain")
+        if path in ("/", "/status"):
+            told = {"phase": "loading", "ready": False} if status is None else status.describe()
+            return 200, json.dumps(told, indent=1).encode(), "application/json"
+        return 404, b"/livez /readyz /status /metrics\n", "text/plain"
 
-    host, _, port = address.rpartition(":")
-    try:
-        server = ThreadingHTTPServer((host or "127.0.0.1", int(port)), Handler)
-    except (OSError, ValueError, OverflowError) as error:
-        raise SettingsError(f"--http {address}: cannot listen there ({error}). Give HOST:PORT that is free.") from error
-    threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
-    return server
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        control = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                code, body, kind = control.answer(self.path)
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Probes every few seconds are no news."""
+
+        return Handler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
+from stream_scorer.ending import Closing
 from stream_scorer.engine.loop import Loop
 from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.progress import Progress, Show
@@ -23,7 +24,6 @@ from stream_scorer.slots import Slot
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.state.snapshots import SnapshotWriter
 from stream_scorer.status import Status
-from stream_scorer.supervisor import is_worker
 from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_admin import Cluster
 from stream_scorer.transports.kafka_changelog import KafkaChangelog, changelog_name, former_changelog_name, owner
@@ -46,20 +46,20 @@ CHANGELOG_CONFIG = {
 
 
 class KafkaService:
-    """Raises SettingsError (before any socket opens), BrokerError."""
+    """Raises SettingsError (before any socket opens), BrokerError. `closing` closes what is opened here."""
 
-    def __init__(self, settings: RunSettings, *, group: str, host: str) -> None:
+    status: Status
+    """Of the loop that was wired."""
+
+    def __init__(self, settings: RunSettings, *, group: str, host: str, closing: Closing) -> None:
         kafka_config.check_extra(settings.kafka, transactional=settings.delivery == "exactly-once")
-        self._settings = settings
+        self._settings, self._closing = settings, closing
         self._group = group
         self._instance = settings.instance or host
         self._consumer = kafka_config.consumer(settings.bootstrap_servers, group, settings.kafka)
         self._cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
         self._partitions = 0
-        self._store: KafkaChangelog | None = None
         self._watch = RetentionWatch([], "")
-        self._source: KafkaSource | None = None
-        self._sink: TransactionalSink | AckingSink | None = None
         self._loop: Loop | None = None
 
     def check_topics(self) -> None:
@@ -124,7 +124,7 @@ class KafkaService:
         judge: StreamJudge | None = None,
         show: Show | None = None,
     ) -> Loop:
-        """The loop of this worker, joined to its group. Close it by `close`.
+        """The loop of this worker, joined to its group.
 
         Args:
             identity: of the model: saved state of another one is not used.
@@ -150,12 +150,13 @@ class KafkaService:
             judge.recall(
                 record for at in partitions for record in inputs.last(Partition(topic, at), settings.evaluate_window)
             )
-        if changelog:
-            self._store = KafkaChangelog(self._consumer, changelog[0], progress)
+        store = KafkaChangelog(self._consumer, changelog[0], progress) if changelog else None
+        if store:
+            self._closing.add("the reader of the changelog", store.close)
         restorer = Restorer(
             sessions,
             scorer,
-            self._store,
+            store,
             inputs,
             model=identity,
             origin=Origin("", self._group, settings.session),
@@ -166,7 +167,7 @@ class KafkaService:
             on_gap=settings.on_gap,
             watch=progress,
         )
-        source = self._source = KafkaSource(
+        source = KafkaSource(
             self._consumer,
             [settings.input_topic],
             ids=ids,
@@ -176,8 +177,11 @@ class KafkaService:
             gather_s=settings.commit_interval,
             alive=lambda: loop.alive("restoring"),
         )
-        sink = self._sink = self._make_sink(module, changelog, source)
-        expelled_s = int(self._consumer.get("max.poll.interval.ms", 300_000)) / 1000
+        self._closing.add("the consumer", source.close)
+        sink = self._make_sink(module, changelog, source)
+        # Before the consumer: what it holds is settled or dropped before the partitions go to others.
+        self._closing.add("the producer", sink.close)
+        expelled_s = settings.longest_step_s()
         loop = self._loop = Loop(
             source,
             scorer,
@@ -188,7 +192,7 @@ class KafkaService:
             max_rejects_in_row=settings.max_rejects_in_row,
             on_commit=Reporter(),
         )
-        status = Status(
+        self.status = Status(
             module.name,
             module.sha256,
             loop,
@@ -202,24 +206,12 @@ class KafkaService:
             at_risk=self._watch.at_risk,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
         )
-        if settings.http:
-            from stream_scorer import control
-
-            control.start(settings.http, status)
-        Watchdog(loop, limit_s=expelled_s / 3, expelled_s=expelled_s, orphan_stops=is_worker())
+        Watchdog(loop, limit_s=expelled_s / 3, expelled_s=expelled_s)
+        self._closing.add("the loop and its watchdog", loop.stop)
         log.info(
             "ready: %s -> %s, group %s, %s", settings.input_topic, settings.output_topic, self._group, settings.delivery
         )
         return loop
-
-    def close(self) -> None:
-        """The producer first: what it holds is settled or dropped before the partitions go to others."""
-        if self._sink is not None:
-            self._sink.close()
-        if self._source is not None:
-            self._source.close()
-        if self._store is not None:
-            self._store.close()
 
     def _pace(self, expelled_s: float) -> Pace:
         """Half of half the time there is: for scoring before the group expels us, for a commit before it is fenced."""

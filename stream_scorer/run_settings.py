@@ -6,10 +6,13 @@ import dataclasses
 import urllib.parse
 from pathlib import Path
 
+from stream_scorer.addresses import Address, read_address
 from stream_scorer.errors import SettingsError
 from stream_scorer.retention import retention_ms
 from stream_scorer.settings import ENV_PREFIX, setting, to_map
 from stream_scorer.times import timestamp_ms
+
+MAX_POLL = "max.poll.interval.ms"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +87,9 @@ class RunSettings:
         None,
         "JSON list of numbers to compare inputs with (default: reference.json beside the model, else the first inputs)",
     )
-    http: str = setting("", "HOST:PORT or PORT for /livez /readyz /status /metrics; worker k of several adds k")
+    http: str = setting(
+        "", "HOST:PORT, [IPV6]:PORT or PORT for /livez /readyz /status /metrics; worker k of several adds k"
+    )
     create_topics: bool = setting(False, "create topics that do not exist")
     partitions: int = setting(1, "partitions of an input topic created so", low=1)
     replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)
@@ -116,7 +121,8 @@ class RunSettings:
         _check_start(self.start)
         retention_ms(self.retention)
         if self.http:
-            _check_address(self.http, self.workers)
+            self.http_address()
+        self.longest_step_s()
         if self.framing == "registry" and not self.schema_registry and self.output_schema_id is None:
             raise SettingsError(
                 "--framing registry needs --schema-registry URL, or --output-schema-id N for scores without asking one."
@@ -176,6 +182,17 @@ class RunSettings:
             return None
         return self.evaluation_topic or f"{self.output_topics()[self.forecasts()]}-evaluation"
 
+    def http_address(self) -> Address:
+        """Of the first worker. Raises SettingsError."""
+        return read_address(self.http, "--http", ports=self.workers)
+
+    def longest_step_s(self) -> float:
+        """How long a worker may be in one step before its group takes it for dead, s. Raises SettingsError."""
+        given = self.kafka.get(MAX_POLL, "300000")
+        if not (given.isascii() and given.isdecimal()):
+            raise SettingsError(f"--kafka {MAX_POLL}={given}: expected a number of milliseconds.")
+        return int(given) / 1000
+
     def dead_letters(self) -> str | None:
         if self.on_bad_record != "dead-letter":
             return None
@@ -192,15 +209,6 @@ def _check_start(start: str) -> None:
             f"--start {start!r} is none of committed, earliest, latest, a date or time such as 2024-02-29T14:30, "
             "or ms since 1970."
         ) from None
-
-
-def _check_address(address: str, workers: int) -> None:
-    """HOST:PORT or PORT; worker k of several adds k to the port."""
-    port = address.rpartition(":")[2]
-    if not port.isdecimal() or int(port) + workers - 1 > 65_535:
-        raise SettingsError(
-            f"--http {address}: no port from 0 to 65535, with one for each worker. Give HOST:PORT or PORT."
-        )
 
 
 def _check_registry(url: str) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, GiveUp
@@ -70,13 +70,13 @@ class Stopping:
 
 
 @contextlib.contextmanager
-def stopping(longest_s: float = LONGEST_S) -> Iterator[Stopping]:
-    """Within the block SIGTERM and SIGINT end what runs; the block ends quietly when they do."""
+def stopping(longest_s: float = LONGEST_S, by: Sequence[int] = (signal.SIGTERM, signal.SIGINT)) -> Iterator[Stopping]:
+    """Within the block SIGTERM and SIGINT, or those of them in `by`, end what runs; the block ends quietly when they do."""
     found = Stopping(longest_s)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     threading.Thread(target=found.watch, args=(reading,), name="signals", daemon=True).start()
-    before = {number: signal.signal(number, found.on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, found.on_signal) for number in by}
     wakeup = signal.set_wakeup_fd(writing)
     try:
         yield found

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     **dict.fromkeys("errors records logs slots stderr times shipped_schemas avro_long".split(), ""),
     "ports": "records",
-    **dict.fromkeys("supervisor cli retention".split(), "errors"),
+    **dict.fromkeys("addresses ending cli retention".split(), "errors"),
+    "lifeline": "",
+    "supervisor": "errors lifeline",
     "signals": "errors",
     "settings": "errors",
     "replay": "errors times",
@@ -29,23 +31,22 @@ MAY_IMPORT = {
     "jets": "errors records ports stderr model state streams",
     "manifold": "errors records ports jets streams",
     "status": "records state engine evaluate",
-    "control": "errors status",
+    "control": "addresses status",
     # From here on parts are put together, so settings may be known.
-    "run_settings": "errors times retention settings",
-    "kafka_service": "errors records ports retention run_settings slots supervisor model state engine evaluate transports status "
-    "control",
-    "app": "errors records ports signals settings run_settings reference codec model state engine evaluate transports "
-    "kafka_service",
+    "run_settings": "addresses errors times retention settings",
+    "kafka_service": "errors records ports retention run_settings slots ending model state engine evaluate transports status",
+    "app": "errors records ports signals ending lifeline control settings run_settings reference codec model state engine "
+    "evaluate transports kafka_service",
     "pipes": "errors records ports codec model jets streams transports",
     "verify": "errors records ports codec model state engine app",
     "demo": "run_settings replay codec transports app",
     "client": "errors settings",
-    "server": "errors settings client codec streams jets manifold",
+    "server": "addresses errors settings client codec streams jets manifold",
     "backtest": "errors records codec model engine evaluate state app times",
     "training": "errors stderr reference model backtest",
-    "commands": "streams client server errors times retention settings run_settings logs supervisor replay codec "
+    "commands": "streams client server errors times retention settings run_settings logs lifeline supervisor replay codec "
     "model transports app evaluate pipes verify demo backtest training",
-    "__main__": "cli",
+    "__main__": "cli ending",
 }
 # Third-party packages that only some files may know.
 ONLY_IN = {

@@ -17,25 +17,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from stream_scorer.lifeline import Lifeline
+
+    line = Lifeline.taken()
     settings = load(RunSettings, vars(args), args.config)
     # After the settings: their errors need neither Kafka's library nor the logs.
     from stream_scorer import logs
-    from stream_scorer.supervisor import is_worker, supervise, worker_command
+    from stream_scorer.supervisor import supervise, worker_command
 
     logs.set_up(settings.log_level, settings.log_format)
-    if settings.workers == 1 or is_worker():
+    if settings.workers == 1 or line:
         from stream_scorer import app
         from stream_scorer.commands.run_bar import bar
 
-        return app.serve(args.model, settings, None if settings.log_format == "json" else bar())
-    return supervise(
-        [
-            worker_command(sys.argv[2:] + (["--http", _port_of(settings.http, number)] if settings.http else []))
-            for number in range(settings.workers)
-        ]
-    )
+        return app.serve(args.model, settings, None if settings.log_format == "json" else bar(), line)
+    commands = [worker_command(sys.argv[2:] + _own(settings, number)) for number in range(settings.workers)]
+    return supervise(commands, settings.longest_step_s(), until_end=settings.until_end)
 
 
-def _port_of(address: str, number: int) -> str:
-    host, _, port = address.rpartition(":")
-    return f"{host}:{int(port) + number}" if host else str(int(port) + number)
+def _own(settings: RunSettings, number: int) -> list[str]:
+    """What worker `number` cannot share with the others, as flags: the last of a flag wins."""
+    own = []
+    if settings.http:
+        own += ["--http", str(settings.http_address().plus(number))]
+    if member := settings.kafka.get("group.instance.id"):
+        own += ["--kafka", f"group.instance.id={member}-{number}"]
+    return own

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -22,24 +21,18 @@ class Watchdog:
     Args:
         limit_s: longest a step may take before it is reported, with the line of code it is at.
         expelled_s: when the group will give this worker's partitions to others (max.poll.interval).
-        orphan_stops: stop the loop when the parent process is gone: a worker must not outlive its supervisor.
     """
 
-    def __init__(self, loop: Loop, *, limit_s: float, expelled_s: float, orphan_stops: bool = False) -> None:
+    def __init__(self, loop: Loop, *, limit_s: float, expelled_s: float) -> None:
         self._loop = loop
         self._limit_s, self._expelled_s = limit_s, expelled_s
         self._thread_id = threading.get_ident()
-        self._parent = os.getppid() if orphan_stops else None
         self._reported_at = 0.0
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def _watch(self) -> None:
         while not self._loop.stopping:
             time.sleep(CHECK_S)
-            if self._parent is not None and os.getppid() != self._parent:
-                log.error("the supervisor is gone: stopping")
-                self._loop.stop()
-                return
             beat = self._loop.beat
             stuck_s = time.monotonic() - beat
             if stuck_s > self._limit_s and beat != self._reported_at:

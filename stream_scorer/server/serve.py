@@ -14,6 +14,7 @@ from types import FrameType
 
 import uvicorn
 
+from stream_scorer.addresses import Address, listen
 from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, SettingsError
 from stream_scorer.server.app import make_app
 from stream_scorer.server.fleet import Fleet
@@ -30,8 +31,8 @@ def serve(settings: EngineSettings) -> int:
     token = read_token(settings.token, "--token") if settings.token else None
     baked = baked_from(os.environ)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(contextlib.closing(_listen(settings)))
-        host, port = settings.address[0], listener.getsockname()[1]
+        listener = stack.enter_context(contextlib.closing(listen(settings.address, "--listen")))
+        host, port = settings.address.host, listener.getsockname()[1]
         store = Store(stack.enter_context(_own_folder(settings.folder())) / "store.sqlite")
         stack.callback(store.close)
         fleet = Fleet(settings, baked, store, (host, port))
@@ -55,8 +56,7 @@ def serve(settings: EngineSettings) -> int:
         except (OSError, ValueError) as error:
             raise SettingsError(f"--tls-cert, --tls-key: cannot be used ({error}).") from error
         scheme = "https" if settings.tls_cert else "http"
-        shown = f"[{host}]" if ":" in host else host
-        log.info("serving %s on %s://%s:%d, data in %s", _names(fleet), scheme, shown, port, settings.folder())
+        log.info("serving %s on %s://%s, data in %s", _names(fleet), scheme, Address(host, port), settings.folder())
         return _run(uvicorn.Server(config), listener)
 
 
@@ -75,19 +75,6 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> int:
     server.run(sockets=[listener])
     log.info("stopping")
     return EXIT_INTERRUPTED if came and came[0] == signal.SIGINT else EXIT_DONE
-
-
-def _listen(settings: EngineSettings) -> socket.socket:
-    host, port = settings.address
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)  # from now on clients wait rather than be refused
-    except OSError as error:
-        raise SettingsError(f"--listen {settings.listen}: {error.strerror}. Give HOST:PORT that is free.") from error
-    return listener
 
 
 @contextlib.contextmanager

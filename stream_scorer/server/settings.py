@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream_scorer.addresses import Address, read_address
 from stream_scorer.errors import SettingsError
 from stream_scorer.settings import setting
 
@@ -36,24 +37,21 @@ class EngineSettings:
     log_format: str = setting("text", "form of log lines", choices=("text", "json"))
 
     def __post_init__(self) -> None:
-        host, port = self.address
+        host = self.address.host
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("--tls-cert and --tls-key go together: give both, or neither.")
         if self.token is None and not self.insecure and not is_loopback(host):
             raise SettingsError(
-                f"--listen {host}:{port} can be reached from other machines, and who reaches it runs code here. "
+                f"--listen {self.address} can be reached from other machines, and who reaches it runs code here. "
                 "Give --token FILE, listen on 127.0.0.1, or say --insecure."
             )
         if self.max_body > 900:
             raise SettingsError("--max-body: SQLite keeps no more than 900 MiB in one place.")
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Address:
         """Raises SettingsError."""
-        host, _, port = self.listen.rpartition(":")
-        if not port.isdecimal() or int(port) > 65_535:
-            raise SettingsError(f"--listen {self.listen!r} is not HOST:PORT.")
-        return host.strip("[]") or "127.0.0.1", int(port)
+        return read_address(self.listen, "--listen")
 
     def folder(self) -> Path:
         """Where data lies."""

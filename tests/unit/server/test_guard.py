@@ -96,8 +96,8 @@ def test_loopback(host, yes):
     ("given", "reason"),
     [
         ({"listen": "0.0.0.0:8003"}, "Give --token FILE"),
-        ({"listen": "8003x"}, "not HOST:PORT"),
-        ({"listen": "localhost:99999"}, "not HOST:PORT"),
+        ({"listen": "8003x"}, "no port from 0 to 65535"),
+        ({"listen": "localhost:99999"}, "no port from 0 to 65535"),
         ({"tls_cert": "x"}, "go together"),
         ({"max_body": 5000}, "--max-body"),
     ],
