@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stream_scorer.app import serve
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
+from stream_scorer.errors import EXIT_INTERRUPTED
 from stream_scorer.replay import rows_of
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.transports import kafka_config
@@ -37,7 +38,7 @@ def run(adjusted: pd.Series) -> Forecasts:
     with embedded_broker(PRICES, SCORES) as servers:
         replayer = Replayer(kafka_config.producer(servers, {}), PRICES, codec, b"SP500")
         sent = replayer.send(rows_of(adjusted), None, lambda _: None)
-        serve(
+        code = serve(
             MODEL,
             RunSettings(
                 bootstrap_servers=servers,
@@ -49,6 +50,8 @@ def run(adjusted: pd.Series) -> Forecasts:
                 on_bad_record="fail",
             ),
         )
+        if code == EXIT_INTERRUPTED:
+            raise KeyboardInterrupt
         scores = list(read_topic(kafka_config.consumer(servers, "reader", {}), SCORES))
     values = {_offset(score.headers): codec.decode(score.value) for score in scores}
     return Forecasts(sent, len(scores), values)

@@ -56,9 +56,12 @@ class Worker:
             if now >= self._start_at:
                 self._start(now)
             return
+        told = self._line.heard()
+        if READY in told:
+            self._ready = self.was_ready = True
         code = self.process.poll()
         if code is None:
-            self._listen(now)
+            self._judge(told, now)
             return
         self.process = None
         self._line.close()
@@ -80,24 +83,35 @@ class Worker:
         self._silent_s, self._ready = 0.0, False
         log.info("worker %d started, process %d", self.number, self.process.pid)
 
-    def _listen(self, now: float) -> None:
+    def _judge(self, told: bytes, now: float) -> None:
+        """Kill it if it hangs, by what it has told of late."""
         assert self.process is not None
-        told = self._line.heard()
-        if READY in told:
-            self._ready = self.was_ready = True
         # While this process was not running itself, nobody can say what the worker did.
         self._silent_s = 0.0 if told else self._silent_s + min(now - self._looked_at, 1.0)
         self._looked_at = now
-        if HUNG in told or self._silent_s > (self._hung_s if self._ready else max(self._hung_s, LOADING_S)):
+        limit_s = self._hung_s if self._ready else max(self._hung_s, LOADING_S)
+        if HUNG in told or self._silent_s > limit_s:
             log.error(
                 "worker %d, process %d, hangs for longer than %.0f s (--kafka max.poll.interval.ms): killed. Its "
                 "transaction is aborted, and its records are read again",
                 self.number,
                 self.process.pid,
-                self._hung_s,
+                limit_s,
             )
             self.process.kill()
+
+    def stop(self, deadline: float) -> None:
+        """Wait for it to end after a signal, and no longer than to `deadline`."""
+        if self.process is None:
+            return
+        try:
+            self.process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("process %d did not stop in %.0f s: killed", self.process.pid, STOP_S)
+            self.process.kill()
             self.process.wait()
+        self.process = None
+        self._line.close()
 
 
 def supervise(commands: Sequence[Sequence[str]], hung_s: float = LOADING_S, *, until_end: bool = True) -> int:
@@ -147,13 +161,8 @@ def _stop(workers: Sequence[Worker]) -> None:
     for process in living:
         process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
-    for process in living:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.warning("process %d did not stop in %.0f s: killed", process.pid, STOP_S)
-            process.kill()
-            process.wait()
+    for worker in workers:
+        worker.stop(deadline)
 
 
 def worker_command(arguments: Sequence[str]) -> list[str]:

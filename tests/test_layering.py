@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "evaluate transports kafka_service",
     "pipes": "errors records ports codec model jets streams transports",
     "verify": "errors records ports codec model state engine app",
-    "demo": "run_settings replay codec transports app",
+    "demo": "errors run_settings replay codec transports app",
     "client": "errors settings",
     "server": "addresses errors settings client codec streams jets manifold",
     "backtest": "errors records codec model engine evaluate state app times",

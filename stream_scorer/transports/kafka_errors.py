@@ -85,11 +85,27 @@ def classify(error: KafkaError) -> StreamScorerError:
         return Refused(f"{text}. {REFUSED[code]}")
     if error.txn_requires_abort():
         return CommitAborted(text)
-    if error.fatal() or code == KafkaError._FATAL:  # `produce` gives the code without the flag
+    if is_fatal(error):
         return Fenced(text)
     if error.retriable() or code in AWAY:
         return Unavailable(text)
     return BrokerError(f"{text}. Does the broker allow this? See its log.")
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client that gave it is finished. `produce` and consumers give the code without the flag."""
+    return error.fatal() or error.code() == KafkaError._FATAL
+
+
+def finished(error: KafkaError) -> BrokerError:
+    """Of a fatal error of a consumer: this process cannot go on with it, and another one would meet the same."""
+    text = f"the consumer cannot go on: {error.str()} ({error.name()})"
+    if "instance" in error.str():  # of librdkafka's texts those of group.instance.id only
+        text += (
+            ". Another service has joined the group with this --kafka group.instance.id, or had it until it died: with "
+            "group.protocol=consumer its session has to end first. Give each service one of its own."
+        )
+    return BrokerError(text)
 
 
 def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:
@@ -99,4 +115,4 @@ def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:
     does no harm: it says so, and is not ready.
     """
     text = f"{where}: {error.str()} ({error.name()})"
-    return BrokerError(text) if error.fatal() or error.code() in (*UNAUTHORISED, *MISSING) else Unavailable(text)
+    return BrokerError(text) if is_fatal(error) or error.code() in (*UNAUTHORISED, *MISSING) else Unavailable(text)

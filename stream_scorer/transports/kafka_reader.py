@@ -15,6 +15,8 @@ from stream_scorer.transports.kafka_errors import unreachable
 from stream_scorer.transports.kafka_record import to_record
 
 TIMEOUT_S = 30.0
+FIRST_S = 10.0
+"""For the first answer of all: no broker may be there."""
 _CHUNK = 5_000
 
 
@@ -69,7 +71,7 @@ def _ends(consumer: Consumer, topic: str) -> dict[Partition, tuple[int, int]]:
 
 def partitions_of(consumer: Consumer, topic: str) -> list[Partition]:
     """Raises BrokerError where there is no such topic, KafkaException where no broker answers."""
-    metadata = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
+    metadata = consumer.list_topics(topic, timeout=FIRST_S).topics[topic]
     if metadata.error is not None:
         raise BrokerError(f"topic {topic!r}: {metadata.error.str()}. Correct its name.")
     return [Partition(topic, number) for number in metadata.partitions]

@@ -122,8 +122,8 @@ class KafkaFeed:
         """Errors of brokers that are away for a while are not told: the client goes on trying."""
         error = message.error()
         if error is not None:
-            if error.fatal() or error.code() in MISSING or isinstance(unreachable("", error), BrokerError):
-                raise unreachable(f"topic {self._topic!r}", error)
+            if isinstance(problem := unreachable(f"topic {self._topic!r}", error), BrokerError):
+                raise problem
             return None
         self._given.append((message.partition() or 0, (message.offset() or 0) + 1))
         return message.value() or b""

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from stream_scorer import control
+from stream_scorer.addresses import Address
+from stream_scorer.control import HttpControl
 from stream_scorer.engine.loop import Totals
 from stream_scorer.engine.progress import Progress
 from stream_scorer.errors import SettingsError
 from stream_scorer.records import Partition
 from stream_scorer.status import Status
-from tests.support.brokers import free_ports
 
 
 class FakeLoop:
@@ -54,8 +54,14 @@ def service(monkeypatch):
         alive_s=300,
         ended_hanging=lambda: 3,
     )
-    address = f"127.0.0.1:{free_ports(1)[0]}"
-    server = control.start(address, status)
+    server = HttpControl(Address("127.0.0.1", 0))
+    server.show(status)
+    yield SimpleNamespace(loop=loop, progress=progress, status=status, get=getter(server), server=server)
+    server.close()
+
+
+def getter(server):
+    address = f"127.0.0.1:{server.port}"
 
     def get(path):
         try:
@@ -65,9 +71,7 @@ def service(monkeypatch):
             with error:
                 return error.code, error.read().decode()
 
-    yield SimpleNamespace(loop=loop, progress=progress, status=status, get=get, address=address)
-    server.shutdown()
-    server.server_close()
+    return get
 
 
 def test_alive_and_ready_while_it_scores(service):
@@ -152,15 +156,24 @@ def test_other_paths_name_what_there_is(service):
     assert service.get("/nothing") == (404, "/livez /readyz /status /metrics\n")
 
 
-def test_an_address_in_use_or_wrong_is_told(service):
-    for address in (service.address, "127.0.0.1:99999", "127.0.0.1:http"):
-        with pytest.raises(SettingsError, match=rf"--http {address}: cannot listen there"):
-            control.start(address, service.status)
+def test_before_there_is_a_worker_it_is_alive_and_not_ready(service):
+    server = HttpControl(Address("127.0.0.1", 0))
+    get = getter(server)
+    try:
+        assert get("/livez") == (200, "ok\n")
+        assert get("/readyz") == (503, "not ok, see /status\n")
+        assert json.loads(get("/status")[1]) == {"phase": "loading", "ready": False}
+        assert get("/metrics") == (200, "")
+        server.show(service.status)
+        assert get("/readyz") == (200, "ok\n")
+        assert "stream_scorer_ready 1.0" in get("/metrics")[1]
+    finally:
+        server.close()
 
 
-def test_a_port_alone_is_of_loopback(service):
-    port = free_ports(1)[0]
-    server = control.start(str(port), service.status)
-    assert server.server_address == ("127.0.0.1", port)
-    server.shutdown()
-    server.server_close()
+def test_an_address_in_use_is_told_and_one_that_was_closed_is_free(service):
+    address = Address("127.0.0.1", service.server.port)
+    with pytest.raises(SettingsError, match=rf"--http {address}: cannot listen there"):
+        HttpControl(address)
+    service.server.close()
+    HttpControl(address).close()

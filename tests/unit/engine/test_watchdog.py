@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
@@ -62,19 +61,3 @@ def test_a_loop_that_goes_round_is_left_alone(loop, caplog):
         time.sleep(0.005)
         loop.beat = time.monotonic()
     assert caplog.records == []
-
-
-def test_an_orphan_stops(loop, caplog, monkeypatch):
-    Watchdog(loop, limit_s=60, expelled_s=300, orphan_stops=True)
-    time.sleep(0.02)
-    assert not loop.stopping
-    monkeypatch.setattr(os, "getppid", lambda: 1_000_000)
-    _until(lambda: loop.stopping)
-    assert "the supervisor is gone" in caplog.text
-
-
-def test_one_without_a_supervisor_does_not(loop, monkeypatch):
-    Watchdog(loop, limit_s=60, expelled_s=300)
-    monkeypatch.setattr(os, "getppid", lambda: 1_000_000)
-    time.sleep(0.03)
-    assert not loop.stopping
