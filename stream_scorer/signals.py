@@ -29,7 +29,14 @@ class Stopping:
         self._longest_s = longest_s
         self._stop: Callable[[], None] | None = None
         self._came: set[int] = set()
+        self.gave_up = False
+        """Whether GiveUp was raised."""
         self._ended = threading.Event()
+
+    @property
+    def came(self) -> bool:
+        """Whether any signal has come."""
+        return bool(self._came)
 
     @property
     def code(self) -> int:
@@ -51,6 +58,7 @@ class Stopping:
             log.info("%s: finishing the step in hand", signal.Signals(number).name)
             self._stop()
         else:
+            self.gave_up = True
             raise GiveUp
 
     def watch(self, pipe: int) -> None:
@@ -82,6 +90,11 @@ def stopping(longest_s: float = LONGEST_S, by: Sequence[int] = (signal.SIGTERM, 
         yield found
     except GiveUp:
         log.info("stopped")
+    except Exception as error:
+        if not found.gave_up:
+            raise
+        # What was going on has made it an error of its own: an import of C code, a model.
+        log.info("stopped: %s", error)
     finally:
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():

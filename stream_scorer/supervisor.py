@@ -56,10 +56,10 @@ class Worker:
             if now >= self._start_at:
                 self._start(now)
             return
-        told = self._line.heard()
+        code = self.process.poll()
+        told = self._line.heard()  # after the look: of one that has ended, all it said
         if READY in told:
             self._ready = self.was_ready = True
-        code = self.process.poll()
         if code is None:
             self._judge(told, now)
             return
@@ -99,6 +99,7 @@ class Worker:
                 limit_s,
             )
             self.process.kill()
+            self._silent_s = 0.0
 
     def stop(self, deadline: float) -> None:
         """Wait for it to end after a signal, and no longer than to `deadline`."""

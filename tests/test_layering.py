@@ -44,8 +44,8 @@ MAY_IMPORT = {
     "server": "addresses errors settings client codec streams jets manifold",
     "backtest": "errors records codec model engine evaluate state app times",
     "training": "errors stderr reference model backtest",
-    "commands": "streams client server errors times retention settings run_settings logs lifeline supervisor replay codec "
-    "model transports app evaluate pipes verify demo backtest training",
+    "commands": "streams client server errors times retention settings run_settings logs lifeline signals supervisor "
+    "replay codec model transports app evaluate pipes verify demo backtest training",
     "__main__": "cli ending",
 }
 # Third-party packages that only some files may know.

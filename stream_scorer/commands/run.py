@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.settings import add_flags, load
@@ -18,19 +19,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from stream_scorer.lifeline import Lifeline
-
-    line = Lifeline.taken()
-    settings = load(RunSettings, vars(args), args.config)
-    # After the settings: their errors need neither Kafka's library nor the logs.
-    from stream_scorer import logs
+    from stream_scorer.signals import stopping
     from stream_scorer.supervisor import supervise, worker_command
 
-    logs.set_up(settings.log_level, settings.log_format)
-    if settings.workers == 1 or line:
-        from stream_scorer import app
-        from stream_scorer.commands.run_bar import bar
+    line = Lifeline.taken()
+    with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals:  # so early, as imports take their time too
+        settings = load(RunSettings, vars(args), args.config)
+        # After the settings: their errors need neither Kafka's library nor the logs.
+        from stream_scorer import logs
 
-        return app.serve(args.model, settings, None if settings.log_format == "json" else bar(), line)
+        logs.set_up(settings.log_level, settings.log_format)
+        if settings.workers == 1 or line:
+            from stream_scorer import app
+            from stream_scorer.commands.run_bar import bar
+
+            return app.serve(args.model, settings, None if settings.log_format == "json" else bar(), line)
+    if signals.came:
+        return signals.code
     commands = [worker_command(sys.argv[2:] + _own(settings, number)) for number in range(settings.workers)]
     return supervise(commands, settings.longest_step_s(), until_end=settings.until_end)
 

@@ -97,15 +97,32 @@ def is_fatal(error: KafkaError) -> bool:
     return error.fatal() or error.code() == KafkaError._FATAL
 
 
+_INSTANCE = (
+    "Another service has joined the group with this --kafka group.instance.id, or one that died held it: with "
+    "group.protocol=consumer its session has to end first. Give each service one of its own."
+)
+NOT_A_MEMBER = {  # what a group has against this consumer, and will have for as long as neither changes
+    KafkaError.FENCED_INSTANCE_ID: _INSTANCE,
+    KafkaError.UNRELEASED_INSTANCE_ID: _INSTANCE,
+    KafkaError.INVALID_SESSION_TIMEOUT: "--kafka session.timeout.ms must lie between the broker's "
+    "group.min.session.timeout.ms and group.max.session.timeout.ms.",
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: "The members of a group must share a strategy: give this service the "
+    "--kafka partition.assignment.strategy and group.protocol of the others, another --group, or stop them first.",
+    KafkaError.GROUP_MAX_SIZE_REACHED: "The group has as many members as the broker's group.max.size allows.",
+    KafkaError.UNSUPPORTED_ASSIGNOR: "The broker does not have the --kafka group.remote.assignor.",
+    KafkaError.INVALID_GROUP_ID: "The broker does not take the name of this --group.",
+}
+
+
+def is_final(error: KafkaError) -> bool:
+    """Whether the consumer that gave it will never read again."""
+    return is_fatal(error) or error.code() in NOT_A_MEMBER
+
+
 def finished(error: KafkaError) -> BrokerError:
-    """Of a fatal error of a consumer: this process cannot go on with it, and another one would meet the same."""
-    text = f"the consumer cannot go on: {error.str()} ({error.name()})"
-    if "instance" in error.str():  # of librdkafka's texts those of group.instance.id only
-        text += (
-            ". Another service has joined the group with this --kafka group.instance.id, or had it until it died: with "
-            "group.protocol=consumer its session has to end first. Give each service one of its own."
-        )
-    return BrokerError(text)
+    """Of an error that is final."""
+    way_out = NOT_A_MEMBER.get(error.code(), _INSTANCE if "instance" in error.str().lower() else "")
+    return BrokerError(f"the consumer cannot go on: {error.str()} ({error.name()}). {way_out}".rstrip())
 
 
 def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:

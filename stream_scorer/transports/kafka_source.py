@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from stream_scorer.errors import BrokerError, EndOfInput, Interrupted, Unavailable
 from stream_scorer.records import Begun, Committed, Log, Partition, Record
 from stream_scorer.transports.kafka_config import Properties, open_client
-from stream_scorer.transports.kafka_errors import UNAUTHORISED, finished, is_fatal, unreachable
+from stream_scorer.transports.kafka_errors import UNAUTHORISED, finished, is_final, unreachable
 from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Finding, Health
 from stream_scorer.transports.kafka_positions import Positions
 from stream_scorer.transports.kafka_record import to_record
@@ -254,7 +254,7 @@ class KafkaSource:
             if partition is not None:
                 log.warning("%s: %s; looking where to go on", partition, error.str())
                 self._again(partition)
-        elif is_fatal(error):
+        elif is_final(error):
             raise finished(error)
         else:
             log.warning("consumer: %s (%s)", error.str(), error.name())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import struct
 import time
 import urllib.error
@@ -83,13 +84,14 @@ def test_in_a_rebuild(kafka, topics, tmp_path):
         assert _ends(service) == 0
 
 
-def test_while_the_broker_is_away(own_broker, own_kafka, name, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_while_the_broker_is_away(workers, own_broker, own_kafka, name, tmp_path):
     topics = {
         "input_topic": own_kafka.create(name("in")),
         "output_topic": own_kafka.create(name("out")),
         "group": name("group"),
     }
-    with Service(tmp_path, COUNTER, own_kafka.servers, **topics) as service:
+    with Service(tmp_path, COUNTER, own_kafka.servers, workers=workers, **topics) as service:
         service.wait_for("assigned ")
         own_broker.pause()
         try:
@@ -97,6 +99,33 @@ def test_while_the_broker_is_away(own_broker, own_kafka, name, tmp_path):
             assert _ends(service) == 0
         finally:
             own_broker.resume()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_before_any_broker_answers(workers, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mute.settimeout(120)
+        servers = f"127.0.0.1:{mute.getsockname()[1]}"
+        with Service(tmp_path, COUNTER, servers, input_topic="in", output_topic="out", workers=workers) as service:
+            called = [mute.accept()[0] for _ in range(workers)]
+            assert _ends(service) == 0
+            assert "ended with" not in service.text()
+        for connection in called:
+            connection.close()
+
+
+def test_while_it_joins_a_group_with_a_member_that_does_not_answer(kafka, topics, tmp_path):
+    limits = ["session.timeout.ms=60000", "max.poll.interval.ms=120000"]
+    with Service(tmp_path, COUNTER, kafka.servers, kafka=limits, **topics) as member:
+        member.wait_for("assigned ")
+        member.signal(signal.SIGSTOP)
+        try:
+            with Service(tmp_path, COUNTER, kafka.servers, kafka=limits, **topics) as joining:
+                joining.wait_for("ready: ")
+                assert _ends(joining) == 0
+                assert "assigned " not in joining.text()
+        finally:
+            member.kill()
 
 
 def _send_nothing_for(seconds):

@@ -137,3 +137,8 @@ class Kafka:
             finally:
                 consumer.close()
             time.sleep(0.2)
+
+    def members(self, group: str) -> set[str | None]:
+        """The group.instance.id of each member of a group that there is."""
+        found = self.admin.describe_consumer_groups([group])[group].result(30)
+        return {member.group_instance_id for member in found.members}
