@@ -32,17 +32,28 @@ def _ends(service):
     return code
 
 
-def test_in_begin(kafka, topics, tmp_path):
+@pytest.fixture
+def endless(tmp_path):
     model = tmp_path / "model.py"
     model.write_text(
         "import time\n\n\ndef begin():\n    print('beginning', flush=True)\n    time.sleep(300)\n\n\n"
         "def action(x):\n    yield x\n"
     )
-    with Service(
-        tmp_path, str(model), kafka.servers, input_encoding="json", output_encoding="json", **topics
-    ) as service:
-        service.wait_for("beginning")
+    return {"model": str(model), "input_encoding": "json", "output_encoding": "json"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_in_begin(workers, endless, kafka, topics, tmp_path):
+    with Service(tmp_path, servers=kafka.servers, workers=workers, **endless, **topics) as service:
+        service.wait_for_times("beginning", workers)
         assert _ends(service) == 0
+
+
+def test_workers_in_begin_when_their_supervisor_is_killed(endless, kafka, topics, tmp_path):
+    with Service(tmp_path, servers=kafka.servers, workers=2, **endless, **topics) as service:
+        service.wait_for_times("beginning", 2)
+        service.kill()
+        service.wait_for_no_worker()
 
 
 def test_in_an_action_that_does_not_end(kafka, topics, tmp_path):

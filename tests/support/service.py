@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,6 +41,25 @@ class Service:
         while text not in self.text():
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()[-3000:]}"
             assert time.monotonic() < deadline, f"no {text!r} in {seconds} s:\n{self.text()[-3000:]}"
+            time.sleep(0.05)
+
+    def wait_for_times(self, text: str, times: int, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while self.text().count(text) < times:
+            assert time.monotonic() < deadline, f"no {times} times {text!r} in {seconds} s:\n{self.text()[-3000:]}"
+            time.sleep(0.05)
+
+    def workers(self) -> list[int]:
+        """Processes that this supervisor has started, in their order."""
+        return [int(pid) for pid in re.findall(r"worker \d+ started, process (\d+)", self.text())]
+
+    def wait_for_no_worker(self, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while living := [pid for pid in self.workers() if _lives(pid)]:
+            if time.monotonic() > deadline:
+                for pid in living:
+                    os.kill(pid, signal.SIGKILL)
+                raise AssertionError(f"{living} live on after {seconds} s:\n{self.text()[-3000:]}")
             time.sleep(0.05)
 
     def signal(self, number: int) -> None:
@@ -106,6 +126,17 @@ def score_topic(model: str, servers: str, **options: object) -> subprocess.Compl
     done = run("run", model, bootstrap_servers=servers, until_end=True, **options)
     assert done.returncode == 0, done.stderr
     return done
+
+
+def _lives(pid: int) -> bool:
+    """Not if it is dead and waits for somebody to take note of that, which in a container may be nobody."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:  # gone just now, or there is no /proc
+        return not Path("/proc").is_dir()
 
 
 def _environment() -> dict[str, str]:
