@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from stream_scorer.control import HttpControl
 
 log = logging.getLogger(__name__)
+LONGEST_CALL_S = 120.0
+"""No call to a broker that is away takes so long."""
 
 
 class Opened:
@@ -108,7 +110,7 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
                 if control:
                     control.show(service.status)
                 if line:
-                    line.ready(lambda: loop.stopping or loop.idle_s() < settings.longest_step_s())
+                    line.ready(lambda: loop.stopping or loop.idle_s() < max(settings.longest_step_s(), LONGEST_CALL_S))
                 totals = loop.run()
             finally:
                 closing.close()  # before the model's `end`, which may take its time: others wait for the partitions

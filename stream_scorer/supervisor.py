@@ -91,12 +91,13 @@ class Worker:
         self._looked_at = now
         limit_s = self._hung_s if self._ready else max(self._hung_s, LOADING_S)
         if HUNG in told or self._silent_s > limit_s:
+            how = "its step does not end" if HUNG in told else f"no sign of life for {limit_s:.0f} s"
             log.error(
-                "worker %d, process %d, hangs for longer than %.0f s (--kafka max.poll.interval.ms): killed. Its "
-                "transaction is aborted, and its records are read again",
+                "worker %d, process %d, hangs, %s (--kafka max.poll.interval.ms): killed. Its transaction is aborted, "
+                "and its records are read again",
                 self.number,
                 self.process.pid,
-                limit_s,
+                how,
             )
             self.process.kill()
             self._silent_s = 0.0

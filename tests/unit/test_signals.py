@@ -25,6 +25,8 @@ raise SystemExit(signals.code)
 """
 NO_LOOP = "time.sleep(60)"
 LOOP = "signals.stops(told); time.sleep(2)"
+WRAPS = "exec('try: time.sleep(60)\\nexcept BaseException: raise SystemError')"
+"""As an import of C code does it, or a model."""
 STUCK = "signals.stops(told); time.sleep(60)"
 
 
@@ -39,7 +41,9 @@ def _start(what, longest=1.0):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize(
-    ("what", "said"), [(NO_LOOP, "after\n"), (LOOP, "told\nafter\n"), (STUCK, "told\n")], ids=["none", "loop", "stuck"]
+    ("what", "said"),
+    [(NO_LOOP, "after\n"), (LOOP, "told\nafter\n"), (STUCK, "told\n"), (WRAPS, "after\n")],
+    ids=["none", "loop", "stuck", "wraps"],
 )
 def test_what_runs_ends(what, said, number):
     process = _start(what, 30 if what != STUCK else 1)
