@@ -44,11 +44,18 @@ class Replayer:
             self._produce(row)
             count += 1
             on_sent(count)
-        left = self._producer.flush(FLUSH_S)
+        left = self._flush()
         self._check()
         if left:
             raise BrokerError(f"{left} of {count} records not acknowledged in {FLUSH_S:.0f} s. Is the broker there?")
         return count
+
+    def _flush(self) -> int:
+        """Wait for what is under way; how many records are left. In short calls: Ctrl-C is heard between them."""
+        deadline = time.monotonic() + FLUSH_S
+        while (left := self._producer.flush(0.2)) and time.monotonic() < deadline:
+            pass
+        return left
 
     def _produce(self, row: Row) -> None:
         value = self._codec.encode(row.value)

@@ -225,29 +225,6 @@ def test_dropped_sessions_leave_tombstones(kafka, topics):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "text"),
-    [
-        ({"input_topic": "no-such-topic"}, 4, "topic 'no-such-topic' (--input-topic) does not exist"),
-        ({"model": "no_such_model.py"}, 3, "model 'no_such_model.py': no such file"),
-        ({"attachment": "/no/such.tar.gz"}, 3, "attachment /no/such.tar.gz: no such file"),
-        (
-            {"bootstrap_servers": "127.0.0.1:1", "kafka": ["socket.timeout.ms=1000"]},
-            4,
-            "no Kafka broker answers at 127.0.0.1:1",
-        ),
-        ({"schema": ["double=/no/such.avsc"]}, 3, "schema 'double': no file /no/such.avsc"),
-        ({"kafka": ["isolation.level=read_uncommitted"]}, 2, "not yours to set"),
-    ],
-)
-def test_a_mistake_gives_one_clear_message_and_its_exit_code(arguments, code, text, kafka, topics):
-    settings = {"bootstrap_servers": kafka.servers, **topics, **arguments}
-    done = run("run", settings.pop("model", ECHO), until_end=True, **settings)
-    assert done.returncode == code, done.stderr
-    assert text in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
     ("kind", "what", "operation", "text"),
     [
         (ResourceType.TOPIC, "output_topic", AclOperation.WRITE, "needs Write and Describe on the output topics"),

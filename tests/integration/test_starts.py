@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import itertools
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AclOperation, ResourceType
 
 from tests.support.brokers import free_ports
 from tests.support.kafka import Kafka
@@ -39,9 +41,13 @@ class World:
     def __init__(self, kafka: Kafka, mark: str, folder: Any, taken: int) -> None:
         self.kafka, self.mark, self.folder, self.taken = kafka, mark, folder, taken
         (self.nobody,) = free_ports(1)
+        self._numbers = itertools.count()
         for topic, partitions in (("in", 2), ("out", 2), ("narrow", 1)):
             kafka.create(self.topic(topic), partitions)
         kafka.create(self.topic("three.changelog"), 3, cleanup_policy="compact")
+        kafka.forbid(
+            ResourceType.TOPIC, kafka.create(self.topic("locked"), 2, cleanup_policy="compact"), AclOperation.WRITE
+        )
         gone = kafka.create(self.topic("gone"))
         kafka.send(gone, [{"value": b"x" * 8}] * 3)
         for deleted in kafka.admin.delete_records([TopicPartition(gone, 0, 3)]).values():
@@ -64,7 +70,7 @@ class World:
             "bootstrap_servers": self.kafka.servers,
             "input_topic": self.topic("in"),
             "output_topic": self.topic("out"),
-            "group": self.topic(f"group-{len(str(options))}-{abs(hash(str(options)))}"),
+            "group": self.topic(f"group-{next(self._numbers)}"),
             "kafka": ["session.timeout.ms=6000"],
         }
         return command("run", *(arguments or [COUNTER]), **right | options)
@@ -102,6 +108,7 @@ def _rows_of_run() -> list[Row]:
         Row("one session, two partitions", 2, "--session all", lambda w: w.run(session="all")),
         Row("changelog of others", 2, "3 partitions", lambda w: w.run(changelog_topic=w.topic("three.changelog"))),
         Row("changelog that forgets", 2, "cleanup.policy", lambda w: w.run(changelog_topic=w.topic("narrow"))),
+        Row("changelog that is locked", 4, "needs Write", lambda w: w.run(changelog_topic=w.topic("locked"))),
         Row("no name for a changelog", 4, "cannot be created", lambda w: w.run(changelog_topic="a b")),
         Row(
             "transaction too long",
@@ -116,6 +123,8 @@ def _rows_of_run() -> list[Row]:
             lambda w: w.run(kafka=["session.timeout.ms=2000000", "max.poll.interval.ms=3000000"]),
         ),
         Row("no such property", 2, "Did you mean", lambda w: w.run(kafka="session.timeout=1")),
+        Row("a property of ours", 2, "not yours to set", lambda w: w.run(kafka="isolation.level=read_uncommitted")),
+        Row("no schema file", 3, "no file /no/such.avsc", lambda w: w.run(schema="double=/no/such.avsc")),
         Row("no model", 3, "no-model", lambda w: w.run(w.model("no-model"))),
         Row("no Python", 3, "syntax", lambda w: w.run(w.model("syntax"))),
         Row(
