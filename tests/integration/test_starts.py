@@ -254,7 +254,7 @@ def ends(world, request):
         for item in request.session.items
         if "row" in getattr(getattr(item, "callspec", None), "params", {})
     }
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
         yield {row.name: pool.submit(_end, row.line(world)) for row in ROWS if row.name in chosen}
 
 
