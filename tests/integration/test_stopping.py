@@ -45,7 +45,7 @@ def endless(tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_in_begin(workers, endless, kafka, topics, tmp_path):
     (port,) = free_ports(1)
-    with Service(tmp_path, servers=kafka.servers, workers=workers, http=f"[::]:{port}", **endless, **topics) as service:
+    with Service(tmp_path, servers=kafka.servers, workers=workers, http=port, **endless, **topics) as service:
         service.wait_for_times("beginning", workers)
         for number in range(workers):
             assert (_code(port + number, "livez"), _code(port + number, "readyz")) == (200, 503)
