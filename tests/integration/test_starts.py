@@ -87,127 +87,124 @@ class Row:
     line: Callable[[World], list[str]]
 
 
-def _rows_of_run() -> list[Row]:
-    return [
-        # No broker first: those wait longest, and the others run meanwhile.
-        Row("no broker", 4, "no Kafka broker answers", lambda w: w.run(bootstrap_servers=f"127.0.0.1:{w.nobody}")),
-        Row(
-            "no broker, two workers",
-            4,
-            "no Kafka broker answers",
-            lambda w: w.run(bootstrap_servers=f"127.0.0.1:{w.nobody}", workers=2),
-        ),
-        Row("port taken", 2, "cannot listen there", lambda w: w.run(http=w.taken)),
-        Row("second port taken", 2, "cannot listen there", lambda w: w.run(http=w.taken - 1, workers=2)),
-        Row("host of another", 2, "cannot listen there", lambda w: w.run(http="192.0.2.1:0")),
-        Row("IPv6 without brackets", 2, "stands in brackets", lambda w: w.run(http="::1:9000")),
-        Row("no input topic", 4, "does not exist", lambda w: w.run(input_topic=w.topic("no"))),
-        Row("no input topic, two workers", 4, "ending all", lambda w: w.run(input_topic=w.topic("no"), workers=2)),
-        Row("no output topic", 4, "does not exist", lambda w: w.run(output_topic=w.topic("no"))),
-        Row("too few partitions", 2, "has 1 partitions", lambda w: w.run(output_topic=w.topic("narrow"))),
-        Row("one session, two partitions", 2, "--session all", lambda w: w.run(session="all")),
-        Row("changelog of others", 2, "3 partitions", lambda w: w.run(changelog_topic=w.topic("three.changelog"))),
-        Row("changelog that forgets", 2, "cleanup.policy", lambda w: w.run(changelog_topic=w.topic("narrow"))),
-        Row("changelog that is locked", 4, "needs Write", lambda w: w.run(changelog_topic=w.topic("locked"))),
-        Row("no name for a changelog", 4, "cannot be created", lambda w: w.run(changelog_topic="a b")),
-        Row(
-            "transaction too long",
-            4,
-            "INVALID_TRANSACTION_TIMEOUT",
-            lambda w: w.run(kafka="transaction.timeout.ms=1000000"),
-        ),
-        Row(
-            "session too long",
-            4,
-            "group.max.session.timeout.ms",
-            lambda w: w.run(kafka=["session.timeout.ms=2000000", "max.poll.interval.ms=3000000"]),
-        ),
-        Row("no such property", 2, "Did you mean", lambda w: w.run(kafka="session.timeout=1")),
-        Row("a property of ours", 2, "not yours to set", lambda w: w.run(kafka="isolation.level=read_uncommitted")),
-        Row("no schema file", 3, "no file /no/such.avsc", lambda w: w.run(schema="double=/no/such.avsc")),
-        Row("no model", 3, "no-model", lambda w: w.run(w.model("no-model"))),
-        Row("no Python", 3, "syntax", lambda w: w.run(w.model("syntax"))),
-        Row(
-            "begin raises",
-            3,
-            "no weights",
-            lambda w: w.run(w.model("raises"), input_encoding="json", output_encoding="json"),
-        ),
-        Row("begin raises, two workers", 3, "no weights", lambda w: w.run(w.model("raises"), workers=2)),
-        Row("begin leaves", 7, "", lambda w: w.run(w.model("leaves"))),
-        Row("begin leaves, two workers", 7, "ending all", lambda w: w.run(w.model("leaves"), workers=2)),
-        Row("no schema", 3, "no schema for slot", lambda w: w.run(w.model("bare"))),
-        Row("no attachment", 3, "no-attachment", lambda w: w.run(attachment=w.file("no-attachment.tar.gz"))),
-        Row("no settings file", 2, "cannot be read", lambda w: w.run(config=w.file("no.toml"))),
-        Row("records gone", 4, "none is left", lambda w: w.run(input_topic=w.topic("gone"), until_end=True)),
-        Row(
-            "records gone, two workers",
-            4,
-            "ending all",
-            lambda w: w.run(input_topic=w.topic("gone"), until_end=True, workers=2),
-        ),
-    ]
+RUN = [
+    # No broker first: those wait longest, and the others run meanwhile.
+    Row("no broker", 4, "no Kafka broker answers", lambda w: w.run(bootstrap_servers=f"127.0.0.1:{w.nobody}")),
+    Row(
+        "no broker, two workers",
+        4,
+        "no Kafka broker answers",
+        lambda w: w.run(bootstrap_servers=f"127.0.0.1:{w.nobody}", workers=2),
+    ),
+    Row("port taken", 2, "cannot listen there", lambda w: w.run(http=w.taken)),
+    Row("second port taken", 2, "cannot listen there", lambda w: w.run(http=w.taken - 1, workers=2)),
+    Row("host of another", 2, "cannot listen there", lambda w: w.run(http="192.0.2.1:0")),
+    Row("IPv6 without brackets", 2, "stands in brackets", lambda w: w.run(http="::1:9000")),
+    Row("no input topic", 4, "does not exist", lambda w: w.run(input_topic=w.topic("no"))),
+    Row("no input topic, two workers", 4, "ending all", lambda w: w.run(input_topic=w.topic("no"), workers=2)),
+    Row("no output topic", 4, "does not exist", lambda w: w.run(output_topic=w.topic("no"))),
+    Row("too few partitions", 2, "has 1 partitions", lambda w: w.run(output_topic=w.topic("narrow"))),
+    Row("one session, two partitions", 2, "--session all", lambda w: w.run(session="all")),
+    Row("changelog of others", 2, "3 partitions", lambda w: w.run(changelog_topic=w.topic("three.changelog"))),
+    Row("changelog that forgets", 2, "cleanup.policy", lambda w: w.run(changelog_topic=w.topic("narrow"))),
+    Row("changelog that is locked", 4, "needs Write", lambda w: w.run(changelog_topic=w.topic("locked"))),
+    Row("no name for a changelog", 4, "cannot be created", lambda w: w.run(changelog_topic="a b")),
+    Row(
+        "transaction too long",
+        4,
+        "INVALID_TRANSACTION_TIMEOUT",
+        lambda w: w.run(kafka="transaction.timeout.ms=1000000"),
+    ),
+    Row(
+        "session too long",
+        4,
+        "group.max.session.timeout.ms",
+        lambda w: w.run(kafka=["session.timeout.ms=2000000", "max.poll.interval.ms=3000000"]),
+    ),
+    Row("no such property", 2, "Did you mean", lambda w: w.run(kafka="session.timeout=1")),
+    Row("a property of ours", 2, "not yours to set", lambda w: w.run(kafka="isolation.level=read_uncommitted")),
+    Row("no schema file", 3, "no file /no/such.avsc", lambda w: w.run(schema="double=/no/such.avsc")),
+    Row("no model", 3, "no-model", lambda w: w.run(w.model("no-model"))),
+    Row("no Python", 3, "syntax", lambda w: w.run(w.model("syntax"))),
+    Row(
+        "begin raises",
+        3,
+        "no weights",
+        lambda w: w.run(w.model("raises"), input_encoding="json", output_encoding="json"),
+    ),
+    Row("begin raises, two workers", 3, "no weights", lambda w: w.run(w.model("raises"), workers=2)),
+    Row("begin leaves", 7, "", lambda w: w.run(w.model("leaves"))),
+    Row("begin leaves, two workers", 7, "ending all", lambda w: w.run(w.model("leaves"), workers=2)),
+    Row("no schema", 3, "no schema for slot", lambda w: w.run(w.model("bare"))),
+    Row("no attachment", 3, "no-attachment", lambda w: w.run(attachment=w.file("no-attachment.tar.gz"))),
+    Row("no settings file", 2, "cannot be read", lambda w: w.run(config=w.file("no.toml"))),
+    Row("records gone", 4, "none is left", lambda w: w.run(input_topic=w.topic("gone"), until_end=True)),
+    Row(
+        "records gone, two workers",
+        4,
+        "ending all",
+        lambda w: w.run(input_topic=w.topic("gone"), until_end=True, workers=2),
+    ),
+]
 
 
-def _rows_of_others() -> list[Row]:
-    prices = "no-prices.csv"
-    return [
-        Row(
-            "tail: no broker",
-            4,
-            "",
-            lambda w: w.other("tail", output_topic="t", bootstrap_servers=f"127.0.0.1:{w.nobody}"),
-        ),
-        Row(
-            "replay: no broker",
-            4,
-            "no Kafka broker",
-            lambda w: w.other("replay", w.file("prices.csv"), topic="t", bootstrap_servers=f"127.0.0.1:{w.nobody}"),
-        ),
-        Row(
-            "dead-letters: no broker",
-            4,
-            "no Kafka broker",
-            lambda w: w.other("dead-letters", "list", topic="t", bootstrap_servers=f"127.0.0.1:{w.nobody}"),
-        ),
-        Row("tail: no topic", 4, "", lambda w: w.other("tail", output_topic=w.topic("no"))),
-        Row("replay: no file", 2, prices, lambda w: w.other("replay", w.file(prices), topic=w.topic("in"))),
-        Row(
-            "replay: no topic",
-            4,
-            "does not exist",
-            lambda w: w.other("replay", w.file("prices.csv"), topic=w.topic("no")),
-        ),
-        Row(
-            "dead-letters: no topic",
-            4,
-            "does not exist",
-            lambda w: w.other("dead-letters", "list", topic=w.topic("no")),
-        ),
-        Row(
-            "dead-letters: no such letter",
-            2,
-            "no dead letter at 0@7",
-            lambda w: w.other("dead-letters", "resubmit", "0@7", topic=w.topic("in")),
-        ),
-        Row("score: no model", 3, "no-model", lambda w: command("score", w.model("no-model"))),
-        Row("score: begin raises", 3, "no weights", lambda w: command("score", w.model("raises"))),
-        Row(
-            "engine: port taken",
-            2,
-            "--listen",
-            lambda w: command("engine", listen=f"127.0.0.1:{w.taken}", data=w.file("engine")),
-        ),
-        Row(
-            "engine: no folder",
-            2,
-            "--data",
-            lambda w: command("engine", listen="127.0.0.1:0", data=w.file("prices.csv")),
-        ),
-    ]
+OTHERS = [
+    Row(
+        "tail: no broker",
+        4,
+        "",
+        lambda w: w.other("tail", output_topic="t", bootstrap_servers=f"127.0.0.1:{w.nobody}"),
+    ),
+    Row(
+        "replay: no broker",
+        4,
+        "no Kafka broker",
+        lambda w: w.other("replay", w.file("prices.csv"), topic="t", bootstrap_servers=f"127.0.0.1:{w.nobody}"),
+    ),
+    Row(
+        "dead-letters: no broker",
+        4,
+        "no Kafka broker",
+        lambda w: w.other("dead-letters", "list", topic="t", bootstrap_servers=f"127.0.0.1:{w.nobody}"),
+    ),
+    Row("tail: no topic", 4, "", lambda w: w.other("tail", output_topic=w.topic("no"))),
+    Row("replay: no file", 2, "no-prices", lambda w: w.other("replay", w.file("no-prices.csv"), topic=w.topic("in"))),
+    Row(
+        "replay: no topic",
+        4,
+        "does not exist",
+        lambda w: w.other("replay", w.file("prices.csv"), topic=w.topic("no")),
+    ),
+    Row(
+        "dead-letters: no topic",
+        4,
+        "does not exist",
+        lambda w: w.other("dead-letters", "list", topic=w.topic("no")),
+    ),
+    Row(
+        "dead-letters: no such letter",
+        2,
+        "no dead letter at 0@7",
+        lambda w: w.other("dead-letters", "resubmit", "0@7", topic=w.topic("in")),
+    ),
+    Row("score: no model", 3, "no-model", lambda w: command("score", w.model("no-model"))),
+    Row("score: begin raises", 3, "no weights", lambda w: command("score", w.model("raises"))),
+    Row(
+        "engine: port taken",
+        2,
+        "--listen",
+        lambda w: command("engine", listen=f"127.0.0.1:{w.taken}", data=w.file("engine")),
+    ),
+    Row(
+        "engine: no folder",
+        2,
+        "--data",
+        lambda w: command("engine", listen="127.0.0.1:0", data=w.file("prices.csv")),
+    ),
+]
 
 
-ROWS = [*_rows_of_others()[:3], *_rows_of_run(), *_rows_of_others()[3:]]
+ROWS = [*OTHERS[:3], *RUN, *OTHERS[3:]]  # those that wait longest first
 
 
 @pytest.fixture(scope="module")
