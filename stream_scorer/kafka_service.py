@@ -285,8 +285,9 @@ class KafkaService:
         if settings.delivery == "at-least-once":
             properties = kafka_config.producer(settings.bootstrap_servers, settings.kafka)
             return AckingSink(properties, routes, changelog, source.commit)
-        self._slot = Slot(f"{settings.bootstrap_servers}/{self._group}/{self._instance}")
-        transactional_id = f"stream-scorer.{self._group}.{self._instance}.{self._slot.number}"
+        named = f"{kafka_config.OUR_IDS}{self._group}.{self._instance}"
+        self._slot = Slot(f"{self._cluster.id}/{named}")
+        transactional_id = f"{named}.{self._slot.number}"
         log.info("transactional id %s", transactional_id)
         properties = kafka_config.transactional_producer(settings.bootstrap_servers, transactional_id, settings.kafka)
         written = [*topics.values(), *filter(None, [routes.dead_letters, changelog and changelog[0]])]

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 # Each part (a file or a folder of stream_scorer) and the parts it may import; all of them stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records logs slots stderr times shipped_schemas avro_long".split(), ""),
+    **dict.fromkeys("errors records logs stderr times shipped_schemas avro_long".split(), ""),
     "ports": "records",
-    **dict.fromkeys("supervisor cli retention".split(), "errors"),
+    **dict.fromkeys("supervisor cli retention slots".split(), "errors"),
     "signals": "errors",
     "settings": "errors",
     "replay": "errors times",
