@@ -174,7 +174,7 @@ class KafkaService:
             dropped=sessions.drop,
             until_end=settings.until_end,
             gather_s=settings.commit_interval,
-            alive=lambda: loop.alive("restoring"),
+            alive=lambda: loop.alive("waiting" if source.waits_for else "restoring"),
         )
         sink = self._sink = self._make_sink(module, changelog, source)
         expelled_s = int(self._consumer.get("max.poll.interval.ms", 300_000)) / 1000
@@ -200,6 +200,7 @@ class KafkaService:
             connected=lambda: source.health.connected,
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
+            waits_for=lambda: source.waits_for,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
         )
         if settings.http:
