@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stream_scorer.engine.loop import Loop
 from stream_scorer.engine.pace import Pace
@@ -123,12 +123,14 @@ class KafkaService:
         encoders: Mapping[int, Codec],
         judge: StreamJudge | None = None,
         show: Show | None = None,
+        answers: Callable[[], None] = lambda: None,
     ) -> Loop:
         """The loop of this worker, joined to its group. Close it by `close`.
 
         Args:
             identity: of the model: saved state of another one is not used.
             show: draws how far the restore of a partition is.
+            answers: raises Unavailable as long as what the codecs need does not answer.
         """
         settings = self._settings
         sessions = Sessions(
@@ -187,6 +189,7 @@ class KafkaService:
             fail_on_reject=settings.on_bad_record == "fail",
             max_rejects_in_row=settings.max_rejects_in_row,
             on_commit=Reporter(),
+            answers=answers,
         )
         status = Status(
             module.name,

@@ -49,7 +49,7 @@ MAY_IMPORT = {
 }
 # Third-party packages that only some files may know.
 ONLY_IN = {
-    "confluent_kafka": ["stream_scorer/transports/kafka_*.py"],
+    "confluent_kafka": ["stream_scorer/transports/kafka_*.py", "stream_scorer/codec/registry_confluent.py"],
     "msgpack": ["stream_scorer/codec/*.py", "stream_scorer/streams/envelopes.py"],
     "boto3": ["stream_scorer/transports/stream_s3.py"],
     "fastavro": ["stream_scorer/codec/*.py", "stream_scorer/state/snapshots.py"],

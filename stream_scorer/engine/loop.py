@@ -67,7 +67,9 @@ class Loop:
         max_failures: int = 20,
         first_pause_s: float = 0.1,
         on_commit: Callable[[Totals], None] | None = None,
+        answers: Callable[[], None] = lambda: None,
     ) -> None:
+        """`answers` raises Unavailable as long as something that scoring has asked for does not answer."""
         self._source, self._scorer, self._sessions, self._sink = source, scorer, sessions, sink
         self._pace = pace
         self._hunt = Hunt()
@@ -82,6 +84,7 @@ class Loop:
         self._first_pause_s = first_pause_s
         self._failures_in_row = 0
         self._on_commit = on_commit
+        self._answers = answers
         self._stop = threading.Event()
         self.totals = Totals()
         self.phase = "starting"
@@ -253,7 +256,7 @@ class Loop:
     def _recover(self, error: TransportError) -> None:
         """The truth is on the broker, not in memory: a new sink, and positions and state read anew.
 
-        Waits for a broker that is away for as long as that lasts.
+        Waits for a broker that is away, or a schema registry, for as long as that lasts.
         """
         self.totals.recoveries += 1
         log.warning("starting over from what is committed: %s", error)
@@ -265,6 +268,7 @@ class Loop:
         while not self._stop.is_set():
             self.beat = time.monotonic()  # waiting is no hang
             try:
+                self._answers()
                 self._sink.reopen()
                 self._source.reload()
             except (Unavailable, CommitAborted, Fenced) as still:

@@ -61,7 +61,7 @@ def _twin(kafka, transactional_id, end):
         settings = {"bootstrap.servers": kafka.servers, "transactional.id": transactional_id, "log_level": 0}
         producer = Producer(settings)
         try:
-            producer.init_transactions(30)
+            producer.init_transactions(10)
         except KafkaException:  # the service was faster
             continue
     return None
@@ -92,18 +92,23 @@ def test_services_of_one_host_never_fence_each_other(kafka, topics, tmp_path, mo
 
 def test_a_living_twin_that_no_lock_can_tell_ends_the_service(kafka, topics, tmp_path):
     end = threading.Event()
-    with Feed(kafka, topics["input_topic"]), Service(tmp_path, ECHO, kafka.servers, instance="same", **topics) as service:
+    with (
+        Feed(kafka, topics["input_topic"]),
+        Service(tmp_path, ECHO, kafka.servers, instance="same", **topics) as service,
+    ):
         transactional_id = _transactional_id(service)
         service.wait_for("assigned ")
-        twin = threading.Thread(target=_twin, args=(kafka, transactional_id, end))
+        twin = threading.Thread(target=_twin, args=(kafka, transactional_id, end), daemon=True)
         twin.start()
         try:
             assert service.wait(120) == EXIT_BROKER
         finally:
             end.set()
-            twin.join()
+
     last = service.text().splitlines()[-1]
-    assert last.startswith(f"stream-scorer run: another living producer has taken the transactional id {transactional_id!r}")
+    assert last.startswith(
+        f"stream-scorer run: another living producer has taken the transactional id {transactional_id!r}"
+    )
     assert "--instance of its own" in last
 
 
@@ -112,8 +117,7 @@ def test_it_is_told_whose_open_transaction_a_start_waits_for(kafka, topics, tmp_
     topic, group = topics["input_topic"], topics["group"]
     kafka.send(topic, [{"value": struct.pack("<d", 1.0), "partition": 0}])
     died = f"stream-scorer.{group}.pod-x7f.0"
-    timeout = {"transaction.timeout.ms": 10_000}
-    producer = Producer({"bootstrap.servers": kafka.servers, "transactional.id": died, "log_level": 0, **timeout})
+    producer = Producer({"bootstrap.servers": kafka.servers, "transactional.id": died, "log_level": 0})
     producer.init_transactions(30)
     producer.begin_transaction()
     producer.produce(topics["output_topic"], b"half", partition=0)
@@ -127,6 +131,7 @@ def test_it_is_told_whose_open_transaction_a_start_waits_for(kafka, topics, tmp_
         for told in (status["waiting_for"], service.text()):
             assert f"transactional id {died!r}" in told
             assert "give --instance a name that stays" in told
+        producer.abort_transaction(30)  # as the broker does, sooner
         service.wait_for("the group's position is certain")
         (score,) = kafka.wait_for(topics["output_topic"], 1)
         assert score.value() == struct.pack("<d", 1.0)

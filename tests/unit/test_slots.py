@@ -41,7 +41,10 @@ def _held(name, env=(), prepare=""):
     """Another process that holds a slot, and its number."""
     code = HOLD.replace("s = Slot", f"{prepare}; s = Slot") if prepare else HOLD
     process = subprocess.Popen(
-        [sys.executable, "-c", code, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **dict(env)}
+        [sys.executable, "-c", code, name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **dict(env)},
     )
     return process, int(process.stdout.readline())
 
