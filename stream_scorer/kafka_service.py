@@ -203,7 +203,7 @@ class KafkaService:
             connected=lambda: source.health.connected,
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
-            waits_for=lambda: source.waits_for,
+            waits_for=lambda: loop.waits_for or source.waits_for,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
         )
         if settings.http:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from stream_scorer.codec.registry_answers import Busy, Calls, Definition, Reference, UnknownSchema, classify
 from stream_scorer.codec.schema import NO_SCHEMA
 from stream_scorer.codec.schema_references import joined_schema
-from stream_scorer.errors import SettingsError, Unavailable
+from stream_scorer.errors import SettingsError, Unanswered
 
 __all__ = ["Registry", "UnknownSchema", "open_registry"]
 
@@ -66,7 +66,7 @@ class Registry:
         self._not_before = 0.0
 
     def schema(self, number: int) -> Any:
-        """The parsed schema of an id. Raises UnknownSchema, Unavailable or BrokerError."""
+        """The parsed schema of an id. Raises UnknownSchema, Unanswered or BrokerError."""
         if number in self._schemas:
             return self._schemas[number]
         if number > MOST_ID:
@@ -86,7 +86,7 @@ class Registry:
     def register(self, subject: str, schema: str) -> int:
         """The id of a schema (JSON text) under a subject; registered if it is new there.
 
-        Raises Unavailable or BrokerError.
+        Raises Unanswered or BrokerError.
         """
         key = subject, schema
         if key not in self._ids:
@@ -99,7 +99,7 @@ class Registry:
     def check(self) -> None:
         """Ask again what was not answered, if anything: whoever asked for it will find the answer here.
 
-        Raises Unavailable as long as there is none, BrokerError.
+        Raises Unanswered as long as there is none, BrokerError.
         """
         if self._failed is not None:
             with contextlib.suppress(UnknownSchema):  # which is an answer: whoever asks again is told
@@ -111,10 +111,10 @@ class Registry:
         wait_s = self._not_before - time.monotonic()
         if wait_s > 0:
             self._failed = again
-            raise Unavailable(f"schema registry {self._calls.where}: it asked to be left alone for {wait_s:.1f} s more")
+            raise Unanswered(f"schema registry {self._calls.where}: it asked to be left alone for {wait_s:.1f} s more")
         try:
             return call()
-        except Unavailable as error:
+        except Unanswered as error:
             self._failed = again
             if isinstance(error, Busy):
                 self._not_before = time.monotonic() + error.after_s

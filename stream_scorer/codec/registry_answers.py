@@ -1,7 +1,7 @@
 """What a schema registry's answer means to us, or that none came. One place for every client of a registry.
 
 UnknownSchema   one record is at fault: the registry says that it has no such schema
-Unavailable     waiting may help: nobody answered, the answer was cut off, 429, 408, 5xx
+Unanswered      waiting may help: nobody answered, the answer was cut off, 429, 408, 5xx
 BrokerError     only a person can mend it: everything else
 """
 
@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from stream_scorer.errors import BrokerError, Unavailable
+from stream_scorer.errors import BrokerError, Unanswered
 
 NO_SUCH_SCHEMA = 40403
 """The registry's own code. A 404 without it is of somebody else: a wrong path, a proxy, a gateway with nothing behind."""
@@ -33,7 +33,7 @@ class UnknownSchema(LookupError):
     """The registry has no Avro schema of this id."""
 
 
-class Busy(Unavailable):
+class Busy(Unanswered):
     """It asks to be left alone for `after_s` seconds."""
 
     def __init__(self, text: str, after_s: float) -> None:
@@ -91,7 +91,7 @@ def unread(body: str) -> Exception:
     return NoRegistry(f"answered with no JSON but {' '.join(body[:100].split())!r}")
 
 
-def classify(where: str, what: str, error: Exception) -> UnknownSchema | Unavailable | BrokerError:
+def classify(where: str, what: str, error: Exception) -> UnknownSchema | Unanswered | BrokerError:
     """What `what` failed by at the registry `where`."""
     at = f"schema registry {where}: {what}"
     if isinstance(error, BadAnswer):
@@ -111,15 +111,15 @@ def classify(where: str, what: str, error: Exception) -> UnknownSchema | Unavail
                 f"{at}: no TLS connection ({one}). Does it speak http only, or want a client's certificate (--registry "
                 "ssl.certificate.location=FILE, ssl.key.location=FILE)?"
             )
-    return Unavailable(f"{at}: no answer ({error or type(error).__name__}). Check --schema-registry.")
+    return Unanswered(f"{at}: no answer ({error or type(error).__name__}). Check --schema-registry.")
 
 
-def _refused(at: str, error: BadAnswer) -> UnknownSchema | Unavailable | BrokerError:
+def _refused(at: str, error: BadAnswer) -> UnknownSchema | Unanswered | BrokerError:
     text = f"{at} answered {error.status}: {error}"
     if error.status == 404 and error.code == NO_SUCH_SCHEMA:
         return UnknownSchema(str(error))
     if error.status in (408, 429) or error.status >= 500:
-        return Unavailable(text) if error.after_s is None else Busy(text, min(max(error.after_s, 0.0), MOST_WAIT_S))
+        return Unanswered(text) if error.after_s is None else Busy(text, min(max(error.after_s, 0.0), MOST_WAIT_S))
     hint = _HINTS.get(301 if error.status < 400 else error.status, "")
     return BrokerError(f"{text}. {hint}".rstrip())
 

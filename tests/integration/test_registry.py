@@ -56,6 +56,7 @@ def test_a_registry_in_all_its_moods(kafka, topics, tmp_path):
             assert [score.value() for score in scores] == [struct.pack(">bI", 0, 99) + struct.pack("<d", 1.5)] * 2
             (letter,) = kafka.wait_for(f"{topics['input_topic']}.dead-letters", 1)
             assert letter.value() == struct.pack(">bI", 0, 55) + one
+            assert "starting over" not in service.text()
             assert {token for _, _, token in server.asked} == {"Bearer from a file"}
             server.refuse["/schemas/ids/8"] = Said(404, b"<html>default backend</html>")
             kafka.send(topics["input_topic"], [_framed(8, b"\2a")])

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from stream_scorer import control
-from stream_scorer.engine.loop import Totals
 from stream_scorer.engine.progress import Progress
+from stream_scorer.engine.totals import Totals
 from stream_scorer.errors import SettingsError
 from stream_scorer.records import Partition
 from stream_scorer.status import Status

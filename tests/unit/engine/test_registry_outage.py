@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from stream_scorer.codec.schema import load_schema
 from stream_scorer.engine.loop import Loop
 from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.scoring import Scorer
-from stream_scorer.errors import BrokerError
+from stream_scorer.errors import BrokerError, Unanswered
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record
 from stream_scorer.state.sessions import Sessions
@@ -38,7 +39,7 @@ class Flaky(Schemas):
         return Said(503, b"<html>no backend</html>") if left > 0 else truth
 
 
-def _run(url, numbers):
+def _run(url, numbers, stop_after=None, source=MemorySource):
     module = Module(MODELS / "echo_positive.py")
     module.begin()
     sessions = Sessions(module, module.state_names)
@@ -50,19 +51,28 @@ def _run(url, numbers):
         Record(Partition("in", 0), at, b"k", struct.pack(">bI", 0, number) + struct.pack("<f", at), 1000, None)
         for at, number in enumerate(numbers)
     ]
+    tries = itertools.count(1)
+
+    def check():
+        log.phases.add(loop.phase)
+        if next(tries) == stop_after:
+            loop.stop()
+        asked.check()
+
     loop = Loop(
-        MemorySource(log, records),
+        source(log, records),
         Scorer(module, sessions, codec, {1: codec}),
         sessions,
         MemorySink(log),
         pace=Pace(3, max_batch_s=60),
         first_pause_s=0,
-        answers=asked.check,
+        answers=check,
     )
+    log.totals, log.phases = loop.totals, set()
     try:
         loop.run()
     finally:
-        log.totals = loop.totals
+        assert loop.waits_for == ""
     return log
 
 
@@ -72,7 +82,8 @@ def test_it_waits_for_as_long_as_the_registry_is_away():
         log = _run(server.url, [7] * 10)
     assert [out.source.offset for out in log.outputs] == list(range(10))
     assert log.rejects == []
-    assert log.totals.recoveries == 2
+    assert (log.totals.aborts, log.totals.recoveries) == (2, 0)  # no producer anew, no state read anew
+    assert log.phases == {"waiting"}
     assert [path for _, path, _ in server.asked] == ["/schemas/ids/7"] * (TRIES + 1) + [
         "/subjects/out-value/versions"
     ] * (TRIES + 1)
@@ -92,3 +103,29 @@ def test_an_answer_of_somebody_else_ends_the_worker_and_no_record(said):
         server.refuse["/schemas/ids/7"] = said
         with pytest.raises(BrokerError, match=f"schema registry {server.url}"):
             _run(server.url, [7] * 3)
+
+
+def test_a_stop_request_ends_the_wait():
+    with registry() as server:
+        server.refuse_all = Said(503)
+        log = _run(server.url, [7] * 3, stop_after=5)
+    assert (log.outputs, log.rejects, log.positions) == ([], [], {})
+
+
+class Restoring(MemorySource):
+    """Needs a schema itself, as a source does that feeds inputs to sessions: the first try gets none."""
+
+    left = 1
+
+    def poll(self, limit, timeout_s):
+        if self.left:
+            self.left -= 1
+            raise Unanswered("schema registry: no answer")
+        return super().poll(limit, timeout_s)
+
+
+def test_a_restore_that_needs_a_schema_is_tried_again():
+    with registry() as server:
+        log = _run(server.url, [7] * 3, source=Restoring)
+    assert len(log.outputs) == 3
+    assert (log.totals.aborts, log.totals.recoveries) == (0, 0)
