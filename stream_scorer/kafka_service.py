@@ -130,7 +130,7 @@ class KafkaService:
         Args:
             identity: of the model: saved state of another one is not used.
             show: draws how far the restore of a partition is.
-            answers: raises Unavailable as long as what the codecs need does not answer.
+            answers: raises Unanswered as long as what the codecs need does not answer.
         """
         settings = self._settings
         sessions = Sessions(

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from stream_scorer.errors import BrokerError
 from stream_scorer.records import Partition
 from stream_scorer.transports.kafka_config import Properties, open_client
-from stream_scorer.transports.kafka_hanging import hanging_offsets
+from stream_scorer.transports.kafka_hanging import hanging_offsets, somebodys_offsets
 
 HEARD_EVERY_MS = 2_000
 ILL_S = 8.0
@@ -84,7 +84,7 @@ class Health:
         if stood_s > STUCK_S:
             raise BrokerError(
                 f"{partition}: for {stood_s:.0f} s the group's position is not certain: "
-                f"{hanging_offsets(self._properties) or 'and no transaction is open there'}."
+                f"{hanging_offsets(self._properties) or somebodys_offsets(self._properties)}."
             )
 
     def explain(self, partition: Partition, stopping: Callable[[], bool]) -> str:
