@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.evaluations import evaluation_codec
-from stream_scorer.codec.registry import Registry
+from stream_scorer.codec.registry import Registry, open_registry
 from stream_scorer.codec.schema import Schema, load_schema
 from stream_scorer.ending import Closing
 from stream_scorer.engine.loop import Loop
@@ -95,17 +95,19 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
     with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals, Closing() as closing:
         located = locate(model)
         control = _control_of(settings, closing)
+        registry = open_registry(settings.schema_registry, settings.registry) if settings.schema_registry else None
         group = settings.group or located.module.stem
         service = KafkaService(settings, group=group, host=socket.gethostname(), closing=closing)
         service.check_topics()
         attachment = settings.attachment.resolve() if settings.attachment else None
         with opened(located, attachment, paths(settings.schema)) as found:
-            registry = Registry(settings.schema_registry) if settings.schema_registry else None
             judge = _judge(found, settings, located, registry)
             _tame_collector()
             started = time.perf_counter()
             try:
-                loop = service.wire(found.module, found.identity, *_codecs(found, settings, registry), judge, show)
+                codecs = _codecs(found, settings, registry)
+                answers = registry.check if registry else lambda: None
+                loop = service.wire(found.module, found.identity, *codecs, judge, show, answers)
                 signals.stops(loop.stop)
                 if control:
                     control.show(service.status)

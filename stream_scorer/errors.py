@@ -14,6 +14,7 @@ StreamScorerError
 └── TransportError     exit 4   a stream cannot be read or written
     ├── BrokerError             Kafka said no, and waiting will not help
     ├── Unavailable             nobody answered: waiting may help, what was asked may have happened or not
+    │   └── Unanswered          nothing of a stream: what scoring asks for, as a schema. Streams are as they were
     ├── CommitAborted           the transaction is gone, the same step may be tried again
     │   └── Refused             some record of the step is the reason: without it the others may be committed
     ├── Fenced                  this producer is finished, a new one may go on
@@ -96,6 +97,10 @@ class BrokerError(TransportError):
 
 
 class Unavailable(TransportError):
+    pass
+
+
+class Unanswered(Unavailable):
     pass
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from stream_scorer.ending import Closing
 from stream_scorer.engine.loop import Loop
@@ -123,12 +123,14 @@ class KafkaService:
         encoders: Mapping[int, Codec],
         judge: StreamJudge | None = None,
         show: Show | None = None,
+        answers: Callable[[], None] = lambda: None,
     ) -> Loop:
         """The loop of this worker, joined to its group.
 
         Args:
             identity: of the model: saved state of another one is not used.
             show: draws how far the restore of a partition is.
+            answers: raises Unanswered as long as what the codecs need does not answer.
         """
         settings = self._settings
         sessions = Sessions(
@@ -175,7 +177,7 @@ class KafkaService:
             dropped=sessions.drop,
             until_end=settings.until_end,
             gather_s=settings.commit_interval,
-            alive=lambda: loop.alive("restoring"),
+            alive=lambda: loop.alive("waiting" if source.waits_for else "restoring"),
         )
         self._closing.add("the consumer", source.close)
         sink = self._make_sink(module, changelog, source)
@@ -191,6 +193,7 @@ class KafkaService:
             fail_on_reject=settings.on_bad_record == "fail",
             max_rejects_in_row=settings.max_rejects_in_row,
             on_commit=Reporter(),
+            answers=answers,
         )
         self.status = Status(
             module.name,
@@ -204,6 +207,7 @@ class KafkaService:
             connected=lambda: source.health.connected,
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
+            waits_for=lambda: loop.waits_for or source.waits_for,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
         )
         Watchdog(loop, limit_s=expelled_s / 3, expelled_s=expelled_s)
@@ -277,8 +281,9 @@ class KafkaService:
         if settings.delivery == "at-least-once":
             properties = kafka_config.producer(settings.bootstrap_servers, settings.kafka)
             return AckingSink(properties, routes, changelog, source.commit)
-        self._slot = Slot(f"{settings.bootstrap_servers}/{self._group}/{self._instance}")
-        transactional_id = f"stream-scorer.{self._group}.{self._instance}.{self._slot.number}"
+        named = f"{kafka_config.OUR_IDS}{self._group}.{self._instance}"
+        self._slot = Slot(f"{self._cluster.id}/{named}")
+        transactional_id = f"{named}.{self._slot.number}"
         log.info("transactional id %s", transactional_id)
         properties = kafka_config.transactional_producer(settings.bootstrap_servers, transactional_id, settings.kafka)
         written = [*topics.values(), *filter(None, [routes.dead_letters, changelog and changelog[0]])]

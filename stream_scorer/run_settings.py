@@ -23,7 +23,11 @@ class RunSettings:
     input_topic: str = setting("", "topic to read records from")
     output_topic: str = setting("", "topic for scores; with several output slots SLOT=TOPIC,SLOT=TOPIC")
     group: str = setting("", "consumer group (default: the model's name)")
-    instance: str = setting("", "name of this service within its group, for its transactional id (default: host name)")
+    instance: str = setting(
+        "",
+        "name of this service within its group, for its transactional id (default: host name). It should stay the same over "
+        "restarts, which a container's host name does not",
+    )
     attachment: Path | None = setting(
         None, "archive of the model's files (default: attachment.tar.gz beside the model)"
     )
@@ -42,6 +46,11 @@ class RunSettings:
         "none", "registry: values carry the schema registry's five bytes", choices=("none", "registry")
     )
     schema_registry: str = setting("", "URL of the schema registry, for --framing registry")
+    registry: dict[str, str] = setting(
+        {},
+        "KEY=VALUE: property of the schema registry's client, as Confluent's clients name them: basic.auth.user.info, "
+        "ssl.ca.location, ssl.certificate.location, bearer.auth.token, ...; VALUE @FILE is read from a file; may be repeated",
+    )
     output_schema_id: int | None = setting(None, "schema id of scores, where no registry is asked", low=0)
     pass_headers: bool = setting(False, "hand on all headers of the input (traceparent is handed on in any case)")
     output_partition: str = setting(
@@ -129,6 +138,8 @@ class RunSettings:
             )
         if self.schema_registry:
             _check_registry(self.schema_registry)
+        if self.registry and not self.schema_registry:
+            raise SettingsError("--registry means something with --schema-registry URL only.")
         if self.framing == "none" and (self.schema_registry or self.output_schema_id is not None):
             raise SettingsError("--schema-registry and --output-schema-id mean something with --framing registry only.")
         if not self.evaluate and (self.evaluation_topic or self.evaluate_field or self.evaluate_date or self.reference):

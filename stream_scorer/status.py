@@ -20,6 +20,7 @@ class Status:
     """Args: the parts that count. `lag` and `rebalances` are cheap calls into the source's local view.
 
     `live` has figures of judged forecasts, if they are judged. `at_risk`: topics, each with what it will not keep.
+    `waits_for`: what holds the service back, in words.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Status:
         live: Live | None = None,
         at_risk: Callable[[], Mapping[str, str | None]] = dict,
         ended_hanging: Callable[[], int] = lambda: 0,
+        waits_for: Callable[[], str] = str,
     ) -> None:
         self.model, self.sha256 = model, sha256
         self._loop, self._sessions = loop, sessions
@@ -46,6 +48,7 @@ class Status:
         self._live = live
         self.at_risk = at_risk
         self._ended_hanging = ended_hanging
+        self._waits_for = waits_for
 
     def live(self) -> bool:
         """Whether the loop has gone round lately."""
@@ -62,6 +65,7 @@ class Status:
             "sha256": self.sha256,
             "phase": self._loop.phase,
             "ready": self.ready(),
+            "waiting_for": self._waits_for(),
             "connected": self._connected(),
             **dict(self.counters()),
             **dict(self.gauges()),

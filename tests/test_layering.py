@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 # Each part (a file or a folder of stream_scorer) and the parts it may import; all of them stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records logs slots stderr times shipped_schemas avro_long".split(), ""),
+    **dict.fromkeys("errors records logs stderr times shipped_schemas avro_long".split(), ""),
     "ports": "records",
-    **dict.fromkeys("addresses ending cli retention".split(), "errors"),
+    **dict.fromkeys("addresses ending cli retention slots".split(), "errors"),
     "lifeline": "",
     "supervisor": "errors lifeline",
     "signals": "errors",
@@ -50,7 +50,7 @@ MAY_IMPORT = {
 }
 # Third-party packages that only some files may know.
 ONLY_IN = {
-    "confluent_kafka": ["stream_scorer/transports/kafka_*.py"],
+    "confluent_kafka": ["stream_scorer/transports/kafka_*.py", "stream_scorer/codec/registry_confluent.py"],
     "msgpack": ["stream_scorer/codec/*.py", "stream_scorer/streams/envelopes.py"],
     "boto3": ["stream_scorer/transports/stream_s3.py"],
     "fastavro": ["stream_scorer/codec/*.py", "stream_scorer/state/snapshots.py"],

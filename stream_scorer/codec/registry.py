@@ -1,89 +1,151 @@
-"""The three calls to a schema registry that scoring needs, over its REST API."""
+"""Schemas of a schema registry: asked for once, parsed, with all that they refer to."""
 
 from __future__ import annotations
 
-import base64
+import contextlib
+import difflib
+import functools
 import json
-import urllib.parse
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from stream_scorer.codec.schema import NO_SCHEMA, parse_schema
-from stream_scorer.errors import BrokerError, Unavailable
+from stream_scorer.codec.registry_answers import Busy, Calls, Definition, Reference, UnknownSchema, classify
+from stream_scorer.codec.schema import NO_SCHEMA
+from stream_scorer.codec.schema_references import joined_schema
+from stream_scorer.errors import SettingsError, Unanswered
 
-TIMEOUT_S = 10.0
-_MOST_ANSWER = 16 << 20  # bytes
+__all__ = ["Registry", "UnknownSchema", "open_registry"]
+
+UNKNOWN_S = 10.0
+"""So long an id that the registry does not know is not asked for again."""
+MOST_ID = 2**31 - 1
+"""An id is a Java int: a registry would not find its own address for a larger one."""
+MOST_REFERENCES = 200
+_MOST_UNKNOWN = 10_000
+OWN = "basic.auth.user.info"
+"""The property for which no other client is needed than our own."""
+PROPERTIES = (
+    OWN, "ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password", "proxy", "timeout",
+    "bearer.auth.credentials.source", "bearer.auth.token", "bearer.auth.client.id", "bearer.auth.client.secret",
+    "bearer.auth.scope", "bearer.auth.issuer.endpoint.url", "bearer.auth.issuer.endpoint.query",
+    "bearer.auth.logical.cluster", "bearer.auth.identity.pool.id",
+)  # fmt: skip
+T = TypeVar("T")
 
 
-class UnknownSchema(LookupError):
-    """The registry has no Avro schema of this id."""
+def open_registry(url: str, properties: Mapping[str, str]) -> Registry:
+    """By our own three calls, or by Confluent's client where `properties` ask for what those cannot.
+
+    Raises SettingsError: the extra is not installed, or a property is wrong. Opens no socket.
+    """
+    for key in properties:
+        if key not in PROPERTIES:
+            near = difflib.get_close_matches(key, PROPERTIES, n=1) or PROPERTIES
+            raise SettingsError(f"--registry {key}: no such property. Did you mean {' or '.join(near)}?")
+    if ":" not in properties.get(OWN, ":"):
+        raise SettingsError(f"--registry {OWN}: not of the form USER:PASSWORD.")
+    if set(properties) <= {OWN}:
+        from stream_scorer.codec.registry_http import HttpCalls
+
+        return Registry(HttpCalls(url, properties.get(OWN)))
+    from stream_scorer.codec.registry_confluent import ConfluentCalls
+
+    return Registry(ConfluentCalls(url, properties))
 
 
 class Registry:
-    """Client of one registry. Schemas never change under an id, so each is asked for once.
+    """Schemas never change under an id, so each is asked for once."""
 
-    Args:
-        url: http://[USER:PASSWORD@]HOST:PORT[/PATH]
-    """
-
-    def __init__(self, url: str) -> None:
-        parts = urllib.parse.urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        self._url = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
-        self._headers = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
-        if parts.username is not None:
-            user = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-            self._headers["Authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._schemas: dict[int, Any] = {}
+        self._ids: dict[tuple[str, str], int] = {}
+        self._unknown: dict[int, tuple[float, str]] = {}
+        self._failed: Callable[[], object] | None = None
+        self._not_before = 0.0
 
     def schema(self, number: int) -> Any:
-        """The parsed schema of an id. Raises UnknownSchema, Unavailable or BrokerError."""
-        if number not in self._schemas:
-            answer = self._ask("GET", f"/schemas/ids/{number}")
-            self._schemas[number] = _parse(answer)
+        """The parsed schema of an id. Raises UnknownSchema, Unanswered or BrokerError."""
+        if number in self._schemas:
+            return self._schemas[number]
+        if number > MOST_ID:
+            raise UnknownSchema(f"ids go up to {MOST_ID:,}")
+        since, text = self._unknown.get(number, (0.0, ""))
+        if text and time.monotonic() - since < UNKNOWN_S:
+            raise UnknownSchema(text)
+        try:
+            self._schemas[number] = self._patiently(lambda: self._look_up(number), lambda: self.schema(number))
+        except UnknownSchema as error:
+            if len(self._unknown) >= _MOST_UNKNOWN:
+                self._unknown.clear()
+            self._unknown[number] = time.monotonic(), str(error) or "no schema"
+            raise
         return self._schemas[number]
 
     def register(self, subject: str, schema: str) -> int:
-        """The id of a schema (JSON text) under a subject; registered if it is new there."""
-        subject = urllib.parse.quote(subject, safe="")
-        return int(self._ask("POST", f"/subjects/{subject}/versions", {"schema": schema})["id"])
+        """The id of a schema (JSON text) under a subject; registered if it is new there.
 
-    def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        # 12 ms to import, which `score` and all who use no registry need not wait for.
-        import urllib.error
-        import urllib.request
+        Raises Unanswered or BrokerError.
+        """
+        key = subject, schema
+        if key not in self._ids:
+            what = f"POST /subjects/{subject}/versions"
+            self._ids[key] = self._patiently(
+                lambda: self._ask(what, lambda: self._calls.register(subject, schema)), lambda: self.register(*key)
+            )
+        return self._ids[key]
 
-        request = urllib.request.Request(
-            self._url + path, None if body is None else json.dumps(body).encode(), self._headers, method=method
-        )
+    def check(self) -> None:
+        """Ask again what was not answered, if anything: whoever asked for it will find the answer here.
+
+        Raises Unanswered as long as there is none, BrokerError.
+        """
+        if self._failed is not None:
+            with contextlib.suppress(UnknownSchema):  # which is an answer: whoever asks again is told
+                self._failed()
+            self._failed = None
+
+    def _patiently(self, call: Callable[[], T], again: Callable[[], object]) -> T:
+        """Notes what was not answered. Does not ask before the time that the registry has named."""
+        wait_s = self._not_before - time.monotonic()
+        if wait_s > 0:
+            self._failed = again
+            raise Unanswered(f"schema registry {self._calls.where}: it asked to be left alone for {wait_s:.1f} s more")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-                return json.loads(_whole(answer))
-        except urllib.error.HTTPError as error:
-            text = error.read(500).decode(errors="replace")
-            if error.code == 404 and method == "GET":
-                raise UnknownSchema(text) from error
-            raise BrokerError(
-                f"schema registry {self._url}: {method} {path} answered {error.code}: {text}. "
-                "409 means an incompatible schema under that subject, 401 and 403 want other credentials in the URL."
-            ) from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise Unavailable(f"schema registry {self._url}: no answer ({error}). Check --schema-registry.") from error
+            return call()
+        except Unanswered as error:
+            self._failed = again
+            if isinstance(error, Busy):
+                self._not_before = time.monotonic() + error.after_s
+            raise
 
+    def _ask(self, what: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Exception as error:  # of any library: `classify` knows what passes
+            raise classify(self._calls.where, what, error) from error
 
-def _whole(answer: Any) -> bytes:
-    """The body of an answer. Raises ValueError on one too long to be of a registry."""
-    body: bytes = answer.read(_MOST_ANSWER + 1)
-    if len(body) > _MOST_ANSWER:
-        raise ValueError(f"an answer of more than {_MOST_ANSWER >> 20} MB")
-    return body
+    def _look_up(self, number: int) -> Any:
+        main = self._ask(f"GET /schemas/ids/{number}", lambda: self._calls.by_id(number))
+        if main.kind != "AVRO":
+            raise UnknownSchema(f"it is no Avro schema, but {main.kind}")
+        referred: list[Definition] = []
+        self._collect(main, referred, set())
+        try:
+            return joined_schema(json.loads(main.text), [json.loads(other.text) for other in referred])
+        except NO_SCHEMA as error:
+            raise UnknownSchema(f"it is no Avro schema ({type(error).__name__}: {str(error)[:300]})") from error
 
-
-def _parse(answer: Any) -> Any:
-    """Registries hold JSON Schema and Protobuf too, and Avro that refers to other schemas."""
-    try:
-        return parse_schema(json.loads(answer["schema"]))
-    except NO_SCHEMA as error:
-        kind = answer.get("schemaType", "AVRO") if isinstance(answer, dict) else "?"
-        raise UnknownSchema(
-            f"it is no Avro schema on its own ({kind}; {type(error).__name__}: {str(error)[:300]})"
-        ) from error
+    def _collect(self, definition: Definition, found: list[Definition], seen: set[Reference]) -> None:
+        """All that a schema refers to, and what those refer to: each after what it needs itself."""
+        for reference in definition.references:
+            if reference in seen:
+                continue
+            seen.add(reference)
+            if len(seen) > MOST_REFERENCES:
+                raise UnknownSchema(f"it refers to more than {MOST_REFERENCES} others")
+            what = f"GET /subjects/{reference.subject}/versions/{reference.version}"
+            other = self._ask(what, functools.partial(self._calls.by_version, *reference))
+            self._collect(other, found, seen)
+            found.append(other)

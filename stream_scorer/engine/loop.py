@@ -15,6 +15,7 @@ from collections.abc import Callable
 from stream_scorer.engine.hunt import Hunt, before
 from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.scoring import Scored, Scorer
+from stream_scorer.engine.totals import Totals
 from stream_scorer.errors import (
     ActionError,
     BrokerError,
@@ -23,6 +24,7 @@ from stream_scorer.errors import (
     Fenced,
     Refused,
     TransportError,
+    Unanswered,
     Unavailable,
 )
 from stream_scorer.ports import Sink, Source
@@ -34,23 +36,6 @@ log = logging.getLogger(__name__)
 LAST_PAUSE_S = 5.0
 POLL_S = 0.2
 """Longest wait for a record: also the longest a stop request waits for the loop to notice."""
-
-
-class Totals:
-    """What this worker has done since it started."""
-
-    def __init__(self) -> None:
-        self.records = self.scores = self.rejects = self.commits = self.aborts = self.recoveries = 0
-        self.scoring_s = self.commit_s = 0.0
-
-    def add(self, records: int, outcomes: int, rejects: int, scoring_s: float, commit_s: float) -> None:
-        """One committed step."""
-        self.commits += 1
-        self.records += records
-        self.scores += outcomes - rejects
-        self.rejects += rejects
-        self.scoring_s += scoring_s
-        self.commit_s += commit_s
 
 
 class Loop:
@@ -67,7 +52,9 @@ class Loop:
         max_failures: int = 20,
         first_pause_s: float = 0.1,
         on_commit: Callable[[Totals], None] | None = None,
+        answers: Callable[[], None] = lambda: None,
     ) -> None:
+        """`answers` raises Unanswered as long as something that scoring has asked for does not answer."""
         self._source, self._scorer, self._sessions, self._sink = source, scorer, sessions, sink
         self._pace = pace
         self._hunt = Hunt()
@@ -82,9 +69,12 @@ class Loop:
         self._first_pause_s = first_pause_s
         self._failures_in_row = 0
         self._on_commit = on_commit
+        self._answers = answers
         self._stop = threading.Event()
         self.totals = Totals()
         self.phase = "starting"
+        self.waits_for = ""
+        """What does not answer, in words; empty while nothing is waited for, or the brokers are."""
         self.beat = time.monotonic()
         """When the last step ended, on the monotonic clock."""
 
@@ -123,6 +113,9 @@ class Loop:
         """Poll, score, send, commit; or undo all of it."""
         try:
             records = self._next()
+        except Unanswered as error:
+            self._wait(error)
+            return
         except Unavailable as error:
             self._recover(error)
             return
@@ -133,6 +126,9 @@ class Loop:
             self._settle(records)
         except Refused as error:
             self._refused(error, records)
+        except Unanswered as error:
+            if self._undo():
+                self._wait(error)
         except (CommitAborted, Fenced, Unavailable) as error:
             self._fail(error, records)
         except BaseException:
@@ -260,13 +256,24 @@ class Loop:
         self._count_failure(error)
         self._held = []
         self._hunt.forget()
+        self._until("recovering", self._answers, self._sink.reopen, self._source.reload)
+
+    def _wait(self, error: Unanswered) -> None:
+        """Nothing of the step has happened, and no broker is the reason: the same records are tried again afterwards."""
+        log.warning("waiting: %s", error)
+        self.waits_for = str(error)
+        self._until("waiting", self._answers)
+        self.waits_for = ""
+
+    def _until(self, phase: str, *calls: Callable[[], None]) -> None:
+        """All of these, again and again until they succeed, with growing pauses. A stop request ends that too."""
         pause_s = self._first_pause_s
-        self.phase = "recovering"
+        self.phase = phase
         while not self._stop.is_set():
             self.beat = time.monotonic()  # waiting is no hang
             try:
-                self._sink.reopen()
-                self._source.reload()
+                for call in calls:
+                    call()
             except (Unavailable, CommitAborted, Fenced) as still:
                 log.warning("not yet: %s; trying again in %.1f s", still, pause_s)
                 self._stop.wait(pause_s)

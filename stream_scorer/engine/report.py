@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from stream_scorer.engine.loop import Totals
+from stream_scorer.engine.totals import Totals
 
 log = logging.getLogger(__name__)
 

@@ -35,6 +35,8 @@ class Cluster:
                 "--bootstrap-servers; with TLS or SASL, give --kafka security.protocol=... and its company."
             ) from error
         self._has_controller = metadata.controller_id in metadata.brokers
+        self.id: str = metadata.cluster_id or ""
+        """The cluster's own, however its brokers are addressed; empty where the brokers do not tell."""
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def partitions(self, topic: str, setting: str, *, maker: str | None = None) -> int:

@@ -19,6 +19,8 @@ from stream_scorer.errors import SettingsError
 
 Properties = dict[str, Any]
 TRANSACTION_TIMEOUT_MS = 15_000
+OUR_IDS = "stream-scorer."
+"""Begins the transactional id of every service."""
 T = TypeVar("T")
 GUARDED = {
     "enable.auto.commit": "positions are committed with the scores they belong to",

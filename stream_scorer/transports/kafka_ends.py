@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Pr
 from stream_scorer.errors import Unavailable
 from stream_scorer.records import Partition
 from stream_scorer.transports import kafka_raw
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_config import OUR_IDS, Properties, open_client
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
 
 T = TypeVar("T")
@@ -53,6 +53,12 @@ class Hanging(NamedTuple):
             then = f"Its coordinator says {self.state}: it hangs, and nobody will end it by itself."
         else:
             then = "If it stays for longer than that producer's transaction.timeout.ms, it hangs."
+        if self.transactional_id.startswith(OUR_IDS):
+            then += (
+                " It is of a service like this one: one at work, or a dead one that had another name. Where host names "
+                "change with each start, as in containers, give --instance a name that stays: then the next start ends "
+                "at once what its predecessor left open."
+            )
         tool = f"kafka-transactions.sh --bootstrap-server {self.servers}"
         return (
             f"{self.partition}@{self.offset}: a transaction of {who} is open there, for {self.stood_s:.0f} s at least. "

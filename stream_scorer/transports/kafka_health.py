@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from enum import Enum
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -11,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from stream_scorer.errors import BrokerError
 from stream_scorer.records import Partition
 from stream_scorer.transports.kafka_config import Properties, open_client
-from stream_scorer.transports.kafka_hanging import hanging_offsets
+from stream_scorer.transports.kafka_hanging import hanging_offsets, somebodys_offsets
 
 HEARD_EVERY_MS = 2_000
 ILL_S = 8.0
@@ -82,8 +83,18 @@ class Health:
         stood_s = time.monotonic() - self._unstable_since[partition]
         if stood_s > STUCK_S:
             raise BrokerError(
-                f"{partition}: for {stood_s:.0f} s the group's position is not certain: {hanging_offsets(self._properties)}."
+                f"{partition}: for {stood_s:.0f} s the group's position is not certain: "
+                f"{hanging_offsets(self._properties) or somebodys_offsets(self._properties)}."
             )
+
+    def explain(self, partition: Partition, stopping: Callable[[], bool]) -> str:
+        """What holds the group's position back, if it is a transaction that is still open; else "".
+
+        Blocks for some 1.3 s, for a few more if the broker is slow.
+        """
+        if not self._answers(partition, "read_uncommitted"):
+            return ""
+        return hanging_offsets(self._properties, stopping)
 
     def certain(self, partition: Partition) -> None:
         """The group's position has come."""

@@ -110,10 +110,11 @@ class Positions:
         return found
 
     def committed(
-        self, partitions: Iterable[Partition], breathe: Callable[[], None]
+        self, partitions: Iterable[Partition], breathe: Callable[[], None], unsure: Callable[[Partition], None]
     ) -> dict[Partition, TopicPartition]:
         """What the group has committed. Blocks until it is certain, 10 s at most, and calls `breathe` meanwhile.
 
+        `unsure` is called whenever one has not come in 2 s.
         Raises Unavailable: no answer, or a transaction that moves it is still open.
         """
         wanted = [TopicPartition(*partition) for partition in partitions]
@@ -132,6 +133,7 @@ class Positions:
             if not _may_pass(error) or time.monotonic() > deadline:
                 where = ", ".join(f"{at.topic}[{at.partition}]" for at in wanted[:3])
                 raise unreachable(f"{where}: no committed offset", error)
+            unsure(Partition(wanted[0].topic, wanted[0].partition))
 
 
 def _may_pass(error: KafkaError) -> bool:

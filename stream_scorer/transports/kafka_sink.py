@@ -14,6 +14,7 @@ from stream_scorer.records import Headers, Outgoing, Partition, Place, Reject, S
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import classify
+from stream_scorer.transports.kafka_fences import Fences
 from stream_scorer.transports.kafka_hanging import Probe
 from stream_scorer.transports.kafka_routes import Routes
 
@@ -130,7 +131,9 @@ class TransactionalSink(_Sink):
         probe: ends what hangs under this id, whenever the producer is opened.
         stopping: whether the service was asked to stop.
     Raises:
-        BrokerError, Fenced, Unavailable: the broker does not let us open transactions.
+        BrokerError: the broker does not let us open transactions; of any call, that a living twin fences us again and
+            again.
+        Fenced, Unavailable.
     """
 
     def __init__(
@@ -148,17 +151,21 @@ class TransactionalSink(_Sink):
         self._offsets = offsets
         self._probe = probe
         self._stopping = stopping
+        timeout_s = int(properties["transaction.timeout.ms"]) / 1000
+        self._fences = Fences(properties["transactional.id"], timeout_s)
         self.ended_hanging = 0
         """Transactions of this id that hung and were ended."""
         self._init()
 
     def _init(self) -> None:
+        self._fences.opened()
         # Ends what a predecessor with this id left open, and fences it should it still live.
         self._call(self._producer.init_transactions)
         if self._probe:
             self.ended_hanging += self._probe.end(self._producer, self._call)
 
     def begin(self) -> None:
+        self._fences.begun()
         self._call(lambda _: self._producer.begin_transaction())
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
@@ -192,6 +199,7 @@ class TransactionalSink(_Sink):
             except KafkaException as error:
                 patience_s = STOP_S if self._stopping() else TIMEOUT_S
                 if not error.args[0].retriable() or time.monotonic() - began > patience_s:
+                    self._fences.look(error.args[0])
                     raise classify(error.args[0]) from error
                 time.sleep(0.05)
             else:

@@ -91,6 +91,8 @@ class KafkaSource:
         self._gone_since: float | None = None
         self._breathed_at = 0.0
         self.rebalances = 0
+        self.waits_for = ""
+        """Whose transaction holds back a position of the group that is to be read; empty if none does."""
         self._lag: dict[Partition, int] = {}
         self._lag_at = 0.0
         self._open()
@@ -376,12 +378,21 @@ class KafkaSource:
         self._early = [one for one in self._early if (one.topic(), one.partition()) not in gone]
         self._at.leave(partitions)
 
+    def _explain(self, partition: Partition) -> None:
+        """Say once what the group's position is waited for. Nobody would know whether it hangs, or for how long."""
+        if not self.waits_for and (found := self.health.explain(partition, lambda: not self._alive())):
+            self.waits_for = found
+            log.warning("%s: waiting for the group's position. %s", partition, found)
+
     def _committed(
         self, partitions: Iterable[Partition], breathe: Callable[[], None]
     ) -> dict[Partition, Committed | None]:
-        found = self._at.committed(partitions, breathe)
+        found = self._at.committed(partitions, breathe, self._explain)
         for partition in found:
             self.health.certain(partition)
+        if found and self.waits_for:
+            log.info("%s: the group's position is certain", next(iter(found)))
+            self.waits_for = ""
         return {
             partition: Committed(at.offset, (at.metadata or "").partition(TOPIC_ID)[2]) if at.offset >= 0 else None
             for partition, at in found.items()

@@ -13,8 +13,8 @@ import numpy as np
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec, EvaluationJson
-from stream_scorer.codec.registry import UnknownSchema, _parse
-from stream_scorer.codec.schema import make_schema
+from stream_scorer.codec.schema import NO_SCHEMA, make_schema
+from stream_scorer.codec.schema_references import joined_schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.codec.slot import StreamCodec
 from stream_scorer.codec.values import AvroValues
@@ -205,13 +205,15 @@ def _texts() -> list[Target]:
                     one.decode(sample)
 
     def from_registry(data: bytes) -> None:
-        _parse({"schema": data.decode(errors="replace")})
+        definition = json.loads(data)
+        joined_schema(definition, [])
+        joined_schema(["string", definition], [definition])
 
     texts = [json.dumps(definition).encode() for definition, _ in SCHEMAS.values()]
     read = (BadSchema, ValueError, RecursionError)  # the last two of `json.loads`, which callers look after
     return [
         Target("schema", texts, schema, read, json=True),
-        Target("schema of a registry", texts, from_registry, (UnknownSchema,), json=True),
+        Target("schema of a registry", texts, from_registry, NO_SCHEMA, json=True),
         Target("descriptor", _descriptors(), _descriptor, (DescriptorError,), json=True),
         Target(
             "literal", [b"inline:1,2,3", b"kafka:h:9092/t.json", b"tcp:h:1", b"udp:1:2"], _literal, (DescriptorError,)

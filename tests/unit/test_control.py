@@ -13,8 +13,8 @@ import pytest
 
 from stream_scorer.addresses import Address
 from stream_scorer.control import HttpControl
-from stream_scorer.engine.loop import Totals
 from stream_scorer.engine.progress import Progress
+from stream_scorer.engine.totals import Totals
 from stream_scorer.errors import SettingsError
 from stream_scorer.records import Partition
 from stream_scorer.status import Status

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from stream_scorer.engine import report
-from stream_scorer.engine.loop import Totals
 from stream_scorer.engine.report import Reporter, summary
+from stream_scorer.engine.totals import Totals
 
 
 def _totals():

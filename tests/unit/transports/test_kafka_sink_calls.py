@@ -5,6 +5,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from stream_scorer.errors import Unavailable
 from stream_scorer.transports import kafka_sink
+from stream_scorer.transports.kafka_fences import Fences
 from stream_scorer.transports.kafka_sink import TransactionalSink
 
 
@@ -16,6 +17,7 @@ class Retriable(KafkaError):
 def sink(stopping):
     made = TransactionalSink.__new__(TransactionalSink)
     made._stopping = stopping
+    made._fences = Fences("id", 15.0)
     return made
 
 

@@ -1,0 +1,20 @@
+"""Counts of one worker."""
+
+from __future__ import annotations
+
+
+class Totals:
+    """What this worker has done since it started."""
+
+    def __init__(self) -> None:
+        self.records = self.scores = self.rejects = self.commits = self.aborts = self.recoveries = 0
+        self.scoring_s = self.commit_s = 0.0
+
+    def add(self, records: int, outcomes: int, rejects: int, scoring_s: float, commit_s: float) -> None:
+        """One committed step."""
+        self.commits += 1
+        self.records += records
+        self.scores += outcomes - rejects
+        self.rejects += rejects
+        self.scoring_s += scoring_s
+        self.commit_s += commit_s
