@@ -172,6 +172,7 @@ class KafkaService:
             ids=ids,
             begin=restorer.begin,
             dropped=sessions.drop,
+            start="earliest" if settings.start == "committed" else settings.start,
             until_end=settings.until_end,
             gather_s=settings.commit_interval,
             alive=lambda: loop.alive("restoring"),
@@ -186,7 +187,7 @@ class KafkaService:
             pace=self._pace(expelled_s),
             fail_on_reject=settings.on_bad_record == "fail",
             max_rejects_in_row=settings.max_rejects_in_row,
-            on_commit=Reporter(),
+            on_commit=Reporter(source.lag),
         )
         status = Status(
             module.name,
@@ -201,6 +202,7 @@ class KafkaService:
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
+            joined=lambda: source.joined,
         )
         if settings.http:
             from stream_scorer import control

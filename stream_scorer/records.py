@@ -17,6 +17,20 @@ class Partition(NamedTuple):
         return f"{self.topic}[{self.number}]"
 
 
+class Lag(NamedTuple):
+    """How far the reader of a partition is behind its end.
+
+    records: offsets from the reader's position to the end, open transactions included. Offsets count what is no record
+        too: markers of transactions, aborted records. None: not known yet.
+    age_s: since a broker told that end.
+    held_s: for how long nothing could be read, as the next record belongs to an open transaction or lies behind one.
+    """
+
+    records: int | None
+    age_s: float = 0.0
+    held_s: float = 0.0
+
+
 Place = tuple[Partition, int]
 """Of one record: partition and offset."""
 UNREADABLE: Headers = []

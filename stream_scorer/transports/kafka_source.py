@@ -11,10 +11,11 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_scorer.errors import BrokerError, EndOfInput, Interrupted, Unavailable
-from stream_scorer.records import Begun, Committed, Log, Partition, Record
+from stream_scorer.records import Begun, Committed, Lag, Log, Partition, Record
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
 from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Finding, Health
+from stream_scorer.transports.kafka_lag import Backlog
 from stream_scorer.transports.kafka_positions import Positions
 from stream_scorer.transports.kafka_record import to_record
 from stream_scorer.transports.kafka_topic_ids import GONE_S, TopicIds
@@ -22,7 +23,7 @@ from stream_scorer.transports.kafka_topic_ids import GONE_S, TopicIds
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 5.0
-LAG_EVERY_S = 0.5
+NOTE_EVERY_S = 0.5
 BREATHE_EVERY_S = 0.1
 SETTLED_S = 3.0
 TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -50,6 +51,7 @@ class KafkaSource:
         begin: (partition, what is committed or None, what the log holds, `breathe`) -> where to begin. Called inside
             `poll` for every partition that comes, before its first record. It calls `breathe` at least every second.
         dropped: called inside `poll` for every partition that leaves.
+        start: where a partition without a committed position begins; only for what is told of its lag meanwhile.
         until_end: raise EndOfInput once every assigned partition was read to its end.
         gather_s: seconds to wait for more records after the first.
         alive: called all along while partitions are set up; False: stop that, the worker is to end.
@@ -63,6 +65,7 @@ class KafkaSource:
         ids: TopicIds,
         begin: Begin,
         dropped: Callable[[Partition], None],
+        start: str = "earliest",
         until_end: bool = False,
         gather_s: float = 0.0,
         alive: Callable[[], bool] = lambda: True,
@@ -91,8 +94,10 @@ class KafkaSource:
         self._gone_since: float | None = None
         self._breathed_at = 0.0
         self.rebalances = 0
-        self._lag: dict[Partition, int] = {}
-        self._lag_at = 0.0
+        self.joined = False
+        """Whether the group has said which partitions this consumer has, be it none."""
+        self._backlog = Backlog(properties, start)
+        self._noted_at = 0.0
         self._open()
 
     def _open(self) -> None:
@@ -109,13 +114,13 @@ class KafkaSource:
         return bool(self._unsaved)
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        self._note()
         if self._coming:
             self._set_up()
             return []
         records = self._poll(limit, timeout_s)
         if records:
             self._ids.ask()
-        self._measure_lag()
         # The end of a partition may have come along with its last records: look whenever there are none.
         if self._until_end and not records and self._partitions and self._ended >= set(self._partitions.values()):
             raise EndOfInput
@@ -184,6 +189,7 @@ class KafkaSource:
         # It may take its time to leave; what it calls back is not heard any more.
         threading.Thread(target=self._consumer.close, name="leaving", daemon=True).start()
         self.health.renew()
+        self.joined = False
         self._open()
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
@@ -208,18 +214,19 @@ class KafkaSource:
             return None
         return self._consumer.consumer_group_metadata()
 
-    def lag(self) -> dict[Partition, int]:
-        """Records, by offsets, between each position and the end last heard of, lately. Safe from any thread."""
-        return self._lag
+    def lag(self) -> dict[Partition, Lag]:
+        """Of every assigned partition. Safe from any thread."""
+        return self._backlog.now()
 
-    def _measure_lag(self) -> None:
+    def _note(self) -> None:
         """In the loop's thread: position() from another waits until nobody polls, which may be never."""
         now = time.monotonic()
-        if now - self._lag_at >= LAG_EVERY_S:
-            self._lag_at = now
-            self._lag = self._at.lag(self._partitions.values())
+        if now - self._noted_at >= NOTE_EVERY_S:
+            self._noted_at = now
+            self._backlog.note({**dict.fromkeys(self._coming), **self._at.now(self._partitions)})
 
     def close(self) -> None:
+        self._backlog.close()
         self._consumer.close()
 
     def _records(self, messages: list[Message]) -> list[Record]:
@@ -272,6 +279,7 @@ class KafkaSource:
             return
         came = [Partition(at.topic, at.partition) for at in offsets]
         self.rebalances += 1
+        self.joined = True
         self._gone_since = None
         self._coming |= {partition: partition for partition in came}
         self._at.take()
@@ -337,6 +345,7 @@ class KafkaSource:
         if now - self._breathed_at < BREATHE_EVERY_S:
             return
         self._breathed_at = now
+        self._note()
         message = self._consumer.poll(0)
         if message is not None:
             self._early.append(message)  # at most ten a second
@@ -356,6 +365,7 @@ class KafkaSource:
 
     def _lost(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
         if consumer is self._consumer:
+            self.joined = False
             self._leave("lost", offsets)
 
     def _leave(self, how: str, offsets: list[TopicPartition]) -> None:
