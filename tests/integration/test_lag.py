@@ -42,7 +42,7 @@ def test_lag_is_true_for_every_partition_at_every_time(kafka, name, tmp_path):
     with Service(tmp_path, str(model), kafka.servers, **options) as service:
         service.wait_for("assigned ")
         for _ in range(2):
-            _until(lambda: _is_true(kafka, port, topics, sent))
+            _until(lambda end=sent: _is_true(kafka, port, topics, end))
             assert _status(port)["lag"] | {f"{source}[0]": 0} == _lag(source, 0, 3, 0)
             kafka.send(source, [{"value": ONE, "partition": 0}] * 20_000)
             sent += 20_000
