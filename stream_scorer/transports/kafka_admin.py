@@ -50,6 +50,10 @@ class Cluster:
             )
         return count
 
+    def count(self, topic: str) -> int:
+        """Partition count of a topic, 0 if it is not there."""
+        return self._partitions.get(topic, 0)
+
     def exists(self, topic: str) -> bool:
         return topic in self._partitions
 
