@@ -85,7 +85,7 @@ class RunSettings:
         "JSON list of numbers to compare inputs with (default: reference.json beside the model, else the first inputs)",
     )
     http: str = setting("", "HOST:PORT or PORT for /livez /readyz /status /metrics; worker k of several adds k")
-    create_topics: bool = setting(False, "create topics that do not exist")
+    create_topics: bool = setting(False, "create topics that do not exist, and partitions that output topics lack")
     partitions: int = setting(1, "partitions of an input topic created so", low=1)
     replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)
     retention: str = setting(

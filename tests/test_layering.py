@@ -32,8 +32,9 @@ MAY_IMPORT = {
     "control": "errors status",
     # From here on parts are put together, so settings may be known.
     "run_settings": "errors times retention settings",
-    "kafka_service": "errors records ports retention run_settings slots supervisor model state engine evaluate transports status "
-    "control",
+    "kafka_topics": "errors retention run_settings transports",
+    "kafka_service": "errors records ports run_settings kafka_topics slots supervisor model state engine evaluate transports "
+    "status control",
     "app": "errors records ports signals settings run_settings reference codec model state engine evaluate transports "
     "kafka_service",
     "pipes": "errors records ports codec model jets streams transports",
