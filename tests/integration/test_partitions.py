@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 from confluent_kafka.admin import NewPartitions
 
+from stream_scorer.errors import BrokerError
+from stream_scorer.records import Outgoing, Partition, Record
+from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_changelog import changelog_name
+from stream_scorer.transports.kafka_routes import Routes
+from stream_scorer.transports.kafka_sink import AckingSink
 from tests.support.service import MODELS, Service, run, score_topic
 
 pytestmark = pytest.mark.broker
@@ -16,7 +22,10 @@ SOON = "topic.metadata.refresh.interval.ms=500"
 
 
 def _send(kafka, topic, *values, partition):
-    kafka.send(topic, [{"value": struct.pack("<d", at), "key": b"k", "partition": partition} for at in values])
+    errors = []
+    record = {"key": b"k", "partition": partition, "on_delivery": lambda error, _: error and errors.append(error)}
+    kafka.send(topic, [{"value": struct.pack("<d", at), **record} for at in values])
+    assert errors == []
 
 
 def _scores(kafka, topic):
@@ -25,6 +34,13 @@ def _scores(kafka, topic):
 
 def _add(kafka, topic, count):
     kafka.admin.create_partitions([NewPartitions(topic, count)])[topic].result(30)
+    deadline = time.monotonic() + 60
+    while (
+        sum(one.leader >= 0 for one in kafka.admin.list_topics(topic, timeout=5).topics[topic].partitions.values())
+        < count
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_sessions_of_partitions_go_on_and_the_topics_grow(kafka, topics, tmp_path):
@@ -95,8 +111,25 @@ def test_keys_that_move_away_from_their_state_stop_the_service_and_its_next_star
     _send(kafka, source, 1, partition=2)
     again = run("run", COUNTER, bootstrap_servers=kafka.servers, until_end=True, **options)
     assert (again.returncode, text in again.stderr) == (2, True)
-    done = score_topic(
-        COUNTER, kafka.servers, changelog_topic=f"{changelog}.2", on_state_mismatch="rebuild", **options
-    )
+    done = score_topic(COUNTER, kafka.servers, changelog_topic=f"{changelog}.2", on_state_mismatch="rebuild", **options)
     assert "rebuilding sessions from the inputs before 2" in done.stderr
     assert _scores(kafka, scores) == [(0, 1.0), (0, 2.0), (0, 3.0), (2, 1.0)]
+
+
+def test_a_producer_learns_of_new_partitions_when_it_is_told_to_look(kafka, name):
+    topic = kafka.create(name("out"), 1)
+    sink = AckingSink(kafka_config.producer(kafka.servers, {}), Routes({1: topic}, "toy@00"), None, lambda _: None)
+    sink.send([_out(0)])
+    sink.commit({})
+    _add(kafka, topic, 2)
+    with pytest.raises(BrokerError, match="too few partitions"):
+        sink.send([_out(1)])
+    sink.look_again([topic])
+    sink.send([_out(1)])
+    sink.commit({})
+    assert [(one.partition(), one.value()) for one in kafka.read(topic)] == [(0, b"0"), (1, b"1")]
+    sink.close()
+
+
+def _out(number):
+    return Outgoing(1, Record(Partition("in", number), 0, None, b"", 1, None), b"%d" % number)
