@@ -173,18 +173,26 @@ class Saved(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A position that a group has committed, and the id of the topic it is of ("" if that was not noted)."""
+    """A position that a group has committed, and the id of the topic it is of ("" if that was not noted).
+
+    began_with: partitions that the topic had when the group began with this one; 0 if that was not noted.
+    """
 
     offset: int
     topic_id: str
+    began_with: int = 0
 
 
 class Log(NamedTuple):
-    """What a partition holds now: its first offset, the offset after its last record, and the id of its topic."""
+    """What a partition holds now: its first offset, the offset after its last record, and the id of its topic.
+
+    added: the group had begun with the topic before the partition was added to it.
+    """
 
     first: int
     end: int
     topic_id: str
+    added: bool = False
 
 
 class Begun(NamedTuple):

@@ -34,6 +34,7 @@ class TopicIds:
         self._seen = seen
         self._admin = open_client(AdminClient, properties)
         self._known: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
         self._controller: bool | None = None
         self._gone_since: float | None = None
         self._asked_at = 0.0
@@ -42,6 +43,10 @@ class TopicIds:
     def known(self, topic: str) -> str:
         """The id that `look_up` found last; "" if it has not, or if the broker has no ids."""
         return self._known.get(topic, "")
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic had at the last look, 0 if there was none."""
+        return self._counts.get(topic, 0)
 
     def look_up(self, topic: str) -> str:
         """The id of a topic now, "" if the broker has no ids. Blocks for up to 6 s.
@@ -93,7 +98,8 @@ class TopicIds:
         except TimeoutError as error:
             raise Unavailable(f"topic {topic!r}: no description in {TIMEOUT_S:.0f} s") from error
         self._gone_since = None
-        self._seen(topic, len(description.partitions))
+        self._counts[topic] = len(description.partitions)
+        self._seen(topic, self._counts[topic])
         found = str(description.topic_id)
         return "" if found == _UNKNOWN else found
 

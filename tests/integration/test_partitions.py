@@ -116,6 +116,29 @@ def test_keys_that_move_away_from_their_state_stop_the_service_and_its_next_star
     assert _scores(kafka, scores) == [(0, 1.0), (0, 2.0), (0, 3.0), (2, 1.0)]
 
 
+@pytest.mark.parametrize("while_running", [True, False])
+def test_what_comes_to_an_added_partition_is_scored_wherever_the_group_was_told_to_start(
+    while_running, kafka, topics, tmp_path
+):
+    source, scores = topics["input_topic"], topics["output_topic"]
+    _send(kafka, source, 9, partition=1)
+    options = {"start": "latest", "create_topics": True, "kafka": SOON, **topics}
+    with Service(tmp_path, ECHO, kafka.servers, **options) as service:
+        service.wait_for("assigned ")
+        _send(kafka, source, 1, partition=0)
+        kafka.wait_for(scores, 1)
+        if while_running:
+            _add(kafka, source, 3)
+            _send(kafka, source, 2, partition=2)
+            service.wait_for("was added after the group had begun: from its first record")
+            kafka.wait_for(scores, 2)
+    if not while_running:
+        _add(kafka, source, 3)
+        _send(kafka, source, 2, partition=2)
+    score_topic(ECHO, kafka.servers, **options)
+    assert _scores(kafka, scores) == [(0, 1.0), (2, 2.0)]
+
+
 def test_a_producer_learns_of_new_partitions_when_it_is_told_to_look(kafka, name):
     topic = kafka.create(name("out"), 1)
     sink = AckingSink(kafka_config.producer(kafka.servers, {}), Routes({1: topic}, "toy@00"), None, lambda _: None)
