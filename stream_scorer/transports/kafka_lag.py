@@ -92,17 +92,18 @@ class Backlog:
         asked = list(positions)
         ends = offsets(self._client("read_uncommitted"), asked) if asked else {}
         now = time.monotonic()
-        self._begins = self._where_they_begin([at for at in asked if positions[at] is None])
         self._ends = {partition: (end, now) for partition, end in ends.items()}
+        self._begins = self._where_they_begin([at for at in asked if positions[at] is None])
         self._look_for_holds(positions)
         self._before = positions
 
     def _where_they_begin(self, coming: Sequence[Partition]) -> dict[Partition, int]:
         """Positions of partitions that are being set up: what the group has committed, or else where they will begin."""
-        begins = {at: self._begins[at] for at in coming if at in self._begins}
-        new = [TopicPartition(*at) for at in coming if at not in begins]
+        if not coming:
+            return {}
+        begins = {}
         consumer = self._client("read_uncommitted")  # which does not wait for a position that is not certain
-        for found in consumer.committed(new, timeout=_ANSWER_S) if new else []:
+        for found in consumer.committed([TopicPartition(*at) for at in coming], timeout=_ANSWER_S):
             if found.error:
                 raise KafkaException(found.error)
             at = Partition(found.topic, found.partition)

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from stream_scorer.errors import BrokerError, EndOfInput, Interrupted, Unavailable
 from stream_scorer.records import Begun, Committed, Lag, Log, Partition, Record
-from stream_scorer.transports import kafka_commits
+from stream_scorer.transports.kafka_commits import Commits, committed_at
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
 from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Finding, Health
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 5.0
 NOTE_EVERY_S = 0.5
 BREATHE_EVERY_S = 0.1
-SETTLED_S = 3.0
 TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 Begin = Callable[[Partition, "Committed | None", Log, Callable[[], None]], Begun]
@@ -87,7 +86,6 @@ class KafkaSource:
         self._coming: dict[Partition, Partition] = {}  # assigned, not yet set up, not yet read
         self._partitions: dict[Partition, Partition] = {}  # set up
         self._early: list[Message] = []  # came while another partition was set up
-        self._began_with: dict[Partition, int] = {}  # as `Committed` has it
         self._moved: set[Partition] = set()
         self._unsaved: set[Partition] = set()
         self._ended: set[Partition] = set()
@@ -96,7 +94,7 @@ class KafkaSource:
         self.rebalances = 0
         self.joined = False
         """Whether the group has said which partitions this consumer has, be it none."""
-        self._start = start
+        self._commits = Commits(ids, self._committed, self._bounds, start)
         self._backlog = Backlog(properties, start)
         self._noted_at = 0.0
         self._open()
@@ -202,8 +200,8 @@ class KafkaSource:
     def offsets(self, positions: Mapping[Partition, int]) -> list[TopicPartition]:
         """Positions as they are committed: with the id of the topic that they are of."""
         return [
-            TopicPartition(*at, offset, kafka_commits.metadata(self._ids.known(at.topic), self._began_with.get(at, 0)))
-            for at, offset in positions.items()
+            TopicPartition(*partition, offset, self._commits.metadata(partition))
+            for partition, offset in positions.items()
         ]
 
     def group_metadata(self) -> Any:
@@ -318,27 +316,8 @@ class KafkaSource:
         def breathe() -> None:
             self._breathe(partition)
 
-        topic_id = self._ids.look_up(partition.topic)
-        committed = self._committed([partition], breathe)[partition]
-        added = committed is None and self._was_added(partition, topic_id, breathe)
-        known = committed.began_with if committed and committed.topic_id == topic_id else 0
-        self._began_with[partition] = known or self._ids.partitions(partition.topic)
-        deadline = time.monotonic() + SETTLED_S
-        while True:
-            first, end = self._bounds(partition)
-            # A leader that has just started may not know its end yet.
-            if committed is None or committed.offset <= end or time.monotonic() > deadline:
-                return self._begin(partition, committed, Log(first, end, topic_id, added), breathe)
-            breathe()
-
-    def _was_added(self, partition: Partition, topic_id: str, breathe: Callable[[], None]) -> bool:
-        """Whether the group had begun with other partitions when this one, which it has no position of, was not there."""
-        if self._start == "earliest":  # makes no difference
-            return False
-        others = [Partition(partition.topic, number) for number in range(self._ids.partitions(partition.topic))]
-        found = self._committed([one for one in others if one != partition], breathe).values()
-        began = [one.began_with for one in found if one and one.began_with and one.topic_id == topic_id]
-        return any(count <= partition.number for count in began)
+        committed, holds = self._commits.look(partition, breathe)
+        return self._begin(partition, committed, holds, breathe)
 
     def _bounds(self, partition: Partition) -> tuple[int, int]:
         try:
@@ -405,4 +384,4 @@ class KafkaSource:
         found = self._at.committed(partitions, breathe)
         for partition in found:
             self.health.certain(partition)
-        return {partition: kafka_commits.committed(at.offset, at.metadata) for partition, at in found.items()}
+        return {partition: committed_at(at.offset, at.metadata) for partition, at in found.items()}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.records import Committed
-from stream_scorer.transports.kafka_commits import committed, metadata
+from stream_scorer.transports.kafka_commits import committed_at, metadata
 
 IDS = st.text(string.ascii_letters + string.digits + "-_", max_size=22)
 
@@ -17,7 +17,7 @@ IDS = st.text(string.ascii_letters + string.digits + "-_", max_size=22)
 @given(IDS, st.integers(0, 10**6), st.integers(0, 2**62))
 def test_what_is_written_is_read(topic_id, began_with, offset):
     text = metadata(topic_id, began_with)
-    assert committed(offset, text) == Committed(offset, topic_id, began_with)
+    assert committed_at(offset, text) == Committed(offset, topic_id, began_with)
     assert text.partition("topic-id=")[2] == topic_id, "so read versions before"
 
 
@@ -34,9 +34,9 @@ def test_what_is_written_is_read(topic_id, began_with, offset):
     ],
 )
 def test_of_others(offset, text, found):
-    assert committed(offset, text) == found
+    assert committed_at(offset, text) == found
 
 
 @given(st.text(max_size=50))
 def test_any_text(text):
-    assert committed(0, text).offset == 0
+    assert committed_at(0, text).offset == 0
