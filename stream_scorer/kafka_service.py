@@ -148,7 +148,7 @@ class KafkaService:
             alive=lambda: loop.alive("restoring"),
         )
         sink = self._sink = self._make_sink(module, changelog, source)
-        self._topics.on_more = sink.look_again
+        self._topics.on_more = self._look_again
         expelled_s = int(self._consumer.get("max.poll.interval.ms", 300_000)) / 1000
         loop = self._loop = Loop(
             source,
@@ -184,6 +184,13 @@ class KafkaService:
             "ready: %s -> %s, group %s, %s", settings.input_topic, settings.output_topic, self._group, settings.delivery
         )
         return loop
+
+    def _look_again(self, topics: Sequence[str]) -> None:
+        """Clients that know these topics with fewer partitions would refuse those that were added."""
+        if self._sink is not None:
+            self._sink.look_again(topics)
+        if self._store is not None:
+            self._store.close()
 
     def close(self) -> None:
         """The producer first: what it holds is settled or dropped before the partitions go to others."""

@@ -113,7 +113,7 @@ class KafkaSource:
         return bool(self._unsaved)
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        self._note()
+        self._note(NOTE_EVERY_S)
         if self._coming:
             self._set_up()
             return []
@@ -217,10 +217,10 @@ class KafkaSource:
         """Of every assigned partition. Safe from any thread."""
         return self._backlog.now()
 
-    def _note(self) -> None:
+    def _note(self, every_s: float = 0.0) -> None:
         """In the loop's thread: position() from another waits until nobody polls, which may be never."""
         now = time.monotonic()
-        if now - self._noted_at >= NOTE_EVERY_S:
+        if now - self._noted_at >= every_s:
             self._noted_at = now
             self._backlog.note({**dict.fromkeys(self._coming), **self._at.now(self._partitions)})
 
@@ -278,10 +278,11 @@ class KafkaSource:
             return
         came = [Partition(at.topic, at.partition) for at in offsets]
         self.rebalances += 1
-        self.joined = True
         self._gone_since = None
         self._coming |= {partition: partition for partition in came}
         self._at.take()
+        self._note()
+        self.joined = True
         if not came:
             log.info("assigned nothing new")
 
@@ -309,6 +310,7 @@ class KafkaSource:
             # One may have left while a later one was set up.
             begun_here = {one: at for one, at in begun_here.items() if self._partitions.get(one) is one}
             self._at.start(begun_here)
+            self._note()
         # Last: who reads this line may rely on where each partition begins.
         log.info("assigned %s", ", ".join(map(str, begun_here)) or "nothing new")
 
@@ -337,7 +339,7 @@ class KafkaSource:
         if now - self._breathed_at < BREATHE_EVERY_S:
             return
         self._breathed_at = now
-        self._note()
+        self._note(NOTE_EVERY_S)
         message = self._consumer.poll(0)
         if message is not None:
             self._early.append(message)  # at most ten a second
@@ -368,6 +370,7 @@ class KafkaSource:
         for partition in gone:
             self._coming.pop(partition, None)
             self._dropped(partition)
+        self._note()
 
     def _forget(self, partitions: list[Partition]) -> None:
         for partition in partitions:

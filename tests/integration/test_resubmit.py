@@ -52,7 +52,7 @@ def test_each_record_goes_back_once_and_those_that_cannot_are_named(kafka, name)
     done = run("dead-letters", "resubmit", "0@0", "0@0", **where)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"1 re-submitted to where they came from; they stay on {dead} as well\n"
-    (back,) = kafka.read(source)
+    (back,) = kafka.wait_for(source, 1)
     told = (back.value(), back.key(), back.partition(), back.timestamp()[1])
     assert told == (b"a", b"k", 1, letters[0]["timestamp"])
     assert back.headers() == [("mine", b"1"), ("__scorer.resubmitted", f"{dead}/0/0".encode())]
@@ -73,7 +73,7 @@ def test_each_record_goes_back_once_and_those_that_cannot_are_named(kafka, name)
     assert lines.keys() == refused.keys()
     assert all(text in lines[place] for place, text in refused.items()), lines
     values = [b"a", b"later", b"k", *(b"%d" % at for at in range(30))]
-    assert collections.Counter(one.value() for one in kafka.read(source)) == collections.Counter(values)
+    assert collections.Counter(one.value() for one in kafka.wait_for(source, 33)) == collections.Counter(values)
     assert [one.key() for one in kafka.read(source) if one.value() == b"k"] == [None]
 
     done = run("dead-letters", "resubmit", all=True, **where)
@@ -86,7 +86,7 @@ def test_each_record_goes_back_once_and_those_that_cannot_are_named(kafka, name)
     other = kafka.create(name("other"))
     assert "2 re-submitted" in run("dead-letters", "resubmit", "0@0", "0@2", to=other, **where).stdout
     assert "2 re-submitted" in run("dead-letters", "resubmit", "0@0", "0@8", again=True, **where).stdout
-    assert (len(kafka.read(source)), len(kafka.read(other))) == (35, 2)
+    assert (len(kafka.wait_for(source, 35)), len(kafka.wait_for(other, 2))) == (35, 2)
     done = run("dead-letters", "resubmit", "0@0", to=gone, **where)
     assert (done.returncode, f"topic '{gone}' (--to) does not exist" in done.stderr) == (4, True)
 
@@ -109,7 +109,7 @@ def test_killed_halfway_with_a_full_queue_and_begun_again(kafka, name):
     options["kafka"] = ["queue.buffering.max.messages=100"]
     done = run("dead-letters", "resubmit", **options)
     assert done.returncode == 0, done.stderr
-    found = kafka.read(source)
+    found = kafka.wait_for(source, count)
     assert sorted(int(one.value()) for one in found) == list(range(count))
     told = [int(text.split(" ")[0].replace(",", "")) for text in (done.stdout, done.stdout.split("well. ")[1])]
     assert sum(told) == count
@@ -130,4 +130,4 @@ def test_of_two_at_once_the_later_goes_on(kafka, name):
     assert (first.outcome.sent, first.outcome.unsure) == (4, 0)
     second.send(second.new(letters, reader))
     assert (second.outcome.sent, second.outcome.known) == (6, 4)
-    assert [one.value() for one in kafka.read(source)] == [b"%d" % at for at in range(10)]
+    assert [one.value() for one in kafka.wait_for(source, 10)] == [b"%d" % at for at in range(10)]
