@@ -44,7 +44,7 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Exit codes: 0 done, 1 not verified, 2 settings, 3 model, 4 broker, 130 interrupted."""
+    """Run one command. Exit codes: 0 done, 1 not verified or done in part, 2 settings, 3 model, 4 broker, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())

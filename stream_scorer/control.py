@@ -32,15 +32,31 @@ class _Collector:
             yield CounterMetricFamily(PREFIX + name, f"{name.replace('_', ' ')} since the start", value)
         for name, value in status.gauges():
             yield GaugeMetricFamily(PREFIX + name, f"{name.replace('_', ' ')} now", value)
-        lag = GaugeMetricFamily(PREFIX + "lag_records", "records behind the end", labels=["topic", "partition"])
-        for partition, records in status.lag().items():
-            lag.add_metric([partition.topic, str(partition.number)], records)
-        yield lag
+        yield from _lag(status)
         text = "1 once records have passed that are older than the topic keeps, see /status"
         at_risk = GaugeMetricFamily(PREFIX + "topic_retention_at_risk", text, labels=["topic"])
         for topic, told in status.at_risk().items():
             at_risk.add_metric([topic], float(told is not None))
         yield at_risk
+
+
+def _lag(status: Status) -> Iterator[Any]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    place = ["topic", "partition"]
+    text = (
+        "offsets from what is committed to the end (high watermark); transaction markers count, open transactions too"
+    )
+    records = GaugeMetricFamily(PREFIX + "lag_records", text, labels=place)
+    text = "for how long nothing could be read, as the next record is of an open transaction or behind one; 0 if it can"
+    held = GaugeMetricFamily(PREFIX + "held_seconds", text, labels=place)
+    for partition, lag in status.lag().items():
+        labels = [partition.topic, str(partition.number)]
+        held.add_metric(labels, lag.held_s)
+        if lag.records is not None:
+            records.add_metric(labels, lag.records)
+    yield records
+    yield held
 
 
 class HttpControl:

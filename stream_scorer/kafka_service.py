@@ -13,12 +13,12 @@ from stream_scorer.engine.report import Reporter
 from stream_scorer.engine.restore import Restorer
 from stream_scorer.engine.scoring import Scorer
 from stream_scorer.engine.watchdog import Watchdog
-from stream_scorer.errors import BrokerError, SettingsError
+from stream_scorer.errors import BrokerError
 from stream_scorer.evaluate.judge import StreamJudge
+from stream_scorer.kafka_topics import ServiceTopics
 from stream_scorer.model.module import Module
 from stream_scorer.ports import Codec
 from stream_scorer.records import EVALUATIONS, Origin, Partition
-from stream_scorer.retention import retention_ms, topic_config
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.slots import Slot
 from stream_scorer.state.sessions import Sessions
@@ -26,7 +26,7 @@ from stream_scorer.state.snapshots import SnapshotWriter
 from stream_scorer.status import Status
 from stream_scorer.transports import kafka_config
 from stream_scorer.transports.kafka_admin import Cluster
-from stream_scorer.transports.kafka_changelog import KafkaChangelog, changelog_name, former_changelog_name, owner
+from stream_scorer.transports.kafka_changelog import KafkaChangelog
 from stream_scorer.transports.kafka_hanging import Probe
 from stream_scorer.transports.kafka_inputs import KafkaInputs
 from stream_scorer.transports.kafka_retention import Keeping, RetentionWatch, look_for_gone, remarks
@@ -36,13 +36,6 @@ from stream_scorer.transports.kafka_source import KafkaSource
 from stream_scorer.transports.kafka_topic_ids import TopicIds
 
 log = logging.getLogger(__name__)
-
-CHANGELOG_CONFIG = {
-    "cleanup.policy": "compact",
-    # Small segments, so that what is superseded is cleaned soon and a restore reads little twice.
-    "segment.bytes": str(16 << 20),
-    "min.cleanable.dirty.ratio": "0.2",
-}
 
 
 class KafkaService:
@@ -58,32 +51,18 @@ class KafkaService:
         self._instance = settings.instance or host
         self._consumer = kafka_config.consumer(settings.bootstrap_servers, group, settings.kafka)
         self._cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
+        self._topics = ServiceTopics(settings, group, self._cluster, self._consumer)
         self._partitions = 0
         self._watch = RetentionWatch([], "")
         self._loop: Loop | None = None
 
     def check_topics(self) -> None:
         """All topics, before the model is loaded: a typing error should not cost an import of TensorFlow."""
-        settings, cluster = self._settings, self._cluster
-        replication, kept = settings.replication_factor, topic_config(retention_ms(settings.retention))
-        if settings.create_topics:
-            cluster.create(settings.input_topic, settings.partitions, replication, kept)
-        self._partitions = cluster.partitions(settings.input_topic, "--input-topic", maker="--create-topics")
-        if settings.session == "all" and self._partitions != 1:
-            raise SettingsError(
-                f"--session all is one state for all records, and {settings.input_topic!r} has {self._partitions} "
-                "partitions, which workers share. Use a topic of one partition, or --session partition."
-            )
-        for topic in settings.output_topics().values():
-            if settings.create_topics:
-                cluster.create(topic, self._partitions, replication, kept)
-            self._check_partitions(topic, "--output-topic", "scores")
-        if dead_letters := settings.dead_letters():
-            cluster.create(dead_letters, self._partitions, replication, kept)
-        if evaluations := settings.evaluations():
-            cluster.create(evaluations, self._partitions, replication, kept)
-            self._check_partitions(evaluations, "--evaluation-topic", "evaluations")
-        self._watch = self._check_retention([*settings.output_topics().values(), evaluations, dead_letters])
+        settings = self._settings
+        self._partitions = self._topics.check()
+        self._watch = self._check_retention(
+            [*settings.output_topics().values(), settings.evaluations(), settings.dead_letters()]
+        )
 
     def _check_retention(self, written: Sequence[str | None]) -> RetentionWatch:
         """What the topics will not keep: what is known now is told, the rest is watched for.
@@ -105,15 +84,6 @@ class KafkaService:
                     raise BrokerError(text)
                 log.warning("%s", text)
         return RetentionWatch(keepings.values(), servers, rejects=settings.dead_letters())
-
-    def _check_partitions(self, topic: str, setting: str, what: str) -> None:
-        settings = self._settings
-        count = self._cluster.partitions(topic, setting, maker="--create-topics")
-        if count < self._partitions and settings.output_partition == "same":
-            raise SettingsError(
-                f"topic {topic!r} has {count} partitions and {settings.input_topic!r} has {self._partitions}: {what} "
-                "keep their input's partition number. Add partitions, or give --output-partition key."
-            )
 
     def wire(
         self,
@@ -142,7 +112,7 @@ class KafkaService:
             noted=judge is not None,
         )
         scorer = Scorer(module, sessions, decoder, encoders, judge)
-        ids = TopicIds(kafka_config.common(settings.bootstrap_servers, settings.kafka))
+        ids = TopicIds(kafka_config.common(settings.bootstrap_servers, settings.kafka), self._topics.seen)
         progress = Progress(show)
         changelog = self._changelog(identity, sessions, ids)
         inputs = KafkaInputs(self._consumer)
@@ -175,6 +145,7 @@ class KafkaService:
             ids=ids,
             begin=restorer.begin,
             dropped=sessions.drop,
+            start="earliest" if settings.start == "committed" else settings.start,
             until_end=settings.until_end,
             gather_s=settings.commit_interval,
             alive=lambda: loop.alive("waiting" if source.waits_for else "restoring"),
@@ -183,6 +154,14 @@ class KafkaService:
         sink = self._make_sink(module, changelog, source)
         # Before the consumer: what it holds is settled or dropped before the partitions go to others.
         self._closing.add("the producer", sink.close)
+
+        def look_again(topics: Sequence[str]) -> None:
+            """Clients that know these topics with fewer partitions would refuse those that were added."""
+            sink.look_again(topics)
+            if store:
+                store.close()
+
+        self._topics.on_more = look_again
         expelled_s = settings.longest_step_s()
         loop = self._loop = Loop(
             source,
@@ -192,7 +171,7 @@ class KafkaService:
             pace=self._pace(expelled_s),
             fail_on_reject=settings.on_bad_record == "fail",
             max_rejects_in_row=settings.max_rejects_in_row,
-            on_commit=Reporter(),
+            on_commit=Reporter(source.lag),
             answers=answers,
         )
         self.status = Status(
@@ -209,6 +188,7 @@ class KafkaService:
             at_risk=self._watch.at_risk,
             waits_for=lambda: loop.waits_for or source.waits_for,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
+            joined=lambda: source.joined,
         )
         Watchdog(loop, limit_s=expelled_s / 3, expelled_s=expelled_s)
         self._closing.add("the loop and its watchdog", loop.stop)
@@ -230,37 +210,14 @@ class KafkaService:
         return "restart" if how == "auto" and not module.state_names else how
 
     def _changelog(self, identity: str, sessions: Sessions, ids: TopicIds) -> Changelog | None:
-        if not sessions.stateful or not self._settings.changelog:
+        topic = self._topics.changelog(stateful=sessions.stateful)
+        if topic is None:
             return None
-        topic = self._changelog_topic()
-        if self._cluster.exists(topic):
-            self._cluster.check_compacted(topic)
-        self._cluster.create(topic, self._partitions, self._settings.replication_factor, CHANGELOG_CONFIG)
-        count = self._cluster.partitions(topic, "--changelog-topic")
-        if count != self._partitions:
-            raise SettingsError(
-                f"changelog {topic!r} has {count} partitions and {self._settings.input_topic!r} has {self._partitions}: "
-                "keys have moved to other partitions since. Give a new --changelog-topic, and --on-state-mismatch rebuild."
-            )
 
         def origin(partition: Partition) -> Origin:
             return Origin(ids.known(partition.topic), self._group, self._settings.session)
 
         return topic, SnapshotWriter(identity, sessions.stream_time, origin)
-
-    def _changelog_topic(self) -> str:
-        """As set; else by the names of group and input topic, in the form of earlier versions where that is in use."""
-        settings = self._settings
-        if settings.changelog_topic:
-            return settings.changelog_topic
-        former = former_changelog_name(self._group, settings.input_topic)
-        name = changelog_name(self._group, settings.input_topic)
-        if self._cluster.exists(name) or not self._cluster.exists(former):
-            return name
-        if owner(self._consumer, former, self._cluster.partitions(former, "the changelog")) != settings.input_topic:
-            return name
-        log.info("state is on %s, as an earlier version named it", former)
-        return former
 
     def _make_sink(
         self, module: Module, changelog: Changelog | None, source: KafkaSource

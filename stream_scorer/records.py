@@ -17,6 +17,20 @@ class Partition(NamedTuple):
         return f"{self.topic}[{self.number}]"
 
 
+class Lag(NamedTuple):
+    """How far the reader of a partition is behind its end.
+
+    records: offsets from the reader's position to the end, open transactions included. Offsets count what is no record
+        too: markers of transactions, aborted records. None: not known yet.
+    age_s: since a broker told that end.
+    held_s: for how long nothing could be read, as the next record belongs to an open transaction or lies behind one.
+    """
+
+    records: int | None
+    age_s: float = 0.0
+    held_s: float = 0.0
+
+
 Place = tuple[Partition, int]
 """Of one record: partition and offset."""
 UNREADABLE: Headers = []
@@ -159,18 +173,26 @@ class Saved(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A position that a group has committed, and the id of the topic it is of ("" if that was not noted)."""
+    """A position that a group has committed, and the id of the topic it is of ("" if that was not noted).
+
+    began_with: partitions that the topic had when the group began with this one; 0 if that was not noted.
+    """
 
     offset: int
     topic_id: str
+    began_with: int = 0
 
 
 class Log(NamedTuple):
-    """What a partition holds now: its first offset, the offset after its last record, and the id of its topic."""
+    """What a partition holds now: its first offset, the offset after its last record, and the id of its topic.
+
+    added: the group had begun with the topic before the partition was added to it.
+    """
 
     first: int
     end: int
     topic_id: str
+    added: bool = False
 
 
 class Begun(NamedTuple):

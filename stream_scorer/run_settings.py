@@ -99,7 +99,7 @@ class RunSettings:
     http: str = setting(
         "", "HOST:PORT, [IPV6]:PORT or PORT for /livez /readyz /status /metrics; worker k of several adds k"
     )
-    create_topics: bool = setting(False, "create topics that do not exist")
+    create_topics: bool = setting(False, "create topics that do not exist, and partitions that output topics lack")
     partitions: int = setting(1, "partitions of an input topic created so", low=1)
     replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)
     retention: str = setting(

@@ -34,7 +34,9 @@ MAY_IMPORT = {
     "control": "addresses status",
     # From here on parts are put together, so settings may be known.
     "run_settings": "addresses errors times retention settings",
-    "kafka_service": "errors records ports retention run_settings slots ending model state engine evaluate transports status",
+    "kafka_topics": "errors retention run_settings transports",
+    "kafka_service": "errors records ports run_settings kafka_topics slots ending model state engine evaluate transports "
+    "status",
     "app": "errors records ports signals ending lifeline control settings run_settings reference codec model state engine "
     "evaluate transports kafka_service",
     "pipes": "errors records ports codec model jets streams transports",

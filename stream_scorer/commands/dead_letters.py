@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stream_scorer.errors import SettingsError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHOWN = 200
 """Characters or bytes of a value that `show` prints."""
+SHOWN_LINES = 20
+"""Letters that `resubmit` names one by one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             one.add_argument("places", nargs="*", metavar="PARTITION@OFFSET", help="as `list` tells them")
         if verb == "resubmit":
             one.add_argument("--all", action="store_true", help="every one there is")
+            one.add_argument("--again", action="store_true", help="also those that were re-submitted before")
             one.add_argument("--to", metavar="TOPIC", help="another topic than the one they came from")
 
 
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer import logs
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_admin import Cluster
-    from stream_scorer.transports.kafka_dead_letters import chosen, read_dead_letters, resubmit
+    from stream_scorer.transports.kafka_dead_letters import chosen, read_dead_letters
 
     logs.set_up("ERROR")
     extra = to_map(args.kafka)
@@ -56,43 +59,108 @@ def run(args: argparse.Namespace) -> int:
     cluster.partitions(args.topic, "--topic")
     letters = read_dead_letters(kafka_config.consumer(args.bootstrap_servers, "dead-letters", extra), args.topic)
     if args.verb == "list":
-        return _list(list(letters)[-args.last :] if args.last else list(letters))
+        return _list(list(letters)[-args.last :] if args.last else list(letters), _noted(cluster, args))
     found = list(letters) if getattr(args, "all", False) else chosen(letters, args.places)
     if args.verb == "show":
         for letter in found:
             _show(letter)
         return 0
-    _tell_of_retention(cluster, found, args)
-    name = f"stream-scorer.dead-letters.{uuid.uuid4().hex[:8]}"
-    count = resubmit(kafka_config.transactional_producer(args.bootstrap_servers, name, extra), found, args.to)
-    print(f"{count:,} re-submitted to {args.to or 'where they came from'}; they stay on {args.topic} as well")
-    return 0
+    return _resubmit(cluster, found, args)
 
 
-def _tell_of_retention(cluster: Cluster, letters: list[DeadLetter], args: argparse.Namespace) -> None:
+def _resubmit(cluster: Cluster, letters: list[DeadLetter], args: argparse.Namespace) -> int:
+    """0: all of them are on their topic now. 1: some are not, as is told. Raises StreamScorerError."""
+    from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_resubmit import NOTES_CONFIG, Resubmission, notes_topic
+
+    servers, topic, extra = args.bootstrap_servers, args.topic, to_map(args.kafka)
+    if args.to:
+        cluster.partitions(args.to, "--to")
+    notes = notes_topic(topic)
+    cluster.create(notes, 1, config=NOTES_CONFIG)
+    name = f"stream-scorer.dead-letters.{topic}"
+    producer = kafka_config.transactional_producer(servers, name, extra)
+    resubmission = Resubmission(producer, notes, _topic_id(args), args.to)
+    reader = kafka_config.consumer(servers, "dead-letters", extra)
+    new = letters if args.again else resubmission.new(letters, reader)
+    good = _without_obstacles(cluster, new, args.to, servers)
+    outcome = resubmission.outcome
+    try:
+        resubmission.send(good)
+    finally:
+        told = f"{outcome.sent:,} re-submitted to {args.to or 'where they came from'}; they stay on {topic} as well"
+        if outcome.known:
+            told += f". {outcome.known:,} were re-submitted before (--again sends them once more)"
+        if outcome.unsure:
+            told += f". Of {outcome.unsure:,} it is not certain: the same command sends those that were not"
+        _tell_lines(outcome.refused)
+        if left := len(new) - len(good) + len(outcome.refused):
+            told += f". {left:,} were not, see above"
+        print(told)
+    return 1 if left else 0
+
+
+def _without_obstacles(cluster: Cluster, letters: list[DeadLetter], to: str | None, servers: str) -> list[DeadLetter]:
+    """Those that may go, after it is told why others may not, and what the topics will not keep."""
+    from stream_scorer.transports.kafka_dead_letters import obstacles
     from stream_scorer.transports.kafka_retention import Keeping, check_resubmitted
-
-    def tell(text: str) -> None:
-        print(f"stream-scorer dead-letters: {text}", file=sys.stderr)
 
     times: dict[str, list[int]] = {}
     for letter in letters:
-        if (topic := args.to or letter.told.get("topic")) and letter.record.timestamp is not None:
+        if (topic := to or letter.told.get("topic")) and letter.record.timestamp is not None:
             times.setdefault(topic, []).append(letter.record.timestamp)
-    for topic, config in cluster.configs(filter(cluster.exists, times), tell).items():
-        now_ms = time.time_ns() // 1_000_000
-        for text in check_resubmitted(Keeping.of(topic, config), times[topic], now_ms, args.bootstrap_servers):
-            tell(text)
+    configs = cluster.configs(filter(cluster.exists, times), _tell)
+    keepings = {topic: Keeping.of(topic, config) for topic, config in configs.items()}
+    for topic, keeping in keepings.items():
+        for text in check_resubmitted(keeping, times[topic], time.time_ns() // 1_000_000, servers):
+            _tell(text)
+    found = list(obstacles(letters, to, cluster.count, keepings))
+    _tell_lines([f"{letter.place}: {why}" for letter, why in found if why])
+    return [letter for letter, why in found if not why]
 
 
-def _list(letters: list[DeadLetter]) -> int:
+def _tell_lines(lines: list[str]) -> None:
+    for line in lines[:SHOWN_LINES]:
+        _tell(line)
+    if len(lines) > SHOWN_LINES:
+        _tell(f"and {len(lines) - SHOWN_LINES:,} more")
+
+
+def _tell(text: str) -> None:
+    print(f"stream-scorer dead-letters: {text}", file=sys.stderr)
+
+
+def _topic_id(args: argparse.Namespace) -> str:
+    from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_topic_ids import TopicIds
+
+    return TopicIds(kafka_config.common(args.bootstrap_servers, to_map(args.kafka))).look_up(args.topic)
+
+
+def _noted(cluster: Cluster, args: argparse.Namespace) -> Callable[[DeadLetter], bool]:
+    """Whether a letter was re-submitted to where it came from."""
+    from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_resubmit import note_key, notes_topic, read_notes
+
+    if not cluster.exists(notes_topic(args.topic)):
+        return lambda _: False
+    reader = kafka_config.consumer(args.bootstrap_servers, "dead-letters", to_map(args.kafka))
+    notes, topic_id = read_notes(reader, notes_topic(args.topic)), _topic_id(args)
+    return lambda letter: note_key(topic_id, letter, letter.told.get("topic", "")) in notes
+
+
+def _list(letters: list[DeadLetter], resubmitted: Callable[[DeadLetter], bool]) -> int:
+    again = 0
     for letter in letters:
         told = letter.told
         message = told.get("message", "").splitlines()[:1] or [""]
+        done = resubmitted(letter)
+        again += done
         print(
-            f"{letter.place:>10}  {letter.source}  {told.get('stage', '?'):7}  {told.get('exception', '?')}: {message[0][:100]}"
+            f"{letter.place:>10}  {letter.source}  {told.get('stage', '?'):7}  {told.get('exception', '?')}: "
+            f"{message[0][:100]}{'  (re-submitted)' if done else ''}"
         )
-    print(f"{len(letters):,} dead letters")
+    print(f"{len(letters):,} dead letters" + (f", {again:,} of them re-submitted" if again else ""))
     return 0
 
 

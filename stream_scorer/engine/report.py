@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Collection, Mapping
 
 from stream_scorer.engine.totals import Totals
+from stream_scorer.records import Lag, Partition
 
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 10.0
+STALE_S = 5.0
 
 
 class Reporter:
-    """A line of progress every 10 s while there is work."""
+    """A line of progress every 10 s while there is work. `lag`: of every assigned partition."""
 
-    def __init__(self) -> None:
+    def __init__(self, lag: Callable[[], Mapping[Partition, Lag]] = dict) -> None:
+        self._lag = lag
         self._at = time.perf_counter()
         self._records = 0
 
     def __call__(self, totals: Totals) -> None:
         now = time.perf_counter()
         if now - self._at >= REPORT_EVERY_S:
-            log.info("%s", summary(totals, now - self._at, totals.records - self._records))
+            done = summary(totals, now - self._at, totals.records - self._records)
+            log.info("%s; %s", done, behind(self._lag().values()))
             self._at, self._records = now, totals.records
+
+
+def behind(lags: Collection[Lag]) -> str:
+    """How far that is from the end, in words."""
+    records = sum(lag.records or 0 for lag in lags)
+    unknown = sum(lag.records is None for lag in lags)
+    age_s = max((lag.age_s for lag in lags), default=0.0)
+    text = f"{records:,} records behind"
+    if unknown:
+        text += f", {unknown} partitions not known"
+    return text + (f" as of {age_s:.0f} s ago" if age_s > STALE_S else "")
 
 
 def summary(totals: Totals, seconds: float, recent: int | None = None) -> str:

@@ -38,7 +38,7 @@ class Restorer:
         model: the identity of the model that runs.
         origin: the group and session mode that run; its topic id is not looked at.
         start: where a group without a position begins: "committed" (as "earliest"), "earliest",
-            "latest" or a timestamp.
+            "latest" or a timestamp. What is on a partition that was added since came after that.
         window: N of the module's `stream-scorer.window`, or None.
         warm_up: inputs to feed before a start that is no continuation; 0: none. A window of N needs N - 1 for its first score.
         on_mismatch: "auto" (rebuild a window model, else fail), "rebuild", "restart" or "fail".
@@ -91,7 +91,7 @@ class Restorer:
             )
             committed = Committed(position.offset, position.origin.topic_id)
         if committed is None:
-            return self._begin_anew(partition, saved, breathe)
+            return self._begin_anew(partition, saved, holds.added, breathe)
         problem = self._problem(saved, position, committed)
         gap = self._gap(partition, committed, position, holds)
         if gap is not None:
@@ -107,8 +107,12 @@ class Restorer:
             return []
         return self._store.read(partition, None if committed is None else committed.offset, breathe)
 
-    def _begin_anew(self, partition: Partition, saved: Sequence[Saved], breathe: Breathe) -> Begun:
-        first = self._inputs.start(partition, "earliest" if self._start == "committed" else self._start, breathe)
+    def _begin_anew(self, partition: Partition, saved: Sequence[Saved], added: bool, breathe: Breathe) -> Begun:
+        start = "earliest" if self._start == "committed" else self._start
+        if added and start != "earliest":
+            log.info("%s was added after the group had begun: from its first record, whatever --start says", partition)
+            start = "earliest"
+        first = self._inputs.start(partition, start, breathe)
         self._forget(partition, saved)
         if self._warm_up:
             first_fed = self._inputs.back(partition, first, self._warm_up, breathe)
@@ -143,7 +147,7 @@ class Restorer:
         return model in (self._model, self._model.partition("+")[0])
 
     def _gap(self, partition: Partition, committed: Committed, position: Saved | None, holds: Log) -> Gap | None:
-        at, topic_id = committed
+        at, topic_id = committed.offset, committed.topic_id
         if not topic_id and position is not None and position.offset == at:
             topic_id = position.origin.topic_id
         if topic_id and holds.topic_id and topic_id != holds.topic_id:

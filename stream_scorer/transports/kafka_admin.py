@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType  # type: ignore[attr-defined]
 
 from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.transports.kafka_config import Properties, open_client
@@ -51,6 +51,31 @@ class Cluster:
                 "Describe on it."
             )
         return count
+
+    def count(self, topic: str) -> int:
+        """Partition count of a topic, 0 if it is not there."""
+        return self._partitions.get(topic, 0)
+
+    def refresh(self) -> None:
+        """Look at the cluster again. Raises BrokerError."""
+        self._partitions = self._read()
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """Give a topic so many partitions, unless it has them by now. Blocks until it has, 20 s at most. Raises BrokerError."""
+        log.warning("topic %r has %d partitions: making it %d", topic, self.count(topic), count)
+        future = self._admin.create_partitions([NewPartitions(topic, count)])[topic]
+        try:
+            future.result(TIMEOUT_S)
+        except KafkaException as error:
+            self.refresh()
+            if self.count(topic) < count:  # no other worker has done it meanwhile
+                raise BrokerError(
+                    f"topic {topic!r} cannot be given {count} partitions: {error.args[0].str()}"
+                ) from error
+        deadline = time.monotonic() + TIMEOUT_S
+        while self.count(topic) < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+            self.refresh()
 
     def exists(self, topic: str) -> bool:
         return topic in self._partitions

@@ -157,6 +157,8 @@ def consumer(bootstrap_servers: str, group: str, extra: Mapping[str, str]) -> Pr
         "auto.offset.reset": "earliest",
         # With the queue full the fetcher would sleep its default of 1 s while the loop runs dry.
         "fetch.queue.backoff.ms": 20,
+        # Partitions that are added to the input are noticed so soon: a small request for its topics alone.
+        "topic.metadata.refresh.interval.ms": 30_000,
     }
     if given.get("group.protocol", "classic").lower() == "classic":
         properties["partition.assignment.strategy"] = "cooperative-sticky"

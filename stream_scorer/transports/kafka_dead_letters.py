@@ -1,20 +1,19 @@
-"""Records that could not be scored, as they lie on their topic, and the way back."""
+"""Records that could not be scored, as they lie on their topic, and what is in their way back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import KafkaException, Producer
-
-from stream_scorer.errors import BrokerError, SettingsError
+from stream_scorer.errors import SettingsError
 from stream_scorer.records import Headers, Record
-from stream_scorer.transports.kafka_config import Properties, open_client, stamp
+from stream_scorer.transports.kafka_config import Properties
 from stream_scorer.transports.kafka_reader import read_topic
+from stream_scorer.transports.kafka_retention import AFTER, BEFORE, Keeping, day
 
 OURS = ("__streams.errors.", "__scorer.")
 RESUBMITTED = "__scorer.resubmitted"
-TIMEOUT_S = 30.0
 
 
 class DeadLetter(NamedTuple):
@@ -78,6 +77,7 @@ def told_by(headers: Headers | None) -> dict[str, str]:
 def chosen(letters: Iterable[DeadLetter], places: Iterable[str]) -> list[DeadLetter]:
     """Those at the given PARTITION@OFFSET places. Raises SettingsError on one that is not there."""
     found = {letter.place: letter for letter in letters}
+    places = list(dict.fromkeys(places))
     missing = [place for place in places if place not in found]
     if missing:
         raise SettingsError(
@@ -86,48 +86,56 @@ def chosen(letters: Iterable[DeadLetter], places: Iterable[str]) -> list[DeadLet
     return [found[place] for place in places]
 
 
-def resubmit(properties: Properties, letters: Iterable[DeadLetter], to: str | None) -> int:
-    """Send records again to where they came from, or to topic `to`, all together or none; how many.
-
-    Key, value, timestamp and the input's own headers are as they were, the partition too unless `to`
-    is given; one header more tells which dead letter it was.
+def obstacles(
+    letters: Iterable[DeadLetter], to: str | None, partitions: Callable[[str], int], keepings: Mapping[str, Keeping]
+) -> Iterator[tuple[DeadLetter, str | None]]:
+    """Each letter with why its record cannot be sent again; None if nothing is known against it.
 
     Args:
-        properties: of a transactional producer.
-    Raises:
-        SettingsError: some of a record is not in its letter. Nothing was sent, as in all that follow.
-        BrokerError
+        to: the topic to send to, instead of where it came from.
+        partitions: how many a topic has; 0: there is no such topic.
+        keepings: what topics take, as far as that is known.
     """
-    letters = list(letters)
-    if lacking := [f"{letter.place}: {why} of {letter.source}" for letter in letters if (why := letter.incomplete)]:
-        raise SettingsError(
-            f"nothing was re-submitted: {'; '.join(lacking)}. The whole record is where it came from, while that topic "
-            "keeps it. Leave these out."
+    now_ms = time.time_ns() // 1_000_000
+    for letter in letters:
+        target = to or letter.told.get("topic", "")
+        yield (
+            letter,
+            _incomplete(letter)
+            or _misplaced(letter, to, partitions)
+            or _not_taken(letter, keepings.get(target), now_ms),
         )
-    producer = open_client(Producer, properties)
-    count = 0
-    try:
-        producer.init_transactions(TIMEOUT_S)
-        producer.begin_transaction()
-        for letter in letters:
-            record = letter.record
-            back = f"{record.partition.topic}/{record.partition.number}/{record.offset}".encode()
-            producer.produce(
-                to or letter.told["topic"],
-                record.value,
-                letter.original_key(),
-                -1 if to else int(letter.told["partition"]),
-                timestamp=stamp(letter.original_timestamp()),
-                headers=[*letter.original_headers(), (RESUBMITTED, back)],
-            )
-            count += 1
-        producer.commit_transaction(TIMEOUT_S)
-    except KafkaException as error:
-        raise BrokerError(
-            f"nothing was re-submitted: {error.args[0].str()}. Is the topic there, may you write to it?"
-        ) from error
-    except KeyError as error:
-        raise BrokerError(
-            f"nothing was re-submitted: a record without header {OURS[0]}{error.args[0]}; say where by --to TOPIC"
-        ) from error
-    return count
+
+
+def _incomplete(letter: DeadLetter) -> str | None:
+    if why := letter.incomplete:
+        return f"{why}. The whole record is {letter.source}, while that topic keeps it"
+    return None
+
+
+def _misplaced(letter: DeadLetter, to: str | None, partitions: Callable[[str], int]) -> str | None:
+    if to is not None:
+        return None
+    topic, number = letter.told.get("topic"), letter.told.get("partition", "")
+    if not topic or not number.isdecimal():
+        return f"its headers {OURS[0]}topic and partition do not say where it came from: give --to TOPIC"
+    count = partitions(topic)
+    if not count:
+        return f"topic {topic!r} is not there: create it, or give --to TOPIC"
+    if int(number) >= count:
+        return f"topic {topic!r} has {count} partitions, and it came from partition {number}: give --to TOPIC"
+    return None
+
+
+def _not_taken(letter: DeadLetter, keeping: Keeping | None, now_ms: int) -> str | None:
+    if keeping is None:
+        return None
+    if keeping.compacts and letter.original_key() is None:
+        return f"topic {keeping.topic!r} is compacted (cleanup.policy) and takes no record without a key"
+    at = letter.original_timestamp()
+    if at is None or keeping.own_time:
+        return None
+    for name, limit, beyond in ((BEFORE, keeping.before_ms, now_ms - at), (AFTER, keeping.after_ms, at - now_ms)):
+        if beyond > limit:
+            return f"topic {keeping.topic!r} does not take its timestamp, {at} ms of {day(at)} ({name}={limit})"
+    return None

@@ -151,8 +151,8 @@ class Ends:
     def _look(self, partitions: Sequence[Partition]) -> list[dict[Partition, int]]:
         """Last stable offsets and ends. Both are asked at once: a new client needs some 15 ms to connect."""
         committed, uncommitted = self._consumers
-        ends = self._pool.submit(_offsets, uncommitted, partitions)
-        return [_offsets(committed, partitions), ends.result()]
+        ends = self._pool.submit(offsets, uncommitted, partitions)
+        return [offsets(committed, partitions), ends.result()]
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         deadline = time.monotonic() + LOOK_S
@@ -173,8 +173,8 @@ class Ends:
             raise Unavailable("asked to stop while looking for transactions that hang")
 
 
-def _offsets(consumer: Consumer, partitions: Sequence[Partition]) -> dict[Partition, int]:
-    """One request per broker. Raises KafkaException."""
+def offsets(consumer: Consumer, partitions: Sequence[Partition]) -> dict[Partition, int]:
+    """The end of each partition as the client's isolation level has it. One request per broker. Raises KafkaException."""
     wanted = [TopicPartition(*partition, OFFSET_END) for partition in partitions]
     found = consumer.offsets_for_times(wanted, timeout=_ANSWER_S) if wanted else []
     for at in found:

@@ -99,16 +99,6 @@ class Positions:
             now[partition] = at.offset if at.offset >= 0 else self._first.get(partition, 0)
         return now
 
-    def lag(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Records, by offsets, between each position and the end last heard of. Asks no broker."""
-        mine = {partition: partition for partition in partitions}
-        found = {}
-        for at in self._consumer.position([TopicPartition(*partition) for partition in mine]):
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(at.topic, at.partition), cached=True)
-            if at.offset >= 0 and high >= 0:
-                found[mine[Partition(at.topic, at.partition)]] = max(0, high - at.offset)
-        return found
-
     def committed(
         self, partitions: Iterable[Partition], breathe: Callable[[], None], unsure: Callable[[Partition], None]
     ) -> dict[Partition, TopicPartition]:

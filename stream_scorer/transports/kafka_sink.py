@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -13,7 +13,7 @@ from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Un
 from stream_scorer.records import Headers, Outgoing, Partition, Place, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 from stream_scorer.transports.kafka_config import Properties, open_client
-from stream_scorer.transports.kafka_errors import classify
+from stream_scorer.transports.kafka_errors import classify, unreachable
 from stream_scorer.transports.kafka_fences import Fences
 from stream_scorer.transports.kafka_hanging import Probe
 from stream_scorer.transports.kafka_routes import Routes
@@ -111,6 +111,14 @@ class _Sink:
                 )
             else:
                 return None
+
+    def look_again(self, topics: Iterable[str]) -> None:
+        """Learn how many partitions topics have now: the producer would refuse new ones for minutes. Raises Unavailable."""
+        for topic in topics:
+            try:
+                self._producer.list_topics(topic, timeout=OFFSETS_S)
+            except KafkaException as error:
+                raise unreachable(f"topic {topic!r}: no partition count", error.args[0]) from error
 
     def _explain(self) -> None:
         """Nothing more can be queued: raises why, if that is known."""

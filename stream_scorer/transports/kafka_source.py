@@ -11,10 +11,12 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from stream_scorer.errors import BrokerError, EndOfInput, Interrupted, Unavailable
-from stream_scorer.records import Begun, Committed, Log, Partition, Record
+from stream_scorer.records import Begun, Committed, Lag, Log, Partition, Record
+from stream_scorer.transports.kafka_commits import Commits, committed_at
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, finished, is_final, unreachable
 from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Finding, Health
+from stream_scorer.transports.kafka_lag import Backlog
 from stream_scorer.transports.kafka_positions import Positions
 from stream_scorer.transports.kafka_record import to_record
 from stream_scorer.transports.kafka_topic_ids import GONE_S, TopicIds
@@ -22,13 +24,9 @@ from stream_scorer.transports.kafka_topic_ids import GONE_S, TopicIds
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 5.0
-LAG_EVERY_S = 0.5
+NOTE_EVERY_S = 0.5
 BREATHE_EVERY_S = 0.1
-SETTLED_S = 3.0
 TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
-TOPIC_ID = "topic-id="
-"""Begins the metadata of a committed offset."""
-
 
 Begin = Callable[[Partition, "Committed | None", Log, Callable[[], None]], Begun]
 
@@ -50,6 +48,8 @@ class KafkaSource:
         begin: (partition, what is committed or None, what the log holds, `breathe`) -> where to begin. Called inside
             `poll` for every partition that comes, before its first record. It calls `breathe` at least every second.
         dropped: called inside `poll` for every partition that leaves.
+        start: where a group without a committed position begins, as `begin_at` takes it. `begin` decides; this is for what
+            is told of the lag meanwhile, and to look whether a partition was added since.
         until_end: raise EndOfInput once every assigned partition was read to its end.
         gather_s: seconds to wait for more records after the first.
         alive: called all along while partitions are set up; False: stop that, the worker is to end.
@@ -63,6 +63,7 @@ class KafkaSource:
         ids: TopicIds,
         begin: Begin,
         dropped: Callable[[Partition], None],
+        start: str = "earliest",
         until_end: bool = False,
         gather_s: float = 0.0,
         alive: Callable[[], bool] = lambda: True,
@@ -93,8 +94,11 @@ class KafkaSource:
         self.rebalances = 0
         self.waits_for = ""
         """Whose transaction holds back a position of the group that is to be read; empty if none does."""
-        self._lag: dict[Partition, int] = {}
-        self._lag_at = 0.0
+        self.joined = False
+        """Whether the group has said which partitions this consumer has, be it none."""
+        self._commits = Commits(ids, self._committed, self._bounds, start)
+        self._backlog = Backlog(properties, start)
+        self._noted_at = 0.0
         self._open()
 
     def _open(self) -> None:
@@ -111,13 +115,13 @@ class KafkaSource:
         return bool(self._unsaved)
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        self._note(NOTE_EVERY_S)
         if self._coming:
             self._set_up()
             return []
         records = self._poll(limit, timeout_s)
         if records:
             self._ids.ask()
-        self._measure_lag()
         # The end of a partition may have come along with its last records: look whenever there are none.
         if self._until_end and not records and self._partitions and self._ended >= set(self._partitions.values()):
             raise EndOfInput
@@ -186,6 +190,7 @@ class KafkaSource:
         # It may take its time to leave; what it calls back is not heard any more.
         threading.Thread(target=self._consumer.close, name="leaving", daemon=True).start()
         self.health.renew()
+        self.joined = False
         self._open()
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
@@ -197,7 +202,7 @@ class KafkaSource:
     def offsets(self, positions: Mapping[Partition, int]) -> list[TopicPartition]:
         """Positions as they are committed: with the id of the topic that they are of."""
         return [
-            TopicPartition(*partition, offset, TOPIC_ID + self._ids.known(partition.topic))
+            TopicPartition(*partition, offset, self._commits.metadata(partition))
             for partition, offset in positions.items()
         ]
 
@@ -210,18 +215,19 @@ class KafkaSource:
             return None
         return self._consumer.consumer_group_metadata()
 
-    def lag(self) -> dict[Partition, int]:
-        """Records, by offsets, between each position and the end last heard of, lately. Safe from any thread."""
-        return self._lag
+    def lag(self) -> dict[Partition, Lag]:
+        """Of every assigned partition. Safe from any thread."""
+        return self._backlog.now()
 
-    def _measure_lag(self) -> None:
+    def _note(self, every_s: float = 0.0) -> None:
         """In the loop's thread: position() from another waits until nobody polls, which may be never."""
         now = time.monotonic()
-        if now - self._lag_at >= LAG_EVERY_S:
-            self._lag_at = now
-            self._lag = self._at.lag(self._partitions.values())
+        if now - self._noted_at >= every_s:
+            self._noted_at = now
+            self._backlog.note({**dict.fromkeys(self._coming), **self._at.now(self._partitions)})
 
     def close(self) -> None:
+        self._backlog.close()
         self._consumer.close()
 
     def _records(self, messages: list[Message]) -> list[Record]:
@@ -277,6 +283,8 @@ class KafkaSource:
         self._gone_since = None
         self._coming |= {partition: partition for partition in came}
         self._at.take()
+        self._note()
+        self.joined = True
         if not came:
             log.info("assigned nothing new")
 
@@ -304,6 +312,7 @@ class KafkaSource:
             # One may have left while a later one was set up.
             begun_here = {one: at for one, at in begun_here.items() if self._partitions.get(one) is one}
             self._at.start(begun_here)
+            self._note()
         # Last: who reads this line may rely on where each partition begins.
         log.info("assigned %s", ", ".join(map(str, begun_here)) or "nothing new")
 
@@ -311,15 +320,8 @@ class KafkaSource:
         def breathe() -> None:
             self._breathe(partition)
 
-        topic_id = self._ids.look_up(partition.topic)
-        committed = self._committed([partition], breathe)[partition]
-        deadline = time.monotonic() + SETTLED_S
-        while True:
-            first, end = self._bounds(partition)
-            # A leader that has just started may not know its end yet.
-            if committed is None or committed.offset <= end or time.monotonic() > deadline:
-                return self._begin(partition, committed, Log(first, end, topic_id), breathe)
-            breathe()
+        committed, holds = self._commits.look(partition, breathe)
+        return self._begin(partition, committed, holds, breathe)
 
     def _bounds(self, partition: Partition) -> tuple[int, int]:
         try:
@@ -339,6 +341,7 @@ class KafkaSource:
         if now - self._breathed_at < BREATHE_EVERY_S:
             return
         self._breathed_at = now
+        self._note(NOTE_EVERY_S)
         message = self._consumer.poll(0)
         if message is not None:
             self._early.append(message)  # at most ten a second
@@ -358,6 +361,7 @@ class KafkaSource:
 
     def _lost(self, consumer: Consumer, offsets: list[TopicPartition]) -> None:
         if consumer is self._consumer:
+            self.joined = False
             self._leave("lost", offsets)
 
     def _leave(self, how: str, offsets: list[TopicPartition]) -> None:
@@ -368,6 +372,7 @@ class KafkaSource:
         for partition in gone:
             self._coming.pop(partition, None)
             self._dropped(partition)
+        self._note()
 
     def _forget(self, partitions: list[Partition]) -> None:
         for partition in partitions:
@@ -393,7 +398,4 @@ class KafkaSource:
         if found and self.waits_for:
             log.info("%s: the group's position is certain", next(iter(found)))
             self.waits_for = ""
-        return {
-            partition: Committed(at.offset, (at.metadata or "").partition(TOPIC_ID)[2]) if at.offset >= 0 else None
-            for partition, at in found.items()
-        }
+        return {partition: committed_at(at.offset, at.metadata) for partition, at in found.items()}

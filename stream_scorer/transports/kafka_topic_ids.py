@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -26,11 +27,14 @@ class TopicIds:
 
     Args:
         properties: of an AdminClient, as `kafka_config.common` gives them.
+        seen: called with the partition count of a topic after each look, from `look_up` and `check`. It may raise.
     """
 
-    def __init__(self, properties: Properties) -> None:
+    def __init__(self, properties: Properties, seen: Callable[[str, int], None] = lambda *_: None) -> None:
+        self._seen = seen
         self._admin = open_client(AdminClient, properties)
         self._known: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
         self._controller: bool | None = None
         self._gone_since: float | None = None
         self._asked_at = 0.0
@@ -39,6 +43,10 @@ class TopicIds:
     def known(self, topic: str) -> str:
         """The id that `look_up` found last; "" if it has not, or if the broker has no ids."""
         return self._known.get(topic, "")
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic had at the last look, 0 if there was none."""
+        return self._counts.get(topic, 0)
 
     def look_up(self, topic: str) -> str:
         """The id of a topic now, "" if the broker has no ids. Blocks for up to 6 s.
@@ -84,12 +92,15 @@ class TopicIds:
 
     def _answer(self, topic: str, future: Future[Any]) -> str:
         try:
-            found = str(future.result(TIMEOUT_S + 1).topic_id)
+            description = future.result(TIMEOUT_S + 1)
         except KafkaException as error:
             raise self._problem(topic, error) from error
         except TimeoutError as error:
             raise Unavailable(f"topic {topic!r}: no description in {TIMEOUT_S:.0f} s") from error
         self._gone_since = None
+        self._counts[topic] = len(description.partitions)
+        self._seen(topic, self._counts[topic])
+        found = str(description.topic_id)
         return "" if found == _UNKNOWN else found
 
     def _problem(self, topic: str, error: KafkaException) -> BrokerError | Unavailable:

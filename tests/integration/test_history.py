@@ -269,8 +269,9 @@ def test_what_is_resubmitted_to_a_topic_that_does_not_keep_it_is_told(kafka, nam
     again = {"all": True, "topic": letters, "bootstrap_servers": kafka.servers}
     assert "re-submitted are older" not in run("dead-letters", "resubmit", **again).stderr
     _alter(kafka, f"--entity-name {source} --add-config retention.ms={DAY // 2}")
-    done = run("dead-letters", "resubmit", **again)
+    done = run("dead-letters", "resubmit", again=True, **again)
     assert done.returncode == 0, done.stderr
+    assert "1 re-submitted" in done.stdout
     assert f"topic '{source}' keeps records for 12h by their own time, and 1 of 1 re-submitted are older" in done.stderr
 
 

@@ -276,16 +276,19 @@ def test_an_operator_sees_an_idle_service_and_a_busy_one(kafka, topics, tmp_path
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
             return answer.read().decode()
 
+    def wait_for(true):
+        deadline = time.monotonic() + 60
+        while not true(status := json.loads(get("status"))):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+
     with Service(tmp_path, COUNTER, kafka.servers, http=port, **topics) as service:
         service.wait_for("assigned ")
-        time.sleep(1)  # it is ready from the first poll on that returns
-        status = json.loads(get("status"))
-        assert status["ready"] is True, status
+        wait_for(lambda status: status["ready"])  # the group and the broker have answered
         kafka.send(topics["input_topic"], [{"value": _double(1.0), "partition": 0, "key": b"k"}] * 7)
         kafka.wait_for(topics["output_topic"], 7)
-        time.sleep(1)
-        status = json.loads(get("status"))
-        assert (status["scores"], status["sessions"], status["lag"][f"{topics['input_topic']}[0]"]) == (7, 1, 0)
+        lag = f"{topics['input_topic']}[0]"
+        wait_for(lambda status: (status["scores"], status["sessions"], status["lag"][lag]) == (7, 1, 0))
         assert get("readyz") == get("livez") == "ok\n"
         metrics = get("metrics")
         assert "stream_scorer_scores_total 7.0" in metrics

@@ -16,7 +16,7 @@ from stream_scorer.control import HttpControl
 from stream_scorer.engine.progress import Progress
 from stream_scorer.engine.totals import Totals
 from stream_scorer.errors import SettingsError
-from stream_scorer.records import Partition
+from stream_scorer.records import Lag, Partition
 from stream_scorer.status import Status
 
 
@@ -42,13 +42,13 @@ class FakeSessions:
 def service(monkeypatch):
     quick = functools.partialmethod(ThreadingHTTPServer.serve_forever, 0.01)  # shuts down as quickly
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", quick)
-    loop, progress = FakeLoop(), Progress()
+    loop, progress, lag = FakeLoop(), Progress(), {Partition("prices", 1): Lag(17, age_s=2.5)}
     status = Status(
         "toy",
         "ab" * 32,
         loop,
         FakeSessions(),
-        lambda: {Partition("prices", 1): 17},
+        lambda: lag,
         lambda: 2,
         progress,
         alive_s=300,
@@ -56,7 +56,7 @@ def service(monkeypatch):
     )
     server = HttpControl(Address("127.0.0.1", 0))
     server.show(status)
-    yield SimpleNamespace(loop=loop, progress=progress, status=status, get=getter(server), server=server)
+    yield SimpleNamespace(loop=loop, progress=progress, lag=lag, status=status, get=getter(server), server=server)
     server.close()
 
 
@@ -92,6 +92,33 @@ def test_neither_when_the_loop_hangs(service):
     assert service.get("/readyz")[0] == 503
 
 
+@pytest.mark.parametrize(
+    ("lag", "why"),
+    [
+        (Lag(None), "prices[2]: no broker tells where it ends"),
+        (Lag(5, age_s=31.0), "prices[2]: no broker tells where it ends"),
+        (Lag(5, held_s=901.0), "prices[2]: for 901 s nothing can be read behind a transaction that is open there"),
+        (Lag(5, age_s=29.0, held_s=899.0), None),
+    ],
+)
+def test_ready_only_where_lag_is_known_and_records_come(lag, why, service):
+    service.lag[Partition("prices", 2)] = lag
+    assert service.get("/readyz")[0] == (503 if why else 200)
+    told = json.loads(service.get("/status")[1])
+    assert (told["not_ready"], told["lag"]["prices[2]"]) == (why, lag.records)
+    assert ('lag_records{partition="2"' in service.get("/metrics")[1]) == (lag.records is not None)
+    assert told["held_seconds"] == ({"prices[2]": lag.held_s} if lag.held_s else {})
+
+
+def test_ready_without_partitions_once_the_group_has_said_so(service):
+    service.lag.clear()
+    service.status._joined = lambda: False
+    assert service.get("/readyz")[0] == 503
+    service.status._joined = lambda: True
+    assert service.get("/readyz")[0] == 200
+    assert "stream_scorer_lag_records{" not in service.get("/metrics")[1]
+
+
 def test_status_tells_all(service):
     service.loop.totals.add(100, 71, 2, 0.5, 0.25)
     service.progress.restored(Partition("prices", 1), 4, 0.125)
@@ -105,7 +132,7 @@ def test_status_tells_all(service):
     assert (told["sessions"], told["session_state_bytes"], told["rebalances"]) == (3, 720, 2)
     assert told["hanging_transactions_ended"] == 3
     assert (told["restored_sessions"], told["restore_seconds"]) == (4, 0.125)
-    assert told["lag"] == {"prices[1]": 17}
+    assert (told["lag"], told["held_seconds"], told["not_ready"]) == ({"prices[1]": 17}, {}, None)
 
 
 def test_metrics_are_read_when_asked_for(service):
@@ -120,6 +147,9 @@ def test_metrics_are_read_when_asked_for(service):
         "stream_scorer_sessions 3.0",
         "stream_scorer_ready 1.0",
         'stream_scorer_lag_records{partition="1",topic="prices"} 17.0',
+        'stream_scorer_held_seconds{partition="1",topic="prices"} 0.0',
+        "stream_scorer_lag_age_seconds 2.5",
+        "stream_scorer_assigned_partitions 1.0",
         f'stream_scorer_model_info{{name="toy",sha256="{"ab" * 32}"}} 1.0',
     ):
         assert line in lines

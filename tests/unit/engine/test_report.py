@@ -9,6 +9,7 @@ import pytest
 from stream_scorer.engine import report
 from stream_scorer.engine.report import Reporter, summary
 from stream_scorer.engine.totals import Totals
+from stream_scorer.records import Lag, Partition
 
 
 def _totals():
@@ -36,11 +37,19 @@ def clock(monkeypatch):
 
 def test_a_line_every_ten_seconds_with_the_rate_since_the_last(clock, caplog):
     caplog.set_level(logging.INFO)
-    reporter, totals = Reporter(), Totals()
+    lag = {Partition("in", 0): Lag(1_000, age_s=0.5), Partition("in", 1): Lag(234, age_s=0.5)}
+    reporter, totals = Reporter(lambda: lag), Totals()
     for second in range(1, 26):
         clock[0] = 100.0 + second
         totals.add(100 if second <= 10 else 300, 0, 0, 0.1, 0.1)
         reporter(totals)
+        if second == 10:
+            lag[Partition("in", 1)] = Lag(7, age_s=12.2)
+            lag[Partition("in", 2)] = Lag(None)
+    assert [record.getMessage().split("; ")[2] for record in caplog.records] == [
+        "1,234 records behind",
+        "1,007 records behind, 1 partitions not known as of 12 s ago",
+    ]
     assert [record.getMessage().split("; ")[1].split(",")[0] for record in caplog.records] == [
         "100 records/s",
         "300 records/s",
