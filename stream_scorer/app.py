@@ -115,7 +115,7 @@ def score_lines(
 ) -> int:
     """The same engine on JSON lines, no broker: descriptor `lines` in, `out` out. Raises StreamScorerError."""
     located = locate(model)
-    with opened(located, attachment.resolve() if attachment else None, paths(to_map(list(schemas)))) as found:
+    with opened(located, attachment.resolve() if attachment else None, paths(to_map(list(schemas), "--schema"))) as found:
         module = found.module
         sessions = Sessions(module, module.state_names, by_key=False)
         encoders = {slot: codec_for("json", schema, strict=False) for slot, schema in found.schemas.items() if slot % 2}

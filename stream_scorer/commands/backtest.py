@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         args.model,
         prices,
         attachment=args.attachment,
-        schemas=app.paths(to_map(args.schema)),
+        schemas=app.paths(to_map(args.schema, "--schema")),
         symbol=args.symbol,
         cpi=args.cpi.resolve() if args.cpi else None,
         lag_days=args.cpi_lag_days,

@@ -8,8 +8,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+from stream_scorer.commands.kafka_flags import DeadLetterSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings import add_broker_flags, to_map
 
 if TYPE_CHECKING:
     from stream_scorer.transports.kafka_admin import Cluster
@@ -27,8 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("resubmit", "send some again to the topic they came from, once the cause is mended"),
     ):
         one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
-        one.add_argument("--topic", required=True, metavar="T", help="the dead-letter topic (INPUT_TOPIC.dead-letters)")
-        add_broker_flags(one)
+        add_kafka_flags(one, DeadLetterSettings)
+        short = {"dest": "dead_letter_topic", "metavar": "T", "help": "the same as --dead-letter-topic"}
+        one.add_argument("--topic", default=argparse.SUPPRESS, **short)
         if verb == "list":
             one.add_argument("--last", type=int, metavar="N", help="the last N only")
         else:
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    settings = load_kafka(DeadLetterSettings, args)
+    topic = settings.topic()
     if args.verb != "list" and not args.places and not getattr(args, "all", False):
         more = ", or --all" if args.verb == "resubmit" else ""
         raise SettingsError(
@@ -50,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.transports.kafka_dead_letters import chosen, read_dead_letters, resubmit
 
     logs.set_up("ERROR")
-    extra = to_map(args.kafka)
+    servers, extra = settings.bootstrap_servers, settings.kafka
     kafka_config.check_extra(extra, transactional=args.verb == "resubmit")
-    cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
-    cluster.partitions(args.topic, "--topic")
-    letters = read_dead_letters(kafka_config.consumer(args.bootstrap_servers, "dead-letters", extra), args.topic)
+    cluster = Cluster(kafka_config.common(servers, extra))
+    cluster.partitions(topic, "--dead-letter-topic")
+    letters = read_dead_letters(kafka_config.consumer(servers, "dead-letters", extra), topic)
     if args.verb == "list":
         return _list(list(letters)[-args.last :] if args.last else list(letters))
     found = list(letters) if getattr(args, "all", False) else chosen(letters, args.places)
@@ -62,14 +65,14 @@ def run(args: argparse.Namespace) -> int:
         for letter in found:
             _show(letter)
         return 0
-    _tell_of_retention(cluster, found, args)
+    _tell_of_retention(cluster, found, args.to, servers)
     name = f"stream-scorer.dead-letters.{uuid.uuid4().hex[:8]}"
-    count = resubmit(kafka_config.transactional_producer(args.bootstrap_servers, name, extra), found, args.to)
-    print(f"{count:,} re-submitted to {args.to or 'where they came from'}; they stay on {args.topic} as well")
+    count = resubmit(kafka_config.transactional_producer(servers, name, extra), found, args.to)
+    print(f"{count:,} re-submitted to {args.to or 'where they came from'}; they stay on {topic} as well")
     return 0
 
 
-def _tell_of_retention(cluster: Cluster, letters: list[DeadLetter], args: argparse.Namespace) -> None:
+def _tell_of_retention(cluster: Cluster, letters: list[DeadLetter], to: str | None, servers: str) -> None:
     from stream_scorer.transports.kafka_retention import Keeping, check_resubmitted
 
     def tell(text: str) -> None:
@@ -77,11 +80,11 @@ def _tell_of_retention(cluster: Cluster, letters: list[DeadLetter], args: argpar
 
     times: dict[str, list[int]] = {}
     for letter in letters:
-        if (topic := args.to or letter.told.get("topic")) and letter.record.timestamp is not None:
+        if (topic := to or letter.told.get("topic")) and letter.record.timestamp is not None:
             times.setdefault(topic, []).append(letter.record.timestamp)
     for topic, config in cluster.configs(filter(cluster.exists, times), tell).items():
         now_ms = time.time_ns() // 1_000_000
-        for text in check_resubmitted(Keeping.of(topic, config), times[topic], now_ms, args.bootstrap_servers):
+        for text in check_resubmitted(Keeping.of(topic, config), times[topic], now_ms, servers):
             tell(text)
 
 

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.settings import to_map
 
     located = locate(args.model)
-    files = {name: Path(path) for name, path in to_map(args.schema).items()}
+    files = {name: Path(path) for name, path in to_map(args.schema, "--schema").items()}
     names = set(parse(importlib.util.decode_source(located.module.read_bytes()), str(located.module)).schemas.values())
     schemas = {name: load_schema(name, files, located.schema_dir).as_file() for name in names}
     manifest = export(located.module, args.weights, args.out, schemas, {0: args.input_topic, 1: args.output_topic})

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream_scorer.commands.kafka_flags import add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
+from stream_scorer.kafka_settings import KafkaSettings
 from stream_scorer.replay import Row, read_rows, rows_of
 from stream_scorer.retention import FOREVER, retention_ms, topic_config
-from stream_scorer.settings import add_broker_flags, to_map
 from stream_scorer.times import timestamp_ms
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="registry: with the schema registry's five bytes",
     )
     parser.add_argument("--schema-id", type=int, metavar="N", help="id in those bytes")
-    add_broker_flags(parser)
+    add_kafka_flags(parser, KafkaSettings)
     parser.add_argument("--create-topic", action="store_true", help="create the topic if it does not exist")
     parser.add_argument("--partitions", type=int, default=1, metavar="N", help="of a topic created so (default: 1)")
     parser.add_argument(
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    settings = load_kafka(KafkaSettings, args)
     kept_ms = _check(args)
     from stream_scorer.codec.schema import make_schema
     from stream_scorer.commands.model_schema import schema_of
@@ -87,12 +89,11 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.transports.kafka_replay import Replayer
 
     logs.set_up("ERROR")
-    extra = to_map(args.kafka)
-    kafka_config.check_extra(extra)
+    kafka_config.check_extra(settings.kafka)
     codec = codec_for(args.encoding, schema, framing=args.framing, schema_id=args.schema_id)
-    _prepare_topic(args, rows, lambda: sum(len(codec.encode(row.value)) for row in rows), kept_ms, extra)
+    _prepare_topic(args, rows, lambda: sum(len(codec.encode(row.value)) for row in rows), kept_ms, settings)
     replayer = Replayer(
-        kafka_config.producer(args.bootstrap_servers, extra),
+        kafka_config.producer(settings.bootstrap_servers, settings.kafka),
         args.topic,
         codec,
         _key(args),
@@ -123,19 +124,19 @@ def _key(args: argparse.Namespace) -> bytes | None:
 
 
 def _prepare_topic(
-    args: argparse.Namespace, rows: list[Row], size: Callable[[], int], kept_ms: int, extra: dict[str, str]
+    args: argparse.Namespace, rows: list[Row], size: Callable[[], int], kept_ms: int, settings: KafkaSettings
 ) -> None:
     """The topic is there, takes the rows and keeps them. `size`: bytes of all values. Raises BrokerError."""
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_admin import Cluster
     from stream_scorer.transports.kafka_retention import Keeping, check_replay, remarks
 
-    cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
+    cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
     stamps = [row.timestamp for row in rows] if args.timestamps == "event" else None
 
     def check(keeping: Keeping) -> None:
         now_ms = time.time_ns() // 1_000_000
-        check_replay(keeping, stamps, _key(args), len(rows), now_ms, args.bootstrap_servers)
+        check_replay(keeping, stamps, _key(args), len(rows), now_ms, settings.bootstrap_servers)
 
     if args.create_topic and not cluster.exists(args.topic):
         check(Keeping(args.topic, kept_ms))

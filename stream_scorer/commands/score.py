@@ -69,7 +69,7 @@ def _run_slots(args: argparse.Namespace, out: BinaryIO, rejects: TextIO) -> int:
                 raise SettingsError(f"--{option} {slot}={path}: slot {slot} has a stream already.")
             descriptors[slot] = pipes.descriptor(path) if option == "stream" else pipes.file_stream(str(path.resolve()))
     attachment = args.attachment.resolve() if args.attachment else None
-    schemas = app.paths(to_map(args.schema))
+    schemas = app.paths(to_map(args.schema, "--schema"))
     return pipes.score_slots(
         args.model, attachment, schemas, descriptors, sys.stdin.fileno(), out, rejects, args.batch or pipes.WATERMARK
     )

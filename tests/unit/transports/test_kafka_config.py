@@ -27,7 +27,7 @@ def test_other_names_of_guarded_properties_are_guarded():
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("lingr.ms", r"^--kafka lingr\.ms=1: No such configuration property.*Did you mean linger\.ms\?$"),
+        ("lingr.ms", r"^--kafka lingr\.ms: No such configuration property.*Did you mean linger\.ms\?$"),
         ("zzz", r"No such configuration property: \"zzz\"$"),
     ],
 )
@@ -37,7 +37,7 @@ def test_a_name_librdkafka_does_not_know_is_told_with_the_nearest(key, message):
 
 
 def test_a_value_librdkafka_does_not_take_is_told():
-    with pytest.raises(SettingsError, match=r"--kafka session\.timeout\.ms=soon: Invalid value"):
+    with pytest.raises(SettingsError, match=r"--kafka session\.timeout\.ms: Invalid value"):
         check_extra({"session.timeout.ms": "soon"})
 
 
