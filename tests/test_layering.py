@@ -12,15 +12,17 @@ ROOT = Path(__file__).parents[1]
 
 # Each part (a file or a folder of stream_scorer) and the parts it may import; all of them stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records logs slots stderr times shipped_schemas avro_long".split(), ""),
+    **dict.fromkeys("errors records logs slots stderr times shipped_schemas avro_long extras".split(), ""),
     "ports": "records",
-    **dict.fromkeys("supervisor cli retention".split(), "errors"),
+    **dict.fromkeys("supervisor retention".split(), "errors"),
     "signals": "errors",
     "settings": "errors",
+    "arguments": "errors settings",
+    "cli": "errors arguments extras",
     "replay": "errors times",
     "reference": "errors",
     "codec": "errors records ports shipped_schemas avro_long",
-    "model": "errors records stderr reference",
+    "model": "errors records stderr reference extras",
     "state": "errors records ports shipped_schemas avro_long",
     "evaluate": "errors records ports times",
     "engine": "errors records ports state",
@@ -31,20 +33,21 @@ MAY_IMPORT = {
     "status": "records state engine evaluate",
     "control": "errors status",
     # From here on parts are put together, so settings may be known.
-    "run_settings": "errors times retention settings",
+    "kafka_settings": "errors settings",
+    "run_settings": "errors times retention settings kafka_settings",
     "kafka_service": "errors records ports retention run_settings slots supervisor model state engine evaluate transports status "
     "control",
     "app": "errors records ports signals settings run_settings reference codec model state engine evaluate transports "
-    "kafka_service",
+    "supervisor kafka_service",
     "pipes": "errors records ports codec model jets streams transports",
     "verify": "errors records ports codec model state engine app",
     "demo": "run_settings replay codec transports app",
     "client": "errors settings",
     "server": "errors settings client codec streams jets manifold",
     "backtest": "errors records codec model engine evaluate state app times",
-    "training": "errors stderr reference model backtest",
-    "commands": "streams client server errors times retention settings run_settings logs supervisor replay codec "
-    "model transports app evaluate pipes verify demo backtest training",
+    "training": "errors arguments stderr reference model backtest",
+    "commands": "streams client server errors times retention settings arguments kafka_settings run_settings logs "
+    "supervisor replay codec model transports app evaluate pipes verify demo backtest training",
     "__main__": "cli",
 }
 # Third-party packages that only some files may know.

@@ -8,6 +8,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+from stream_scorer.arguments import whole
 from stream_scorer.commands.kafka_flags import DeadLetterSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
 
@@ -28,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
         add_kafka_flags(one, DeadLetterSettings)
-        short = {"dest": "dead_letter_topic", "metavar": "T", "help": "the same as --dead-letter-topic"}
-        one.add_argument("--topic", default=argparse.SUPPRESS, **short)
+        text = "the same as --dead-letter-topic"
+        one.add_argument("--topic", dest="dead_letter_topic", metavar="T", default=argparse.SUPPRESS, help=text)
         if verb == "list":
-            one.add_argument("--last", type=int, metavar="N", help="the last N only")
+            one.add_argument("--last", type=whole(1), metavar="N", help="the last N only")
         else:
             one.add_argument("places", nargs="*", metavar="PARTITION@OFFSET", help="as `list` tells them")
         if verb == "resubmit":

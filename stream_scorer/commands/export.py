@@ -6,6 +6,8 @@ import argparse
 import importlib.util
 from pathlib import Path
 
+from stream_scorer.arguments import new_folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="what `train --out` wrote (default: the attachment beside the module)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="directory to write")
+    parser.add_argument("--out", type=new_folder, required=True, metavar="BUNDLE", help="directory to write")
     parser.add_argument(
         "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
     )

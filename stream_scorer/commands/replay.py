@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream_scorer.arguments import number, whole
 from stream_scorer.commands.kafka_flags import add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
 from stream_scorer.kafka_settings import KafkaSettings
@@ -44,14 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="publish records of this model's input schema: its date, close, symbol (--key) and other columns of the file",
     )
     parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI for --adjusted: columns DATE and CPIAUCSL")
-    parser.add_argument("--limit", type=int, metavar="N", help="publish the first N rows only")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="publish the first N rows only")
     parser.add_argument(
         "--timestamps",
         default="event",
         choices=("event", "now"),
         help="time of each record: that of its row, or of sending (default: event)",
     )
-    parser.add_argument("--rate", type=float, metavar="N", help="records a second (default: as fast as it can)")
+    parser.add_argument(
+        "--rate", type=number(0, open_ends=True), metavar="N", help="records a second (default: as fast as it can)"
+    )
     parser.add_argument(
         "--encoding", default="avro-binary", choices=("avro-binary", "json"), help="of values (default: avro-binary)"
     )
@@ -61,12 +64,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "registry"),
         help="registry: with the schema registry's five bytes",
     )
-    parser.add_argument("--schema-id", type=int, metavar="N", help="id in those bytes")
+    parser.add_argument("--schema-id", type=whole(0), metavar="N", help="id in those bytes")
     add_kafka_flags(parser, KafkaSettings)
     parser.add_argument("--create-topic", action="store_true", help="create the topic if it does not exist")
-    parser.add_argument("--partitions", type=int, default=1, metavar="N", help="of a topic created so (default: 1)")
     parser.add_argument(
-        "--replication-factor", type=int, default=-1, metavar="N", help="of a topic created so (default: the broker's)"
+        "--partitions", type=whole(1), default=1, metavar="N", help="of a topic created so (default: 1)"
+    )
+    parser.add_argument(
+        "--replication-factor",
+        type=whole(-1, 32_767),
+        default=-1,
+        metavar="N",
+        help="of a topic created so (default: the broker's)",
     )
     parser.add_argument(
         "--retention",
@@ -108,8 +117,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     """Raises SettingsError. Returns how long a topic made here keeps records, ms."""
-    if args.rate is not None and args.rate <= 0:
-        raise SettingsError(f"--rate {args.rate}: records a second must be above 0.")
     if args.framing == "registry" and args.schema_id is None:
         raise SettingsError("--framing registry needs --schema-id N.")
     if args.model and args.adjusted:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from stream_scorer.arguments import LEVELS, whole
 from stream_scorer.errors import SettingsError
 
 
@@ -32,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rejects", type=Path, metavar="FILE", help="where rejected lines are told of (default: stderr)"
     )
     parser.add_argument(
-        "--batch", type=int, metavar="N", help="most records scored together (default: 1024, in a record set 1000)"
+        "--batch", type=whole(1), metavar="N", help="most records scored together (default: 1024, in a record set 1000)"
     )
-    parser.add_argument("--log-level", default="WARNING", metavar="LEVEL", help="least level logged (default: WARNING)")
+    parser.add_argument("--log-level", default="WARNING", choices=LEVELS, help="least level logged (default: WARNING)")
 
 
 def run(args: argparse.Namespace) -> int:

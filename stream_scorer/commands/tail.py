@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream_scorer.arguments import whole
 from stream_scorer.commands.kafka_flags import TailSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import DecodeError, SettingsError
 from stream_scorer.times import timestamp_ms
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="earliest|latest|TIME",
         help="where to begin (default: latest)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="end after N forecasts that were judged")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="end after N forecasts that were judged")
     parser.add_argument("--until-end", action="store_true", help="end where the topics end now")
     parser.add_argument("--json", action="store_true", help="a JSON object a line, for programs")
     parser.add_argument("--field", default="", metavar="NAME", help="field of scores that is the forecast")
@@ -43,8 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = load_kafka(TailSettings, args)
     scores, evaluations = settings.scores(), settings.evaluations()
-    if args.limit is not None and args.limit < 1:
-        raise SettingsError(f"--limit {args.limit}: at least 1.")
     _check_start(args.start)
     schema = _schema(args.model, args.schema)
     from stream_scorer import logs

@@ -42,6 +42,8 @@ class Totals:
     def __init__(self) -> None:
         self.records = self.scores = self.rejects = self.commits = self.aborts = self.recoveries = 0
         self.scoring_s = self.commit_s = 0.0
+        self.first_reject = ""
+        """Of the first record that was rejected: where, at which step, why."""
 
     def add(self, records: int, outcomes: int, rejects: int, scoring_s: float, commit_s: float) -> None:
         """One committed step."""
@@ -196,6 +198,9 @@ class Loop:
             self._sink.save(snapshot)
         self._sink.send(outs)
         for reject in rejects:
+            self.totals.first_reject = (
+                self.totals.first_reject or f"{reject.source.where}: {reject.stage}: {reject.message}"
+            )
             self._sink.reject(reject)
         if evaluations := self._scorer.evaluations():
             self._sink.send(evaluations)

@@ -116,8 +116,8 @@ def _check_tokens(extra: Mapping[str, str]) -> None:
 KNOWN_PROPERTIES = (
     "security.protocol", "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location",
     "ssl.certificate.location", "ssl.key.location", "ssl.key.password", "sasl.oauthbearer.method",
-    "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret", "client.id", "client.rack",
-    "max.poll.interval.ms", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol",
+    "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
+    "client.id", "client.rack", "max.poll.interval.ms", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol",
     "group.instance.id", "partition.assignment.strategy", "fetch.min.bytes",
     "fetch.wait.max.ms", "linger.ms", "compression.type", "batch.size", "message.max.bytes",
     "transaction.timeout.ms", "retry.backoff.ms", "socket.timeout.ms", "debug",

@@ -254,7 +254,9 @@ def make_certificates(folder: Path) -> None:
         names = ("-addext", "subjectAltName=IP:127.0.0.1") if signer else ()
         made = ("-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}")
         openssl("req", "-x509", *key, *made, *by, *names)
-        (folder / f"{name}.both").write_text((folder / f"{name}.key").read_text() + (folder / f"{name}.pem").read_text())
+        (folder / f"{name}.both").write_text(
+            (folder / f"{name}.key").read_text() + (folder / f"{name}.pem").read_text()
+        )
 
 
 def kafka_jars() -> Path:

@@ -36,7 +36,7 @@ def test_version(capsys):
 def test_an_unknown_command_ends_with_2_and_the_list(capsys):
     assert main(["scroe"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("stream-scorer: no command 'scroe'\n")
+    assert err.startswith("stream-scorer: no command 'scroe'. Did you mean score?\n")
     assert "usage: stream-scorer COMMAND" in err
 
 

@@ -112,7 +112,7 @@ def test_a_time_to_live_is_finite(text):
 
 def test_a_secret_comes_from_a_file(write):
     path = write("password", "  s3cret\n")
-    assert to_map([f"sasl.password=@{path}", "sasl.username=@@x"]) == {
+    assert to_map([f"sasl.password=@{path}", "sasl.username=@@x"], "--kafka") == {
         "sasl.password": "s3cret",
         "sasl.username": "@x",
     }
