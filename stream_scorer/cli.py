@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -101,8 +102,16 @@ def _told(error: Exception, argv: Sequence[str]) -> tuple[str | None, int]:
     if isinstance(error, ImportError) and (way := way_out(error)):
         return f"this needs {error.name}: {way}", EXIT_SETTINGS
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}", EXIT_SETTINGS
+        without_name = {
+            errno.ENOENT: "the directory this was started in is gone",
+            errno.EBADF: "stdin or stdout is closed",
+        }
+        where = (
+            f"{error.filename}: {error.strerror}"
+            if error.filename
+            else without_name.get(error.errno or 0, error.strerror)
+        )
+        return where, EXIT_SETTINGS
     if isinstance(error, UnicodeEncodeError) and any(not _is_text(one) for one in argv):
         return f"{next(one for one in argv if not _is_text(one))!r} is not text in UTF-8", EXIT_SETTINGS
     return None, EXIT_SETTINGS

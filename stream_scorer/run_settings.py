@@ -195,7 +195,7 @@ def _check_start(start: str) -> None:
 def _check_address(address: str, workers: int) -> None:
     """HOST:PORT or PORT; worker k of several adds k to the port."""
     port = address.rpartition(":")[2]
-    if not port.isdecimal() or int(port) + workers - 1 > 65_535:
+    if not port.isdecimal() or len(port) > 5 or int(port) + workers - 1 > 65_535:
         raise SettingsError(
             f"--http {address}: no port from 0 to 65535, with one for each worker. Give HOST:PORT or PORT."
         )

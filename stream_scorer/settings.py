@@ -101,6 +101,8 @@ def _from_flags(flags: Mapping[str, Any], fields: Mapping[str, Any]) -> list[tup
 
 
 def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
+    if isinstance(raw, str) and not raw.isascii() and not _is_text(raw):
+        raise SettingsError(f"{origin}: {raw!r} is not text in UTF-8.")
     if _is_map(kind):
         return to_map(raw, origin)
     if raw == "" and field.default is None:  # as compose files and charts leave a variable that has no value
@@ -117,6 +119,15 @@ def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
     if isinstance(value, int | float) and value > MOST:
         raise SettingsError(f"{origin}: {value} is above {MOST:,}.")
     return value
+
+
+def _is_text(raw: str) -> bool:
+    """Bytes of flags and variables that are not UTF-8 come as halves of surrogate pairs."""
+    try:
+        raw.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _to_scalar(raw: Any, kind: Any) -> Any:
@@ -158,6 +169,8 @@ def to_map(raw: Any, origin: str) -> dict[str, str]:
     else:
         pairs = []
         for number, item in enumerate(raw if isinstance(raw, list) else _split(str(raw)), 1):
+            if not _is_text(str(item)):
+                raise SettingsError(f"{origin}: pair {number} is not text in UTF-8.")
             key, equals, value = str(item).partition("=")
             if not equals or not key.strip():
                 # What follows a comma may be the rest of a password: not to be shown.

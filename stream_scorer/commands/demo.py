@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prices to take, the last of the file (default: 1000)",
     )
     parser.add_argument(
-        "--out", type=new_folder, default=Path(), metavar="DIR", help="where the picture goes (default: here)"
+        "--out", type=new_folder, default=".", metavar="DIR", help="where the picture goes (default: here)"
     )
     parser.add_argument("--show", type=whole(0), default=10, metavar="N", help="forecasts to print (default: 10)")
 

@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=whole(1), metavar="N", help="most records scored together (default: 1024, in a record set 1000)"
     )
-    parser.add_argument("--log-level", default="WARNING", choices=LEVELS, help="least level logged (default: WARNING)")
+    parser.add_argument(
+        "--log-level", default="WARNING", type=str.upper, choices=LEVELS, help="least level logged (default: WARNING)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.folders import users_own
 from stream_scorer.settings import setting
 
 MIB = 1 << 20
@@ -51,16 +51,15 @@ class EngineSettings:
     def address(self) -> tuple[str, int]:
         """Raises SettingsError."""
         host, _, port = self.listen.rpartition(":")
-        if not port.isdecimal() or int(port) > 65_535:
+        if not port.isdecimal() or len(port) > 5 or int(port) > 65_535:
             raise SettingsError(f"--listen {self.listen!r} is not HOST:PORT.")
         return host.strip("[]") or "127.0.0.1", int(port)
 
     def folder(self) -> Path:
-        """Where data lies."""
+        """Where data lies. Raises SettingsError."""
         if self.data is not None:
             return self.data
-        home = os.environ.get("XDG_DATA_HOME")
-        return (Path(home) if home else Path.home() / ".local" / "share") / "stream-scorer" / "engine"
+        return users_own("XDG_DATA_HOME", ".local/share") / "engine"
 
 
 @dataclass(frozen=True)
