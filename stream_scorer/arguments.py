@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
-import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -85,6 +85,8 @@ def new_folder(text: str) -> Path:
     there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists() or one.is_symlink())
     if not there.is_dir():
         raise argparse.ArgumentTypeError(f"{there} is not a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(f"{there} cannot be written")
-    return path
+    try:
+        with tempfile.TemporaryFile(dir=there):  # which leaves nothing behind; permissions alone do not tell
+            return path
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{there} cannot be written ({error.strerror})") from None

@@ -25,7 +25,7 @@ def without_banners() -> Iterator[None]:
     """Hold back what is written to stderr in the block; at its end let through all but known banners."""
     sys.stderr.flush()
     try:
-        holding = tempfile.TemporaryFile()
+        holding = tempfile.TemporaryFile()  # noqa: SIM115
     except OSError:  # nowhere to hold it: banners do no harm
         yield
         return
