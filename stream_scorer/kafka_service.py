@@ -198,6 +198,7 @@ class KafkaService:
             progress,
             alive_s=expelled_s,
             connected=lambda: source.health.connected,
+            reason=lambda: source.health.reason,
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,

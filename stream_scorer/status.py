@@ -33,6 +33,7 @@ class Status:
         progress: Progress,
         alive_s: float,
         connected: Callable[[], bool] = lambda: True,
+        reason: Callable[[], str | None] = lambda: None,
         live: Live | None = None,
         at_risk: Callable[[], Mapping[str, str | None]] = dict,
         ended_hanging: Callable[[], int] = lambda: 0,
@@ -42,7 +43,7 @@ class Status:
         self._lag, self._rebalances = lag, rebalances
         self._progress = progress
         self._alive_s = alive_s
-        self._connected = connected
+        self._connected, self._reason = connected, reason
         self._live = live
         self.at_risk = at_risk
         self._ended_hanging = ended_hanging
@@ -63,6 +64,7 @@ class Status:
             "phase": self._loop.phase,
             "ready": self.ready(),
             "connected": self._connected(),
+            "not_connected_because": self._reason(),
             **dict(self.counters()),
             **dict(self.gauges()),
             "gaps": dict(self._progress.gaps),

@@ -216,8 +216,27 @@ class SecuredBroker(NativeBroker):
 
     def __init__(self) -> None:
         super().__init__()
+        self.set_password(self.password)
+        files = {name: str(self.folder / name) for name in ("ca.pem", "client.pem", "client.key")}
+        scram = {"sasl.mechanisms": "SCRAM-SHA-256", "sasl.username": self.user, "sasl.password": self.password}
+        self.credentials: dict[str, tuple[str, dict[str, str]]] = {
+            "sasl": (self.sasl, {"security.protocol": "sasl_plaintext", **scram}),
+            "tls": (
+                self.tls,
+                {
+                    "security.protocol": "ssl",
+                    "ssl.ca.location": files["ca.pem"],
+                    "ssl.certificate.location": files["client.pem"],
+                    "ssl.key.location": files["client.key"],
+                },
+            ),
+            "sasl_tls": (self.sasl_tls, {"security.protocol": "sasl_ssl", "ssl.ca.location": files["ca.pem"], **scram}),
+        }
+        """Of each listener: its servers, and what a client must have."""
+
+    def set_password(self, password: str) -> None:
         mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-        user = UserScramCredentialUpsertion(self.user, mechanism, self.password.encode())
+        user = UserScramCredentialUpsertion(self.user, mechanism, password.encode())
         admin = AdminClient({"bootstrap.servers": self.servers})
         admin.alter_user_scram_credentials([user])[self.user].result(30)
 

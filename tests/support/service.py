@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -87,15 +88,20 @@ def command(name: str, *arguments: str, **options: object) -> list[str]:
 
 
 def run(
-    name: str, *arguments: str, stdin: bytes | None = None, seconds: float = 600, **options: object
+    name: str,
+    *arguments: str,
+    stdin: bytes | None = None,
+    seconds: float = 600,
+    environment: Mapping[str, str] | None = None,
+    **options: object,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to its end. `environment`: more variables than there are."""
     done = subprocess.run(
         command(name, *arguments, **options),
         input=stdin,
         capture_output=True,
         timeout=seconds,
-        env=_environment(),
+        env={**_environment(), **(environment or {})},
         check=False,
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
