@@ -253,6 +253,8 @@ class SecuredBroker(NativeBroker):
             "ssl.truststore.type=PEM",
             f"ssl.truststore.location={self.folder / 'ca.pem'}",
             "listener.name.tls.ssl.client.auth=required",
+            # Clients prove again and again who they are: a password that is changed is noticed within 5 s.
+            "listener.name.sasl.scram-sha-256.connections.max.reauth.ms=5000",
         ]
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         properties += [f"listener.name.{name}.scram-sha-256.sasl.jaas.config={scram}" for name in ("sasl", "sasltls")]
