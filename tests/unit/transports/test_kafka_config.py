@@ -78,6 +78,20 @@ def test_and_before_a_socket_opens(extra, message):
         check_extra(extra)
 
 
+def test_a_secret_under_a_wrong_name_is_not_shown():
+    with pytest.raises(SettingsError) as caught:
+        check_extra({"sasl.pasword": "s3cret"})
+    assert "Did you mean sasl.password?" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_tokens_need_somebody_who_gives_them():
+    bearer = {"security.protocol": "sasl_plaintext", "sasl.mechanisms": "OAUTHBEARER"}
+    with pytest.raises(SettingsError, match=r"nobody gives tokens. Give --kafka sasl\.oauthbearer\.method=oidc"):
+        check_extra(bearer)
+    check_extra(bearer | {"enable.sasl.oauthbearer.unsecure.jwt": "true"})
+
+
 def test_transactions_take_less():
     extra = {"message.timeout.ms": "60000"}
     check_extra(extra)
