@@ -129,7 +129,8 @@ def _near(name: str) -> str:
 
 def _warn_of_variables(name: str) -> None:
     """A warning only: a cluster of Kubernetes sets variables for every service, one named stream-scorer among them."""
-    if any(variable.startswith("STREAM_SCORER_") for variable in os.environ):
+    # Workers have the environment of their supervisor, which has said it.
+    if "STREAM_SCORER_WORKER" not in os.environ and any(one.startswith("STREAM_SCORER_") for one in os.environ):
         strange = importlib.import_module("stream_scorer.commands.variables").strange(os.environ)
         for text in strange:
             print(f"stream-scorer {name}: warning: {text}", file=sys.stderr)

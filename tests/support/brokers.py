@@ -216,7 +216,11 @@ class SecuredBroker(NativeBroker):
 
     def __init__(self) -> None:
         super().__init__()
-        self.set_password(self.password)
+        try:
+            self.set_password(self.password)
+        except BaseException:
+            self.close()
+            raise
         files = {name: str(self.folder / name) for name in ("ca.pem", "client.pem", "client.key")}
         scram = {"sasl.mechanisms": "SCRAM-SHA-256", "sasl.username": self.user, "sasl.password": self.password}
         self.credentials: dict[str, tuple[str, dict[str, str]]] = {

@@ -108,9 +108,10 @@ def run(
 
 
 def score_topic(model: str, servers: str, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run the service until the input's end; fails unless it ends well."""
+    """Run the service until the input's end; fails unless it ends well, if only by rejecting all there is."""
     done = run("run", model, bootstrap_servers=servers, until_end=True, **options)
-    assert done.returncode == 0, done.stderr
+    all_rejected = done.returncode == 1 and "records were rejected; the first at" in done.stderr
+    assert done.returncode == 0 or all_rejected, done.stderr
     return done
 
 
