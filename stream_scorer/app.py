@@ -7,6 +7,7 @@ import gc
 import hashlib
 import logging
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,9 +22,9 @@ from stream_scorer.ending import Closing
 from stream_scorer.engine.loop import Loop
 from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.progress import Show
-from stream_scorer.engine.report import summary
+from stream_scorer.engine.report import all_rejected, summary
 from stream_scorer.engine.scoring import Scorer
-from stream_scorer.errors import ModelError
+from stream_scorer.errors import EXIT_DONE, EXIT_NOTHING, ModelError
 from stream_scorer.evaluate.drift import Drift
 from stream_scorer.evaluate.judge import StreamJudge, check_fields
 from stream_scorer.evaluate.live import Live
@@ -117,6 +118,10 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
             finally:
                 closing.close()  # before the model's `end`, which may take its time: others wait for the partitions
             log.info("stopped: %s", summary(totals, time.perf_counter() - started))
+    if settings.until_end and (text := all_rejected(totals)):
+        log.error("%s", text)
+        # Of several workers one may well have the bad partitions: the others' scores count.
+        return signals.code or (EXIT_DONE if line else EXIT_NOTHING)
     return signals.code
 
 
@@ -142,7 +147,9 @@ def score_lines(
 ) -> int:
     """The same engine on JSON lines, no broker: descriptor `lines` in, `out` out. Raises StreamScorerError."""
     located = locate(model)
-    with opened(located, attachment.resolve() if attachment else None, paths(to_map(list(schemas)))) as found:
+    with opened(
+        located, attachment.resolve() if attachment else None, paths(to_map(list(schemas), "--schema"))
+    ) as found:
         module = found.module
         sessions = Sessions(module, module.state_names, by_key=False)
         encoders = {slot: codec_for("json", schema, strict=False) for slot, schema in found.schemas.items() if slot % 2}
@@ -152,7 +159,10 @@ def score_lines(
         loop = Loop(source, scorer, sessions, LinesSink(out, rejects), pace=pace)
         with stopping() as signals:
             signals.stops(loop.stop)
-            loop.run()
+            totals = loop.run()
+        if text := all_rejected(totals):
+            print(f"stream-scorer score: {text}", file=sys.stderr)
+            return signals.code or EXIT_NOTHING
         return signals.code
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
+import contextlib
+import difflib
+import errno
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from stream_scorer import __version__
+from stream_scorer.arguments import Parser
 from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerError
+from stream_scorer.extras import way_out
 
 COMMANDS = {
     "demo": ("stream_scorer.commands.demo", "the main job on an embedded broker: prices in, forecasts out"),
@@ -44,8 +48,33 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Exit codes: 0 done, 1 not verified or done in part, 2 settings, 3 model, 4 broker, 130 interrupted."""
+    """Run one command. Exit codes: 0 done, 1 not verified, done in part or nothing scored, 2 settings or files, 3 model,
+    4 broker, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    _open_what_is_closed()
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except SystemExit:
+        with _reader_gone():
+            sys.stdout.flush()
+        raise
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone: so may we
+        _leave_stdout()
+        return 0
+    except Exception as error:
+        text, code = _told(error, argv)
+        if text is None:
+            raise
+        print(f"stream-scorer{''.join(f' {word}' for word in argv[:1] if word in COMMANDS)}: {text}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _leave_stdout()
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if argv else EXIT_SETTINGS
@@ -54,25 +83,86 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name = argv[0]
     if name not in COMMANDS:
-        print(f"stream-scorer: no command {name!r}\n\n{usage()}", file=sys.stderr)
+        print(f"stream-scorer: no command {name!r}.{_near(name)}\n\n{usage()}", file=sys.stderr)
         return EXIT_SETTINGS
     module, text = COMMANDS[name]
+    _warn_of_variables(name)
     command = importlib.import_module(module)
-    parser = argparse.ArgumentParser(prog=f"stream-scorer {name}", description=text[0].upper() + text[1:] + ".")
+    parser = Parser(prog=f"stream-scorer {name}", description=text[0].upper() + text[1:] + ".")
     command.add_arguments(parser)
     arguments = getattr(command, "prepare", list)(argv[1:])
-    try:
-        code: int = command.run(parser.parse_args(arguments))
-        sys.stdout.flush()
-    except StreamScorerError as error:
-        print(f"stream-scorer {name}: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone: so may we, without a traceback at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    code: int = command.run(parser.parse_args(arguments))
     return code
+
+
+def _told(error: Exception, argv: Sequence[str]) -> tuple[str | None, int]:
+    """One line for what a person can mend, and the exit code; None for what is an error of ours."""
+    if isinstance(error, StreamScorerError):
+        return str(error), error.exit_code
+    if isinstance(error, ImportError) and (way := way_out(error)):
+        return f"this needs {error.name}: {way}", EXIT_SETTINGS
+    if isinstance(error, OSError) and error.strerror:
+        without_name = {
+            errno.ENOENT: "the directory this was started in is gone",
+            errno.EBADF: "stdin or stdout is closed",
+        }
+        where = (
+            f"{error.filename}: {error.strerror}"
+            if error.filename
+            else without_name.get(error.errno or 0, error.strerror)
+        )
+        return where, EXIT_SETTINGS
+    if isinstance(error, UnicodeEncodeError) and any(not _is_text(one) for one in argv):
+        return f"{next(one for one in argv if not _is_text(one))!r} is not text in UTF-8", EXIT_SETTINGS
+    return None, EXIT_SETTINGS
+
+
+def _is_text(argument: str) -> bool:
+    """Bytes of the command line that are not UTF-8 come as halves of surrogate pairs."""
+    return not any("\udc80" <= letter <= "\udcff" for letter in argument)
+
+
+def _near(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _warn_of_variables(name: str) -> None:
+    """A warning only: a cluster of Kubernetes sets variables for every service, one named stream-scorer among them."""
+    # Workers have the environment of their supervisor, which has said it.
+    if "STREAM_SCORER_WORKER" not in os.environ and any(one.startswith("STREAM_SCORER_") for one in os.environ):
+        strange = importlib.import_module("stream_scorer.commands.variables").strange(os.environ)
+        for text in strange:
+            print(f"stream-scorer {name}: warning: {text}", file=sys.stderr)
+
+
+def _open_what_is_closed() -> None:
+    """Whoever starts us may have closed stdin, stdout or stderr: the next file or socket opened would be in its place.
+
+    Each is opened the wrong way round, so that its use fails, and does not go unseen.
+    """
+    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # the lowest number that is free
+    sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+@contextlib.contextmanager
+def _reader_gone() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        _leave_stdout()
+
+
+def _leave_stdout() -> None:
+    """What is still to be written goes nowhere: no traceback at exit."""
+    with contextlib.suppress(OSError, ValueError):  # tests put something else in its place
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def usage() -> str:

@@ -36,7 +36,8 @@ from typing import Any
 
 MOST_TEXT = 8_000
 """Characters kept of an error's text, and of its traceback: a dead letter must not be too large to send."""
-EXIT_DONE, EXIT_SETTINGS, EXIT_MODEL, EXIT_BROKER, EXIT_INTERRUPTED = 0, 2, 3, 4, 130
+EXIT_DONE, EXIT_NOTHING, EXIT_SETTINGS, EXIT_MODEL, EXIT_BROKER, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
+"""EXIT_NOTHING: all went its way, and nothing came of it: not verified, or every record rejected."""
 
 
 class StreamScorerError(Exception):

@@ -184,6 +184,7 @@ class KafkaService:
             progress,
             alive_s=expelled_s,
             connected=lambda: source.health.connected,
+            reason=lambda: source.health.reason,
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
             waits_for=lambda: loop.waits_for or source.waits_for,

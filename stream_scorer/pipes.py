@@ -7,12 +7,13 @@ import itertools
 import json
 import logging
 import operator
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from stream_scorer.codec.schema import load_schema
-from stream_scorer.errors import EXIT_DONE, RecordError, SettingsError
+from stream_scorer.errors import EXIT_DONE, EXIT_NOTHING, RecordError, SettingsError
 from stream_scorer.jets.fastscore import importable
 from stream_scorer.jets.results import Fed, ModelFailed
 from stream_scorer.jets.runner import Runner
@@ -87,7 +88,11 @@ def score_slots(
         for outlet in outlets.values():
             stack.callback(outlet.close)
         stack.enter_context(sandbox(attachment or located.attachment))
-        _Run(program, streams, inlets, outlets, rejects).run()
+        run = _Run(program, streams, inlets, outlets, rejects)
+        run.run()
+    if run.came_to_nothing():
+        print(f"stream-scorer score: every record was rejected; the first: {run.first_reject}", file=sys.stderr)
+        return EXIT_NOTHING
     return EXIT_DONE
 
 
@@ -106,8 +111,15 @@ class _Run:
         }
         encodings = {slot: stream.encoding for slot, stream in streams.items()}
         self._runner = Runner(program, self._codecs, encodings, on_reject=self._reject)
+        self._inputs = self._written = self._outputs_rejected = 0
+        self.first_reject = ""
         self._pigs: list[Control] = []
         self._unnumbered = dict.fromkeys(inlets, 0)  # records that were rejected
+
+    def came_to_nothing(self) -> bool:
+        """Whether every input, or every output, was rejected."""
+        inputs_gone = self._inputs > 0 and sum(self._unnumbered.values()) == self._inputs
+        return not self._written and (inputs_gone or self._outputs_rejected > 0)
 
     def run(self) -> None:
         slots = Slots(self._runner, self._read, self._take)
@@ -146,6 +158,7 @@ class _Run:
         return None
 
     def _numbered(self, cut: Cut) -> Cut:
+        self._inputs += len(cut.records)
         return cut._replace(first=cut.first - self._unnumbered[cut.slot])
 
     def _note_end(self, cut: Cut) -> None:
@@ -172,14 +185,18 @@ class _Run:
 
     def _write(self, outputs: list[tuple[int, bytes]]) -> None:
         # Slots that share a pipe keep the order of their records.
+        self._written += len(outputs)
         for slot, run in itertools.groupby(outputs, operator.itemgetter(0)):
             self._outlets[slot].write([record for _, record in run])
 
     def _reject(self, slot: int, record: bytes | None, error: RecordError) -> None:
-        if record is not None:
+        if record is None:
+            self._outputs_rejected += 1
+        else:
             self._unnumbered[slot] += 1
         text = "" if record is None else f" The record: {record[:200].decode(errors='replace').strip()}"
         line = f"slot {slot}: {error.stage}: {error}{text}"
+        self.first_reject = self.first_reject or line
         self._rejects.write(line.encode(errors="backslashreplace").decode() + "\n")
 
 

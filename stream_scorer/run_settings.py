@@ -8,18 +8,18 @@ from pathlib import Path
 
 from stream_scorer.addresses import Address, read_address
 from stream_scorer.errors import SettingsError
+from stream_scorer.kafka_settings import KafkaSettings
 from stream_scorer.retention import retention_ms
-from stream_scorer.settings import ENV_PREFIX, setting, to_map
+from stream_scorer.settings import setting, to_map
 from stream_scorer.times import timestamp_ms
 
 MAX_POLL = "max.poll.interval.ms"
 
 
 @dataclasses.dataclass(frozen=True)
-class RunSettings:
+class RunSettings(KafkaSettings):
     """`stream-scorer run`."""
 
-    bootstrap_servers: str = setting("localhost:9092", "Kafka brokers, host:port with commas between")
     input_topic: str = setting("", "topic to read records from")
     output_topic: str = setting("", "topic for scores; with several output slots SLOT=TOPIC,SLOT=TOPIC")
     group: str = setting("", "consumer group (default: the model's name)")
@@ -114,18 +114,11 @@ class RunSettings:
         0.0, "gather records for so long before each transaction: fewer of them at low load, later scores", low=0
     )
     until_end: bool = setting(False, "stop when every partition has been read to its end")
-    kafka: dict[str, str] = setting(
-        {}, "KEY=VALUE: any librdkafka property; VALUE @FILE is read from a file; may be repeated"
-    )
     log_level: str = setting("INFO", "least level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("text", "form of log lines", choices=("text", "json"))
 
     def __post_init__(self) -> None:
-        for name in ("input_topic", "output_topic", "bootstrap_servers"):
-            if not getattr(self, name):
-                raise SettingsError(
-                    f"--{name.replace('_', '-')} is not set. Give the flag, {ENV_PREFIX}{name.upper()}, or the key in --config."
-                )
+        self.need("input_topic", "output_topic", "bootstrap_servers")
         self._check_topics()
         _check_start(self.start)
         retention_ms(self.retention)
@@ -174,14 +167,7 @@ class RunSettings:
 
     def output_topics(self) -> dict[int, str]:
         """Topic of each output slot. Raises SettingsError on a slot that is no odd number."""
-        if "=" not in self.output_topic:
-            return {1: self.output_topic}
-        topics = {}
-        for slot, topic in to_map(self.output_topic).items():
-            if not slot.isdigit() or int(slot) % 2 == 0:
-                raise SettingsError(f"--output-topic {slot}={topic}: output slots are odd numbers.")
-            topics[int(slot)] = topic
-        return topics
+        return topics_by_slot(self.output_topic)
 
     def forecasts(self) -> int:
         """The output slot whose data are judged: the first."""
@@ -208,6 +194,18 @@ class RunSettings:
         if self.on_bad_record != "dead-letter":
             return None
         return self.dead_letter_topic or f"{self.input_topic}.dead-letters"
+
+
+def topics_by_slot(text: str) -> dict[int, str]:
+    """Of --output-topic: TOPIC is slot 1's, or SLOT=TOPIC,SLOT=TOPIC. Raises SettingsError on a slot that is no odd number."""
+    if "=" not in text:
+        return {1: text}
+    topics = {}
+    for slot, topic in to_map(text, "--output-topic").items():
+        if not slot.isdecimal() or len(slot) > 9 or int(slot) % 2 == 0:
+            raise SettingsError(f"--output-topic {slot}={topic}: output slots are odd numbers.")
+        topics[int(slot)] = topic
+    return topics
 
 
 def _check_start(start: str) -> None:

@@ -1,7 +1,7 @@
 """Settings: defaults < TOML file < environment (STREAM_SCORER_...) < flags, checked before any socket opens.
 
 One frozen dataclass per command; its fields are the flags, the TOML keys and the variables at once.
-Those of `run` are in run_settings.py.
+Those of every command that talks to Kafka are in kafka_settings.py, the rest of `run`'s in run_settings.py.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import dataclasses
 import difflib
 import math
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -20,6 +21,8 @@ from stream_scorer.errors import SettingsError
 
 ENV_PREFIX = "STREAM_SCORER_"
 T = TypeVar("T")
+MOST = 2**31 - 1
+"""Largest number of any setting: what stands behind them, librdkafka above all, counts in 32 bits."""
 
 
 def setting(default: Any, text: str, *, choices: tuple[str, ...] = (), low: float | None = None) -> Any:
@@ -47,32 +50,30 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
             parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text.replace("%", "%%") + shown)
 
 
-def add_broker_flags(parser: argparse.ArgumentParser) -> None:
-    """Where Kafka is, for the commands that have few settings of their own."""
-    parser.add_argument(
-        "--bootstrap-servers",
-        default=os.environ.get(ENV_PREFIX + "BOOTSTRAP_SERVERS", "localhost:9092"),
-        metavar="TEXT",
-        help="Kafka brokers (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--kafka", action="append", default=[], metavar="KEY=VALUE", help="any librdkafka property; may be repeated"
-    )
+def load(
+    cls: type[T],
+    flags: Mapping[str, Any],
+    file: Path | None,
+    env: Mapping[str, str] | None = None,
+    *,
+    others: type | None = None,
+) -> T:
+    """Merge the four layers into one `cls`. Raises SettingsError that names the setting and where it came from.
 
-
-def load(cls: type[T], flags: Mapping[str, Any], file: Path | None, env: Mapping[str, str] | None = None) -> T:
-    """Merge the four layers into one `cls`. Raises SettingsError that names the setting and where it came from."""
+    `others`: the file may have these settings too, which are another command's and are left alone.
+    """
     env = os.environ if env is None else env
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
-    for name, raw, origin in [*_from_file(file, fields), *_from_env(env, fields), *_from_flags(flags, fields)]:
+    ignored = {field.name for field in dataclasses.fields(others)} - fields.keys() if others else set()
+    for name, raw, origin in [*_from_file(file, fields, ignored), *_from_env(env, fields), *_from_flags(flags, fields)]:
         value = _convert(raw, hints[name], fields[name], origin)
         values[name] = {**values.get(name, {}), **value} if _is_map(hints[name]) else value
     return cls(**values)
 
 
-def _from_file(file: Path | None, fields: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+def _from_file(file: Path | None, fields: Mapping[str, Any], ignored: Set[str]) -> list[tuple[str, Any, str]]:
     if file is None:
         return []
     try:
@@ -84,9 +85,10 @@ def _from_file(file: Path | None, fields: Mapping[str, Any]) -> list[tuple[str, 
     found = []
     for key, value in table.items():
         name = key.replace("-", "_")
-        if name not in fields:
-            raise SettingsError(f"{file}: no setting {key!r}.{_nearest(name, fields)}")
-        found.append((name, value, f"{file}: {key}"))
+        if name not in fields and name not in ignored:
+            raise SettingsError(f"{file}: no setting {key!r}.{nearest(name, [*fields, *ignored])}")
+        if name in fields:
+            found.append((name, value, f"{file}: {key}"))
     return found
 
 
@@ -99,16 +101,33 @@ def _from_flags(flags: Mapping[str, Any], fields: Mapping[str, Any]) -> list[tup
 
 
 def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
+    if isinstance(raw, str) and not raw.isascii() and not _is_text(raw):
+        raise SettingsError(f"{origin}: {raw!r} is not text in UTF-8.")
+    if _is_map(kind):
+        return to_map(raw, origin)
+    if raw == "" and field.default is None:  # as compose files and charts leave a variable that has no value
+        return None
     try:
-        value = to_map(raw) if _is_map(kind) else _to_scalar(raw, kind)
+        value = _to_scalar(raw, kind)
     except ValueError as error:
         raise SettingsError(f"{origin}: {error}.") from error
     choices, low = field.metadata["choices"], field.metadata["low"]
     if choices and value not in choices:
-        raise SettingsError(f"{origin}: {value!r} is none of {', '.join(choices)}.{_nearest(str(value), choices)}")
-    if low is not None and value is not None and value < low:
+        raise SettingsError(f"{origin}: {value!r} is none of {', '.join(choices)}.{nearest(str(value), choices)}")
+    if low is not None and value < low:
         raise SettingsError(f"{origin}: {value} is below {low}.")
+    if isinstance(value, int | float) and value > MOST:
+        raise SettingsError(f"{origin}: {value} is above {MOST:,}.")
     return value
+
+
+def _is_text(raw: str) -> bool:
+    """Bytes of flags and variables that are not UTF-8 come as halves of surrogate pairs."""
+    try:
+        raw.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _to_scalar(raw: Any, kind: Any) -> Any:
@@ -127,26 +146,45 @@ def _to_scalar(raw: Any, kind: Any) -> Any:
         raise ValueError(f"{raw!r} is not one value")
     if base is int and isinstance(raw, float) and not raw.is_integer():
         raise ValueError(f"{raw!r} is not a whole number")
+    if "\0" in str(raw):
+        raise ValueError(f"{raw!r} has a null byte in it")
     try:
         value = base(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{raw!r} is not a number") from None
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{raw!r} is not a finite number")
     return value
 
 
-def to_map(raw: Any) -> dict[str, str]:
-    """KEY=VALUE strings, or a TOML table. @FILE stands for what is in the file, so secrets stay out of `ps`; @@ for @."""
+def to_map(raw: Any, origin: str) -> dict[str, str]:
+    """KEY=VALUE pairs: a TOML table, a list with a pair in each item, or a text with several.
+
+    In a text a comma or the end of a line stands between pairs. `\\,` is a comma within a value, and `\\\\` a backslash.
+    `@FILE` as a value stands for what is in the file, so that secrets stay out of `ps`; `@@` for @.
+    Raises SettingsError that begins with `origin`.
+    """
     if isinstance(raw, dict):
         pairs = [(key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in _flat(raw)]
     else:
-        items = raw if isinstance(raw, list) else [item for item in str(raw).split(",") if item]
-        for item in items:
-            if "=" not in item:
-                raise ValueError(f"{item!r} is not KEY=VALUE")
-        pairs = [tuple(item.split("=", 1)) for item in items]
-    return {key.strip(): _secret(key, value.strip()) for key, value in pairs}
+        pairs = []
+        for number, item in enumerate(raw if isinstance(raw, list) else _split(str(raw)), 1):
+            if not _is_text(str(item)):
+                raise SettingsError(f"{origin}: pair {number} is not text in UTF-8.")
+            key, equals, value = str(item).partition("=")
+            if not equals or not key.strip():
+                # What follows a comma may be the rest of a password: not to be shown.
+                what = f"pair {number}" if number > 1 else repr(item)
+                more = " A comma within a value is written \\," if isinstance(raw, str) and number > 1 else ""
+                raise SettingsError(f"{origin}: {what} is not KEY=VALUE.{more}")
+            pairs.append((key, value))
+    return {key.strip(): _secret(key.strip(), value.strip(), origin) for key, value in pairs}
+
+
+def _split(text: str) -> list[str]:
+    """The pairs of a text, without the backslashes that keep commas in them."""
+    items = re.findall(r"(?:\\[\\,]|[^,\n])+", text)
+    return [re.sub(r"\\([\\,])", r"\1", item) for item in items if item.strip()]
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -157,13 +195,15 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def _secret(key: str, value: str) -> str:
+def _secret(key: str, value: str, origin: str) -> str:
     if not value.startswith("@") or value.startswith("@@"):
         return value.removeprefix("@")
     try:
-        return Path(value[1:]).read_text().strip()
+        return Path(value[1:]).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ValueError(f"{key}: the file {value[1:]} cannot be read ({error.strerror})") from error
+        raise SettingsError(f"{origin}: {key}: the file {value[1:]} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise SettingsError(f"{origin}: {key}: the file {value[1:]} is not text in UTF-8.") from error
 
 
 def _is_map(kind: Any) -> bool:
@@ -175,6 +215,7 @@ def _metavar(kind: Any) -> str:
     return next((names[part] for part in names if part is kind or part in getattr(kind, "__args__", ())), "TEXT")
 
 
-def _nearest(name: str, names: Any) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1)
+def nearest(name: str, names: Iterable[str]) -> str:
+    """What to add to a text about a name that is none of `names`: the nearest of them, or else all."""
+    near = difflib.get_close_matches(name, names := list(names), n=1)
     return f" Did you mean {near[0]}?" if near else f" There are: {', '.join(sorted(names))}."

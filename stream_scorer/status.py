@@ -39,6 +39,7 @@ class Status:
         progress: Progress,
         alive_s: float,
         connected: Callable[[], bool] = lambda: True,
+        reason: Callable[[], str | None] = lambda: None,
         live: Live | None = None,
         at_risk: Callable[[], Mapping[str, str | None]] = dict,
         ended_hanging: Callable[[], int] = lambda: 0,
@@ -51,7 +52,7 @@ class Status:
         self._joined = joined
         self._progress = progress
         self._alive_s = alive_s
-        self._connected = connected
+        self._connected, self._reason = connected, reason
         self._live = live
         self.at_risk = at_risk
         self._ended_hanging = ended_hanging
@@ -97,6 +98,7 @@ class Status:
             "waiting_for": self._waits_for(),
             "not_ready": self.not_ready(),
             "connected": self._connected(),
+            "not_connected_because": self._reason(),
             **dict(self.counters()),
             **dict(self.gauges()),
             "gaps": dict(self._progress.gaps),

@@ -24,7 +24,12 @@ def is_banner(line: bytes) -> bool:
 def without_banners() -> Iterator[None]:
     """Hold back what is written to stderr in the block; at its end let through all but known banners."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    try:
+        holding = tempfile.TemporaryFile()  # noqa: SIM115
+    except OSError:  # nowhere to hold it: banners do no harm
+        yield
+        return
+    with holding as held:
         saved = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.brokers import Broker, DockerBroker, NativeBroker, NoBroker, docker_answers, find_broker
+from tests.support.brokers import (
+    VARIABLE,
+    Broker,
+    DockerBroker,
+    NativeBroker,
+    NoBroker,
+    SecuredBroker,
+    docker_answers,
+    find_broker,
+)
 from tests.support.kafka import Kafka
 from tests.support.told import TOLD
 
@@ -92,6 +102,19 @@ def own_broker(broker: Broker) -> Iterator[Broker]:
         found = DockerBroker() if docker_answers() else NativeBroker()
     except NoBroker as error:
         pytest.fail(f"no Kafka broker of our own for this test: {error}", pytrace=False)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[SecuredBroker]:
+    """A second broker, with TLS and SASL, for as long as a module of tests needs it."""
+    if os.environ.get(VARIABLE) != "native" and docker_answers() and not shutil.which("java"):
+        pytest.skip("a broker with TLS and SASL is run by Java, which is not here")
+    try:
+        found = SecuredBroker()
+    except NoBroker as error:
+        pytest.fail(f"no Kafka broker with TLS and SASL for this test: {error}", pytrace=False)
     yield found
     found.close()
 

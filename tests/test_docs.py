@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from stream_scorer.cli import COMMANDS
 from tests.support import docs
 
+OF_OTHERS = [
+    "SASL authentication error: x",
+    "Connection refused",
+    "Failed to resolve",
+    "certificate verify failed",
+    "Failed to acquire SASL OAUTHBEARER token",
+    "No space left on device",
+]
+"""Texts of librdkafka and of the system."""
 MEND = "run: python -m tests.support.docs"
 
 
@@ -33,3 +43,15 @@ def test_every_test_that_the_guarantees_name_is_there():
 def test_links_of_the_readme_lead_somewhere():
     links = re.findall(r"\]\((?!http)([^)#]+)", (docs.ROOT / "README.md").read_text())
     assert [link for link in links if not (docs.ROOT / link).exists()] == []
+
+
+def test_the_texts_that_troubleshooting_quotes_are_said():
+    """Fixed parts of each, between the `…`, as texts of the code or of librdkafka."""
+    rows = (docs.ROOT / "docs" / "troubleshooting.md").read_text().splitlines()
+    quoted = [text for row in rows if row.startswith("| `") for text in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+    trees = [ast.parse(path.read_text()) for path in docs.ROOT.glob("stream_scorer/**/*.py")]
+    said = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    texts = [text for text in said if isinstance(text, str)] + OF_OTHERS
+    parts = [part.strip(" :,;()") for text in quoted for part in text.split("…")]
+    assert len(quoted) > 30
+    assert [part for part in parts if not any(part in text for text in texts)] == []

@@ -12,28 +12,32 @@ ROOT = Path(__file__).parents[1]
 
 # Each part (a file or a folder of stream_scorer) and the parts it may import; all of them stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records logs stderr times shipped_schemas avro_long".split(), ""),
+    **dict.fromkeys("errors records logs stderr times shipped_schemas avro_long extras".split(), ""),
     "ports": "records",
-    **dict.fromkeys("addresses ending cli retention slots".split(), "errors"),
+    **dict.fromkeys("addresses ending retention slots".split(), "errors"),
     "lifeline": "",
     "supervisor": "errors lifeline",
     "signals": "errors",
+    "folders": "errors",
     "settings": "errors",
+    "arguments": "errors settings",
+    "cli": "errors arguments extras",
     "replay": "errors times",
     "reference": "errors",
     "codec": "errors records ports shipped_schemas avro_long",
-    "model": "errors records stderr reference",
+    "model": "errors records stderr reference extras folders",
     "state": "errors records ports shipped_schemas avro_long",
     "evaluate": "errors records ports times",
     "engine": "errors records ports state",
     "transports": "errors records ports state replay retention times",
     "streams": "errors records ports avro_long codec transports",
-    "jets": "errors records ports stderr model state streams",
+    "jets": "errors records ports stderr folders model state streams",
     "manifold": "errors records ports jets streams",
     "status": "records state engine evaluate",
     "control": "addresses status",
     # From here on parts are put together, so settings may be known.
-    "run_settings": "addresses errors times retention settings",
+    "kafka_settings": "errors settings",
+    "run_settings": "addresses errors times retention settings kafka_settings",
     "kafka_topics": "errors retention run_settings transports",
     "kafka_service": "errors records ports run_settings kafka_topics slots ending model state engine evaluate transports "
     "status",
@@ -42,12 +46,12 @@ MAY_IMPORT = {
     "pipes": "errors records ports codec model jets streams transports",
     "verify": "errors records ports codec model state engine app",
     "demo": "errors run_settings replay codec transports app",
-    "client": "errors settings",
-    "server": "addresses errors settings client codec streams jets manifold",
+    "client": "errors folders settings",
+    "server": "addresses errors folders settings client codec streams jets manifold",
     "backtest": "errors records codec model engine evaluate state app times",
-    "training": "errors stderr reference model backtest",
-    "commands": "streams client server errors times retention settings run_settings logs lifeline signals supervisor "
-    "replay codec model transports app evaluate pipes verify demo backtest training",
+    "training": "errors arguments stderr reference model backtest",
+    "commands": "streams client server errors times retention settings arguments kafka_settings run_settings logs lifeline "
+    "signals supervisor replay codec model transports app evaluate pipes verify demo backtest training",
     "__main__": "cli ending",
 }
 # Third-party packages that only some files may know.

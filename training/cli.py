@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from stream_scorer.arguments import new_folder, whole
 from stream_scorer.errors import SettingsError
 from stream_scorer.stderr import without_banners
 
@@ -21,29 +22,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="holds the key to FRED's API, for fred:ID (default: FRED_API_KEY)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights, report and plots go")
     parser.add_argument(
-        "--iterations", type=_count, default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
+        "--out", type=new_folder, required=True, metavar="DIR", help="where weights, report and plots go"
     )
-    parser.add_argument("--seed", type=int, default=2017, metavar="N", help="of weights and batches (default: 2017)")
+    parser.add_argument(
+        "--iterations", type=whole(1), default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
+    )
+    parser.add_argument(
+        "--seed", type=whole(0), default=2017, metavar="N", help="of weights and batches (default: 2017)"
+    )
     parser.add_argument(
         "--seeds",
-        type=_count,
+        type=whole(1),
         default=3,
         metavar="N",
         help="trainings, each with the next seed, for the spread of the figures; the weights are the first one's (default: 3)",
     )
     parser.add_argument(
-        "--max-gap", type=_count, default=7, metavar="DAYS", help="longer ones between prices are told (default: 7)"
+        "--max-gap", type=whole(1), default=7, metavar="DAYS", help="longer ones between prices are told (default: 7)"
     )
     parser.add_argument("--no-plots", action="store_true", help="write no pictures beside the report")
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return count
 
 
 def run(args: argparse.Namespace) -> int:

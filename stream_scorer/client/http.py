@@ -57,8 +57,12 @@ class Server:
     """
 
     def __init__(self, url: str, *, token: str | None = None, insecure: bool = False, ca: Path | None = None) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urllib.parse.urlsplit(url)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            good = False
+        if not good:
             raise SettingsError(f"server {url!r} is no URL. Give one as https://HOST:PORT or http://HOST:PORT.")
         self.url = url.rstrip("/")
         self._parts = parts

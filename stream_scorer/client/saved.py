@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.folders import users_own
 
 DEFAULT_URL = "http://127.0.0.1:8003"
 
@@ -25,14 +25,17 @@ class Saved:
 
 
 def path() -> Path:
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "stream-scorer" / "client.json"
+    """Raises SettingsError."""
+    return users_own("XDG_CONFIG_HOME", ".config") / "client.json"
 
 
 def load() -> Saved:
     """Raises SettingsError on a file that is none of ours."""
-    file = path()
-    if not file.is_file():
+    try:
+        file = path()
+        if not file.is_file():
+            return Saved()
+    except (SettingsError, OSError):  # nowhere to keep anything: so nothing is kept
         return Saved()
     try:
         return Saved(**json.loads(file.read_text()))

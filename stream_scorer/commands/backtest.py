@@ -6,6 +6,7 @@ import argparse
 import datetime
 from pathlib import Path
 
+from stream_scorer.arguments import new_folder, number, whole
 from stream_scorer.errors import SettingsError
 
 ABSURD = 10
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cpi-lag-days",
-        type=int,
+        type=whole(0, 36_500),
         default=31,
         metavar="N",
         help="days after its month has ended until a CPI figure counts (default: 31)",
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="last", metavar="DATE", help="judge forecasts of this day and before")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=new_folder,
         required=True,
         metavar="DIR",
         help="where report.html, report.json, inputs.jsonl and scores.jsonl go",
@@ -50,10 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="field of output records that holds the forecast (default: close, forecast, ...)",
     )
     parser.add_argument(
-        "--level", type=float, default=0.9, metavar="P", help="of an interval that does not say its own (default: 0.9)"
+        "--level",
+        type=number(0, 1, open_ends=True),
+        default=0.9,
+        metavar="P",
+        help="of an interval that does not say its own (default: 0.9)",
     )
     parser.add_argument(
-        "--rolling", type=int, default=5, metavar="N", help="closes of the rolling mean beside it (default: 5)"
+        "--rolling", type=whole(1), default=5, metavar="N", help="closes of the rolling mean beside it (default: 5)"
     )
     parser.add_argument("--attachment", type=Path, metavar="FILE", help="archive of the model's files")
     parser.add_argument(
@@ -63,10 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     first, last = _date("--from", args.first), _date("--to", args.last)
-    if not 0 < args.level < 1:
-        raise SettingsError(f"--level {args.level}: it is a share, above 0 and below 1.")
-    if args.rolling < 1:
-        raise SettingsError(f"--rolling {args.rolling}: it is a count of closes, 1 or more.")
     from stream_scorer import app, logs
     from stream_scorer.backtest import report
     from stream_scorer.backtest.judge import LAST
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         args.model,
         prices,
         attachment=args.attachment,
-        schemas=app.paths(to_map(args.schema)),
+        schemas=app.paths(to_map(args.schema, "--schema")),
         symbol=args.symbol,
         cpi=args.cpi.resolve() if args.cpi else None,
         lag_days=args.cpi_lag_days,

@@ -6,6 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
+from stream_scorer.arguments import number
 from stream_scorer.client import saved
 from stream_scorer.client.http import Server
 from stream_scorer.client.options import read_token, vendor_style
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust besides the system's")
     parser.add_argument("--insecure", action="store_true", help="take any certificate")
     parser.add_argument("--nowait", action="store_true", help="do not wait for the server to answer")
-    parser.add_argument("--wait", type=float, default=60, metavar="SECONDS", help="how long to wait (default: 60)")
+    parser.add_argument("--wait", type=number(0), default=60, metavar="SECONDS", help="how long to wait (default: 60)")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what was done")
 
 

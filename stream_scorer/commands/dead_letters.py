@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stream_scorer.arguments import whole
+from stream_scorer.commands.kafka_flags import DeadLetterSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings import add_broker_flags, to_map
 
 if TYPE_CHECKING:
     from stream_scorer.transports.kafka_admin import Cluster
@@ -29,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("resubmit", "send some again to the topic they came from, once the cause is mended"),
     ):
         one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
-        one.add_argument("--topic", required=True, metavar="T", help="the dead-letter topic (INPUT_TOPIC.dead-letters)")
-        add_broker_flags(one)
+        add_kafka_flags(one, DeadLetterSettings)
+        text = "the same as --dead-letter-topic"
+        one.add_argument("--topic", dest="dead_letter_topic", metavar="T", default=argparse.SUPPRESS, help=text)
         if verb == "list":
-            one.add_argument("--last", type=int, metavar="N", help="the last N only")
+            one.add_argument("--last", type=whole(1), metavar="N", help="the last N only")
         else:
             one.add_argument("places", nargs="*", metavar="PARTITION@OFFSET", help="as `list` tells them")
         if verb == "resubmit":
@@ -42,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    settings = load_kafka(DeadLetterSettings, args)
+    topic = settings.topic()
     if args.verb != "list" and not args.places and not getattr(args, "all", False):
         more = ", or --all" if args.verb == "resubmit" else ""
         raise SettingsError(
@@ -53,34 +57,36 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.transports.kafka_dead_letters import chosen, read_dead_letters
 
     logs.set_up("ERROR")
-    extra = to_map(args.kafka)
+    servers, extra = settings.bootstrap_servers, settings.kafka
     kafka_config.check_extra(extra, transactional=args.verb == "resubmit")
-    cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
-    cluster.partitions(args.topic, "--topic")
-    letters = read_dead_letters(kafka_config.consumer(args.bootstrap_servers, "dead-letters", extra), args.topic)
+    cluster = Cluster(kafka_config.common(servers, extra))
+    cluster.partitions(topic, "--dead-letter-topic")
+    letters = read_dead_letters(kafka_config.consumer(servers, "dead-letters", extra), topic)
     if args.verb == "list":
-        return _list(list(letters)[-args.last :] if args.last else list(letters), _noted(cluster, args))
+        return _list(list(letters)[-args.last :] if args.last else list(letters), _noted(cluster, settings))
     found = list(letters) if getattr(args, "all", False) else chosen(letters, args.places)
     if args.verb == "show":
         for letter in found:
             _show(letter)
         return 0
-    return _resubmit(cluster, found, args)
+    return _resubmit(cluster, found, settings, args)
 
 
-def _resubmit(cluster: Cluster, letters: list[DeadLetter], args: argparse.Namespace) -> int:
+def _resubmit(
+    cluster: Cluster, letters: list[DeadLetter], settings: DeadLetterSettings, args: argparse.Namespace
+) -> int:
     """0: all of them are on their topic now. 1: some are not, as is told. Raises StreamScorerError."""
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_resubmit import NOTES_CONFIG, Resubmission, notes_topic
 
-    servers, topic, extra = args.bootstrap_servers, args.topic, to_map(args.kafka)
+    servers, topic, extra = settings.bootstrap_servers, settings.topic(), settings.kafka
     if args.to:
         cluster.partitions(args.to, "--to")
     notes = notes_topic(topic)
     cluster.create(notes, 1, config=NOTES_CONFIG)
     name = f"stream-scorer.dead-letters.{topic}"
     producer = kafka_config.transactional_producer(servers, name, extra)
-    resubmission = Resubmission(producer, notes, _topic_id(args), args.to)
+    resubmission = Resubmission(producer, notes, _topic_id(settings), args.to)
     reader = kafka_config.consumer(servers, "dead-letters", extra)
     new = letters if args.again else resubmission.new(letters, reader)
     good = _without_obstacles(cluster, new, args.to, servers)
@@ -130,22 +136,23 @@ def _tell(text: str) -> None:
     print(f"stream-scorer dead-letters: {text}", file=sys.stderr)
 
 
-def _topic_id(args: argparse.Namespace) -> str:
+def _topic_id(settings: DeadLetterSettings) -> str:
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_topic_ids import TopicIds
 
-    return TopicIds(kafka_config.common(args.bootstrap_servers, to_map(args.kafka))).look_up(args.topic)
+    return TopicIds(kafka_config.common(settings.bootstrap_servers, settings.kafka)).look_up(settings.topic())
 
 
-def _noted(cluster: Cluster, args: argparse.Namespace) -> Callable[[DeadLetter], bool]:
+def _noted(cluster: Cluster, settings: DeadLetterSettings) -> Callable[[DeadLetter], bool]:
     """Whether a letter was re-submitted to where it came from."""
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_resubmit import note_key, notes_topic, read_notes
 
-    if not cluster.exists(notes_topic(args.topic)):
+    notes_on = notes_topic(settings.topic())
+    if not cluster.exists(notes_on):
         return lambda _: False
-    reader = kafka_config.consumer(args.bootstrap_servers, "dead-letters", to_map(args.kafka))
-    notes, topic_id = read_notes(reader, notes_topic(args.topic)), _topic_id(args)
+    reader = kafka_config.consumer(settings.bootstrap_servers, "dead-letters", settings.kafka)
+    notes, topic_id = read_notes(reader, notes_on), _topic_id(settings)
     return lambda letter: note_key(topic_id, letter, letter.told.get("topic", "")) in notes
 
 

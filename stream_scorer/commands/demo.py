@@ -7,6 +7,7 @@ import math
 import time
 from pathlib import Path
 
+from stream_scorer.arguments import new_folder, whole
 from stream_scorer.errors import SettingsError
 
 
@@ -18,12 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cpi", type=Path, metavar="CSV", help="CPI, columns DATE and CPIAUCSL (default: steady inflation)"
     )
     parser.add_argument(
-        "--days", type=int, default=1000, metavar="N", help="prices to take, the last of the file (default: 1000)"
+        "--days",
+        type=whole(31, 50_000),
+        default=1000,
+        metavar="N",
+        help="prices to take, the last of the file (default: 1000)",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="where the picture goes (default: here)"
+        "--out", type=new_folder, default=".", metavar="DIR", help="where the picture goes (default: here)"
     )
-    parser.add_argument("--show", type=int, default=10, metavar="N", help="forecasts to print (default: 10)")
+    parser.add_argument("--show", type=whole(0), default=10, metavar="N", help="forecasts to print (default: 10)")
 
 
 def run(args: argparse.Namespace) -> int:

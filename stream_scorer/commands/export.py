@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from pathlib import Path
+
+from stream_scorer.arguments import new_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="what `train --out` wrote (default: the attachment beside the module)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="directory to write")
+    parser.add_argument("--out", type=new_folder, required=True, metavar="BUNDLE", help="directory to write")
     parser.add_argument(
         "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
     )
@@ -41,14 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from stream_scorer.codec.schema import load_schema
-    from stream_scorer.model.annotations import parse
     from stream_scorer.model.bundle import export
     from stream_scorer.model.locate import locate
+    from stream_scorer.model.program import read_program
     from stream_scorer.settings import to_map
 
     located = locate(args.model)
-    files = {name: Path(path) for name, path in to_map(args.schema).items()}
-    names = set(parse(importlib.util.decode_source(located.module.read_bytes()), str(located.module)).schemas.values())
+    files = {name: Path(path) for name, path in to_map(args.schema, "--schema").items()}
+    names = set(read_program(located.module).annotations.schemas.values())
     schemas = {name: load_schema(name, files, located.schema_dir).as_file() for name in names}
     manifest = export(located.module, args.weights, args.out, schemas, {0: args.input_topic, 1: args.output_topic})
     for name, told in manifest["files"].items():

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from stream_scorer.arguments import whole
 from stream_scorer.client import models
 from stream_scorer.client.fleet import Fleet, Service, quoted
 from stream_scorer.client.items import done, read_bytes, verb
@@ -46,11 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     verb(verbs, "unload", "unload the model from the engine")
     verb(verbs, "inspect", "what is loaded in the engine", machine=True)
-    verb(verbs, "scale", "set how many jets run the model").add_argument("count", metavar="N", type=int)
+    verb(verbs, "scale", "set how many jets run the model").add_argument("count", metavar="N", type=whole(0))
     one = verb(verbs, "input", "post lines of stdin to a REST stream, one record each")
-    one.add_argument("slot", metavar="SLOT", nargs="?", type=int, default=0, help="an even number (default: 0)")
+    one.add_argument("slot", metavar="SLOT", nargs="?", type=whole(0), default=0, help="an even number (default: 0)")
     one = verb(verbs, "output", "print an output of a REST stream, waiting for it")
-    one.add_argument("slot", metavar="SLOT", nargs="?", type=int, default=1, help="an odd number (default: 1)")
+    one.add_argument("slot", metavar="SLOT", nargs="?", type=whole(0), default=1, help="an odd number (default: 1)")
     one.add_argument("-c", "--continue", dest="all", action="store_true", help="go on until the end of the stream")
     one.add_argument("--nowait", action="store_true", help="print nothing if there is nothing yet")
     verb(verbs, "interact", "type inputs and see outputs")
@@ -69,8 +70,6 @@ def run(args: argparse.Namespace) -> int:
     elif args.verb == "inspect":
         _inspect(args, engine)
     elif args.verb == "scale":
-        if args.count < 0:
-            raise SettingsError("model scale: the number of jets is from 0 on.")
         engine.send("POST", "/2/active/model/scale", args.count, what="model scale")
         done(args, f"{args.count} jets")
     elif args.verb == "input":
@@ -161,6 +160,6 @@ def _inspect(args: argparse.Namespace, engine: Service) -> None:
 
 
 def _slot(slot: int, parity: int) -> int:
-    if slot < 0 or slot % 2 != parity:
+    if slot % 2 != parity:
         raise SettingsError(f"slot {slot} is no {'output' if parity else 'input'}: inputs are even, outputs odd.")
     return slot

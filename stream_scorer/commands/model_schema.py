@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from stream_scorer.codec.schema import Schema, load_schema
 from stream_scorer.errors import SettingsError
-from stream_scorer.model.annotations import parse
 from stream_scorer.model.locate import locate
+from stream_scorer.model.program import read_program
 
 
 def schema_of(model: str, slot: int) -> Schema:
     """The model is not begun. Raises ModelError, SettingsError: it names no schema for the slot."""
     located = locate(model)
-    name = parse(located.module.read_text(), str(located.module)).schemas.get(slot)
+    name = read_program(located.module).annotations.schemas.get(slot)
     if name is None:
         raise SettingsError(
             f"{located.module}: no comment '# fastscore.schema.{slot}: NAME', so --for cannot tell what slot {slot} holds."

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream_scorer.arguments import number, whole
+from stream_scorer.commands.kafka_flags import add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
+from stream_scorer.kafka_settings import KafkaSettings
 from stream_scorer.replay import Row, read_rows, rows_of
 from stream_scorer.retention import FOREVER, retention_ms, topic_config
-from stream_scorer.settings import add_broker_flags, to_map
 from stream_scorer.times import timestamp_ms
 
 if TYPE_CHECKING:
@@ -43,14 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="publish records of this model's input schema: its date, close, symbol (--key) and other columns of the file",
     )
     parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI for --adjusted: columns DATE and CPIAUCSL")
-    parser.add_argument("--limit", type=int, metavar="N", help="publish the first N rows only")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="publish the first N rows only")
     parser.add_argument(
         "--timestamps",
         default="event",
         choices=("event", "now"),
         help="time of each record: that of its row, or of sending (default: event)",
     )
-    parser.add_argument("--rate", type=float, metavar="N", help="records a second (default: as fast as it can)")
+    parser.add_argument(
+        "--rate", type=number(0, open_ends=True), metavar="N", help="records a second (default: as fast as it can)"
+    )
     parser.add_argument(
         "--encoding", default="avro-binary", choices=("avro-binary", "json"), help="of values (default: avro-binary)"
     )
@@ -60,12 +64,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "registry"),
         help="registry: with the schema registry's five bytes",
     )
-    parser.add_argument("--schema-id", type=int, metavar="N", help="id in those bytes")
-    add_broker_flags(parser)
+    parser.add_argument("--schema-id", type=whole(0), metavar="N", help="id in those bytes")
+    add_kafka_flags(parser, KafkaSettings)
     parser.add_argument("--create-topic", action="store_true", help="create the topic if it does not exist")
-    parser.add_argument("--partitions", type=int, default=1, metavar="N", help="of a topic created so (default: 1)")
     parser.add_argument(
-        "--replication-factor", type=int, default=-1, metavar="N", help="of a topic created so (default: the broker's)"
+        "--partitions", type=whole(1), default=1, metavar="N", help="of a topic created so (default: 1)"
+    )
+    parser.add_argument(
+        "--replication-factor",
+        type=whole(-1, 32_767),
+        default=-1,
+        metavar="N",
+        help="of a topic created so (default: the broker's)",
     )
     parser.add_argument(
         "--retention",
@@ -75,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    settings = load_kafka(KafkaSettings, args)
     kept_ms = _check(args)
     from stream_scorer.codec.schema import make_schema
     from stream_scorer.commands.model_schema import schema_of
@@ -87,12 +98,11 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.transports.kafka_replay import Replayer
 
     logs.set_up("ERROR")
-    extra = to_map(args.kafka)
-    kafka_config.check_extra(extra)
+    kafka_config.check_extra(settings.kafka)
     codec = codec_for(args.encoding, schema, framing=args.framing, schema_id=args.schema_id)
-    _prepare_topic(args, rows, lambda: sum(len(codec.encode(row.value)) for row in rows), kept_ms, extra)
+    _prepare_topic(args, rows, lambda: sum(len(codec.encode(row.value)) for row in rows), kept_ms, settings)
     replayer = Replayer(
-        kafka_config.producer(args.bootstrap_servers, extra),
+        kafka_config.producer(settings.bootstrap_servers, settings.kafka),
         args.topic,
         codec,
         _key(args),
@@ -107,8 +117,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     """Raises SettingsError. Returns how long a topic made here keeps records, ms."""
-    if args.rate is not None and args.rate <= 0:
-        raise SettingsError(f"--rate {args.rate}: records a second must be above 0.")
     if args.framing == "registry" and args.schema_id is None:
         raise SettingsError("--framing registry needs --schema-id N.")
     if args.model and args.adjusted:
@@ -123,19 +131,19 @@ def _key(args: argparse.Namespace) -> bytes | None:
 
 
 def _prepare_topic(
-    args: argparse.Namespace, rows: list[Row], size: Callable[[], int], kept_ms: int, extra: dict[str, str]
+    args: argparse.Namespace, rows: list[Row], size: Callable[[], int], kept_ms: int, settings: KafkaSettings
 ) -> None:
     """The topic is there, takes the rows and keeps them. `size`: bytes of all values. Raises BrokerError."""
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_admin import Cluster
     from stream_scorer.transports.kafka_retention import Keeping, check_replay, remarks
 
-    cluster = Cluster(kafka_config.common(args.bootstrap_servers, extra))
+    cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
     stamps = [row.timestamp for row in rows] if args.timestamps == "event" else None
 
     def check(keeping: Keeping) -> None:
         now_ms = time.time_ns() // 1_000_000
-        check_replay(keeping, stamps, _key(args), len(rows), now_ms, args.bootstrap_servers)
+        check_replay(keeping, stamps, _key(args), len(rows), now_ms, settings.bootstrap_servers)
 
     if args.create_topic and not cluster.exists(args.topic):
         check(Keeping(args.topic, kept_ms))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from stream_scorer.arguments import LEVELS, whole
 from stream_scorer.errors import SettingsError
 
 
@@ -32,9 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rejects", type=Path, metavar="FILE", help="where rejected lines are told of (default: stderr)"
     )
     parser.add_argument(
-        "--batch", type=int, metavar="N", help="most records scored together (default: 1024, in a record set 1000)"
+        "--batch", type=whole(1), metavar="N", help="most records scored together (default: 1024, in a record set 1000)"
     )
-    parser.add_argument("--log-level", default="WARNING", metavar="LEVEL", help="least level logged (default: WARNING)")
+    parser.add_argument(
+        "--log-level", default="WARNING", type=str.upper, choices=LEVELS, help="least level logged (default: WARNING)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +72,7 @@ def _run_slots(args: argparse.Namespace, out: BinaryIO, rejects: TextIO) -> int:
                 raise SettingsError(f"--{option} {slot}={path}: slot {slot} has a stream already.")
             descriptors[slot] = pipes.descriptor(path) if option == "stream" else pipes.file_stream(str(path.resolve()))
     attachment = args.attachment.resolve() if args.attachment else None
-    schemas = app.paths(to_map(args.schema))
+    schemas = app.paths(to_map(args.schema, "--schema"))
     return pipes.score_slots(
         args.model, attachment, schemas, descriptors, sys.stdin.fileno(), out, rejects, args.batch or pipes.WATERMARK
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from stream_scorer.arguments import whole
 from stream_scorer.client.fleet import Fleet, Service, quoted
 from stream_scorer.client.items import add_item_verbs, done, run_item_verb, verb
 from stream_scorer.client.options import fleet_of, target_of, vendor_style
@@ -19,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one = verb(verbs, "install", "put a sensor into the instance that --engine or `use` names, else the first engine")
     one.add_argument("name", metavar="NAME")
     one = verb(verbs, "inspect", "sensors that are installed", machine=True)
-    one.add_argument("id", metavar="ID", nargs="?", type=int)
-    verb(verbs, "uninstall", "take a sensor out").add_argument("id", metavar="ID", type=int)
+    one.add_argument("id", metavar="ID", nargs="?", type=whole(0))
+    verb(verbs, "uninstall", "take a sensor out").add_argument("id", metavar="ID", type=whole(0))
     verb(verbs, "points", "where sensors can be put", machine=True)
 
 

@@ -6,6 +6,7 @@ import argparse
 import base64
 from typing import Any
 
+from stream_scorer.arguments import whole
 from stream_scorer.client.fleet import Fleet, quoted
 from stream_scorer.client.items import add_item_verbs, done, run_item_verb, verb
 from stream_scorer.client.options import fleet_of, vendor_style
@@ -27,13 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         one = verb(verbs, name, text, machine=name == "verify")
         one.add_argument("stream", metavar="STREAM", help=_STREAM)
-        one.add_argument("slot", metavar="SLOT", type=int, help="even: an input, odd: an output")
-    verb(verbs, "detach", "detach the stream from a slot").add_argument("slot", metavar="SLOT", type=int)
+        one.add_argument("slot", metavar="SLOT", type=whole(0), help="even: an input, odd: an output")
+    verb(verbs, "detach", "detach the stream from a slot").add_argument("slot", metavar="SLOT", type=whole(0))
     one = verb(verbs, "inspect", "what streams are attached", machine=True)
-    one.add_argument("slot", metavar="SLOT", type=int, nargs="?", help="default: all")
+    one.add_argument("slot", metavar="SLOT", type=whole(0), nargs="?", help="default: all")
     one = verb(verbs, "sample", "print a few records of a stream", machine=True)
     one.add_argument("stream", metavar="STREAM", help=_STREAM)
-    one.add_argument("--count", type=int, default=10, metavar="N", help="how many (default: 10)")
+    one.add_argument("--count", type=whole(1), default=10, metavar="N", help="how many (default: 10)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream_scorer.arguments import whole
+from stream_scorer.commands.kafka_flags import TailSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import DecodeError, SettingsError
-from stream_scorer.settings import add_broker_flags, to_map
 from stream_scorer.times import timestamp_ms
 
 if TYPE_CHECKING:
@@ -22,19 +23,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--output-topic", metavar="T", help="the topic of scores: forecasts that still wait are shown too"
-    )
-    parser.add_argument(
-        "--evaluation-topic", metavar="T", help="what `run --evaluate` writes (default: OUTPUT_TOPIC-evaluation)"
-    )
-    parser.add_argument(
         "--from",
         dest="start",
         default="latest",
         metavar="earliest|latest|TIME",
         help="where to begin (default: latest)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="end after N forecasts that were judged")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="end after N forecasts that were judged")
     parser.add_argument("--until-end", action="store_true", help="end where the topics end now")
     parser.add_argument("--json", action="store_true", help="a JSON object a line, for programs")
     parser.add_argument("--field", default="", metavar="NAME", help="field of scores that is the forecast")
@@ -43,15 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--for", dest="model", metavar="MODEL", help="the model that wrote the scores, to read Avro records"
     )
     told.add_argument("--schema", type=Path, metavar="FILE", help="their schema, where the model is not at hand")
-    add_broker_flags(parser)
+    add_kafka_flags(parser, TailSettings)
 
 
 def run(args: argparse.Namespace) -> int:
-    evaluations = args.evaluation_topic or (f"{args.output_topic}-evaluation" if args.output_topic else None)
-    if evaluations is None:
-        raise SettingsError("tail needs --output-topic or --evaluation-topic. Which one did `run --evaluate` name?")
-    if args.limit is not None and args.limit < 1:
-        raise SettingsError(f"--limit {args.limit}: at least 1.")
+    settings = load_kafka(TailSettings, args)
+    scores, evaluations = settings.scores(), settings.evaluations()
     _check_start(args.start)
     schema = _schema(args.model, args.schema)
     from stream_scorer import logs
@@ -59,20 +51,25 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.commands.tail_view import view
     from stream_scorer.evaluate.tail import Tail
     from stream_scorer.transports import kafka_config
+    from stream_scorer.transports.kafka_admin import Cluster
     from stream_scorer.transports.kafka_follow import Followed
 
     logs.set_up("ERROR")
-    extra = to_map(args.kafka)
+    servers, extra = settings.bootstrap_servers, settings.kafka
     kafka_config.check_extra(extra)
+    cluster = Cluster(kafka_config.common(servers, extra))
+    cluster.partitions(evaluations, "--evaluation-topic")
+    if scores:
+        cluster.partitions(scores, "--output-topic")
     tail = Tail(AnyEvaluation().decode, _forecasts(args.field, schema))
-    topics = {evaluations: args.start} | ({args.output_topic: args.start} if args.output_topic else {})
+    topics = {evaluations: args.start} | ({scores: args.start} if scores else {})
     # librdkafka wants the name of a group, and none is joined: nothing is taken from those who score.
-    properties = kafka_config.consumer(args.bootstrap_servers, "stream-scorer-tail", extra)
+    properties = kafka_config.consumer(servers, "stream-scorer-tail", extra)
     with Followed(properties, topics) as followed, view(tail, evaluations, as_json=args.json) as shown:
         _follow(followed, tail, evaluations, shown, args.limit, until_end=args.until_end)
     if tail.skipped:
         more = ""
-        if args.output_topic and args.model is None and args.schema is None:
+        if scores and args.model is None and args.schema is None:
             more = " Scores that are Avro records need --for MODEL (or --schema FILE) and --field NAME."
         print(f"stream-scorer tail: {tail.skipped:,} records skipped. {tail.problem}{more}", file=sys.stderr)
     return 0

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.verify import verify
 
     logs.set_up("WARNING")
-    schemas = app.paths(to_map(args.schema))
+    schemas = app.paths(to_map(args.schema, "--schema"))
     attachment = args.attachment.resolve() if args.attachment else None
     try:
         for line in verify(args.model, attachment, schemas, args.inputs):

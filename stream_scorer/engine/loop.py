@@ -192,6 +192,9 @@ class Loop:
             self._sink.save(snapshot)
         self._sink.send(outs)
         for reject in rejects:
+            self.totals.first_reject = (
+                self.totals.first_reject or f"{reject.source.where}: {reject.stage}: {reject.message}"
+            )
             self._sink.reject(reject)
         if evaluations := self._scorer.evaluations():
             self._sink.send(evaluations)

@@ -42,6 +42,13 @@ def behind(lags: Collection[Lag]) -> str:
     return text + (f" as of {age_s:.0f} s ago" if age_s > STALE_S else "")
 
 
+def all_rejected(totals: Totals) -> str | None:
+    """A text if there were records, and every one was rejected."""
+    if not totals.records or totals.scores or totals.rejects < totals.records:
+        return None
+    return f"all {totals.records:,} records were rejected; the first at {totals.first_reject}"
+
+
 def summary(totals: Totals, seconds: float, recent: int | None = None) -> str:
     recent = totals.records if recent is None else recent
     busy = totals.scoring_s + totals.commit_s

@@ -9,6 +9,8 @@ class Totals:
     def __init__(self) -> None:
         self.records = self.scores = self.rejects = self.commits = self.aborts = self.recoveries = 0
         self.scoring_s = self.commit_s = 0.0
+        self.first_reject = ""
+        """Of the first record that was rejected: where, at which step, why."""
 
     def add(self, records: int, outcomes: int, rejects: int, scoring_s: float, commit_s: float) -> None:
         """One committed step."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 
 from stream_scorer.errors import ModelError
+from stream_scorer.folders import temporary
 from stream_scorer.jets.package import ModelPackage
 from stream_scorer.model.sandbox import is_archive, unpack
 
@@ -19,7 +19,7 @@ class Home:
     """On disk until `remove`. Raises ModelError: an attachment is no archive, or not a safe one."""
 
     def __init__(self, package: ModelPackage) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="stream-scorer-jet-"))
+        self.path = temporary("stream-scorer-jet-")
         self.sandbox = self.path / "sandbox"
         try:
             self.sandbox.mkdir()

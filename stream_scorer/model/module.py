@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from stream_scorer.errors import ActionError, ModelError, is_for_the_host, text_of
+from stream_scorer.extras import way_out
 from stream_scorer.model import callbacks
 from stream_scorer.model.callbacks import outputs, slotted
 from stream_scorer.model.program import Program, read_program
@@ -144,6 +145,8 @@ class Module:
             if is_for_the_host(error):
                 raise
             line = self._program.line_of(error)
+            if way := way_out(error):
+                raise ModelError(f"{self.path}{f':{line}' if line else ''}: {what}: {error}. {way}") from error
             files = sorted(path.name for path in Path.cwd().iterdir())
             raise ModelError(
                 f"{self.path}{f':{line}' if line else ''}: {what} raised {type(error).__name__}: {_first_line(error)} "

@@ -10,13 +10,13 @@ import os
 import shutil
 import sys
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from stream_scorer.errors import ModelError
+from stream_scorer.folders import temporary
 
 MAX_BYTES = 4 << 30
 """Most bytes one attachment may unpack to: a bomb must not fill the disk."""
@@ -26,10 +26,10 @@ MAX_BYTES = 4 << 30
 def sandbox(attachment: Path | None) -> Iterator[Path]:
     """A fresh working directory with the attachment unpacked, for the time of the block.
 
-    Relative paths mean something else inside: resolve yours before. Raises ModelError.
+    Relative paths mean something else inside: resolve yours before. Raises ModelError; SettingsError if there is no room for it.
     """
     home = Path.cwd()
-    inside = Path(tempfile.mkdtemp(prefix="stream-scorer-"))
+    inside = temporary("stream-scorer-")
     try:
         if attachment is not None:
             unpack(attachment, inside)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stream_scorer.addresses import Address, read_address
 from stream_scorer.errors import SettingsError
+from stream_scorer.folders import users_own
 from stream_scorer.settings import setting
 
 MIB = 1 << 20
@@ -54,11 +54,10 @@ class EngineSettings:
         return read_address(self.listen, "--listen")
 
     def folder(self) -> Path:
-        """Where data lies."""
+        """Where data lies. Raises SettingsError."""
         if self.data is not None:
             return self.data
-        home = os.environ.get("XDG_DATA_HOME")
-        return (Path(home) if home else Path.home() / ".local" / "share") / "stream-scorer" / "engine"
+        return users_own("XDG_DATA_HOME", ".local/share") / "engine"
 
 
 @dataclass(frozen=True)

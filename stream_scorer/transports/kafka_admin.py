@@ -7,37 +7,61 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ClusterMetadata,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
 
 from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_heard import Heard
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
+SURE_S = 3.0
+"""So long a broker may say what only a person can mend before it is believed."""
 NOT_YET = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
 
 
 class Cluster:
-    """One look at a cluster. Raises BrokerError when it does not answer within 10 s, SettingsError."""
+    """One look at a cluster. Raises BrokerError when it does not answer within 10 s, with the reason; SettingsError."""
 
     def __init__(self, properties: Properties) -> None:
-        self._admin = open_client(AdminClient, properties)
+        self._heard = Heard()
+        self._admin = open_client(AdminClient, {**properties, "error_cb": self._heard.error}, self._heard.log)
         self._servers = properties["bootstrap.servers"]
         self._partitions = self._read()
 
     def _read(self) -> dict[str, int]:
-        try:
-            metadata = self._admin.list_topics(timeout=TIMEOUT_S)
-        except KafkaException as error:
-            raise BrokerError(
-                f"no Kafka broker answers at {self._servers} ({error.args[0].str()}). Start it, or correct "
-                "--bootstrap-servers; with TLS or SASL, give --kafka security.protocol=... and its company."
-            ) from error
+        metadata = self._answer()
+        if metadata is None:
+            reason = self._heard.reason
+            sure = reason is not None and reason.sure
+            what = f"Kafka at {self._servers} cannot be used" if sure else f"no Kafka broker answers at {self._servers}"
+            raise BrokerError(f"{what}: {self._heard.told().removeprefix(f'{self._servers}: ')}")
         self._has_controller = metadata.controller_id in metadata.brokers
         self.id: str = metadata.cluster_id or ""
         """The cluster's own, however its brokers are addressed; empty where the brokers do not tell."""
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def _answer(self) -> ClusterMetadata | None:
+        """None if none came within 10 s, or within 3 s where the reason is one that waiting does not mend."""
+        started = time.monotonic()
+        timeout_s = SURE_S
+        while (spent_s := time.monotonic() - started) < TIMEOUT_S:
+            try:
+                return self._admin.list_topics(timeout=min(timeout_s, TIMEOUT_S - spent_s))
+            except KafkaException:
+                self._admin.poll(0.2)  # what went wrong is told in here
+                if time.monotonic() - started > SURE_S and self._heard.reason and self._heard.reason.sure:
+                    break
+                timeout_s = TIMEOUT_S
+        return None
 
     def partitions(self, topic: str, setting: str, *, maker: str | None = None) -> int:
         """Partition count of a topic that must exist. `setting` is the flag that names it, `maker` one that creates it."""

@@ -95,17 +95,31 @@ def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> Non
     for key, value in extra.items():
         error = _refusal(Producer, key, value) and _refusal(Consumer, key, value)
         if error:
-            raise SettingsError(f"--kafka {key}={value}: {error}{_nearest(key) if _UNKNOWN in error else ''}")
+            # Without the value, which may be a password.
+            raise SettingsError(f"--kafka {key}: {error}{_nearest(key) if _UNKNOWN in error else ''}")
+    _check_tokens(extra)
     # Some are refused only in company (SASL, files of SSL, group.protocol): without brokers clients only check.
     open_client(AdminClient, common("", extra), _silent)
     open_client(Consumer, consumer("", "check", extra), _silent).close()
     open_client(Producer, transactional_producer("", "check", extra) if transactional else producer("", extra), _silent)
 
 
+def _check_tokens(extra: Mapping[str, str]) -> None:
+    """A client without a token does not connect, and does not say so."""
+    mechanism = extra.get("sasl.mechanisms", extra.get("sasl.mechanism", "")).upper()
+    own = extra.get("enable.sasl.oauthbearer.unsecure.jwt", "").lower() == "true"
+    if mechanism == "OAUTHBEARER" and extra.get("sasl.oauthbearer.method", "").lower() != "oidc" and not own:
+        raise SettingsError(
+            "--kafka sasl.mechanisms=OAUTHBEARER: nobody gives tokens. Give --kafka sasl.oauthbearer.method=oidc, and "
+            "sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret."
+        )
+
+
 KNOWN_PROPERTIES = (
     "security.protocol", "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location",
-    "ssl.certificate.location", "ssl.key.location", "ssl.key.password", "client.id", "client.rack",
-    "max.poll.interval.ms", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol",
+    "ssl.certificate.location", "ssl.key.location", "ssl.key.password", "sasl.oauthbearer.method",
+    "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
+    "client.id", "client.rack", "max.poll.interval.ms", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol",
     "group.instance.id", "partition.assignment.strategy", "fetch.min.bytes",
     "fetch.wait.max.ms", "linger.ms", "compression.type", "batch.size", "message.max.bytes",
     "transaction.timeout.ms", "retry.backoff.ms", "socket.timeout.ms", "debug",

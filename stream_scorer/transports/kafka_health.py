@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from enum import Enum
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.errors import BrokerError
 from stream_scorer.records import Partition
 from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_hanging import hanging_offsets, somebodys_offsets
+from stream_scorer.transports.kafka_heard import Heard
+
+log = logging.getLogger(__name__)
 
 HEARD_EVERY_MS = 2_000
 ILL_S = 8.0
@@ -44,6 +48,7 @@ class Health:
     def __init__(self, properties: Properties) -> None:
         self._properties = {**properties, "client.id": "stream-scorer-check"}
         self._unstable_since: dict[Partition, float] = {}
+        self._heard = Heard()
         self.connected = True
         """Whether a broker was connected lately: without records there is nothing else to tell it by."""
         self.renew()
@@ -52,8 +57,20 @@ class Health:
         """librdkafka's statistics, every 2 s."""
         told = json.loads(statistics)
         self.connected = any(broker["state"] == "UP" for broker in told["brokers"].values())
+        if self.connected:
+            self._heard.forget()
         if self.connected and told.get("cgrp", {}).get("state") == "up":
             self._well_at = time.monotonic()
+
+    def error(self, error: KafkaError) -> None:
+        """What librdkafka says of a connection that did not come about, or broke."""
+        if self._heard.error(error) and self._heard.reason and self._heard.reason.sure:
+            log.warning("%s It is tried again until that is so, here or at the broker.", self._heard.reason)
+
+    @property
+    def reason(self) -> str | None:
+        """Why no broker is connected, and what to change; None while one is, or nothing is heard."""
+        return None if self._heard.reason is None else str(self._heard.reason)
 
     def renew(self) -> None:
         """The consumer is a new one."""

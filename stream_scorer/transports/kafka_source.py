@@ -75,6 +75,7 @@ class KafkaSource:
             "enable.partition.eof": until_end,
             "statistics.interval.ms": HEARD_EVERY_MS,
             "stats_cb": self.health.heard,
+            "error_cb": self.health.error,
         }
         self._properties = {**properties, **own}
         self._ids = ids

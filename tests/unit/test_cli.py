@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from stream_scorer import __version__
 from stream_scorer.cli import COMMANDS, main
+from stream_scorer.transports.kafka_embedded import embedded_broker
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ def test_version(capsys):
 def test_an_unknown_command_ends_with_2_and_the_list(capsys):
     assert main(["scroe"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("stream-scorer: no command 'scroe'\n")
+    assert err.startswith("stream-scorer: no command 'scroe'. Did you mean score?\n")
     assert "usage: stream-scorer COMMAND" in err
 
 
@@ -141,3 +143,28 @@ def test_score_ends_quietly_when_its_reader_goes(write):
             process.stdin.write(b"2\n" * 100_000)
         assert process.wait(20) == 0
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(("values", "code"), [([b"x", b"y"], 1), ([b"x", b"1"], 0), ([], 0)])
+def test_run_says_that_every_record_was_rejected(values, code, write, capfd):
+    """On the embedded broker, whose transactions are enough for this."""
+    model = write("echo.py", "# fastscore.schema.0: double\n# fastscore.schema.1: double\ndef action(x):\n    yield x")
+    with embedded_broker("a", "b") as servers:
+        producer = Producer({"bootstrap.servers": servers})
+        for value in values:
+            producer.produce("a", value, partition=0)
+        producer.flush(30)
+        line = [
+            "run",
+            str(model),
+            "--bootstrap-servers",
+            servers,
+            "--input-topic",
+            "a",
+            "--output-topic",
+            "b",
+            "--until-end",
+        ]
+        assert main([*line, "--input-encoding", "json", "--on-bad-record", "skip"]) == code
+    said = "all 2 records were rejected; the first at a[0]@0: decode: " in capfd.readouterr().err
+    assert said == (code == 1)

@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from stream_scorer.commands.kafka_flags import DeadLetterSettings, TailSettings, load_kafka
 from stream_scorer.errors import SettingsError
+from stream_scorer.kafka_settings import KafkaSettings
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.settings import add_flags, load, to_map
 
@@ -112,10 +116,78 @@ def test_a_time_to_live_is_finite(text):
 
 def test_a_secret_comes_from_a_file(write):
     path = write("password", "  s3cret\n")
-    assert to_map([f"sasl.password=@{path}", "sasl.username=@@x"]) == {
+    assert to_map([f"sasl.password=@{path}", "sasl.username=@@x"], "--kafka") == {
         "sasl.password": "s3cret",
         "sasl.username": "@x",
     }
+
+
+def test_commas_in_values():
+    flags = {"kafka": ["sasl.password=a,b=c\\"]}  # a flag is one pair, as it stands
+    assert _load(flags).kafka == {"sasl.password": "a,b=c\\"}
+    text = "sasl.password=a\\,b=c\\\\,linger.ms=5\nclient.id=x\n"
+    assert _load(env={"STREAM_SCORER_KAFKA": text}).kafka == {
+        "sasl.password": "a,b=c\\",
+        "linger.ms": "5",
+        "client.id": "x",
+    }
+
+
+@given(
+    st.dictionaries(
+        st.text("abc.", min_size=1),
+        st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters="@")),
+        max_size=4,
+    )
+)
+def test_any_pairs_can_be_written_as_a_variable(pairs):
+    written = ",".join(f"{key}={value}".replace("\\", "\\\\").replace(",", "\\,") for key, value in pairs.items())
+    assert to_map(written, "X") == pairs
+
+
+def test_half_a_password_is_not_shown():
+    with pytest.raises(
+        SettingsError, match=r"^STREAM_SCORER_KAFKA: pair 2 is not KEY=VALUE\. A comma within"
+    ) as caught:
+        _load(env={"STREAM_SCORER_KAFKA": "sasl.password=s3,cret"})
+    assert "cret" not in str(caught.value)
+
+
+RUN_FILE = """
+bootstrap-servers = "b:1"
+input-topic = "prices"
+output-topic = "1=scores,3=more"
+evaluate = true
+batch = 7
+[kafka]
+security.protocol = "ssl"
+"""
+
+
+def test_a_file_made_for_run_serves_every_command_that_talks_to_kafka(write, monkeypatch):
+    monkeypatch.setenv("STREAM_SCORER_KAFKA", "client.id=env")
+    monkeypatch.setenv("STREAM_SCORER_GROUP", "g")
+    args = argparse.Namespace(config=write("c.toml", RUN_FILE), kafka=["linger.ms=1"])
+    for cls in (KafkaSettings, TailSettings, DeadLetterSettings):
+        found = load_kafka(cls, args)
+        assert found.bootstrap_servers == "b:1"
+        assert found.kafka == {"security.protocol": "ssl", "client.id": "env", "linger.ms": "1"}
+    assert load_kafka(TailSettings, args).scores() == "scores"
+    assert load_kafka(TailSettings, args).evaluations() == "scores-evaluation"
+    assert load_kafka(DeadLetterSettings, args).topic() == "prices.dead-letters"
+
+
+def test_a_key_of_no_command_is_an_error_to_all(write):
+    args = argparse.Namespace(config=write("c.toml", "btach = 3"))
+    with pytest.raises(SettingsError, match=r"c\.toml: no setting 'btach'\. Did you mean batch\?"):
+        load_kafka(KafkaSettings, args)
+
+
+def test_numbers_have_an_upper_bound_and_an_empty_variable_is_none():
+    with pytest.raises(SettingsError, match=r"^--batch: 99999999999 is above 2,147,483,647"):
+        _load({"batch": "99999999999"})
+    env = {"STREAM_SCORER_MAX_SESSIONS": "", "STREAM_SCORER_ATTACHMENT": ""}
+    assert (_load(env=env).max_sessions, _load(env=env).attachment) == (None, None)
 
 
 def test_a_secret_that_is_not_there_is_told_by_its_key():

@@ -96,8 +96,8 @@ def test_rejected_prices_are_told_of(tmp_path):
     ("options", "message"),
     [
         ({"from": "June"}, "--from June: no date"),
-        ({"level": 1.5}, "--level 1.5: it is a share"),
-        ({"rolling": 0}, "--rolling 0"),
+        ({"level": 1.5}, "argument --level: 1.5 is not above 0 and below 1"),
+        ({"rolling": 0}, "argument --rolling: 0 is not between 1 and"),
         ({"from": "2030-01-01"}, "no forecast of a day that is judged"),
         ({"column": "Open"}, "no column 'Open'. It has 'Date', 'Close'"),
         ({"cpi": __file__}, "has no rolling_mean.json with a trend"),

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from stream_scorer.engine import report
-from stream_scorer.engine.report import Reporter, summary
+from stream_scorer.engine.report import Reporter, all_rejected, summary
 from stream_scorer.engine.totals import Totals
 from stream_scorer.records import Lag, Partition
 
@@ -26,6 +26,23 @@ def test_a_summary():
 
 def test_a_summary_of_nothing():
     assert summary(Totals(), 0.0).endswith("0 records/s, 0% of work in scoring")
+
+
+@pytest.mark.parametrize(
+    ("records", "outcomes", "rejects", "text"),
+    [
+        (2, 2, 2, "all 2 records were rejected; the first at t[0]@0: decode: no"),
+        (2, 2, 1, None),
+        (29, 0, 0, None),  # a model that still gathers its window
+        (30, 1, 1, None),  # it, and one bad record
+        (0, 0, 0, None),
+    ],
+)
+def test_what_is_said_where_every_record_was_rejected(records, outcomes, rejects, text):
+    totals = Totals()
+    totals.first_reject = "t[0]@0: decode: no"
+    totals.add(records, outcomes, rejects, scoring_s=0.0, commit_s=0.0)
+    assert all_rejected(totals) == text
 
 
 @pytest.fixture

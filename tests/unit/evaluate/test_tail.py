@@ -176,7 +176,7 @@ def test_a_dumb_terminal_gets_lines(monkeypatch, capsys):
     ("arguments", "text"),
     [
         ([], "tail needs --output-topic or --evaluation-topic"),
-        (["--output-topic", "x", "--limit", "0"], "--limit 0: at least 1"),
+        (["--output-topic", "x", "--limit", "0"], "argument --limit: 0 is not between 1 and"),
         (["--output-topic", "x", "--from", "monday"], "--from 'monday' is none of earliest, latest"),
         (["--output-topic", "x", "--schema", "/no/such"], "--schema /no/such: cannot be read as JSON"),
     ],

@@ -27,7 +27,7 @@ def test_other_names_of_guarded_properties_are_guarded():
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("lingr.ms", r"^--kafka lingr\.ms=1: No such configuration property.*Did you mean linger\.ms\?$"),
+        ("lingr.ms", r"^--kafka lingr\.ms: No such configuration property.*Did you mean linger\.ms\?$"),
         ("zzz", r"No such configuration property: \"zzz\"$"),
     ],
 )
@@ -37,7 +37,7 @@ def test_a_name_librdkafka_does_not_know_is_told_with_the_nearest(key, message):
 
 
 def test_a_value_librdkafka_does_not_take_is_told():
-    with pytest.raises(SettingsError, match=r"--kafka session\.timeout\.ms=soon: Invalid value"):
+    with pytest.raises(SettingsError, match=r"--kafka session\.timeout\.ms: Invalid value"):
         check_extra({"session.timeout.ms": "soon"})
 
 
@@ -76,6 +76,20 @@ def test_what_librdkafka_refuses_in_company_is_told_as_a_setting(opens):
 def test_and_before_a_socket_opens(extra, message):
     with pytest.raises(SettingsError, match=rf"^--kafka: .*{message}"):
         check_extra(extra)
+
+
+def test_a_secret_under_a_wrong_name_is_not_shown():
+    with pytest.raises(SettingsError) as caught:
+        check_extra({"sasl.pasword": "s3cret"})
+    assert "Did you mean sasl.password?" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_tokens_need_somebody_who_gives_them():
+    bearer = {"security.protocol": "sasl_plaintext", "sasl.mechanisms": "OAUTHBEARER"}
+    with pytest.raises(SettingsError, match=r"nobody gives tokens. Give --kafka sasl\.oauthbearer\.method=oidc"):
+        check_extra(bearer)
+    check_extra(bearer | {"enable.sasl.oauthbearer.unsecure.jwt": "true"})
 
 
 def test_transactions_take_less():

@@ -1,0 +1,39 @@
+"""Variables of the environment that look like settings and are none."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+
+from stream_scorer.commands.kafka_flags import DeadLetterSettings, TailSettings
+from stream_scorer.lifeline import VARIABLE
+from stream_scorer.run_settings import RunSettings
+from stream_scorer.server.settings import EngineSettings
+from stream_scorer.settings import ENV_PREFIX
+
+_OTHERS = {"SERVER", "TOKEN", VARIABLE.removeprefix(ENV_PREFIX), "TEST_BROKER", "REQUIRE_ALL"}
+"""Read by the client, the supervisor's workers and the tests."""
+_OF_KUBERNETES = re.compile(
+    r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""Set in every pod for a Service whose name begins with `stream-scorer`."""
+
+
+def known() -> set[str]:
+    """Names without the prefix."""
+    classes = (RunSettings, TailSettings, DeadLetterSettings, EngineSettings)
+    return {field.name.upper() for one in classes for field in dataclasses.fields(one)} | _OTHERS
+
+
+def strange(variables: Iterable[str]) -> Iterator[str]:
+    """A text for each variable with our prefix that nothing reads."""
+    names = known()
+    for variable in sorted(variables):
+        name = variable.removeprefix(ENV_PREFIX)
+        if variable.startswith(ENV_PREFIX) and name not in names and not _OF_KUBERNETES.fullmatch(name):
+            near = difflib.get_close_matches(name, names, n=1)
+            yield f"{variable} is set, and there is no such setting." + (
+                f" Did you mean {ENV_PREFIX}{near[0]}?" if near else ""
+            )
