@@ -38,7 +38,7 @@ def read_address(text: str, flag: str, ports: int = 1) -> Address:
         raise SettingsError(
             f"{flag} {text}: an IPv6 address stands in brackets. Write [::1]:9000, or [::]:9000 for all."
         )
-    if not (port.isascii() and port.isdecimal()) or int(port) + ports - 1 > MOST:
+    if not (port.isascii() and port.isdecimal()) or len(port) > 5 or int(port) + ports - 1 > MOST:
         raise SettingsError(
             f"{flag} {text}: no port from 0 to {MOST}{', with one for each worker' if ports > 1 else ''}. "
             "Give HOST:PORT, [IPV6]:PORT or PORT."
