@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourcePatternType,
     ResourceType,
 )
@@ -78,7 +79,9 @@ class Kafka:
         assert producer.flush(30) == 0
 
     def read(self, topic: str, isolation: str = "read_committed") -> list[Message]:
-        """All that a reader sees now, partition by partition."""
+        """All that a reader sees now, partition by partition. What was committed before the call is seen."""
+        if isolation == "read_committed":
+            self._wait_for_markers(topic)
         consumer = Consumer(
             {
                 "bootstrap.servers": self.servers,
@@ -107,6 +110,21 @@ class Kafka:
             return sorted(found, key=lambda message: (message.partition(), message.offset()))
         finally:
             consumer.close()
+
+    def _wait_for_markers(self, topic: str) -> None:
+        """A commit is answered before its markers are written. A transaction that stays open is waited for in vain."""
+        numbers = self.admin.list_topics(topic, timeout=30).topics[topic].partitions
+        wanted = {TopicPartition(topic, number): OffsetSpec.latest() for number in numbers}
+        deadline = time.monotonic() + 1
+        while wanted and time.monotonic() < deadline:
+            with contextlib.suppress(KafkaException):  # of a partition that has no leader now: the reader will tell
+                ends = [
+                    {at.partition: one.result(30).offset for at, one in self.admin.list_offsets(wanted, **how).items()}
+                    for how in ({"isolation_level": IsolationLevel.READ_COMMITTED}, {})
+                ]
+                if ends[0] == ends[1]:
+                    return
+            time.sleep(0.02)
 
     def wait_for(self, topic: str, count: int, seconds: float = 120) -> list[Message]:
         """Read until so many records are visible; fails with the number there was."""
