@@ -17,11 +17,11 @@ from tests.support.brokers import (
     DockerBroker,
     NativeBroker,
     NoBroker,
-    SecuredBroker,
     docker_answers,
     find_broker,
 )
 from tests.support.kafka import Kafka
+from tests.support.secured import SecuredBroker
 from tests.support.told import TOLD
 
 REQUIRE_ALL = "STREAM_SCORER_REQUIRE_ALL"

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka.admin import AdminClient
 
 ROOT = Path(__file__).parents[2]
 POM = ROOT / "docker" / "kafka" / "pom.xml"
@@ -203,85 +203,6 @@ def _alone() -> Iterator[None]:
     with (_cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-class SecuredBroker(NativeBroker):
-    """A native broker with three listeners more: SCRAM without and with TLS, and TLS with certificates of clients.
-
-    Its own certificates are made by openssl in `folder`: `ca.pem`, `client.pem` with its key in `client.key`, and
-    `stranger.pem` with `stranger.key`, which another CA has signed.
-    """
-
-    user, password = "scorer", "s3cret,with=signs"
-
-    def __init__(self) -> None:
-        super().__init__()
-        try:
-            self.set_password(self.password)
-        except BaseException:
-            self.close()
-            raise
-        files = {name: str(self.folder / name) for name in ("ca.pem", "client.pem", "client.key")}
-        scram = {"sasl.mechanisms": "SCRAM-SHA-256", "sasl.username": self.user, "sasl.password": self.password}
-        self.credentials: dict[str, tuple[str, dict[str, str]]] = {
-            "sasl": (self.sasl, {"security.protocol": "sasl_plaintext", **scram}),
-            "tls": (
-                self.tls,
-                {
-                    "security.protocol": "ssl",
-                    "ssl.ca.location": files["ca.pem"],
-                    "ssl.certificate.location": files["client.pem"],
-                    "ssl.key.location": files["client.key"],
-                },
-            ),
-            "sasl_tls": (self.sasl_tls, {"security.protocol": "sasl_ssl", "ssl.ca.location": files["ca.pem"], **scram}),
-        }
-        """Of each listener: its servers, and what a client must have."""
-
-    def set_password(self, password: str) -> None:
-        mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-        user = UserScramCredentialUpsertion(self.user, mechanism, password.encode())
-        admin = AdminClient({"bootstrap.servers": self.servers})
-        admin.alter_user_scram_credentials([user])[self.user].result(30)
-
-    def _more_listeners(self) -> tuple[list[str], str]:
-        self.sasl, self.tls, self.sasl_tls = (f"127.0.0.1:{port}" for port in free_ports(3))
-        make_certificates(self.folder)
-        protocols = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "SASLTLS": "SASL_SSL"}
-        plain = "".join(f",{name}:PLAINTEXT" for name in ("INSIDE", "OUTSIDE", "PROXIED", "CONTROLLER"))
-        properties = [
-            "listener.security.protocol.map=" + ",".join(f"{name}:{one}" for name, one in protocols.items()) + plain,
-            "sasl.enabled.mechanisms=SCRAM-SHA-256",
-            "ssl.keystore.type=PEM",
-            f"ssl.keystore.location={self.folder / 'broker.both'}",
-            "ssl.truststore.type=PEM",
-            f"ssl.truststore.location={self.folder / 'ca.pem'}",
-            "listener.name.tls.ssl.client.auth=required",
-            # Clients prove again and again who they are: a password that is changed is noticed within 5 s.
-            "listener.name.sasl.scram-sha-256.connections.max.reauth.ms=5000",
-        ]
-        scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-        properties += [f"listener.name.{name}.scram-sha-256.sasl.jaas.config={scram}" for name in ("sasl", "sasltls")]
-        return [f"SASL://{self.sasl}", f"TLS://{self.tls}", f"SASLTLS://{self.sasl_tls}"], "\n".join(properties) + "\n"
-
-
-def make_certificates(folder: Path) -> None:
-    """ca, broker and client, and a stranger of another CA: NAME.pem and NAME.key each, both in NAME.both."""
-
-    def openssl(*arguments: str) -> None:
-        done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise NoBroker(f"openssl {arguments[0]} failed: {done.stderr[-1000:]}")
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    for name, signer in (("ca", None), ("other", None), ("broker", "ca"), ("client", "ca"), ("stranger", "other")):
-        by = ("-CA", f"{signer}.pem", "-CAkey", f"{signer}.key") if signer else ()
-        names = ("-addext", "subjectAltName=IP:127.0.0.1") if signer else ()
-        made = ("-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}")
-        openssl("req", "-x509", *key, *made, *by, *names)
-        (folder / f"{name}.both").write_text(
-            (folder / f"{name}.key").read_text() + (folder / f"{name}.pem").read_text()
-        )
 
 
 def kafka_jars() -> Path:
