@@ -49,7 +49,8 @@ class Worker:
     def tend(self, final: Sequence[int] = (EXIT_DONE, EXIT_SETTINGS, EXIT_MODEL), *, any_error: bool = False) -> None:
         """Start it when it is due; see whether it has ended, and how, and whether it hangs.
 
-        It is done with an exit code of `final`; with `any_error` with every one that it chose itself.
+        It is done with an exit code of `final`; with `any_error` with every one that it chose itself, if it was never
+        ready.
         """
         now = time.monotonic()
         if self.process is None:
@@ -65,7 +66,7 @@ class Worker:
             return
         self.process = None
         self._line.close()
-        if code in final or (any_error and code > 0):
+        if code in final or (any_error and code > 0 and not self.was_ready):
             self.done = code
             return
         if now - self._started_at > STEADY_S:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import shutil
 import uuid
@@ -48,6 +49,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(by_choice)
         if item.get_closest_marker("soak") and not config.getoption("--soak"):
             item.add_marker(not_asked)
+
+
+@pytest.fixture(autouse=True)
+def _loggers_are_as_at_the_start() -> None:
+    """A command sets its logs up, maybe for a whole module of tests; caplog must still hear the tests after it."""
+    for name in ("stream_scorer", "librdkafka"):
+        logger = logging.getLogger(name)
+        logger.handlers[:], logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

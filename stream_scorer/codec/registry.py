@@ -129,7 +129,7 @@ class Registry:
     def _look_up(self, number: int) -> Any:
         main = self._ask(f"GET /schemas/ids/{number}", lambda: self._calls.by_id(number))
         if main.kind != "AVRO":
-            raise UnknownSchema(f"it is no Avro schema, but {main.kind}")
+            raise UnknownSchema(f"it is no Avro schema, but {main.kind[:100]}")
         referred: list[Definition] = []
         self._collect(main, referred, set())
         try:

@@ -13,8 +13,9 @@ import numpy as np
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec, EvaluationJson
-from stream_scorer.codec.schema import NO_SCHEMA, make_schema
-from stream_scorer.codec.schema_references import joined_schema
+from stream_scorer.codec.registry import Registry, UnknownSchema
+from stream_scorer.codec.registry_answers import Definition, Reference
+from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.codec.slot import StreamCodec
 from stream_scorer.codec.values import AvroValues
@@ -193,6 +194,25 @@ def _split(make: Callable[[], envelopes.Splitter], *, joined: bool = False) -> C
     return run
 
 
+class _OneSchema:
+    """Calls to a registry that has one schema, and perhaps another that it refers to."""
+
+    where = "http://registry"
+
+    def __init__(self, main: Definition, other: Definition | None = None) -> None:
+        self.main, self.other = main, other
+
+    def by_id(self, number: int) -> Definition:
+        return self.main
+
+    def by_version(self, subject: str, version: int) -> Definition:
+        assert self.other is not None
+        return self.other
+
+    def register(self, subject: str, schema: str) -> int:
+        raise NotImplementedError
+
+
 def _texts() -> list[Target]:
     def schema(data: bytes) -> None:
         made = checked_schema("x", json.loads(data))
@@ -205,15 +225,16 @@ def _texts() -> list[Target]:
                     one.decode(sample)
 
     def from_registry(data: bytes) -> None:
-        definition = json.loads(data)
-        joined_schema(definition, [])
-        joined_schema(["string", definition], [definition])
+        with contextlib.suppress(UnknownSchema):
+            Registry(_OneSchema(Definition(text := data.decode(errors="replace")))).schema(1)
+        using = Definition(f'["string", {text}]', references=(Reference("other", 1),))
+        Registry(_OneSchema(using, Definition(text))).schema(1)
 
     texts = [json.dumps(definition).encode() for definition, _ in SCHEMAS.values()]
     read = (BadSchema, ValueError, RecursionError)  # the last two of `json.loads`, which callers look after
     return [
         Target("schema", texts, schema, read, json=True),
-        Target("schema of a registry", texts, from_registry, NO_SCHEMA, json=True),
+        Target("schema of a registry", texts, from_registry, (UnknownSchema,), json=True),
         Target("descriptor", _descriptors(), _descriptor, (DescriptorError,), json=True),
         Target(
             "literal", [b"inline:1,2,3", b"kafka:h:9092/t.json", b"tcp:h:1", b"udp:1:2"], _literal, (DescriptorError,)

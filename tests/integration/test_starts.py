@@ -249,7 +249,7 @@ def ends(world, request):
     chosen = {
         item.callspec.params["row"].name
         for item in request.session.items
-        if "row" in getattr(getattr(item, "callspec", None), "params", {})
+        if isinstance(getattr(getattr(item, "callspec", None), "params", {}).get("row"), Row)
     }
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         yield {row.name: pool.submit(_end, row.line(world)) for row in ROWS if row.name in chosen}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
@@ -40,14 +39,3 @@ def load_module(write: Callable[..., Path]) -> Callable[..., Module]:
         return module
 
     return load_module
-
-
-@pytest.fixture(autouse=True)
-def _loggers_stay_as_they_were() -> Iterator[None]:
-    """A command sets its logs up; caplog must still hear the tests after it."""
-    loggers = [logging.getLogger(name) for name in ("stream_scorer", "librdkafka")]
-    before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
-    yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers[:], logger.propagate = handlers, propagate
-        logger.setLevel(level)
