@@ -57,6 +57,11 @@ def test_each_record_goes_back_once_and_those_that_cannot_are_named(kafka, name)
     assert told == (b"a", b"k", 1, letters[0]["timestamp"])
     assert back.headers() == [("mine", b"1"), ("__scorer.resubmitted", f"{dead}/0/0".encode())]
 
+    done = run("dead-letters", "resubmit", "0@0", **where)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 re-submitted" in done.stdout
+    assert "1 were re-submitted before" in done.stdout
+
     done = run("dead-letters", "resubmit", all=True, **where)
     assert done.returncode == 1
     assert "32 re-submitted" in done.stdout
