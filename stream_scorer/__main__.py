@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
 from stream_scorer.cli import main
-from stream_scorer.ending import end
 
 
 def run() -> NoReturn:
-    end(main())
+    code = main()
+    if "confluent_kafka" not in sys.modules:
+        sys.exit(code)
+    from stream_scorer.ending import end
+
+    end(code)
 
 
 if __name__ == "__main__":

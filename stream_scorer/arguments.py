@@ -6,14 +6,14 @@ import argparse
 import difflib
 import math
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings import MOST
 
+MOST = 2**31 - 1
+"""Largest number of any argument or setting: what stands behind them, librdkafka above all, counts in 32 bits."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -79,6 +79,8 @@ def number(low: float, high: float = MOST, *, open_ends: bool = False) -> Callab
 
 def new_folder(text: str) -> Path:
     """The type of a folder to write: told before the work of hours, not after it."""
+    import tempfile  # only few commands write folders
+
     path = Path(text)
     if not text:
         raise argparse.ArgumentTypeError("it has no name")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import importlib
 import os
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from stream_scorer import __version__
-from stream_scorer.arguments import Parser
 from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerError
 from stream_scorer.extras import way_out
 
@@ -85,6 +83,8 @@ def _run(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"stream-scorer: no command {name!r}.{_near(name)}\n\n{usage()}", file=sys.stderr)
         return EXIT_SETTINGS
+    from stream_scorer.arguments import Parser
+
     module, text = COMMANDS[name]
     _warn_of_variables(name)
     command = importlib.import_module(module)
@@ -123,6 +123,8 @@ def _is_text(argument: str) -> bool:
 
 
 def _near(name: str) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, COMMANDS, n=1)
     return f" Did you mean {near[0]}?" if near else ""
 

@@ -84,13 +84,11 @@ def code_of(error: BaseException | None) -> int:
 
 
 def end(code: int) -> NoReturn:
-    """End the process.
+    """End the process of a command that has used Kafka.
 
-    Clients of Kafka may be left. The interpreter would destroy them last of all, and librdkafka may wait then for
+    Clients of it may be left. The interpreter would destroy them last of all, and librdkafka may wait then for
     ever, where no thread of Python can end it any more. So they end with the process, and it ends here.
     """
-    if "confluent_kafka" not in sys.modules:
-        sys.exit(code)
     with at_most(CLOSE_S, SystemExit(code)):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

@@ -30,7 +30,6 @@ to change.
 from __future__ import annotations
 
 import signal
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -160,6 +159,8 @@ def text_of(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """The end of its traceback, at most MOST_TEXT characters."""
+    import traceback  # 10 ms, which most commands need not pay
+
     try:
         if len(str(error)) <= 100 * MOST_TEXT:
             return "".join(traceback.format_exception(error))[-MOST_TEXT:]

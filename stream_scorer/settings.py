@@ -17,12 +17,11 @@ from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from stream_scorer.arguments import MOST
 from stream_scorer.errors import SettingsError
 
 ENV_PREFIX = "STREAM_SCORER_"
 T = TypeVar("T")
-MOST = 2**31 - 1
-"""Largest number of any setting: what stands behind them, librdkafka above all, counts in 32 bits."""
 
 
 def setting(default: Any, text: str, *, choices: tuple[str, ...] = (), low: float | None = None) -> Any:
