@@ -126,8 +126,8 @@ def test_it_is_told_whose_open_transaction_a_start_waits_for(kafka, topics, tmp_
     (port,) = free_ports(1)
     with Service(tmp_path, ECHO, kafka.servers, instance="pod-q2z", http=port, **topics) as service:
         service.wait_for("waiting for the group's position")
-        status = _status(port)
-        assert (status["phase"], status["ready"]) == ("waiting", False)
+        status = _in_phase(port, "waiting")
+        assert not status["ready"]
         for told in (status["waiting_for"], service.text()):
             assert f"transactional id {died!r}" in told
             assert "give --instance a name that stays" in told
@@ -135,12 +135,17 @@ def test_it_is_told_whose_open_transaction_a_start_waits_for(kafka, topics, tmp_
         service.wait_for("the group's position is certain")
         (score,) = kafka.wait_for(topics["output_topic"], 1)
         assert score.value() == struct.pack("<d", 1.0)
-        deadline = time.monotonic() + 60
-        while (status := _status(port))["phase"] != "running":
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        assert status["waiting_for"] == ""
+        assert _in_phase(port, "running")["waiting_for"] == ""
         assert service.stop() == 0
+
+
+def _in_phase(port, phase):
+    """The status, once the phase is this one."""
+    deadline = time.monotonic() + 60
+    while (status := _status(port))["phase"] != phase:
+        assert time.monotonic() < deadline, status
+        time.sleep(0.1)
+    return status
 
 
 def _status(port):
