@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests of two files at a time, each side with a broker of its own: most of them wait most of the time.
-# In the order of the tree: the slow ones come first, and the many quick ones fill the gaps.
+# Two files at a time, for tests that want no broker. With one, the tests keep both cores of a small machine busy by
+# themselves; on a larger one: make test PYTEST="-n 2 --dist loadfile", each side has a broker of its own.
 BESIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -19,7 +19,7 @@ demo: $(VENV)/.demo  ## the main job on an embedded broker: 1,000 prices in, 971
 	$(BIN)/stream-scorer demo $(DEMO)
 
 test: $(VENV)/.all  ## all tests, on a real Kafka broker (see README: where it comes from)
-	$(BIN)/pytest $(BESIDE) $(PYTEST)
+	$(BIN)/pytest $(PYTEST)
 
 check: lint  ## lint, types and the fast tests: no broker, no TensorFlow
 	$(BIN)/pytest $(BESIDE) --no-broker -m "not tensorflow and not slow" $(PYTEST)
