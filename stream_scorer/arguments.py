@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.spelling import did_you_mean
 
 MOST = 2**31 - 1
 """Largest number of any argument or setting: what stands behind them, librdkafka above all, counts in 32 bits."""
@@ -25,9 +25,9 @@ class Parser(argparse.ArgumentParser):
         unknown = re.search(r"unrecognized arguments: (\S+)", message)
         near = ""
         if choices:
-            near = _near(choices[1], re.findall(r"[\w-]+", choices[2]))
+            near = did_you_mean(choices[1], re.findall(r"[\w-]+", choices[2]))
         elif unknown:
-            near = _near(unknown[1].partition("=")[0], _flags(self))
+            near = did_you_mean(unknown[1].partition("=")[0], _flags(self))
         raise SettingsError(f"{message}.{near} `{self.prog} --help` tells what there is.")
 
 
@@ -37,11 +37,6 @@ def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
         if isinstance(action, argparse._SubParsersAction):
             for inner in action.choices.values():
                 yield from _flags(inner)
-
-
-def _near(word: str, words: Iterator[str] | list[str]) -> str:
-    near = difflib.get_close_matches(word, list(words), n=1)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 def whole(low: int, high: int = MOST) -> Callable[[str], int]:

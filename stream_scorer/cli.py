@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from stream_scorer import __version__
 from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerError
 from stream_scorer.extras import way_out
+from stream_scorer.spelling import did_you_mean, is_text
 
 COMMANDS = {
     "demo": ("stream_scorer.commands.demo", "the main job on an embedded broker: prices in, forecasts out"),
@@ -81,7 +82,7 @@ def _run(argv: Sequence[str]) -> int:
         return 0
     name = argv[0]
     if name not in COMMANDS:
-        print(f"stream-scorer: no command {name!r}.{_near(name)}\n\n{usage()}", file=sys.stderr)
+        print(f"stream-scorer: no command {name!r}.{did_you_mean(name, COMMANDS)}\n\n{usage()}", file=sys.stderr)
         return EXIT_SETTINGS
     from stream_scorer.arguments import Parser
 
@@ -112,21 +113,9 @@ def _told(error: Exception, argv: Sequence[str]) -> tuple[str | None, int]:
             else without_name.get(error.errno or 0, error.strerror)
         )
         return where, EXIT_SETTINGS
-    if isinstance(error, UnicodeEncodeError) and any(not _is_text(one) for one in argv):
-        return f"{next(one for one in argv if not _is_text(one))!r} is not text in UTF-8", EXIT_SETTINGS
+    if isinstance(error, UnicodeEncodeError) and any(not is_text(one) for one in argv):
+        return f"{next(one for one in argv if not is_text(one))!r} is not text in UTF-8", EXIT_SETTINGS
     return None, EXIT_SETTINGS
-
-
-def _is_text(argument: str) -> bool:
-    """Bytes of the command line that are not UTF-8 come as halves of surrogate pairs."""
-    return not any("\udc80" <= letter <= "\udcff" for letter in argument)
-
-
-def _near(name: str) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _warn_of_variables(name: str) -> None:

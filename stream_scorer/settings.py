@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import math
 import os
 import re
@@ -19,6 +18,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from stream_scorer.arguments import MOST
 from stream_scorer.errors import SettingsError
+from stream_scorer.spelling import did_you_mean, is_text
 
 ENV_PREFIX = "STREAM_SCORER_"
 T = TypeVar("T")
@@ -85,7 +85,7 @@ def _from_file(file: Path | None, fields: Mapping[str, Any], ignored: Set[str]) 
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in fields and name not in ignored:
-            raise SettingsError(f"{file}: no setting {key!r}.{nearest(name, [*fields, *ignored])}")
+            raise SettingsError(f"{file}: no setting {key!r}.{_nearest(name, [*fields, *ignored])}")
         if name in fields:
             found.append((name, value, f"{file}: {key}"))
     return found
@@ -100,7 +100,7 @@ def _from_flags(flags: Mapping[str, Any], fields: Mapping[str, Any]) -> list[tup
 
 
 def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
-    if isinstance(raw, str) and not raw.isascii() and not _is_text(raw):
+    if isinstance(raw, str) and not is_text(raw):
         raise SettingsError(f"{origin}: {raw!r} is not text in UTF-8.")
     if _is_map(kind):
         return to_map(raw, origin)
@@ -112,21 +112,12 @@ def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
         raise SettingsError(f"{origin}: {error}.") from error
     choices, low = field.metadata["choices"], field.metadata["low"]
     if choices and value not in choices:
-        raise SettingsError(f"{origin}: {value!r} is none of {', '.join(choices)}.{nearest(str(value), choices)}")
+        raise SettingsError(f"{origin}: {value!r} is none of {', '.join(choices)}.{_nearest(str(value), choices)}")
     if low is not None and value < low:
         raise SettingsError(f"{origin}: {value} is below {low}.")
     if isinstance(value, int | float) and value > MOST:
         raise SettingsError(f"{origin}: {value} is above {MOST:,}.")
     return value
-
-
-def _is_text(raw: str) -> bool:
-    """Bytes of flags and variables that are not UTF-8 come as halves of surrogate pairs."""
-    try:
-        raw.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _to_scalar(raw: Any, kind: Any) -> Any:
@@ -168,7 +159,7 @@ def to_map(raw: Any, origin: str) -> dict[str, str]:
     else:
         pairs = []
         for number, item in enumerate(raw if isinstance(raw, list) else _split(str(raw)), 1):
-            if not _is_text(str(item)):
+            if not is_text(str(item)):
                 raise SettingsError(f"{origin}: pair {number} is not text in UTF-8.")
             key, equals, value = str(item).partition("=")
             if not equals or not key.strip():
@@ -214,7 +205,6 @@ def _metavar(kind: Any) -> str:
     return next((names[part] for part in names if part is kind or part in getattr(kind, "__args__", ())), "TEXT")
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def _nearest(name: str, names: Iterable[str]) -> str:
     """What to add to a text about a name that is none of `names`: the nearest of them, or else all."""
-    near = difflib.get_close_matches(name, names := list(names), n=1)
-    return f" Did you mean {near[0]}?" if near else f" There are: {', '.join(sorted(names))}."
+    return did_you_mean(name, names := list(names)) or f" There are: {', '.join(sorted(names))}."

@@ -12,24 +12,24 @@ ROOT = Path(__file__).parents[1]
 
 # Each part (a file or a folder of stream_scorer) and the parts it may import; all of them stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records logs stderr times shipped_schemas avro_long extras".split(), ""),
+    **dict.fromkeys("errors records logs stderr times shipped_schemas avro_long extras spelling".split(), ""),
     "ports": "records",
     **dict.fromkeys("addresses ending retention slots".split(), "errors"),
     "lifeline": "",
     "supervisor": "errors lifeline",
     "signals": "errors",
     "folders": "errors",
-    "arguments": "errors",
-    "settings": "errors arguments",
-    "cli": "errors arguments extras",
+    "arguments": "errors spelling",
+    "settings": "errors arguments spelling",
+    "cli": "errors arguments extras spelling",
     "replay": "errors times",
     "reference": "errors",
-    "codec": "errors records ports shipped_schemas avro_long",
+    "codec": "errors records ports shipped_schemas avro_long spelling",
     "model": "errors records stderr reference extras folders",
     "state": "errors records ports shipped_schemas avro_long",
     "evaluate": "errors records ports times",
     "engine": "errors records ports state",
-    "transports": "errors records ports state replay retention times",
+    "transports": "errors records ports state replay retention times spelling",
     "streams": "errors records ports avro_long codec transports",
     "jets": "errors records ports stderr folders model state streams",
     "manifold": "errors records ports jets streams",
@@ -50,8 +50,8 @@ MAY_IMPORT = {
     "server": "addresses errors folders settings client codec streams jets manifold",
     "backtest": "errors records codec model engine evaluate state app times",
     "training": "errors arguments stderr reference model backtest",
-    "commands": "streams client server errors times retention settings arguments kafka_settings run_settings logs lifeline "
-    "signals supervisor replay codec model transports app evaluate pipes verify demo backtest training",
+    "commands": "streams client server errors spelling times retention settings arguments kafka_settings run_settings logs "
+    "lifeline signals supervisor replay codec model transports app evaluate pipes verify demo backtest training",
     "__main__": "cli ending",
 }
 # Third-party packages that only some files may know.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import json
 import time
@@ -14,6 +13,7 @@ from stream_scorer.codec.registry_answers import Busy, Calls, Definition, Refere
 from stream_scorer.codec.schema import NO_SCHEMA
 from stream_scorer.codec.schema_references import joined_schema
 from stream_scorer.errors import SettingsError, Unanswered
+from stream_scorer.spelling import did_you_mean
 
 __all__ = ["Registry", "UnknownSchema", "open_registry"]
 
@@ -41,8 +41,8 @@ def open_registry(url: str, properties: Mapping[str, str]) -> Registry:
     """
     for key in properties:
         if key not in PROPERTIES:
-            near = difflib.get_close_matches(key, PROPERTIES, n=1) or PROPERTIES
-            raise SettingsError(f"--registry {key}: no such property. Did you mean {' or '.join(near)}?")
+            near = did_you_mean(key, PROPERTIES) or f" There are: {', '.join(PROPERTIES)}."
+            raise SettingsError(f"--registry {key}: no such property.{near}")
     if ":" not in properties.get(OWN, ":"):
         raise SettingsError(f"--registry {OWN}: not of the form USER:PASSWORD.")
     if set(properties) <= {OWN}:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 
@@ -12,6 +11,7 @@ from stream_scorer.lifeline import VARIABLE
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.server.settings import EngineSettings
 from stream_scorer.settings import ENV_PREFIX
+from stream_scorer.spelling import did_you_mean
 
 _OTHERS = {"SERVER", "TOKEN", VARIABLE.removeprefix(ENV_PREFIX), "TEST_BROKER", "REQUIRE_ALL"}
 """Read by the client, the supervisor's workers and the tests."""
@@ -33,7 +33,5 @@ def strange(variables: Iterable[str]) -> Iterator[str]:
     for variable in sorted(variables):
         name = variable.removeprefix(ENV_PREFIX)
         if variable.startswith(ENV_PREFIX) and name not in names and not _OF_KUBERNETES.fullmatch(name):
-            near = difflib.get_close_matches(name, names, n=1)
-            yield f"{variable} is set, and there is no such setting." + (
-                f" Did you mean {ENV_PREFIX}{near[0]}?" if near else ""
-            )
+            near = did_you_mean(name, names, ENV_PREFIX)
+            yield f"{variable} is set, and there is no such setting.{near}"

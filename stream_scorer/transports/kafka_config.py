@@ -6,7 +6,6 @@ rest on.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.spelling import did_you_mean
 
 Properties = dict[str, Any]
 TRANSACTION_TIMEOUT_MS = 15_000
@@ -96,7 +96,8 @@ def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> Non
         error = _refusal(Producer, key, value) and _refusal(Consumer, key, value)
         if error:
             # Without the value, which may be a password.
-            raise SettingsError(f"--kafka {key}: {error}{_nearest(key) if _UNKNOWN in error else ''}")
+            near = did_you_mean(key, [*GUARDED, *KNOWN_PROPERTIES]) if _UNKNOWN in error else ""
+            raise SettingsError(f"--kafka {key}: {error}{near}")
     _check_tokens(extra)
     # Some are refused only in company (SASL, files of SSL, group.protocol): without brokers clients only check.
     open_client(AdminClient, common("", extra), _silent)
@@ -126,11 +127,6 @@ KNOWN_PROPERTIES = (
 )  # fmt: skip
 
 _UNKNOWN = "No such configuration property"
-
-
-def _nearest(key: str) -> str:
-    near = difflib.get_close_matches(key, [*GUARDED, *KNOWN_PROPERTIES], n=1)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _refusal(client: type, key: str, value: str) -> str | None:
