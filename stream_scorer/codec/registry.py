@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from stream_scorer.codec.registry_answers import Busy, Calls, Definition, Reference, UnknownSchema, classify
+from stream_scorer.codec.registry_answers import MOST_TEXT, Busy, Calls, Definition, Reference, UnknownSchema, classify
 from stream_scorer.codec.schema import NO_SCHEMA
 from stream_scorer.codec.schema_references import joined_schema
 from stream_scorer.errors import SettingsError, Unanswered
@@ -135,7 +135,7 @@ class Registry:
         try:
             return joined_schema(json.loads(main.text), [json.loads(other.text) for other in referred])
         except NO_SCHEMA as error:
-            raise UnknownSchema(f"it is no Avro schema ({type(error).__name__}: {str(error)[:300]})") from error
+            raise UnknownSchema(f"it is no Avro schema ({type(error).__name__}: {str(error)[:MOST_TEXT]})") from error
 
     def _collect(self, definition: Definition, found: list[Definition], seen: set[Reference]) -> None:
         """All that a schema refers to, and what those refer to: each after what it needs itself."""

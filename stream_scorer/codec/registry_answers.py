@@ -8,11 +8,16 @@ BrokerError     only a person can mend it: everything else
 from __future__ import annotations
 
 import ssl
+import urllib.parse
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from stream_scorer.errors import BrokerError, Unanswered
 
+TIMEOUT_S = 10.0
+"""Of each call."""
+MOST_TEXT = 300
+"""Characters kept of what a registry says."""
 NO_SUCH_SCHEMA = 40403
 """The registry's own code. A 404 without it is of somebody else: a wrong path, a proxy, a gateway with nothing behind."""
 MOST_WAIT_S = 60.0
@@ -54,6 +59,12 @@ class Definition(NamedTuple):
     text: str
     kind: str = "AVRO"
     references: tuple[Reference, ...] = ()
+
+
+def without_credentials(url: str) -> str:
+    """The URL of a registry as it may be shown, and as paths are added to it."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 class Calls(Protocol):

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stream_scorer.codec.registry_answers import BadAnswer, Definition, NoRegistry, Reference, chain, unread
+from stream_scorer.codec.registry_answers import (
+    MOST_TEXT,
+    TIMEOUT_S,
+    BadAnswer,
+    Definition,
+    NoRegistry,
+    Reference,
+    chain,
+    unread,
+    without_credentials,
+)
 from stream_scorer.errors import SettingsError
 
-TIMEOUT_S = 10.0
 T = TypeVar("T")
 
 
@@ -28,8 +36,7 @@ class ConfluentCalls:
                 "pip install 'stream-scorer[registry]'."
             ) from error
         self._schema, self._bad, self._no_token = Schema, SchemaRegistryError, OAuthTokenError
-        parts = urllib.parse.urlsplit(url)
-        self.where = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self.where = without_credentials(url)
         for key, value in properties.items():
             if key.endswith(".location") and not Path(value).exists():  # the client's error would not say which
                 raise SettingsError(f"--registry {key}: there is no {value}.")
@@ -51,7 +58,7 @@ class ConfluentCalls:
         try:
             return call()
         except self._bad as error:
-            raise BadAnswer(error.http_status_code, error.error_code, str(error.error_message)[:300]) from error
+            raise BadAnswer(error.http_status_code, error.error_code, str(error.error_message)[:MOST_TEXT]) from error
         except NoRegistry:
             raise
         except self._no_token as error:  # raised while another was handled, which says why
@@ -91,4 +98,4 @@ def _explained(error: BaseException) -> Exception:
         # By name: the client uses httpx or httpx2, whichever is there.
         if isinstance(one, OSError) or any(kind.__name__ == "TransportError" for kind in type(one).__mro__):
             return ConnectionError(f"{type(one).__name__}: {one}")
-    return NoRegistry(f"no answer of a registry, or no token for it ({type(error).__name__}: {str(error)[:300]})")
+    return NoRegistry(f"no answer of a registry, or no token for it ({type(error).__name__}: {str(error)[:MOST_TEXT]})")

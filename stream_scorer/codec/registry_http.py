@@ -12,11 +12,18 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from stream_scorer.codec.registry_answers import BadAnswer, Definition, NoRegistry, Reference, unread
+from stream_scorer.codec.registry_answers import (
+    MOST_TEXT,
+    TIMEOUT_S,
+    BadAnswer,
+    Definition,
+    NoRegistry,
+    Reference,
+    unread,
+    without_credentials,
+)
 
-TIMEOUT_S = 10.0
 _MOST_ANSWER = 16 << 20  # bytes
-_MOST_TEXT = 300
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -36,8 +43,7 @@ class HttpCalls:
 
     def __init__(self, url: str, user_info: str | None = None) -> None:
         parts = urllib.parse.urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        self.where = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+        self.where = without_credentials(url)
         self._headers = {
             "Content-Type": "application/vnd.schemaregistry.v1+json",
             "Accept": "application/vnd.schemaregistry.v1+json, application/json",
@@ -108,11 +114,11 @@ def _bad(error: urllib.error.HTTPError) -> BadAnswer:
     code, text = None, _text(body)
     try:
         answer = json.loads(body)
-        code, text = answer["error_code"], str(answer["message"])[:_MOST_TEXT]
+        code, text = answer["error_code"], str(answer["message"])[:MOST_TEXT]
     except (ValueError, LookupError, TypeError, RecursionError):
         pass
     if to := error.headers.get("Location"):
-        text = f"{text} It points to {to[:_MOST_TEXT]}".strip()
+        text = f"{text} It points to {to[:MOST_TEXT]}".strip()
     return BadAnswer(error.code, code, text, _after(error.headers.get("Retry-After")))
 
 
@@ -129,7 +135,7 @@ def _after(value: str | None) -> float | None:
 
 
 def _text(body: bytes) -> str:
-    return " ".join(body[:_MOST_TEXT].decode(errors="replace").split())
+    return " ".join(body[:MOST_TEXT].decode(errors="replace").split())
 
 
 def _definition(answer: Any) -> Definition:
