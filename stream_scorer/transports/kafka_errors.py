@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from confluent_kafka import KafkaError
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, KafkaException
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, StreamScorerError, Unavailable
 
@@ -90,6 +93,25 @@ def classify(error: KafkaError) -> StreamScorerError:
     if error.retriable() or code in AWAY:
         return Unavailable(text)
     return BrokerError(f"{text}. Does the broker allow this? See its log.")
+
+
+def persist(call: Callable[[float], object], each_s: float, patience_s: Callable[[], float]) -> None:
+    """Call again while librdkafka says that the same call may succeed. Raises the last KafkaException.
+
+    Args:
+        each_s: given to each call: how long it may block.
+        patience_s: how long to go on, from the first call on; asked after each failure.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            call(each_s)
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() - began > patience_s():
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def is_fatal(error: KafkaError) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -18,7 +17,7 @@ from stream_scorer.records import Partition
 from stream_scorer.transports.kafka_config import Properties, open_client, stamp
 from stream_scorer.transports.kafka_dead_letters import RESUBMITTED, DeadLetter
 from stream_scorer.transports.kafka_ends import Ends
-from stream_scorer.transports.kafka_errors import REFUSED, classify
+from stream_scorer.transports.kafka_errors import REFUSED, classify, persist
 from stream_scorer.transports.kafka_reader import read_topic
 
 log = logging.getLogger(__name__)
@@ -224,14 +223,8 @@ def _batches(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
 
 
 def _patiently(call: Callable[[float], object]) -> None:
-    """Call again while librdkafka says that the same call may succeed. Blocks for some 30 s at most. Raises TransportError."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        try:
-            call(5.0)
-        except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() > deadline:
-                raise classify(error.args[0]) from error
-            time.sleep(0.05)
-        else:
-            return
+    """Blocks for some 30 s at most. Raises TransportError."""
+    try:
+        persist(call, 5.0, lambda: TIMEOUT_S)
+    except KafkaException as error:
+        raise classify(error.args[0]) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Un
 from stream_scorer.records import Headers, Outgoing, Partition, Place, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 from stream_scorer.transports.kafka_config import Properties, open_client
-from stream_scorer.transports.kafka_errors import classify, unreachable
+from stream_scorer.transports.kafka_errors import classify, persist, unreachable
 from stream_scorer.transports.kafka_fences import Fences
 from stream_scorer.transports.kafka_hanging import Probe
 from stream_scorer.transports.kafka_routes import Routes
@@ -199,19 +198,12 @@ class TransactionalSink(_Sink):
         self._init()
 
     def _call(self, call: Callable[[float], object], at_once_s: float = AT_ONCE_S) -> None:
-        """Call again while librdkafka says the same call may succeed, `at_once_s` seconds each time."""
-        began = time.monotonic()
-        while True:
-            try:
-                call(at_once_s)
-            except KafkaException as error:
-                patience_s = STOP_S if self._stopping() else TIMEOUT_S
-                if not error.args[0].retriable() or time.monotonic() - began > patience_s:
-                    self._fences.look(error.args[0])
-                    raise classify(error.args[0]) from error
-                time.sleep(0.05)
-            else:
-                return
+        """Raises TransportError."""
+        try:
+            persist(call, at_once_s, lambda: STOP_S if self._stopping() else TIMEOUT_S)
+        except KafkaException as error:
+            self._fences.look(error.args[0])
+            raise classify(error.args[0]) from error
 
 
 class AckingSink(_Sink):

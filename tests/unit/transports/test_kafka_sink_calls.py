@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from stream_scorer.errors import Unavailable
-from stream_scorer.transports import kafka_sink
+from stream_scorer.transports import kafka_errors, kafka_sink
 from stream_scorer.transports.kafka_fences import Fences
 from stream_scorer.transports.kafka_sink import TransactionalSink
 
@@ -35,7 +35,7 @@ class Clock:
 @pytest.mark.parametrize(("stop_at", "ends_within"), [(None, kafka_sink.TIMEOUT_S), (0, kafka_sink.STOP_S), (20, 20)])
 def test_a_call_that_gets_no_answer_ends(stop_at, ends_within, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(kafka_sink, "time", clock)
+    monkeypatch.setattr(kafka_errors, "time", clock)
 
     def no_answer(seconds):
         clock.now += seconds
