@@ -1,9 +1,10 @@
-"""Where a server of ours listens: HOST:PORT as people write it, and the socket for it."""
+"""Where servers are: HOST:PORT and URLs as people write them, and the socket that ours listen on."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+import urllib.parse
 from typing import NamedTuple
 
 from stream_scorer.errors import SettingsError
@@ -50,6 +51,15 @@ def read_address(text: str, flag: str, ports: int = 1) -> Address:
         except ValueError:
             raise SettingsError(f"{flag} {text}: [{host}] is no IPv6 address. Only such a one has brackets.") from None
     return Address(host or LOOPBACK, int(port))
+
+
+def is_url(text: str) -> bool:
+    """Whether it is an http or https URL with a host."""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def listen(address: Address, flag: str) -> socket.socket:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import urllib.parse
 from pathlib import Path
 
-from stream_scorer.addresses import Address, read_address
+from stream_scorer.addresses import Address, is_url, read_address
 from stream_scorer.errors import SettingsError
 from stream_scorer.kafka_settings import KafkaSettings
 from stream_scorer.retention import retention_ms
@@ -222,10 +221,5 @@ def _check_start(start: str) -> None:
 
 def _check_registry(url: str) -> None:
     """The text does not repeat the URL: it may hold a password."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
+    if not is_url(url):
         raise SettingsError("--schema-registry is no URL of the form http://[USER:PASSWORD@]HOST:PORT, or https.")

@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "pipes": "errors records ports codec model jets streams transports",
     "verify": "errors records ports codec model state engine app",
     "demo": "errors run_settings replay codec transports app",
-    "client": "errors folders settings",
+    "client": "addresses errors folders settings",
     "server": "addresses errors folders settings client codec streams jets manifold",
     "backtest": "errors records codec model engine evaluate state app times",
     "training": "errors arguments stderr reference model backtest",

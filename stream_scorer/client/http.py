@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stream_scorer.addresses import is_url
 from stream_scorer.errors import SettingsError, Unavailable
 
 TIMEOUT_S = 60.0
@@ -57,18 +58,13 @@ class Server:
     """
 
     def __init__(self, url: str, *, token: str | None = None, insecure: bool = False, ca: Path | None = None) -> None:
-        try:
-            parts = urllib.parse.urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            good = False
-        if not good:
+        if not is_url(url):
             raise SettingsError(f"server {url!r} is no URL. Give one as https://HOST:PORT or http://HOST:PORT.")
         self.url = url.rstrip("/")
-        self._parts = parts
-        self._path = parts.path.rstrip("/")
+        self._parts = urllib.parse.urlsplit(url)
+        self._path = self._parts.path.rstrip("/")
         self._headers = {"Authorization": _authorization(token)} if token else {}
-        self.tls = _context(insecure, ca) if parts.scheme == "https" else None
+        self.tls = _context(insecure, ca) if self._parts.scheme == "https" else None
         self._connection: http.client.HTTPConnection | None = None
 
     @property
