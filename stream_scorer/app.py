@@ -126,7 +126,7 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
 
 
 def _control_of(settings: RunSettings, closing: Closing) -> HttpControl | None:
-    """Before what costs more: a port that is taken is told at once, and who watches sees the worker load."""
+    """Before what costs more: a port that is taken ends the command at once, and operators see the worker load."""
     if not settings.http:
         return None
     from stream_scorer.control import HttpControl  # an HTTP server only where one is wanted

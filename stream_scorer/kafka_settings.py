@@ -1,4 +1,4 @@
-"""How every command that talks to Kafka is told where it is, and as whom: flags, TOML file and environment alike."""
+"""Where Kafka is, and who we are there: the same settings for every command that talks to it."""
 
 from __future__ import annotations
 

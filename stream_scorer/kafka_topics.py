@@ -124,7 +124,7 @@ class ServiceTopics:
     def seen(self, topic: str, count: int) -> None:
         """A look at the input topic found so many partitions: makes the other topics fit, or stops the service.
 
-        Before anything is committed that was read after the look. What is told is what a start from now on would tell.
+        Called before anything is committed that was read after the look. A start from now on would say the same.
         Raises SettingsError, BrokerError.
         """
         if topic != self._settings.input_topic or count <= self._partitions:

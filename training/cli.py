@@ -39,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="trainings, each with the next seed, for the spread of the figures; the weights are the first one's (default: 3)",
     )
     parser.add_argument(
-        "--max-gap", type=whole(1), default=7, metavar="DAYS", help="longer ones between prices are told (default: 7)"
+        "--max-gap",
+        type=whole(1),
+        default=7,
+        metavar="DAYS",
+        help="a warning names longer ones between prices (default: 7)",
     )
     parser.add_argument("--no-plots", action="store_true", help="write no pictures beside the report")
 

@@ -102,7 +102,7 @@ class Registry:
         Raises Unanswered as long as there is none, BrokerError.
         """
         if self._failed is not None:
-            with contextlib.suppress(UnknownSchema):  # which is an answer: whoever asks again is told
+            with contextlib.suppress(UnknownSchema):  # which is an answer too
                 self._failed()
             self._failed = None
 

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 def _resubmit(
     cluster: Cluster, letters: list[DeadLetter], settings: DeadLetterSettings, args: argparse.Namespace
 ) -> int:
-    """0: all of them are on their topic now. 1: some are not, as is told. Raises StreamScorerError."""
+    """0: all of them are on their topic now. 1: some are not; the reasons are printed. Raises StreamScorerError."""
     from stream_scorer.transports import kafka_config
     from stream_scorer.transports.kafka_resubmit import NOTES_CONFIG, Resubmission, notes_topic
 
@@ -107,7 +107,7 @@ def _resubmit(
 
 
 def _without_obstacles(cluster: Cluster, letters: list[DeadLetter], to: str | None, servers: str) -> list[DeadLetter]:
-    """Those that may go, after it is told why others may not, and what the topics will not keep."""
+    """Those that may go. Prints why the others may not, and what the topics will not keep."""
     from stream_scorer.transports.kafka_dead_letters import obstacles
     from stream_scorer.transports.kafka_retention import Keeping, check_resubmitted
 

@@ -57,7 +57,7 @@ class Cluster:
             try:
                 return self._admin.list_topics(timeout=min(timeout_s, TIMEOUT_S - spent_s))
             except KafkaException:
-                self._admin.poll(0.2)  # what went wrong is told in here
+                self._admin.poll(0.2)  # calls back with what went wrong
                 if time.monotonic() - started > SURE_S and self._heard.reason and self._heard.reason.sure:
                     break
                 timeout_s = TIMEOUT_S

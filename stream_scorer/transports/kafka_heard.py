@@ -23,7 +23,7 @@ class Reason(NamedTuple):
 
 
 _OTHER = "or the port of another listener in --bootstrap-servers"
-_KNOWN = (  # the first line that fits what was heard; of several reasons the first line's is told
+_KNOWN = (  # the first line that fits what was heard; of several reasons the one of the first line counts
     (
         r"OAUTHBEARER token",
         "Correct --kafka sasl.oauthbearer.token.endpoint.url, or sasl.oauthbearer.client.id and "

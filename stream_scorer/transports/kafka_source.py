@@ -48,8 +48,8 @@ class KafkaSource:
         begin: (partition, what is committed or None, what the log holds, `breathe`) -> where to begin. Called inside
             `poll` for every partition that comes, before its first record. It calls `breathe` at least every second.
         dropped: called inside `poll` for every partition that leaves.
-        start: where a group without a committed position begins, as `begin_at` takes it. `begin` decides; this is for what
-            is told of the lag meanwhile, and to look whether a partition was added since.
+        start: where a group without a committed position begins, as `begin_at` takes it. `begin` decides. This is for
+            the lag meanwhile, and to find out whether a partition was added since.
         until_end: raise EndOfInput once every assigned partition was read to its end.
         gather_s: seconds to wait for more records after the first.
         alive: called all along while partitions are set up; False: stop that, the worker is to end.
