@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -9,6 +10,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -27,6 +29,7 @@ from tests.support.told import TOLD
 
 REQUIRE_ALL = "STREAM_SCORER_REQUIRE_ALL"
 TELLS = "tells"
+B = TypeVar("B", bound=Broker)
 _skipped: list[str] = []
 _told: list[object] = []
 
@@ -91,15 +94,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(name)
 
 
+@contextlib.contextmanager
+def _running(make: Callable[[], B], what: str = "") -> Iterator[B]:
+    """A broker for as long as the block; without one the test fails. `what` it is, for the text."""
+    try:
+        found = make()
+    except NoBroker as error:
+        pytest.fail(f"no Kafka broker{what} for this test: {error}", pytrace=False)
+    yield found
+    found.close()
+
+
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """One real broker for the whole run."""
-    try:
-        found = find_broker()
-    except NoBroker as error:
-        pytest.fail(f"no Kafka broker for this test: {error}", pytrace=False)
-    yield found
-    found.close()
+    with _running(find_broker) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -108,12 +118,8 @@ def own_broker(broker: Broker) -> Iterator[Broker]:
     if broker.ours:
         yield broker
         return
-    try:
-        found = DockerBroker() if docker_answers() else NativeBroker()
-    except NoBroker as error:
-        pytest.fail(f"no Kafka broker of our own for this test: {error}", pytrace=False)
-    yield found
-    found.close()
+    with _running(lambda: DockerBroker() if docker_answers() else NativeBroker(), " of our own") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +127,8 @@ def secured() -> Iterator[SecuredBroker]:
     """A second broker, with TLS and SASL, for as long as a module of tests needs it."""
     if os.environ.get(VARIABLE) != "native" and docker_answers() and not shutil.which("java"):
         pytest.skip("a broker with TLS and SASL is run by Java, which is not here")
-    try:
-        found = SecuredBroker()
-    except NoBroker as error:
-        pytest.fail(f"no Kafka broker with TLS and SASL for this test: {error}", pytrace=False)
-    yield found
-    found.close()
+    with _running(SecuredBroker, " with TLS and SASL") as found:
+        yield found
 
 
 @pytest.fixture

@@ -64,6 +64,12 @@ def test_sessions_of_partitions_go_on_and_the_topics_grow(kafka, topics, tmp_pat
         assert len(counts[topic].partitions) == 3
 
 
+def _says_and_stops(service, text):
+    assert service.wait() == 2
+    assert text in service.text()
+    assert "Traceback" not in service.text()
+
+
 def test_an_output_with_too_few_partitions_stops_the_service_and_its_next_start(kafka, topics, tmp_path):
     source, scores = topics["input_topic"], topics["output_topic"]
     _send(kafka, source, 1, 2, partition=1)
@@ -71,9 +77,7 @@ def test_an_output_with_too_few_partitions_stops_the_service_and_its_next_start(
     with Service(tmp_path, ECHO, kafka.servers, kafka=SOON, **topics) as service:
         kafka.wait_for(scores, 2)
         _add(kafka, source, 3)
-        assert service.wait() == 2
-        assert text in service.text()
-        assert "Traceback" not in service.text()
+        _says_and_stops(service, text)
     _send(kafka, source, 3, partition=2)
     again = run("run", ECHO, bootstrap_servers=kafka.servers, until_end=True, **topics)
     assert (again.returncode, text in again.stderr) == (2, True)
@@ -105,9 +109,7 @@ def test_keys_that_move_away_from_their_state_stop_the_service_and_its_next_star
         kafka.wait_for(scores, 2)
         _add(kafka, source, 3)
         _send(kafka, source, 3, partition=0)
-        assert service.wait() == 2
-        assert text in service.text()
-        assert "Traceback" not in service.text()
+        _says_and_stops(service, text)
     _send(kafka, source, 1, partition=2)
     again = run("run", COUNTER, bootstrap_servers=kafka.servers, until_end=True, **options)
     assert (again.returncode, text in again.stderr) == (2, True)
