@@ -103,25 +103,14 @@ class KafkaService:
             answers: raises Unanswered as long as what the codecs need does not answer.
         """
         settings = self._settings
-        sessions = Sessions(
-            module,
-            module.state_names,
-            by_key=settings.session == "key",
-            ttl_ms=None if settings.session_ttl is None else round(settings.session_ttl * 1000),
-            cap=settings.max_sessions,
-            noted=judge is not None,
-        )
+        sessions = self._sessions(module, noted=judge is not None)
         scorer = Scorer(module, sessions, decoder, encoders, judge)
         ids = TopicIds(kafka_config.common(settings.bootstrap_servers, settings.kafka), self._topics.seen)
         progress = Progress(show)
         changelog = self._changelog(identity, sessions, ids)
         inputs = KafkaInputs(self._consumer)
-        if judge is not None and (topic := settings.evaluations()):
-            # Figures that begin anew with each worker would be of nothing for months where a value comes once a day.
-            partitions = range(self._cluster.partitions(topic, "--evaluation-topic"))
-            judge.recall(
-                record for at in partitions for record in inputs.last(Partition(topic, at), settings.evaluate_window)
-            )
+        if judge is not None:
+            self._recall(judge, inputs)
         store = KafkaChangelog(self._consumer, changelog[0], progress) if changelog else None
         if store:
             self._closing.add("the reader of the changelog", store.close)
@@ -174,7 +163,43 @@ class KafkaService:
             on_commit=Reporter(source.lag),
             answers=answers,
         )
-        self.status = Status(
+        self.status = self._status(module, loop, sessions, source, sink, progress, judge)
+        Watchdog(loop, limit_s=expelled_s / 3, expelled_s=expelled_s)
+        self._closing.add("the loop and its watchdog", loop.stop)
+        log.info(
+            "ready: %s -> %s, group %s, %s", settings.input_topic, settings.output_topic, self._group, settings.delivery
+        )
+        return loop
+
+    def _sessions(self, module: Module, *, noted: bool) -> Sessions:
+        settings = self._settings
+        return Sessions(
+            module,
+            module.state_names,
+            by_key=settings.session == "key",
+            ttl_ms=None if settings.session_ttl is None else round(settings.session_ttl * 1000),
+            cap=settings.max_sessions,
+            noted=noted,
+        )
+
+    def _recall(self, judge: StreamJudge, inputs: KafkaInputs) -> None:
+        """The last evaluations: figures that begin anew with each worker would be of nothing for months where a value
+        comes once a day."""
+        if topic := self._settings.evaluations():
+            places = [Partition(topic, at) for at in range(self._cluster.partitions(topic, "--evaluation-topic"))]
+            judge.recall(record for at in places for record in inputs.last(at, self._settings.evaluate_window))
+
+    def _status(
+        self,
+        module: Module,
+        loop: Loop,
+        sessions: Sessions,
+        source: KafkaSource,
+        sink: TransactionalSink | AckingSink,
+        progress: Progress,
+        judge: StreamJudge | None,
+    ) -> Status:
+        return Status(
             module.name,
             module.sha256,
             loop,
@@ -182,7 +207,7 @@ class KafkaService:
             source.lag,
             lambda: source.rebalances,
             progress,
-            alive_s=expelled_s,
+            alive_s=self._settings.longest_step_s(),
             connected=lambda: source.health.connected,
             reason=lambda: source.health.reason,
             live=judge.live if judge is not None else None,
@@ -191,12 +216,6 @@ class KafkaService:
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
             joined=lambda: source.joined,
         )
-        Watchdog(loop, limit_s=expelled_s / 3, expelled_s=expelled_s)
-        self._closing.add("the loop and its watchdog", loop.stop)
-        log.info(
-            "ready: %s -> %s, group %s, %s", settings.input_topic, settings.output_topic, self._group, settings.delivery
-        )
-        return loop
 
     def _pace(self, expelled_s: float) -> Pace:
         """Half of half the time there is: for scoring before the group expels us, for a commit before it is fenced."""
