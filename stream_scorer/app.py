@@ -93,6 +93,7 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
     """
     from stream_scorer.kafka_service import KafkaService  # Kafka's library only where there is Kafka
 
+    wasted = None  # a signal may end the block at any place
     with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals, Closing() as closing:
         located = locate(model)
         control = _control_of(settings, closing)
@@ -118,8 +119,9 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
             finally:
                 closing.close()  # before the model's `end`, which may take its time: others wait for the partitions
             log.info("stopped: %s", summary(totals, time.perf_counter() - started))
-    if settings.until_end and (text := all_rejected(totals)):
-        log.error("%s", text)
+            wasted = all_rejected(totals) if settings.until_end else None
+    if wasted:
+        log.error("%s", wasted)
         # Of several workers one may well have the bad partitions: the others' scores count.
         return signals.code or (EXIT_DONE if line else EXIT_NOTHING)
     return signals.code
@@ -157,10 +159,11 @@ def score_lines(
         source = LinesSource(lines, control=_control, pig=lambda pig: _pass_on(pig, out))
         pace = Pace(batch, max_batch_s=float("inf"))
         loop = Loop(source, scorer, sessions, LinesSink(out, rejects), pace=pace)
+        text = None
         with stopping() as signals:
             signals.stops(loop.stop)
-            totals = loop.run()
-        if text := all_rejected(totals):
+            text = all_rejected(loop.run())
+        if text:
             print(f"stream-scorer score: {text}", file=sys.stderr)
             return signals.code or EXIT_NOTHING
         return signals.code

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, StreamScorerError, Unavailable
+
+_T = TypeVar("_T")
 
 FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 AWAY = (  # a broker that is down, starting, or handing over
@@ -95,8 +98,15 @@ def classify(error: KafkaError) -> StreamScorerError:
     return BrokerError(f"{text}. Does the broker allow this? See its log.")
 
 
-def persist(call: Callable[[float], object], each_s: float, patience_s: Callable[[], float]) -> None:
-    """Call again while librdkafka says that the same call may succeed. Raises the last KafkaException.
+def persist(
+    call: Callable[[float], _T],
+    each_s: float,
+    patience_s: Callable[[], float],
+    again: Callable[[KafkaError], bool] = KafkaError.retriable,
+) -> _T:
+    """Call again while the same call may succeed: `again` says so of its error. Returns what the call returns.
+
+    Raises the last KafkaException.
 
     Args:
         each_s: given to each call: how long it may block.
@@ -105,13 +115,40 @@ def persist(call: Callable[[float], object], each_s: float, patience_s: Callable
     began = time.monotonic()
     while True:
         try:
-            call(each_s)
+            return call(each_s)
         except KafkaException as error:
-            if not error.args[0].retriable() or time.monotonic() - began > patience_s():
+            if not again(error.args[0]) or time.monotonic() - began > patience_s():
                 raise
             time.sleep(0.05)
-        else:
-            return
+
+
+def committed(consumer: Consumer, partitions: list[TopicPartition], patience_s: float) -> list[TopicPartition]:
+    """What the group has committed there; offset below 0: nothing. Blocks for about twice `patience_s` at most.
+
+    A group whose coordinator is still loading is asked again: without an answer nothing is known of what it committed.
+    Raises KafkaException.
+    """
+
+    def ask(seconds: float) -> list[TopicPartition]:
+        found: list[TopicPartition] = consumer.committed(partitions, timeout=seconds)
+        for at in found:
+            if at.error:
+                raise KafkaException(at.error)
+        return found
+
+    return persist(ask, patience_s, lambda: patience_s, may_pass)
+
+
+def may_pass(error: KafkaError) -> bool:
+    """Whether asking a group's coordinator again may help."""
+    return error.retriable() or error.code() in (
+        KafkaError._TIMED_OUT,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError._WAIT_COORD,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+    )
 
 
 def is_fatal(error: KafkaError) -> bool:

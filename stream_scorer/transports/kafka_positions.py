@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.records import Partition
 from stream_scorer.transports.kafka_config import Properties
-from stream_scorer.transports.kafka_errors import unreachable
+from stream_scorer.transports.kafka_errors import may_pass, unreachable
 
 ASK_S = 2.0
 UNSTABLE_S = 10.0
@@ -120,18 +120,7 @@ class Positions:
                 error = failed.args[0]
             if error is None:
                 return {Partition(at.topic, at.partition): at for at in found}
-            if not _may_pass(error) or time.monotonic() > deadline:
+            if not may_pass(error) or time.monotonic() > deadline:
                 where = ", ".join(f"{at.topic}[{at.partition}]" for at in wanted[:3])
                 raise unreachable(f"{where}: no committed offset", error)
             unsure(Partition(wanted[0].topic, wanted[0].partition))
-
-
-def _may_pass(error: KafkaError) -> bool:
-    return error.retriable() or error.code() in (
-        KafkaError._TIMED_OUT,
-        KafkaError.UNSTABLE_OFFSET_COMMIT,
-        KafkaError._WAIT_COORD,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-    )

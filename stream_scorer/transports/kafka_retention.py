@@ -14,6 +14,7 @@ from stream_scorer.errors import BrokerError
 from stream_scorer.records import Outgoing, Reject
 from stream_scorer.retention import MOST_MS, shown
 from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_errors import committed
 
 log = logging.getLogger(__name__)
 
@@ -251,11 +252,11 @@ def look_for_gone(properties: Properties, topic: str, partitions: int) -> Gone:
         empty = [at for at, end in ends.items() if end > 0]
         if not empty:
             return Gone([], alone=False)
-        committed = consumer.committed([TopicPartition(topic, at) for at in empty], timeout=TIMEOUT_S)
+        known = committed(consumer, [TopicPartition(topic, at) for at in empty], TIMEOUT_S)
     except KafkaException as error:
         log.debug("topic %r: %s", topic, error.args[0].str())
         return Gone([], alone=False)
     finally:
         consumer.close()
-    never = [ends[at.partition] for at in committed if at.offset < 0 and not at.error]
+    never = [ends[at.partition] for at in known if at.offset < 0]
     return Gone(never, alone=len(never) == len(empty) and len(ends) == partitions)

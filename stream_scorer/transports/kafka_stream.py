@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from stream_scorer.errors import BrokerError, EndOfInput, SettingsError, TransportError
 from stream_scorer.transports import kafka_config
-from stream_scorer.transports.kafka_errors import MISSING, unreachable
+from stream_scorer.transports.kafka_errors import MISSING, committed, unreachable
 
 TIMEOUT_S = 10.0
 _AT_ONCE = 1000
@@ -99,7 +99,7 @@ class KafkaFeed:
         return low if self._start == "earliest" else high
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for at in consumer.committed(partitions, timeout=TIMEOUT_S):
+        for at in committed(consumer, partitions, TIMEOUT_S):
             one = next(one for one in partitions if one.partition == at.partition)
             one.offset = at.offset if at.offset >= 0 else self._first(at.partition)
         consumer.assign(partitions)
