@@ -32,6 +32,8 @@ CODES = {
     "raises": "def begin():\n    raise RuntimeError('no weights')\n\n\ndef action(x):\n    yield x\n",
     "leaves": "import os\n\n\ndef begin():\n    os._exit(7)\n\n\ndef action(x):\n    yield x\n",
     "syntax": "def begin(:\n",
+    "stopped": "import os, time\n\n\ndef begin():\n    os.kill(os.getpid(), 15)\n    time.sleep(9)\n\n\ndef action(x):\n"
+    "    yield x\n",
 }
 
 
@@ -138,6 +140,7 @@ RUN = [
     Row("no schema", 3, "no schema for slot", lambda w: w.run(w.model("bare"))),
     Row("no attachment", 3, "no-attachment", lambda w: w.run(attachment=w.file("no-attachment.tar.gz"))),
     Row("no settings file", 2, "cannot be read", lambda w: w.run(config=w.file("no.toml"))),
+    Row("stopped in begin", 0, "stopped", lambda w: w.run(w.model("stopped"), until_end=True)),
     Row("records gone", 4, "none is left", lambda w: w.run(input_topic=w.topic("gone"), until_end=True)),
     Row(
         "records gone, two workers",
