@@ -70,7 +70,7 @@ ONLY_IN = {
     "matplotlib": ["training/*.py"],
     "pandas": [
         "training/*.py",
-        "stream_scorer/jets/recordsets.py",
+        "stream_scorer/model/recordsets.py",
         "stream_scorer/replay.py",
         "stream_scorer/backtest/prices.py",
         "stream_scorer/demo.py",

@@ -43,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from stream_scorer import app, logs
     from stream_scorer.model.locate import locate
-    from stream_scorer.model.module import needs_an_engine, yields_at_the_end
+    from stream_scorer.model.module import needs_an_engine
     from stream_scorer.model.program import read_program
 
     logs.set_up(args.log_level)
     program = read_program(locate(args.model).module)
-    by_slots = args.input or args.output or args.stream or needs_an_engine(program) or yields_at_the_end(program)
+    by_slots = args.input or args.output or args.stream or needs_an_engine(program)
     with contextlib.ExitStack() as stack:
         rejects = stack.enter_context(args.rejects.open("w")) if args.rejects else sys.stderr
         # A model's own prints belong to the console, not among the scores.

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError
-from stream_scorer.jets.recordsets import is_set, plain, records_of
+from stream_scorer.errors import EncodeError, RecordError, SchemaError
 from stream_scorer.jets.results import Fed, shown_value
-from stream_scorer.model.annotations import Annotations
-from stream_scorer.model.callbacks import slotted
+from stream_scorer.model.host import Host
+from stream_scorer.model.recordsets import is_set, plain, records_of
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Control
 
@@ -20,16 +19,11 @@ OnReject = Callable[[int, bytes | None, RecordError], None]
 class Outputs:
     """Takes the outputs of one model and keeps them in `fed` until somebody takes that. Section [b]."""
 
-    def __init__(
-        self, annotations: Annotations, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None
-    ) -> None:
-        self._on_reject = on_reject
-        in_use = annotations.outputs
-        self.default = in_use[0] if len(in_use) == 1 else 1
-        """The slot of an item that names none."""
+    def __init__(self, host: Host, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None) -> None:
+        self._host, self._on_reject = host, on_reject
         self.fed = Fed()
-        self._in_use = in_use
-        self._sets = annotations.recordsets
+        in_use = host.annotations.outputs
+        self._sets = host.annotations.recordsets
         self._codecs = {slot: codecs[slot] for slot in in_use if slot in codecs}
         self._emitters: dict[int, Callable[[Any], None]] = {
             slot: self._set_emitter(slot) if slot in self._sets else self._emitter(slot) for slot in self._codecs
@@ -39,18 +33,11 @@ class Outputs:
         fed, self.fed = self.fed, Fed()
         return fed
 
-    def emit(self, output: Any) -> None:
-        """One item a callback gave. Raises ActionError: no such slot, or no record set where one has to be."""
-        self.write(*slotted(output, self.default))
-
     def write(self, slot: int, datum: Any) -> None:
+        """Raises ActionError: no such slot, or no record set where one has to be."""
         emitter = self._emitters.get(slot)
         if emitter is None:
-            raise ActionError(
-                f"the model wrote to slot {slot}, which is {'no output' if slot % 2 == 0 else 'not in use'} (outputs in "
-                f"use: {', '.join(map(str, self._in_use)) or 'none'}). Declare it by '# fastscore.slot.{slot}: in-use' "
-                "and attach a stream, or correct the slot in the model."
-            )
+            raise self._host.no_output(slot)
         emitter(datum)
 
     def write_explicit(self, slot: int, datum: Any) -> None:
