@@ -16,6 +16,7 @@ from stream_scorer.errors import (
     SchemaError,
     StreamScorerError,
     is_for_the_host,
+    no_output,
     text_of,
     traceback_of,
 )
@@ -227,7 +228,8 @@ class Scorer:
     def _predict_alone(self, record: Record, window: Any) -> Scored:
         try:
             predicted = self._model.predict([window])[0]
-            scored = self._encode(record, self._model.default, predicted)
+            slot = self._model.default
+            scored = Outgoing(slot, record, self.encode(slot, predicted))
         except (ActionError, EncodeError) as error:
             self._steps.undo(record)
             return _reject(record, error)
@@ -236,9 +238,10 @@ class Scorer:
             self._judging.made([record], [predicted])
         return scored
 
-    def _encode(self, record: Record, slot: int, datum: Any) -> Outgoing:
+    def encode(self, slot: int, datum: Any) -> bytes:
+        """One output. Raises EncodeError."""
         try:
-            return Outgoing(slot, record, self._encoder(slot).encode(datum))
+            return self._encoder(slot).encode(datum)
         except StreamScorerError:
             raise
         except BaseException as error:
@@ -247,10 +250,7 @@ class Scorer:
     def _encoder(self, slot: int) -> Codec:
         encoder = self._encoders.get(slot)
         if encoder is None:
-            raise EncodeError(
-                f"the model wrote to slot {slot}, where no stream is attached (attached: {sorted(self._encoders)}). "
-                f"Attach one by --output-topic {slot}=TOPIC or correct the slot in the model."
-            )
+            raise EncodeError(no_output(slot, self._encoders))
         return encoder
 
 

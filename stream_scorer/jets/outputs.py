@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stream_scorer.errors import EncodeError, RecordError, SchemaError
+from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError, no_output
 from stream_scorer.jets.results import Fed, shown_value
 from stream_scorer.model.host import Host
 from stream_scorer.model.recordsets import is_set, plain, records_of
@@ -20,9 +20,9 @@ class Outputs:
     """Takes the outputs of one model and keeps them in `fed` until somebody takes that. Section [b]."""
 
     def __init__(self, host: Host, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None) -> None:
-        self._host, self._on_reject = host, on_reject
+        self._on_reject = on_reject
         self.fed = Fed()
-        in_use = host.annotations.outputs
+        self._in_use = in_use = host.annotations.outputs
         self._sets = host.annotations.recordsets
         self._codecs = {slot: codecs[slot] for slot in in_use if slot in codecs}
         self._emitters: dict[int, Callable[[Any], None]] = {
@@ -37,7 +37,7 @@ class Outputs:
         """Raises ActionError: no such slot, or no record set where one has to be."""
         emitter = self._emitters.get(slot)
         if emitter is None:
-            raise self._host.no_output(slot)
+            raise ActionError(no_output(slot, self._in_use))
         emitter(datum)
 
     def write_explicit(self, slot: int, datum: Any) -> None:

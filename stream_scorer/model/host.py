@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from types import GeneratorType
 from typing import Any
 
-from stream_scorer.errors import ActionError
 from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
 from stream_scorer.model.program import Program
@@ -106,15 +105,6 @@ class Host:
         result = None if end is None else end()
         if isinstance(result, Iterator):
             self._hand_on(result, emit)
-
-    def no_output(self, slot: int) -> ActionError:
-        """Of a model that has written to a slot which is no output of it."""
-        outputs = self.annotations.outputs
-        return ActionError(
-            f"the model wrote to slot {slot}, which is {'no output' if slot % 2 == 0 else 'not in use'} (outputs in "
-            f"use: {', '.join(map(str, outputs)) or 'none'}). Declare it by '# fastscore.slot.{slot}: in-use' "
-            "and attach a stream, or correct the slot in the model."
-        )
 
     def _call(self, callback: Callable[..., Any], slot: int, arity: int) -> Callable[[Any], Any]:
         if arity == 1:

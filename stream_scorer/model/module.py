@@ -31,12 +31,13 @@ class Module:
 
     Args:
         attachments: names of its files, for `begin`.
+        endless: refuse what cannot be had of an input that never ends.
     Raises:
         ModelError: the file cannot be read, compiled or executed, breaks the contract, or asks for what only an
             engine has.
     """
 
-    def __init__(self, path: Path, attachments: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, attachments: Sequence[str] = (), *, endless: bool = True) -> None:
         self._program = program = read_program(path)
         self.path, self.name, self.sha256 = path, program.name, program.sha256
         self.annotations = program.annotations
@@ -46,9 +47,11 @@ class Module:
         with without_banners():
             self._guard("the module body", host.execute)
         host.find()
-        _refuse(program, _cannot_be_streamed(host))
+        if endless:
+            _refuse(program, _needs_an_end(host))
         self.namespace, self.default = host.namespace, host.default
         self._give = host.give
+        self._ended = False
         self._push: Callable[..., Any] | None
         self._predict: Callable[..., Any] | None
         self._push, self._predict = host.hooks() or (None, None)
@@ -70,12 +73,15 @@ class Module:
             )
         self.state_names = tuple(name for name in self.state_names if name not in missing)
 
-    def end(self) -> None:
-        """Run the module's `end`, if it has one. An iterator that it returns is read to its end; nobody takes its items."""
-        items: list[int] = []
-        self._guard("end()", lambda: self._host.end(lambda slot, _: items.append(slot)))
-        if items:
-            log.warning("%s: end() gave %d outputs, which are dropped: a topic has no end", self.path.name, len(items))
+    def end(self, emit: Emit | None = None) -> None:
+        """Run the module's `end`, if it has one; a second call does nothing. What it gives is dropped without `emit`."""
+        if self._ended:
+            return
+        self._ended = True
+        dropped: list[int] = []
+        self._guard("end()", lambda: self._host.end(emit or (lambda slot, _: dropped.append(slot))))
+        if dropped:
+            log.warning("%s: end() gave %d outputs, which nobody takes", self.path.name, len(dropped))
 
     def state(self) -> State:
         namespace, names = self.namespace, self.state_names
@@ -184,8 +190,8 @@ def needs_an_engine(program: Program) -> str | None:
     return None
 
 
-def _cannot_be_streamed(host: Host) -> str | None:
-    """What a model does at the end, or counts, that a stream which never ends cannot give it; None if nothing."""
+def _needs_an_end(host: Host) -> str | None:
+    """What a model does that goes with a whole input only, and not with a topic; None if nothing."""
     if host.ends_with_outputs():
         return "its end() yields outputs: a topic has no end, and each restart would publish them again"
     if host.numbered and host.annotations.window:

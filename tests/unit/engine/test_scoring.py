@@ -40,8 +40,8 @@ def test_an_output_to_a_slot_without_stream_rejects_the_record(load_module):
     scorer, sessions = _scorer(load_module("n = 0\ndef action(x):\n global n\n n += 1\n yield x\n yield 3, x"))
     (reject,) = scorer.score(_records([5.0]))
     assert reject.stage == "encode"
-    assert "slot 3, where no stream is attached (attached: [1])" in reject.message
-    assert "--output-topic 3=TOPIC" in reject.message
+    assert "slot 3, which is not in use (outputs in use: 1)" in reject.message
+    assert "'# fastscore.slot.3: in-use'" in reject.message
     assert len(sessions) == 0
 
 
