@@ -118,8 +118,20 @@ def opened(
         )
         try:
             yield Opened(module, schemas, attachment)
-        finally:
-            module.end()
+        except BaseException:
+            with _told():
+                module.end()
+            raise
+        module.end()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What fails in the block is not to hide what has failed before it."""
+    try:
+        yield
+    except ModelError as error:
+        log.warning("%s", error)
 
 
 class _OneByOne:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,19 +48,19 @@ class Outputs:
             except EncodeError as error:
                 if _by_schema(error):
                     for record in records_of(datum):
-                        self.write(slot, record)
+                        self.write(slot, plain(record))
                     return
-        self.write(slot, datum)
+        self.write(slot, datum if slot in self._sets else plain(datum))
 
     def _emitter(self, slot: int) -> Callable[[Any], None]:
-        encode, modules = self._codecs[slot].encode, sys.modules
+        encode = self._codecs[slot].encode
 
         def emit(datum: Any) -> None:
             fed = self.fed
             try:
-                record = encode(plain(datum) if "pandas" in modules else datum)
+                record = encode(datum)
             except EncodeError as error:
-                fed.reject("schema" if _by_schema(error) else "encoding", slot, lambda: shown_value(plain(datum)))
+                fed.reject("schema" if _by_schema(error) else "encoding", slot, lambda: shown_value(datum))
                 if self._on_reject is not None:
                     self._on_reject(slot, None, error)
                 return
@@ -75,7 +74,7 @@ class Outputs:
 
         def emit_set(value: Any) -> None:
             for record in records_of(value):
-                emit(record)
+                emit(plain(record))
             if marker is not None:
                 self.fed.outputs.append((slot, marker))
 

@@ -8,6 +8,7 @@ and rejects are put around it.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import GeneratorType
 from typing import Any
@@ -15,11 +16,14 @@ from typing import Any
 from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
 from stream_scorer.model.program import Program
-from stream_scorer.model.recordsets import make_set
+from stream_scorer.model.recordsets import make_set, plain
 from stream_scorer.model.state_names import find_state
 
 Emit = Callable[[int, Any], None]
-"""Takes one output: slot and datum, at once, as a model may change the datum afterwards."""
+"""Takes one output: slot and datum, at once, as a model may change the datum afterwards.
+
+Without pandas in it, but for a record set at a slot that has such.
+"""
 
 
 class Host:
@@ -124,12 +128,18 @@ class Host:
         if type(result) is GeneratorType or isinstance(result, Iterator):
             default = self.default
             for output in result:
-                if type(output) is tuple:
-                    emit(*callbacks.slotted(output, default))
-                else:
+                if type(output) is float:
                     emit(default, output)
+                else:
+                    self._output(output, emit)
         elif result is not None:
-            emit(*callbacks.slotted(result, self.default))
+            self._output(result, emit)
+
+    def _output(self, output: Any, emit: Emit) -> None:
+        slot, datum = callbacks.slotted(output, self.default)
+        if "pandas" in sys.modules and slot not in self.annotations.recordsets:
+            datum = plain(datum)
+        emit(slot, datum)
 
 
 def default_slot(annotations: Annotations) -> int:

@@ -354,6 +354,13 @@ def test_what_a_topic_cannot_do_is_refused(source, message, load_module):
         load_module(source)
 
 
+def test_outputs_are_without_pandas(load_module):
+    module = load_module(
+        "import pandas as pd\ndef action(x):\n yield pd.NA\n yield {'a': pd.Series([x])}\n yield 1, pd.DataFrame({'d': [x]})"
+    )
+    assert scores(module, 5) == [(1, None), (1, {"a": [5]}), (1, [{"d": 5}])]
+
+
 def test_a_text_that_speaks_of_an_import_is_none(load_module):
     assert scores(load_module('"""\nimport fastscore\n"""\ndef action(x): return x'), 1) == [(1, 1)]
 
