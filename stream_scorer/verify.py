@@ -45,7 +45,7 @@ def verify(model: str, attachment: Path | None, schemas: dict[str, Path], inputs
         if given is None:
             yield "scores: NOT compared, as inputs of this schema cannot be made up. Give some by --inputs FILE.jsonl"
             return
-        yield from _compare(found, given, made_up=samples is None)
+        yield from _compare(found, given, made_up=not samples)
 
 
 def _compare(found: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _compare(found: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterato
     scored = _score(found, records, [1] * len(records), one_by_one=True)
     rejects = [one for one in scored if isinstance(one, Reject)]
     if records and len(rejects) == len(records):
-        first = f"the first: {rejects[0].stage}: {rejects[0].message}"
+        first = f"the first: {rejects[0].stage}: {rejects[0].message.rstrip('.')}."
         if not made_up or found.schemas.get(0) is not None:
             raise ModelError(f"{module.path}: every one of {len(records)} inputs is rejected; {first}")
         yield f"scores: NOT compared, as every number made up is rejected; {first} Give inputs by --inputs FILE.jsonl"
