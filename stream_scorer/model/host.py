@@ -17,7 +17,7 @@ from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
 from stream_scorer.model.program import Program
 from stream_scorer.model.recordsets import make_set, plain
-from stream_scorer.model.state_names import find_state
+from stream_scorer.model.state_names import find_hidden, find_state
 
 Emit = Callable[[int, Any], None]
 """Takes one output: slot and datum, at once, as a model may change the datum afterwards.
@@ -78,7 +78,9 @@ class Host:
         names = [*(self.annotations.batch or ()), *self.names.values()]
         # By the names they were defined by, too: `action = partial(other)`.
         behind = [callbacks.defined_as(self.namespace[name]) for name in names if callable(self.namespace.get(name))]
-        return find_state(self.program.source, names + behind)
+        entries = names + behind
+        hidden = find_hidden(self.program.source, entries, self.namespace)
+        return tuple(sorted({*find_state(self.program.source, entries), *hidden}))
 
     def begin(self, definition: dict[str, Any]) -> None:
         """`definition` is of the model, as `definition_of` makes it."""

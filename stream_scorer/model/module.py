@@ -55,7 +55,7 @@ class Module:
         self._push: Callable[..., Any] | None
         self._predict: Callable[..., Any] | None
         self._push, self._predict = host.hooks() or (None, None)
-        self.state_names = (*host.state_names(), *host.numbered.values())
+        self.state_names: tuple[str, ...] = ()
 
     @property
     def batched(self) -> bool:
@@ -65,6 +65,7 @@ class Module:
         """Run the module's `begin`; its state afterwards is where every session starts."""
         with without_banners():
             self._guard("begin()", lambda: self._host.begin(self._definition))
+        self.state_names = self._state_names()
         missing = [name for name in self.state_names if name not in self.namespace]
         if missing and self.annotations.state:
             raise ModelError(
@@ -72,6 +73,9 @@ class Module:
                 "Set it in begin() or correct the comment."
             )
         self.state_names = tuple(name for name in self.state_names if name not in missing)
+
+    def _state_names(self) -> tuple[str, ...]:
+        return (*self._host.state_names(), *self._host.numbered.values())
 
     def end(self, emit: Emit | None = None) -> None:
         """Run the module's `end`, if it has one; a second call does nothing. What it gives is dropped without `emit`."""

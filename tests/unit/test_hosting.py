@@ -47,3 +47,29 @@ def test_a_model_is_wired_with_codecs_sessions_and_scorer(write):
         ]
         wired.sessions.reset()
         assert [one.value for one in found.wire_json(by_key=False).score(records, [])][-1] == b"[6, 4]"
+
+
+HIDDEN = {
+    "an object": (
+        "class C:\n n = 0\n def step(self): self.n += 1\ndef begin():\n global c\n c = C()\ndef action(x): c.step()",
+        "'c'",
+    ),
+    "a closure": (
+        "def make():\n n = 0\n def action(x):\n  nonlocal n\n  n += 1\n return action\naction = make()",
+        "'action'",
+    ),
+    "a default": ("def action(x, seen=[]): seen.append(x)", "'action'"),
+    "an iterator": ("import itertools\nn = itertools.count()\ndef action(x): yield next(n)", "'n'"),
+}
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+def test_state_that_no_session_can_have_is_refused_by_name(case, write):
+    source, name = HIDDEN[case]
+    with (
+        pytest.raises(ModelError, match=f"global {name} is part of the model's state and holds a value of type"),
+        _opened(write("toy.py", source)) as found,
+    ):
+        found.wire_json()
+    with _opened(write("toy.py", f"# stream-scorer.state:\n{source}")) as found:
+        found.wire_json()

@@ -23,7 +23,10 @@ VERIFIED = {
     ),
 }
 NOT = {
-    "an output that never fits": (SCHEMA + "def action(x): yield 'no'", "every one of 600 inputs is rejected; the first: enc"),
+    "an output that never fits": (
+        SCHEMA + "def action(x): yield 'no'",
+        "every one of 600 inputs is rejected; the first: enc",
+    ),
     "a slot that is not in use": (SCHEMA + "def action(x): yield 3, x", "wrote to slot 3, which is not in use"),
     "end that yields": (SCHEMA + "def action(x): yield x\ndef end(): yield 1.0", "its end() yields outputs"),
     "a number in a window": (
