@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO
 
 from stream_scorer import pipes
-from stream_scorer.errors import EXIT_NOTHING, RecordError
-from stream_scorer.hosting import Opened, opened
+from stream_scorer.errors import EXIT_NOTHING, ModelError, RecordError
+from stream_scorer.hosting import Opened, Wired, opened
 from stream_scorer.jets.fastscore import importable
 from stream_scorer.jets.results import Fed, ModelFailed
 from stream_scorer.jets.runner import Runner
@@ -26,6 +27,8 @@ from stream_scorer.pipes import Pipes
 from stream_scorer.records import Cut, Partition, Record, Reject
 from stream_scorer.signals import stopping
 from stream_scorer.streams.descriptor import Stream
+
+log = logging.getLogger(__name__)
 
 TOGETHER, IN_A_SET = 1024, 1000
 """Most records of stdin that go to the model together."""
@@ -92,8 +95,17 @@ class _AsService:
 
     def __init__(self, pipes: Pipes, found: Opened) -> None:
         self._pipes, self._module = pipes, found.module
-        self._wired = found.wire_json(strict=False, by_key=False)
+        self._wired = self._wire(found)
         self._line = 0  # of the next record, from 0: blank lines and control records count
+
+    def _wire(self, found: Opened) -> Wired:
+        """State that cannot be kept is no reason to refuse a model that begins and ends here."""
+        try:
+            return found.wire_json(strict=False, by_key=False)
+        except ModelError as error:
+            log.warning("%s Until then a record that is rejected leaves its traces in it.", error)
+            self._module.state_names = ()
+            return found.wire_json(strict=False, by_key=False)
 
     def run(self) -> None:
         for cut in self._pipes.cuts():

@@ -200,3 +200,10 @@ def test_begin_is_told_the_same_either_way(write):
     for how in ([], ["--input", f"0={lines}"]):
         found = _score(model, "--attachment", model.with_name("a.tar.gz"), *how, text="1\n")
         assert [json.loads(line) for line in found[1]] == [told]
+
+
+def test_a_model_whose_state_cannot_be_kept_is_scored_all_the_same(write):
+    model = write("count.py", "import itertools\nn = itertools.count(1)\ndef action(x): yield next(n)")
+    code, lines, err = _score(model, text="5\n5\n")
+    assert (code, lines) == (0, ["1", "2"])
+    assert "global 'n' is part of the model's state and holds a value of type itertools.count" in err
