@@ -151,11 +151,11 @@ class _AsEngine:
         self._pipes, self._program = pipes, program
         self._definition = definition_of(program.name, "python3", attachments)
         encodings = {slot: stream.encoding for slot, stream in streams.items()}
-        self._pipesner = Runner(program, pipes.codecs, encodings, on_reject=self._reject)
+        self._runner = Runner(program, pipes.codecs, encodings, on_reject=self._reject)
         self._unnumbered = dict.fromkeys(program.annotations.inputs, 0)  # records that were rejected
 
     def run(self) -> None:
-        runner, explicit = self._pipesner, self._program.annotations.explicit
+        runner, explicit = self._runner, self._program.annotations.explicit
         slots = Slots(runner, self._read, self._take)
         with importable(SharedState(), slot_class(slots) if explicit else None):
             if explicit:
