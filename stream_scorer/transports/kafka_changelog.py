@@ -105,7 +105,7 @@ class KafkaChangelog:
         """To an offset, or until the position record says `enough`."""
         shown = reader.at[place]
         try:
-            for records in reader.up_to({place: end}, surely=True):
+            for records in reader.up_to({place: end}):
                 for record in records:
                     kept.add(record)
                 breathe()

@@ -94,7 +94,7 @@ class Reader:
         self._mine = {partition: partition for partition in first}
         self.at, self.ended = {partition: max(0, offset) for partition, offset in first.items()}, set()
         places = [TopicPartition(*partition, offset) for partition, offset in first.items()]
-        self._ask(", ".join(map(str, list(first)[:3])), lambda: self._consumer.assign(places))
+        self._ask("partitions cannot be read", lambda: self._consumer.assign(places))
 
     def come(self, timeout_s: float) -> list[Record]:
         """What has come; [] after `timeout_s` seconds."""
@@ -125,17 +125,13 @@ class Reader:
                 raise Stalled(f"{text} {self._reason()}")
             yield records
 
-    def up_to(self, ends: Mapping[Partition, int], *, surely: bool = False) -> Iterator[list[Record]]:
+    def up_to(self, ends: Mapping[Partition, int]) -> Iterator[list[Record]]:
         """Batches, [] among them, until each partition has been read to an offset. Some records behind it may come too.
 
-        A partition that ends before it now has no more to give, and is done; what lies between is gone. Not so with
-        `surely`: transactions that are open there may yet be committed, and that is waited for.
+        A partition that ends before it now is not done: its replica may lag behind the leader that told the end, and
+        transactions that are open there may yet be committed.
         """
-
-        def left() -> list[Partition]:
-            return [at for at, end in ends.items() if self.at[at] < end and (surely or at not in self.ended)]
-
-        return self.until(left)
+        return self.until(lambda: [partition for partition, end in ends.items() if self.at[partition] < end])
 
     def between(self, bounds: Mapping[Partition, tuple[int, int]]) -> Iterator[list[Record]]:
         """Batches, [] among them, of the records that each partition has from an offset on and before another."""
@@ -158,7 +154,7 @@ class Reader:
 
     def _event(self, message: Message, error: KafkaError, partition: Partition | None) -> None:
         if error.code() != KafkaError._PARTITION_EOF:
-            problem = self._problem(self._where([partition]) if partition else f"topic {message.topic()!r}", error)
+            problem = self._problem(self._where([partition]) if partition else f"topic {message.topic()}", error)
             if not self._follows or isinstance(problem, BrokerError):
                 raise problem
         elif partition is not None:
