@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -65,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
     topics = {evaluations: args.start} | ({scores: args.start} if scores else {})
     # librdkafka wants the name of a group, and none is joined: nothing is taken from those who score.
     properties = kafka_config.consumer(servers, "stream-scorer-tail", extra)
-    with Followed(properties, topics) as followed, view(tail, evaluations, as_json=args.json) as shown:
+    with (
+        contextlib.closing(Followed(properties, topics)) as followed,
+        view(tail, evaluations, as_json=args.json) as shown,
+    ):
         _follow(followed, tail, evaluations, shown, args.limit, until_end=args.until_end)
     if tail.skipped:
         more = ""

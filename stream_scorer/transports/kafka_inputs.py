@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from stream_scorer.ports import Breathe
@@ -17,8 +18,8 @@ class KafkaInputs:
     def __init__(self, properties: Properties) -> None:
         self._properties = properties
 
-    def _open(self) -> Reader:
-        return Reader(self._properties, "inputs", answer_s=ANSWER_S, stalled_s=STALLED_S)
+    def _open(self) -> contextlib.closing[Reader]:
+        return contextlib.closing(Reader(self._properties, "inputs", answer_s=ANSWER_S, stalled_s=STALLED_S))
 
     def start(self, partition: Partition, start: str, breathe: Breathe) -> int:
         (first, wanted), (before, _) = self._places(partition, start, "latest")

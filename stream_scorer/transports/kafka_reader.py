@@ -6,9 +6,9 @@ to begin, where to end and how long nothing may come; what is an error, and its 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -36,7 +36,7 @@ class Stalled(Unavailable):
 
 
 class Reader:
-    """Open until left or closed.
+    """Open until closed.
 
     Args:
         properties: of a consumer, as `kafka_config.consumer` gives them.
@@ -189,12 +189,6 @@ class Reader:
     def close(self) -> None:
         self._consumer.close()
 
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
 
 def arrived(consumer: Consumer, limit: int, timeout_s: float, gather_s: float = 0.0) -> list[Message]:
     """Messages of a consumer: waits `timeout_s` for the first, then takes what is queued, or comes in `gather_s`.
@@ -212,6 +206,6 @@ def read_topic(properties: Properties, topic: str) -> Generator[Record, None, No
 
     Raises BrokerError: there is no such topic. Unavailable: the broker does not answer within 30 s.
     """
-    with Reader(properties, "reader") as reader:
+    with contextlib.closing(Reader(properties, "reader")) as reader:
         for records in reader.between({at: reader.bounds(at) for at in reader.partitions(topic)}):
             yield from records

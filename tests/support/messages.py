@@ -72,8 +72,8 @@ class Script:
         self.on_poll(self)
         if not self._ready and self._batches:
             self._ready = self._batches.pop(0)
-        if self._clock is not None and not self._ready:
-            self._clock.now += timeout
+        if self._clock is not None:
+            self._clock.now += timeout / 10 if self._ready else timeout
         return self._ready.pop(0) if self._ready else None
 
     def consume(self, count, timeout):
