@@ -48,8 +48,7 @@ class Cluster:
         self._has_controller = not kafka_answers.is_stand_in(metadata)
         self.id: str = metadata.cluster_id or ""
         """The cluster's own, however its brokers are addressed; empty where the brokers do not tell."""
-        # One with an error in the place of its partitions is there, and how many it has is not known.
-        return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.partitions}
+        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def _answer(self) -> ClusterMetadata | None:
         """None if none came within 10 s, or within 3 s where the reason is one that waiting does not mend."""
@@ -76,6 +75,8 @@ class Cluster:
                 f"Create it{f' (by {maker})' if maker else ''}, or correct {setting}; if it is there, this user lacks "
                 "Describe on it."
             )
+        if not count:
+            raise BrokerError(f"topic {topic!r} ({setting}): {self._servers} names none of its partitions now. Try again.")
         return count
 
     def count(self, topic: str) -> int:

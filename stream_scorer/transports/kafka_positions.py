@@ -88,16 +88,16 @@ class Positions:
                 self.start({partition: offset})
 
     def now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """The next offset of each partition.
+        """The next offset of each partition that is read.
 
         position(), not the last offset + 1: it has stepped over transaction markers, so that lag reaches 0.
         """
-        mine = {partition: partition for partition in partitions}
+        mine = {partition: partition for partition in partitions if partition in self._first}
         found = self._consumer.position([TopicPartition(*partition) for partition in mine])
         now = {}
         for at in found:
             partition = mine[Partition(at.topic, at.partition)]
-            now[partition] = at.offset if at.offset >= 0 else self._first.get(partition, 0)
+            now[partition] = at.offset if at.offset >= 0 else self._first[partition]
         return now
 
     def committed(

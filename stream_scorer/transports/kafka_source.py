@@ -224,7 +224,7 @@ class KafkaSource:
         now = time.monotonic()
         if now - self._noted_at >= every_s:
             self._noted_at = now
-            self._backlog.note({**dict.fromkeys(self._coming), **self._at.now(self._partitions)})
+            self._backlog.note({**dict.fromkeys([*self._coming, *self._partitions]), **self._at.now(self._partitions)})
 
     def close(self) -> None:
         self._backlog.close()

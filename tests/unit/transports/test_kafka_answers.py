@@ -89,6 +89,19 @@ def test_a_group_whose_coordinator_loads_is_asked_again():
     assert unsure == [ONE]
 
 
+def test_a_partition_that_is_not_read_yet_has_no_position():
+    """Set up while another still is: its lag is not the whole topic."""
+    assigned = []
+    consumer = client(
+        position=lambda places: [answer(Partition(at.topic, at.partition), -1001) for at in places],
+        assign=assigned.extend,
+        incremental_assign=assigned.extend,
+    )
+    positions = Positions(consumer, {})
+    positions.start({ONE: 5})
+    assert positions.now([ONE, TWO]) == {ONE: 5}
+
+
 @pytest.mark.parametrize("ask", ["offsets_for_times", "committed"])
 def test_nothing_is_said_to_be_gone_where_nobody_answered(monkeypatch, ask):
     def whole(places, timeout):
@@ -138,7 +151,7 @@ def test_a_topic_that_another_made_meanwhile_has_the_partitions_that_it_has(monk
 def test_a_topic_without_partitions_in_the_answer_is_not_one_of_none(monkeypatch):
     answers = [metadata(prices=topic([], MOVED))]
     monkeypatch.setattr(kafka_admin, "open_client", lambda *_, **__: client(list_topics=lambda **_: answers.pop(0)))
-    with pytest.raises(BrokerError, match="topic 'prices'"):
+    with pytest.raises(BrokerError, match="names none of its partitions now"):
         Cluster({"bootstrap.servers": "b:1"}).partitions("prices", "--input-topic")
 
 
