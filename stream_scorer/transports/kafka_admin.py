@@ -76,7 +76,9 @@ class Cluster:
                 "Describe on it."
             )
         if not count:
-            raise BrokerError(f"topic {topic!r} ({setting}): {self._servers} names none of its partitions now. Try again.")
+            raise BrokerError(
+                f"topic {topic!r} ({setting}): {self._servers} names none of its partitions now. Try again."
+            )
         return count
 
     def count(self, topic: str) -> int:
