@@ -98,14 +98,20 @@ class Reader:
 
     def come(self, timeout_s: float) -> list[Record]:
         """What has come; [] after `timeout_s` seconds."""
-        records = []
+        records, at = [], self.at
         for message in arrived(self._consumer, _CHUNK, timeout_s):
             partition = self._mine.get((message.topic(), message.partition()))  # type: ignore[call-overload]
             error = message.error()
             if error is not None:
                 self._event(message, error, partition)
-            elif partition is not None:
-                records.append(self._take(message, partition))
+            elif partition is not None:  # else of a partition that was read before
+                record = to_record(message, partition)
+                if record.offset < at[partition] and not self._follows:
+                    raise self._cut(record)
+                at[partition] = record.offset + 1
+                if self.ended:
+                    self.ended.discard(partition)
+                records.append(record)
         return records
 
     def until(self, left: Callable[[], list[Partition]], wait_s: float = WAIT_S) -> Iterator[list[Record]]:
@@ -141,16 +147,9 @@ class Reader:
             for records in self.up_to(ends):
                 yield [record for record in records if record.offset < ends[record.partition]]
 
-    def _take(self, message: Message, partition: Partition) -> Record:
-        record = to_record(message, partition)
-        if record.offset < self.at[partition] and not self._follows:
-            raise Unavailable(
-                f"{self._where([partition])}: a record of offset {record.offset} came. The log was cut there: it has to "
-                "be read again"
-            )
-        self.at[partition] = record.offset + 1
-        self.ended.discard(partition)
-        return record
+    def _cut(self, record: Record) -> Unavailable:
+        where = self._where([record.partition])
+        return Unavailable(f"{where}: offset {record.offset} came. The log was cut there: it has to be read again")
 
     def _event(self, message: Message, error: KafkaError, partition: Partition | None) -> None:
         if error.code() != KafkaError._PARTITION_EOF:
