@@ -9,7 +9,7 @@ from stream_scorer.ports import Breathe
 from stream_scorer.records import Partition, Record
 from stream_scorer.transports.kafka_changelog import ANSWER_S, STALLED_S
 from stream_scorer.transports.kafka_clients import Properties
-from stream_scorer.transports.kafka_reader import Reader
+from stream_scorer.transports.kafka_reader import TIMEOUT_S, Reader
 
 
 class KafkaInputs:
@@ -18,17 +18,16 @@ class KafkaInputs:
     def __init__(self, properties: Properties) -> None:
         self._properties = properties
 
-    def _open(self) -> contextlib.closing[Reader]:
-        return contextlib.closing(Reader(self._properties, "inputs", answer_s=ANSWER_S, stalled_s=STALLED_S))
+    def _open(self, answer_s: float = ANSWER_S) -> contextlib.closing[Reader]:
+        return contextlib.closing(Reader(self._properties, "inputs", answer_s=answer_s, stalled_s=STALLED_S))
 
     def start(self, partition: Partition, start: str, breathe: Breathe) -> int:
-        (first, wanted), (before, _) = self._places(partition, start, "latest")
-        return first if wanted is None else self._not_before(partition, first, before, wanted, breathe)
-
-    def _places(self, partition: Partition, *starts: str) -> list[tuple[int, int | None]]:
-        """As `begin_at` has them."""
         with self._open() as reader:
-            return [reader.begin_at(partition, start) for start in starts]
+            first, wanted = reader.begin_at(partition, start)
+            if wanted is None:
+                return first
+            _, before = reader.bounds(partition)
+        return self._not_before(partition, first, before, wanted, breathe)
 
     def _not_before(self, partition: Partition, first: int, before: int, timestamp: int, breathe: Breathe) -> int:
         """Offset of the first record of at least a timestamp, in ms."""
@@ -48,7 +47,8 @@ class KafkaInputs:
 
     def last(self, partition: Partition, count: int) -> list[Record]:
         """The last records of a partition, `count` of them or as many as there are."""
-        (low, _), (before, _) = self._places(partition, "earliest", "latest")
+        with self._open(TIMEOUT_S) as reader:  # at the start of a service, which is not tried again
+            low, before = reader.bounds(partition)
         return self._last(partition, low, before, count, lambda: None)
 
     def _last(self, partition: Partition, low: int, before: int, count: int, breathe: Breathe) -> list[Record]:
