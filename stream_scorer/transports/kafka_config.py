@@ -1,4 +1,4 @@
-"""Settings -> librdkafka properties: the only place with dotted keys.
+"""Settings -> librdkafka properties. What a client beside the group's has besides is in `kafka_clients`, `kafka_reader`.
 
 What the user gives by --kafka KEY=VALUE comes last and wins, but for the few properties the guarantees
 rest on.
