@@ -277,7 +277,7 @@ def _fed(answer: Frame) -> Fed:
 
 
 def _cut_head(cut: Cut, what: str) -> dict[str, Any]:
-    return {"do": what, "slot": cut.slot, "first": cut.first, "end": cut.end}
+    return {"do": what, "slot": cut.slot, "first": cut.first, "end": cut.end and cut.end.kind}
 
 
 def _raise_error(answer: Frame) -> None:
