@@ -147,17 +147,23 @@ class Flow:
         with self.changed:
             return self.changed.wait_for(lambda: self.closed or not self._under_way, timeout_s)
 
+    def through(self, slot: int, leave: Callable[[], bool]) -> None:
+        """Waits until what was read from the slot is scored, or the caller should leave."""
+        with self.changed:
+            self._reading.discard(slot)
+            while not (leave() or self._through(slot)):
+                self.changed.wait(LEAVE_CHECK_S)
+
+    def _through(self, slot: int) -> bool:
+        busy = self._under_way or slot in self._reading or any(cut.slot == slot for cut in self._waiting)
+        return self.closed or not busy
+
     def shut(self, slot: int, timeout_s: float) -> bool:
         """Nothing more is read from the slot, and what has been is scored; False after `timeout_s`: it is open again."""
-
-        def through() -> bool:
-            busy = self._under_way or slot in self._reading or any(cut.slot == slot for cut in self._waiting)
-            return self.closed or not busy
-
         with self.changed:
             self._shut.add(slot)
             self.changed.notify_all()
-            done = self.changed.wait_for(through, timeout_s)
+            done = self.changed.wait_for(lambda: self._through(slot), timeout_s)
             if not done:
                 self._reopen(slot)
             return done

@@ -36,7 +36,7 @@ def container(rows=ROWS, codec="null", schema=ROW, block=60):
 
 def splitter(schema=ROW, **fields):
     made = make_schema("row", schema)
-    return OcfSplitter(envelope({"Type": "ocf-block", **fields}), made, AvroValues(made).ends)
+    return OcfSplitter(envelope({"Type": "ocf-block", **fields}), made)
 
 
 def split(one, pieces):
