@@ -132,8 +132,8 @@ class Control:
     id: int | None = None
     timestamp: int | None = None
     misc: str | None = None
-    record: bytes = field(default=b"", compare=False)
-    encoding: str | None = field(default=None, compare=False)
+    record: bytes = field(default=b"", compare=False, kw_only=True)
+    encoding: str | None = field(default=None, compare=False, kw_only=True)
 
 
 class Cut(NamedTuple):

@@ -211,7 +211,11 @@ def _write_avro(control: Control) -> bytes:
         return control.record
     number, timestamp, misc = _properties(control)
     out = io.BytesIO()
-    value: dict[str, Any] = {_KEY[1:]: f"{_KEY}.{control.kind}", "id": _fold(number, 32), "timestamp": _fold(timestamp, 64)}
+    value: dict[str, Any] = {
+        _KEY[1:]: f"{_KEY}.{control.kind}",
+        "id": _fold(number, 32),
+        "timestamp": _fold(timestamp, 64),
+    }
     value["misc"] = _whole(misc)
     fastavro.schemaless_writer(out, AVRO_SCHEMA, value)
     return out.getvalue()

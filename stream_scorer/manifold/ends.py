@@ -52,7 +52,7 @@ class Input:
             self._inlet.eager = self._eager
             self._inlet.on_reject = self._reject
 
-    def _reject(self, record: bytes, why: str) -> None:
+    def _reject(self, record: bytes, _: str) -> None:
         """Of a record that is too long to be handed to a jet."""
         self._traffic.rejected("encoding", 1, [shown_record(record, self.stream.encoding)])
 

@@ -26,11 +26,11 @@ from stream_scorer.model import annotations
 from stream_scorer.records import Control, Evaluation, Headers, Note, Partition, Record, Snapshot
 from stream_scorer.state import notes, values
 from stream_scorer.state.snapshots import SnapshotWriter, read_saved
-from stream_scorer.streams import envelopes
-from stream_scorer.streams.avro_ends import AvroEnds, literals
+from stream_scorer.streams import envelopes, literals
+from stream_scorer.streams.avro_ends import AvroEnds
+from stream_scorer.streams.csv_lines import CsvLines
 from stream_scorer.streams.descriptor import parse
 from stream_scorer.streams.forms import Envelope
-from stream_scorer.streams.csv_lines import CsvLines
 from stream_scorer.streams.ocf import OcfFramer, OcfSplitter
 from stream_scorer.streams.opening import _splitter_opener
 from stream_scorer.transports.kafka_dead_letters import DeadLetter, told_by

@@ -14,7 +14,11 @@ from stream_scorer.records import Control
 
 PIG = Control("pig", 1234, 3476304987, "misc-data")
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None, categories=["L", "N", "P", "Cs"])),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(codec=None, categories=["L", "N", "P", "Cs"])),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )

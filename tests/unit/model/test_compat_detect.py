@@ -288,7 +288,9 @@ def test_a_slip_is_not_taken_for_python_2(source, write):
     assert "Python 2" not in str(raised.value)
 
 
-FAKE_TENSORFLOW = "class Session:\n    def run(self, x): return ['attached', x]\ndef placeholder(t): return t\nfloat32 = 7"
+FAKE_TENSORFLOW = (
+    "class Session:\n    def run(self, x): return ['attached', x]\ndef placeholder(t): return t\nfloat32 = 7"
+)
 ATTACHED = {
     "tensorflow, a module": (
         {"tensorflow.py": FAKE_TENSORFLOW},

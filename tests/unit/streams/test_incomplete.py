@@ -29,7 +29,11 @@ LINES = Dialect(separator="\n")
 STRINGS = make_schema("strings", {"type": "array", "items": "string"})
 LINKS = make_schema(
     "links",
-    {"type": "record", "name": "Link", "fields": [{"name": "v", "type": "long"}, {"name": "n", "type": ["null", "Link"]}]},
+    {
+        "type": "record",
+        "name": "Link",
+        "fields": [{"name": "v", "type": "long"}, {"name": "n", "type": ["null", "Link"]}],
+    },
 )
 
 
@@ -79,10 +83,15 @@ def test_a_long_record_in_many_small_pieces_is_read_once(case):
 
 def test_an_open_quote_costs_its_line_and_no_other():
     """At the end of the stream."""
-    schema = make_schema("row", {"type": "record", "name": "r", "fields": [{"name": "a", "type": "int"}, {"name": "b", "type": "string"}]})
+    schema = make_schema(
+        "row",
+        {"type": "record", "name": "r", "fields": [{"name": "a", "type": "int"}, {"name": "b", "type": "string"}]},
+    )
     read = CsvValues(schema, {"Separator": "\n"})
     splitter = csv()
-    found = splitter.feed(b'1,"one\nand more"\n2,"open\n3,') + splitter.feed(b'three\n4,"four ""4"""\n') + splitter.end()
+    found = (
+        splitter.feed(b'1,"one\nand more"\n2,"open\n3,') + splitter.feed(b'three\n4,"four ""4"""\n') + splitter.end()
+    )
     assert found == [b'1,"one\nand more"', b'2,"open', b"3,three", b'4,"four ""4"""']
     assert read.load(found[0]) == {"a": 1, "b": "one\nand more"}
     assert read.load(found[3]) == {"a": 4, "b": 'four "4"'}
@@ -184,7 +193,10 @@ def test_what_never_ends_is_not_kept(make, monkeypatch):
 
 
 VALUES = {
-    "avro": (lambda: SelfDelimited(AvroEnds(STRINGS)), [AvroValues(STRINGS).dump(one) for one in (["a" * 70] * 1000, [], ["b"])]),
+    "avro": (
+        lambda: SelfDelimited(AvroEnds(STRINGS)),
+        [AvroValues(STRINGS).dump(one) for one in (["a" * 70] * 1000, [], ["b"])],
+    ),
     "avro, of itself": (
         lambda: SelfDelimited(AvroEnds(LINKS)),
         [AvroValues(LINKS).dump({"v": 5, "n": {"v": 6, "n": None}}), b"\x0a" + b"\x02\x0c" * 5000 + b"\0"],
@@ -198,11 +210,25 @@ def test_a_value_comes_when_its_last_byte_has_come(case):
     make, records = VALUES[case]
     splitter = make()
     for record in records * 2:
-        assert [one for at in range(0, len(record) - 1, 100) for one in splitter.feed(record[at : min(at + 100, len(record) - 1)])] == []
+        assert [
+            one
+            for at in range(0, len(record) - 1, 100)
+            for one in splitter.feed(record[at : min(at + 100, len(record) - 1)])
+        ] == []
         assert splitter.feed(record[-1:]) == [record]
 
 
-MIXED = make_schema("mixed", {"type": "record", "name": "M", "fields": [{"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["A"]}}, {"name": "s", "type": "string"}]})
+MIXED = make_schema(
+    "mixed",
+    {
+        "type": "record",
+        "name": "M",
+        "fields": [
+            {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["A"]}},
+            {"name": "s", "type": "string"},
+        ],
+    },
+)
 
 
 def test_an_avro_value_that_is_wrong_but_has_an_end_costs_itself_only():
@@ -228,9 +254,11 @@ def _named(schema, path="R"):
 
 schemas = st.recursive(
     st.sampled_from(["null", "boolean", "int", "long", "float", "double", "bytes", "string"]),
-    lambda inner: st.builds(lambda items: {"type": "array", "items": items}, inner)
-    | st.builds(lambda values: {"type": "map", "values": values}, inner)
-    | st.builds(_record, st.lists(inner, max_size=3)),
+    lambda inner: (
+        st.builds(lambda items: {"type": "array", "items": items}, inner)
+        | st.builds(lambda values: {"type": "map", "values": values}, inner)
+        | st.builds(_record, st.lists(inner, max_size=3))
+    ),
     max_leaves=6,
 )
 
