@@ -12,6 +12,7 @@ import numpy as np
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.avro import AvroCodec
+from stream_scorer.codec.csv_rows import Dialect
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec, EvaluationJson
 from stream_scorer.codec.registry import Registry, UnknownSchema
 from stream_scorer.codec.registry_answers import Definition, Reference
@@ -163,7 +164,7 @@ def _streams() -> list[Target]:
 
         found.append(Target(f"ocf {compress}", seeds, _split(ocf), (TransportError,)))
     csv = CsvLines
-    dialect = envelopes.Dialect
+    dialect = Dialect
     kinds: dict[str, tuple[Callable[[], envelopes.Splitter], list[bytes]]] = {
         "delimited": (lambda: envelopes.Delimited(b"\r\n", blank=False), [b"1\r\n2\r\n\r\n3"]),
         "fixed": (lambda: envelopes.Fixed(3, padded=True), [b"abcde\0fgh"]),
