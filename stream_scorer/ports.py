@@ -250,8 +250,15 @@ class Model(Protocol):
 
     def set_state(self, state: State) -> None: ...
 
-    def score(self, value: Any) -> list[tuple[int, Any]]:
-        """One `action` call: (slot, datum) of each output. Raises ActionError."""
+    @property
+    def default(self) -> int:
+        """The output slot of what names none: of all that `predict` gives."""
+
+    def score(self, value: Any, emit: Callable[[int, Any], None]) -> None:
+        """One `action` call; `emit` takes slot and datum of each output as it comes. Raises ActionError.
+
+        What `emit` raises counts as raised by the model.
+        """
 
     def push(self, value: Any) -> bytes | None:
         """Move the state; a window to score, as float64 numbers in native order, or None. Raises ActionError."""

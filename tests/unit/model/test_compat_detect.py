@@ -13,6 +13,7 @@ from stream_scorer.errors import ModelError
 from stream_scorer.model.compat.detect import KERAS, NUMPY1, STDLIB, TF1, find_reasons
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
+from tests.support.host import scores
 from tests.support.service import MODELS
 
 ASKS = {
@@ -124,7 +125,7 @@ def run(write, tmp_path, monkeypatch):
             try:
                 module = Module(write("model.py", source))
                 module.begin()
-                ((_, output),) = module.score(3)
+                ((_, output),) = scores(module, 3)
                 return output
             finally:
                 for name in set(sys.modules) - before:
