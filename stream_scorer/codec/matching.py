@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream_scorer.codec.schema import Schema, branch_name
+from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.unions import branch_name
 
 _NUMBERS = ("int", "long", "float", "double")
 

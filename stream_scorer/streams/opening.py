@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.csv_values import dialect, header_of
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.ports import Inlet, Outlet
 from stream_scorer.streams import envelopes
 from stream_scorer.streams.descriptor import Stream
@@ -89,7 +89,7 @@ def _splitter_opener(stream: Stream) -> Callable[[], envelopes.Splitter] | None:
         skip_blank = bool(fields["SkipBlankLines"])
         return lambda: envelopes.CsvLines(dialect(options), header=envelope.header, skip_blank=skip_blank)
     assert schema is not None
-    values = AvroValues(schema)
+    values = AvroCodec(schema)
     return lambda: OcfSplitter(envelope, schema, values.ends)
 
 
@@ -97,7 +97,7 @@ def _unframed(stream: Stream) -> Callable[[], envelopes.Splitter]:
     if stream.encoding == "msgpack":
         return lambda: envelopes.SelfDelimited(envelopes.msgpack_ends)
     if stream.encoding == "avro-binary" and stream.schema is not None:
-        values = AvroValues(stream.schema)
+        values = AvroCodec(stream.schema)
         return lambda: envelopes.SelfDelimited(values.ends)
     return envelopes.Pieces if stream.transport.type in ("rest", "tcp") else envelopes.Whole
 

@@ -18,7 +18,6 @@ from stream_scorer.codec.registry_answers import Definition, Reference
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.codec.slot import StreamCodec
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.errors import DecodeError, DescriptorError, EncodeError, ModelError, SchemaError, TransportError
 from stream_scorer.evaluate.tail import Tail
 from stream_scorer.jets import snapshot
@@ -157,7 +156,7 @@ def _streams() -> list[Target]:
         seeds = [OcfFramer(envelope, definition).frame(rows * many) for many in (1, 20)]
 
         def ocf(envelope: Envelope = envelope) -> OcfSplitter:
-            return OcfSplitter(envelope, schema, AvroValues(schema).ends)
+            return OcfSplitter(envelope, schema, AvroCodec(schema).ends)
 
         found.append(Target(f"ocf {compress}", seeds, _split(ocf), (TransportError,)))
     csv = envelopes.CsvLines
@@ -168,7 +167,7 @@ def _streams() -> list[Target]:
         "csv lines": (lambda: csv(dialect(), header=True, skip_blank=True), [b'a,b\r\n1,"2\r\n"\r\n\r\n3,4\r\n']),
         "msgpack": (lambda: envelopes.SelfDelimited(envelopes.msgpack_ends), [b"\x81\xa1a\x01\x93\x01\x02\x03\xc0"]),
         "avro": (
-            lambda: envelopes.SelfDelimited(AvroValues(schema).ends),
+            lambda: envelopes.SelfDelimited(AvroCodec(schema).ends),
             [b"".join(written(schema.parsed, one) for one in samples)],
         ),
         "whole": (envelopes.Whole, [b"abc"]),
@@ -216,7 +215,7 @@ class _OneSchema:
 def _texts() -> list[Target]:
     def schema(data: bytes) -> None:
         made = checked_schema("x", json.loads(data))
-        AvroValues(made)
+        AvroCodec(made)
         codec = AvroCodec(made)
         json_codec = codec_for("json", made)
         for sample in (b"", b"\0\0\0\0", b"\2\2\2\2\2"):

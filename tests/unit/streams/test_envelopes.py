@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.codec.csv_rows import Dialect
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.values import AvroValues
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.streams.envelopes import (
     CsvLines,
     Delimited,
@@ -123,13 +123,13 @@ rows = st.fixed_dictionaries({"id": st.integers(-(2**63), 2**63 - 1), "note": st
 
 @given(st.data(), st.lists(rows, max_size=5))
 def test_avro_values_tell_where_they_end_and_control_records_between_them_too(data, records):
-    avro = AvroValues(make_schema("row", ROW))
-    written = [avro.dump(one) for one in records]
+    avro = AvroCodec(make_schema("row", ROW))
+    written = [avro.encode(one) for one in records]
     written.insert(len(written) // 2, b"\x1c$fastscore.pig\x02\x04\x06abc")
     assert split(SelfDelimited(avro.ends), data.draw(cuts(b"".join(written)))) == written
 
 
-@pytest.mark.parametrize("ends", [msgpack_ends, AvroValues(make_schema("s", ["int", "long"])).ends])
+@pytest.mark.parametrize("ends", [msgpack_ends, AvroCodec(make_schema("s", ["int", "long"])).ends])
 def test_what_cannot_be_read_is_one_bad_record_and_no_end_of_the_world(ends):
     splitter = SelfDelimited(ends)
     assert splitter.feed(b"\0\0\xc1rest")[-1] == b"\xc1rest"
