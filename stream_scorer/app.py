@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.evaluations import evaluation_codec
+from stream_scorer.codec.meaning import meaning_of
 from stream_scorer.codec.registry import Registry, open_registry
 from stream_scorer.codec.schema import Schema, load_schema
 from stream_scorer.ending import Closing
@@ -243,6 +244,8 @@ def _judge(found: Opened, settings: RunSettings, located: Located, registry: Reg
         low=settings.evaluate_low,
         high=settings.evaluate_high,
         date=settings.evaluate_date,
+        inputs=meaning_of(found.schemas.get(0)),
+        outputs=meaning_of(found.schemas.get(settings.forecasts())),
     )
 
 

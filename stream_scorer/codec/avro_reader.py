@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stream_scorer.codec.checks import RANGES
-from stream_scorer.codec.unions import NAMED
+from stream_scorer.codec.parts import type_of
 
 Read = Callable[[bytes, int], tuple[Any, int]]
 """The value that begins at a place, and where it ends.
@@ -234,19 +234,6 @@ def read_record(fields: list[tuple[str | None, Read]], supplied: list[tuple[str,
         return found, at
 
     return read
-
-
-def type_of(schema: Any, named: Mapping[str, Any]) -> Any:
-    """Of a name what it stands for; primitives as objects."""
-    while not isinstance(schema, list):
-        kind = schema if isinstance(schema, str) else schema["type"]
-        if isinstance(kind, dict | list):
-            schema = kind
-        elif kind in named and not (isinstance(schema, dict) and "name" in schema and kind in NAMED):
-            schema = named[kind]
-        else:
-            return schema if isinstance(schema, dict) else {"type": schema}
-    return schema
 
 
 class Readers:

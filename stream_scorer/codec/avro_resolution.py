@@ -20,13 +20,12 @@ from stream_scorer.codec.avro_reader import (
     read_map,
     read_record,
     read_union,
-    type_of,
 )
 from stream_scorer.codec.fitting import Compiler
 from stream_scorer.codec.forms import PlainForm, fit_default
 from stream_scorer.codec.logical import logical_of, unlike
-from stream_scorer.codec.schema import Schema, named_in
-from stream_scorer.codec.unions import NAMED, branch_name
+from stream_scorer.codec.parts import NAMED, branch_name, named_in, type_of
+from stream_scorer.codec.schema import Schema
 from stream_scorer.codec.walk import Misfit
 
 _NUMBERS = ("int", "long", "float", "double")
@@ -177,7 +176,7 @@ def _simple(writer: Any, reader: Any) -> Read:
 
 def _changed(read: Read, writer: Any, reader: Any) -> Read:
     """Where both schemas say what the number counts: from the one unit to the other."""
-    problem = unlike(writer, reader)
+    problem = unlike(reader, writer, units=False)
     if problem is not None:
         raise Unresolved(problem)
     one, other = logical_of(writer), logical_of(reader)

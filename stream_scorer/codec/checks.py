@@ -84,7 +84,7 @@ def _number(kind: str) -> Callable[[Any], Check]:
                 raise Misfit(kind, value)  # where there is a double too, nothing is rounded
             try:
                 _FLOAT.pack(value)
-            except OverflowError:
+            except (OverflowError, struct.error):
                 raise Misfit("float (32 bits)", value) from None
         return value
 

@@ -42,12 +42,18 @@ def logical_of(schema: Any) -> Logical | None:
     return LOGICAL.get((schema["type"], schema["logicalType"])) if isinstance(schema["type"], str) else None
 
 
-def unlike(writer: Any, reader: Any) -> str | None:
-    """Why numbers of one part of a schema cannot mean what another part says; None if they can, in some unit."""
-    one, other = logical_of(writer), logical_of(reader)
-    if one is None or other is None or (one.type is other.type and writer.get("scale", 0) == reader.get("scale", 0)):
+def unlike(reader: Any, writer: Any, *, units: bool = True) -> str | None:
+    """Why numbers of the writer's part of a schema cannot mean what the reader's part says; None if they can.
+
+    units: whether they have to be counted in the same unit.
+    """
+    one, other = logical_of(reader), logical_of(writer)
+    if one is None or other is None:
         return None
-    return f"{_text(writer)} is given, and {_text(reader)} is asked for"
+    same = one.type is other.type and (one.us == other.us or not units)
+    if same and reader.get("scale", 0) == writer.get("scale", 0):
+        return None
+    return f"{_text(reader)} is asked for, {_text(writer)} is given"
 
 
 def _text(schema: Any) -> str:

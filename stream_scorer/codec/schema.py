@@ -14,7 +14,6 @@ from fastavro.schema import SchemaParseException, UnknownType
 
 from stream_scorer.codec.fitting import Compiler, Form
 from stream_scorer.codec.forms import CheckForm
-from stream_scorer.codec.unions import NAMED
 from stream_scorer.codec.walk import Misfit, Walk
 from stream_scorer.errors import ModelError, SchemaError
 
@@ -83,22 +82,6 @@ def parse_schema(definition: Any, named: dict[str, Any] | None = None) -> Any:
     """As fastavro takes it, of parsed JSON from anywhere; fills `named`. Raises one of NO_SCHEMA."""
     check_nested(definition)
     return fastavro.parse_schema(definition, named)
-
-
-def named_in(parsed: Any) -> dict[str, Any]:
-    """The named types of a schema that fastavro parsed, by full name."""
-    found: dict[str, Any] = {}
-    todo = [parsed]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, list):
-            todo += part
-        elif isinstance(part, dict) and part.get("name") not in found:
-            if part["type"] in NAMED:
-                found[part["name"]] = part
-            todo += [part[key] for key in ("items", "values", "type") if isinstance(part.get(key), dict | list | str)]
-            todo += [field["type"] for field in part.get("fields", ())]
-    return found
 
 
 def check_nested(definition: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.control_records import CONTROL_FORMS
+from stream_scorer.codec.plain import reason
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import EncodeError, SchemaError
 from stream_scorer.records import Control
@@ -49,4 +50,6 @@ class StreamCodec:
                 self._check(value)
             except SchemaError as error:
                 raise EncodeError(f"output: {error}") from error
+            except Exception as error:  # the value is the model's, and its methods may raise anything
+                raise EncodeError(f"output: cannot be checked: {reason(error)}") from error
         return self._encode(value)

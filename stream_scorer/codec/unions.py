@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from stream_scorer.codec.parts import branch_name, kind_of
 from stream_scorer.codec.plain import plain
 from stream_scorer.codec.walk import Fit, Misfit, Walk
 
-NAMED = ("record", "error", "enum", "fixed")
 _PLAIN: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
     "boolean": (bool,),
@@ -28,11 +28,6 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 """Of the types that values mostly are, those that a branch may take; of a record and what has a name: a dict."""
 
 
-def _kind(schema: Any) -> str:
-    kind = schema["type"] if isinstance(schema, dict) else schema
-    return kind if isinstance(kind, str) else _kind(kind)
-
-
 class Union:
     """Bare, or tagged as Avro's JSON has it: {"int": 3}. A tag whose value fits comes before all else."""
 
@@ -41,7 +36,7 @@ class Union:
         self._names = [branch_name(branch) for branch in branches]
         self._tags = {name: at for at, name in enumerate(self._names)}
         self._expected = f"one of {', '.join(self._names)}"
-        kinds = [_kind(branch) for branch in branches]
+        kinds = [kind_of(branch) for branch in branches]
         # What fits a float or a double equally well, as an integer does, is rounded less by a double.
         self._all = sorted(range(len(branches)), key=lambda at: kinds[at] == "float")
         self._by_type = {
@@ -101,10 +96,3 @@ class Union:
         finally:
             walk.level = most
         raise wrong or Misfit(self._expected, value)
-
-
-def branch_name(branch: Any) -> str:
-    """A union's branch as a tag has it."""
-    if isinstance(branch, dict):
-        return str(branch.get("name", branch["type"]) if branch["type"] in NAMED else branch["type"])
-    return str(branch)
