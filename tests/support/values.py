@@ -151,7 +151,12 @@ UNIONS_OUT = [
     Out([FULL, "null"], {"x": 1}, '{"D": {"x": 1}}', "00020e"),
     Out([A, mapping("int")], {"a": 1, "z": 2}, '{"map": {"a": 1, "z": 2}}', "0204026102027a0400"),
     Out(["int", mapping("string")], {"int": "x"}, '{"map": {"int": "x"}}', "020206696e74027800"),
-    Out(["null", logical("long", "timestamp-millis")], datetime.datetime(1970, 1, 1, 0, 0, 1), '{"long": 1000}', "02d00f"),
+    Out(
+        ["null", logical("long", "timestamp-millis")],
+        datetime.datetime(1970, 1, 1, 0, 0, 1),
+        '{"long": 1000}',
+        "02d00f",
+    ),
     Out(["null", MONEY], {"bytes": decimal.Decimal("1.5")}, '{"bytes": "\\u0000\\u0096"}', "02040096"),
 ]
 LOGICAL_OUT = [
@@ -171,7 +176,12 @@ LOGICAL_OUT = [
     Out(logical("long", "timestamp-micros"), 5, "5", "0a"),
     Out(logical("long", "timestamp-millis"), datetime.date(1970, 1, 2), REFUSED, REFUSED),
     Out(logical("long", "local-timestamp-millis"), datetime.datetime(1970, 1, 1, 0, 0, 1), "1000", "d00f"),
-    Out(logical("long", "local-timestamp-millis"), datetime.datetime(1970, 1, 1, 0, 0, 1, tzinfo=_BERLIN), "1000", "d00f"),
+    Out(
+        logical("long", "local-timestamp-millis"),
+        datetime.datetime(1970, 1, 1, 0, 0, 1, tzinfo=_BERLIN),
+        "1000",
+        "d00f",
+    ),
     Out(logical("long", "local-timestamp-micros"), datetime.datetime(1970, 1, 1, 0, 0, 1), "1000000", "80897a"),
     Out("long", datetime.datetime(1970, 1, 1), REFUSED, REFUSED),
     Out(MONEY, decimal.Decimal("1.5"), '"\\u0000\\u0096"', "040096"),
@@ -180,7 +190,12 @@ LOGICAL_OUT = [
     Out(MONEY, decimal.Decimal("1.005"), REFUSED, REFUSED),
     Out(MONEY, decimal.Decimal("12345.67"), REFUSED, REFUSED),
     Out(MONEY, 1.5, REFUSED, REFUSED),
-    Out(fixed(3, logicalType="decimal", precision=6, scale=2), decimal.Decimal("-1"), '"\\u00ff\\u00ff\\u009c"', "ffff9c"),
+    Out(
+        fixed(3, logicalType="decimal", precision=6, scale=2),
+        decimal.Decimal("-1"),
+        '"\\u00ff\\u00ff\\u009c"',
+        "ffff9c",
+    ),
     Out(
         logical("string", "uuid"),
         uuid.UUID(int=7),
@@ -248,9 +263,7 @@ EVOLVED = [
     Evolved(B, A, {"a": 1, "b": 2}, {"a": 1}),
     Evolved(A, B, {"a": 1}, REFUSED),
     Evolved(A, FULL | {"fields": [*A["fields"], *FULL["fields"][1:]]}, {"a": 1}, {"a": 1, "y": 7}),
-    Evolved(
-        A, {**A, "fields": [{"name": "new", "aliases": ["a"], "type": "long"}]}, {"a": 1}, {"new": 1}
-    ),
+    Evolved(A, {**A, "fields": [{"name": "new", "aliases": ["a"], "type": "long"}]}, {"a": 1}, {"new": 1}),
     Evolved(A, record("A", ("b", "bytes", "ÿ")), {"a": 1}, {"b": b"\xff"}),
     Evolved(A, record("A", ("m", MONEY, "\0")), {"a": 1}, {"m": b"\0"}),
     Evolved(A, record("A", ("t", logical("long", "timestamp-millis"), 0)), {"a": 1}, {"t": 0}),

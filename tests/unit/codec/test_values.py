@@ -46,7 +46,11 @@ def _refused(*errors):
 def test_what_models_give(row, zone):
     schema = make_schema("s", row.schema)
     for encoding, written in (("json", row.json.encode()), ("avro-binary", row.avro)):
-        for codec in (codec_for(encoding, schema), StreamCodec(encoding, {}, schema), StreamCodec(encoding, {}, schema, schema)):
+        for codec in (
+            codec_for(encoding, schema),
+            StreamCodec(encoding, {}, schema),
+            StreamCodec(encoding, {}, schema, schema),
+        ):
             if written in (REFUSED, REFUSED.encode()):
                 with _refused(EncodeError):
                     codec.encode(row.given)
@@ -76,7 +80,11 @@ def test_what_models_get(row):
     schema = make_schema("s", row.schema)
     data = row.wire.encode() if row.encoding == "json" else bytes.fromhex(row.wire)
     encoding = "json" if row.encoding == "json" else "avro-binary"
-    for codec in (codec_for(encoding, schema), StreamCodec(encoding, {}, schema), StreamCodec(encoding, {}, schema, schema)):
+    for codec in (
+        codec_for(encoding, schema),
+        StreamCodec(encoding, {}, schema),
+        StreamCodec(encoding, {}, schema, schema),
+    ):
         if row.seen == REFUSED:
             with _refused(DecodeError, SchemaError):
                 codec.decode(data)
@@ -94,7 +102,9 @@ class _Registry:
         return self._schema
 
 
-@pytest.mark.parametrize("row", EVOLVED, ids=lambda row: f"{told(row.writer)} as {told(row.reader)} {row.written!r}"[:90])
+@pytest.mark.parametrize(
+    "row", EVOLVED, ids=lambda row: f"{told(row.writer)} as {told(row.reader)} {row.written!r}"[:90]
+)
 def test_what_another_schema_wrote(row):
     writer, reader = make_schema("writer", row.writer), make_schema("reader", row.reader)
     inner = codec_for("avro-binary", reader)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.csv_rows import Dialect
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.streams.envelopes import (
     CsvLines,
     Delimited,

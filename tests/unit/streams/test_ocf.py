@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.avro_long import avro_long
-from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.avro import AvroCodec
+from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import DecodeError, TransportError
 from stream_scorer.streams.forms import envelope
 from stream_scorer.streams.ocf import OcfFramer, OcfSplitter
