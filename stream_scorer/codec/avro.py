@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from stream_scorer.codec.avro_reader import CUT, Read, Readers
+from stream_scorer.codec.avro_reader import CUT, Read, Readers, Unresolved
 from stream_scorer.codec.base import ValueCodec, null_value
 from stream_scorer.codec.bounds import Guard, guard_of
 from stream_scorer.codec.control_records import begins_control, may_begin_control, read_avro_control
@@ -110,6 +110,8 @@ def read_avro(data: bytes, read: Read, name: str, guard: Guard | None = None) ->
     except CUT as error:
         text = str(error) if isinstance(error, EOFError) else "the bytes end within the value"
         raise wrong_bytes(f"Avro of schema {name!r} (EOFError: {text})", data) from error
+    except Unresolved as error:
+        raise DecodeError(f"what was written cannot be read as {name!r}: {str(error)[:300]}") from error
     except _WRONG as error:
         raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {str(error)[:300]})", data) from error
     if end != len(data):

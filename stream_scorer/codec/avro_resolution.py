@@ -33,11 +33,13 @@ _TEXTS = ("string", "bytes")
 
 
 def resolved(writer: Any, reader: Schema) -> Read:
-    """Of a writer's schema as fastavro parsed it. Raises Unresolved: nothing that it may write can be read so."""
+    """Of a writer's schema as fastavro parsed it. Where nothing that it may write can be read so, each value raises."""
     try:
         return Resolution(named_in(writer), reader.named).resolved(writer, reader.parsed)
+    except Unresolved as error:
+        return _raising(error)
     except RecursionError:
-        raise Unresolved("types are nested too deeply to be compared") from None
+        return _raising(Unresolved("types are nested too deeply to be compared"))
 
 
 class Resolution(Readers):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_scorer.codec.avro import read_avro, wrong_bytes
-from stream_scorer.codec.avro_reader import Read, Unresolved
+from stream_scorer.codec.avro_reader import Read
 from stream_scorer.codec.avro_resolution import resolved
 from stream_scorer.codec.base import null_value
 from stream_scorer.codec.bounds import Guard, guard_of
@@ -59,12 +59,7 @@ class FramedCodec:
             writer = self._registry.schema(number)
         except UnknownSchema as error:
             raise DecodeError(f"the schema registry knows no schema {number} of Avro: {error}") from error
-        try:
-            return resolved(writer, self._schema), guard_of(writer)
-        except Unresolved as error:
-            raise DecodeError(
-                f"the writer's schema {number} cannot be read as {self._schema.name!r}: {str(error)[:300]}"
-            ) from error
+        return resolved(writer, self._schema), guard_of(writer)
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
         return [self.decode(data) for data in batch]

@@ -137,6 +137,14 @@ value the fault is, what was expected and what was found.
 - Without a schema JSON and msgpack take what Python's have, and bytes in JSON are a string of their code points; for a
   `datetime` there is no unit, so it is refused.
 
+## Keys
+
+Keys are bytes, and a session belongs to a key's bytes as they are: nothing is decoded. If a producer frames its keys
+with a schema registry's five bytes, the id of the schema is part of the key. A new version of the key's schema is
+then a new key: its session begins anew, and Kafka's own partitioner mostly puts it on another partition, where the
+old session is not. No setting of the service could join the two again. So write keys unframed (`StringSerializer` and
+the like), or keep the schema of the key as it is. State of the old key goes by `--session-ttl` or `--max-sessions`.
+
 """
 
 
