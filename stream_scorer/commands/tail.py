@@ -122,10 +122,12 @@ def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | N
     """How a score becomes a number: by its schema, else as JSON, a double, or a double behind a registry's bytes."""
     from stream_scorer.codec import codec_for
     from stream_scorer.codec.evaluations import FRAME
+    from stream_scorer.codec.meaning import meaning_of
     from stream_scorer.evaluate.judge import finite
 
     avro = codec_for("avro-binary", schema)
     text = codec_for("json", None)
+    meaning = meaning_of(schema) or (lambda _, value: value)
 
     def forecast(value: bytes | None) -> float | None:
         found = None
@@ -137,6 +139,6 @@ def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | N
                 problem = error
         else:
             raise problem
-        return finite(found.get(field) if isinstance(found, dict) else found)
+        return finite(meaning(field, found.get(field)) if isinstance(found, dict) else meaning("", found))
 
     return forecast

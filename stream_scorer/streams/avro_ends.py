@@ -7,7 +7,7 @@ from typing import Any
 
 from stream_scorer.codec.control_records import AVRO_SCHEMA, begins_control, may_begin_control, read_avro_control
 from stream_scorer.codec.schema import Schema
-from stream_scorer.codec.values import AvroValues
+from stream_scorer.codec.avro import AvroCodec
 
 _MOST_DEPTH = 1 << 16
 """Types within each other. What is not so deep, and too deep to be decoded, is one bad record and no bad stream."""
@@ -140,7 +140,7 @@ class AvroEnds:
     """Values of a schema, control records among them, in one stream."""
 
     def __init__(self, schema: Schema) -> None:
-        self._read = AvroValues(schema).ends
+        self._read = AvroCodec(schema).ends
         self._root = _compiled(json.loads(schema.canonical), {})
         self._walk: _Walk | None = None  # of the value that is not all there
         self._is_control = False
@@ -168,7 +168,7 @@ class AvroEnds:
         try:
             while at < len(data):
                 if self._walk is None and fast:
-                    # Most values are complete and good, and fastavro tells the ends of those faster.
+                    # Most values are complete and good, and the decoder tells the ends of those faster.
                     fast = False
                     ends += [at + end for end in self._read(bytes(data[at:] if at else data), last)[0]]
                     at = ends[-1] if ends else 0

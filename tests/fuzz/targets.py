@@ -19,7 +19,6 @@ from stream_scorer.codec.registry_answers import Definition, Reference
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.codec.slot import StreamCodec
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.errors import DecodeError, DescriptorError, EncodeError, ModelError, SchemaError, TransportError
 from stream_scorer.evaluate.tail import Tail
 from stream_scorer.jets import snapshot
@@ -219,7 +218,7 @@ class _OneSchema:
 def _texts() -> list[Target]:
     def schema(data: bytes) -> None:
         made = checked_schema("x", json.loads(data))
-        AvroValues(made)
+        AvroCodec(made)
         codec = AvroCodec(made)
         json_codec = codec_for("json", made)
         for sample in (b"", b"\0\0\0\0", b"\2\2\2\2\2"):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.csv_rows import Dialect
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.streams.avro_ends import AvroEnds
 from stream_scorer.streams.csv_lines import CsvLines
 from stream_scorer.streams.envelopes import (
@@ -124,8 +124,8 @@ rows = st.fixed_dictionaries({"id": st.integers(-(2**63), 2**63 - 1), "note": st
 
 @given(st.data(), st.lists(rows, max_size=5))
 def test_avro_values_tell_where_they_end_and_control_records_between_them_too(data, records):
-    avro = AvroValues(make_schema("row", ROW))
-    written = [avro.dump(one) for one in records]
+    avro = AvroCodec(make_schema("row", ROW))
+    written = [avro.encode(one) for one in records]
     written.insert(len(written) // 2, b"\x1c$fastscore.pig\x02\x04\x06abc")
     assert split(SelfDelimited(AvroEnds(make_schema("row", ROW))), data.draw(cuts(b"".join(written)))) == written
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stream_scorer.codec.csv_rows import Dialect
 from stream_scorer.codec.csv_values import CsvValues
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.values import AvroValues
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.errors import DecodeError
 from stream_scorer.streams import csv_lines, envelopes
 from stream_scorer.streams.avro_ends import AvroEnds
@@ -48,7 +48,7 @@ def container(rows, schema, **more):
 
 
 def strings(size):
-    return AvroValues(STRINGS).dump(["x" * 50] * (size // 50))
+    return AvroCodec(STRINGS).encode(["x" * 50] * (size // 50))
 
 
 MANY = {
@@ -195,11 +195,11 @@ def test_what_never_ends_is_not_kept(make, monkeypatch):
 VALUES = {
     "avro": (
         lambda: SelfDelimited(AvroEnds(STRINGS)),
-        [AvroValues(STRINGS).dump(one) for one in (["a" * 70] * 1000, [], ["b"])],
+        [AvroCodec(STRINGS).encode(one) for one in (["a" * 70] * 1000, [], ["b"])],
     ),
     "avro, of itself": (
         lambda: SelfDelimited(AvroEnds(LINKS)),
-        [AvroValues(LINKS).dump({"v": 5, "n": {"v": 6, "n": None}}), b"\x0a" + b"\x02\x0c" * 5000 + b"\0"],
+        [AvroCodec(LINKS).encode({"v": 5, "n": {"v": 6, "n": None}}), b"\x0a" + b"\x02\x0c" * 5000 + b"\0"],
     ),
     "msgpack": (lambda: SelfDelimited(MsgpackEnds()), [msgpack.packb(one) for one in ([1] * 70000, b"", {"a": "b"})]),
 }
@@ -268,8 +268,8 @@ schemas = st.recursive(
 def test_the_walk_ends_where_fastavro_does(data, schema, step):
     made = make_schema("any", _named(schema))
     values = [fastavro.utils.generate_one(made.parsed) for _ in range(3)]
-    avro = AvroValues(made)
-    written = [avro.dump(one) for one in values]
+    avro = AvroCodec(made)
+    written = [avro.encode(one) for one in values]
     if not all(written):
         return
     stream, found, splitter = b"".join(written), [], SelfDelimited(AvroEnds(made))

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.avro_long import avro_long
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.errors import DecodeError, TransportError
 from stream_scorer.streams.forms import envelope
 from stream_scorer.streams.ocf import OcfFramer, OcfSplitter
@@ -24,7 +24,7 @@ ROW = {
     "fields": [{"name": "id", "type": "long"}, {"name": "note", "type": ["null", "string"]}],
 }
 MARKER = bytes(range(16))
-AVRO = AvroValues(make_schema("row", ROW))
+AVRO = AvroCodec(make_schema("row", ROW))
 ROWS = [{"id": number, "note": None if number % 3 else "x" * number} for number in range(40)]
 
 
@@ -40,7 +40,7 @@ def splitter(schema=ROW, **fields):
 
 
 def split(one, pieces):
-    return [AVRO.load(record) for piece in pieces for record in one.feed(piece)] + one.end()
+    return [AVRO.decode(record) for piece in pieces for record in one.feed(piece)] + one.end()
 
 
 def without_header(data):
@@ -99,14 +99,14 @@ def test_a_broken_file_is_told(case):
 @pytest.mark.parametrize("compress", [None, "deflate"])
 def test_what_is_written_avros_own_library_reads(compress):
     framer = OcfFramer(envelope({"Type": "ocf-block", "Compress": compress}), ROW)
-    records = [AVRO.dump(row) for row in ROWS]
+    records = [AVRO.encode(row) for row in ROWS]
     data = framer.frame(records[:7]) + framer.frame(records[7:])
     assert list(fastavro.reader(io.BytesIO(data))) == ROWS
 
 
 def test_without_a_header_there_are_blocks_only():
     fields = {"Type": "ocf-block", "SkipHeader": False, "SyncMarker": base64.b64encode(MARKER).decode()}
-    data = OcfFramer(envelope(fields), ROW).frame([AVRO.dump(ROWS[0])])
+    data = OcfFramer(envelope(fields), ROW).frame([AVRO.encode(ROWS[0])])
     assert data == without_header(container(ROWS[:1]))
 
 
