@@ -326,9 +326,9 @@ class InRun:
 
 @dataclass
 class Expected:
-    """Of `run`: forms by slot in order, the offsets that are rejected, the error that `end` ends in."""
+    """Of `run`: offsets and forms by slot in order, the offsets that are rejected, the error that `end` ends in."""
 
-    forms: dict[int, list[str]]
+    forms: dict[int, list[tuple[int, str]]]
     rejected: set[int]
     refused: str = ""
     failed: str = ""
@@ -340,7 +340,7 @@ def expected_of_run(facts: Facts, plain: Plain, folder: Path, seen: Sequence[Any
     if facts.case.not_plain:
         slots = facts.case.slots.items()
         outputs = {number: [json.loads(one) for one in slot.output] for number, slot in slots if slot.output}
-        return Expected({slot: [facts.form(slot, one) for one in some] for slot, some in outputs.items()}, set())
+        return Expected({slot: [(0, facts.form(slot, one)) for one in some] for slot, some in outputs.items()}, set())
     while True:
         found = facts.run_plain(plain, folder, [seen[at] for at in kept])
         if isinstance(found, str):
@@ -349,10 +349,10 @@ def expected_of_run(facts: Facts, plain: Plain, folder: Path, seen: Sequence[Any
         if bad is None:
             break
         del kept[bad]
-    forms: dict[int, list[str]] = {}
-    for given in found[: len(kept)]:
+    forms: dict[int, list[tuple[int, str]]] = {}
+    for at, given in zip(kept, found, strict=False):
         for slot, datum in given.outputs:
-            forms.setdefault(slot, []).append(facts.form(slot, datum))
+            forms.setdefault(slot, []).append((at, facts.form(slot, datum)))
     return Expected(forms, set(range(len(seen))) - set(kept), failed=found[-1].error or "")
 
 
@@ -376,9 +376,13 @@ def check_run(facts: Facts | None, found: Found, expected: Expected, encoding: s
     assert not found.refused, f"refused: {found.refused}"
     assert facts
     said = [f"@{offset} {stage}: {text}" for offset, stage, text in found.rejects]
-    forms: dict[int, list[str]] = {}
-    for slot, _, value in found.outputs:
-        forms.setdefault(slot, []).append(facts.form(slot, facts.consumed(slot, encoding, value)))
+    forms: dict[int, list[tuple[int, str]]] = {}
+    for slot, offset, value in found.outputs:
+        try:
+            form = facts.form(slot, facts.consumed(slot, encoding, value))
+        except Misfit as error:
+            form = f"what does not fit the schema: {error}"
+        forms.setdefault(slot, []).append((offset, form))
     assert {offset for offset, _, _ in found.rejects} == expected.rejected, said
     assert forms == expected.forms, said
     assert bool(found.failed) == bool(expected.failed), found.failed
