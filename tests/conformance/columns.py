@@ -145,7 +145,7 @@ class Facts:
             default=self.outputs[0] if len(self.outputs) == 1 else 1,
             action=next((name for name in actions if name in defined), actions[0]),
             begin=next((name for name in callbacks.begin_names(self.program) if name in defined), "begin"),
-            definition={"name": "model", "type": "python3", "attachments": []},
+            definition={"name": "model", "type": "python3", "attachments": [*self.case.attachments]},
         )
         if isinstance(found, str):
             return found
