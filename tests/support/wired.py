@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from stream_scorer import app
+from stream_scorer.codec.schema import load_schema
 from stream_scorer.engine.loop import Loop
 from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.scoring import Scorer
+from stream_scorer.jets.runner import Runner
 from stream_scorer.model.locate import locate
-from stream_scorer.records import Partition, Record
+from stream_scorer.model.program import read_program
+from stream_scorer.ports import SlotCodec
+from stream_scorer.records import Cut, Partition, Record
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.state.sessions import Sessions
+from stream_scorer.streams.coding import CodecSpec
 from stream_scorer.transports.memory import ABORT, Fault, MemoryLog, MemorySink, MemorySource
 
 PLACE = Partition("in", 0)
@@ -83,3 +89,24 @@ def _serve(model: Path, chosen: RunSettings, log: MemoryLog, part: list[Record |
         scorer = Scorer(module, sessions, decoder, encoders)
         pace = Pace(batch, max_batch_s=60)
         Loop(MemorySource(log, part), scorer, sessions, MemorySink(log), pace=pace, first_pause_s=0.001).run()
+
+
+def in_jet(
+    model: Path, encoding: str, schemas: Mapping[str, str], records: Sequence[bytes]
+) -> tuple[list[tuple[int, bytes]], bool]:
+    """What a jet gives of records of slot 0 and at the end, in this process; whether the model failed."""
+    program = read_program(model)
+    found = program.annotations
+    codecs: dict[int, SlotCodec] = {}
+    for slot in found.slots_in_use:
+        name = found.schemas.get(slot)
+        schema = None if name is None else json.loads(load_schema(name, app.paths(schemas), model.parent).canonical)
+        codecs[slot] = CodecSpec(encoding, schema_name=name, schema=schema).make(output=slot % 2 == 1)
+    runner = Runner(program, codecs, dict.fromkeys(codecs, encoding))
+    runner.load()
+    runner.begin({"name": program.name, "type": "python3", "attachments": []})
+    fed = runner.feed(Cut(0, 1, list(records), None))
+    if fed.failure is not None:
+        return fed.outputs, True
+    last = runner.end()
+    return [*fed.outputs, *last.outputs], last.failure is not None
