@@ -5,18 +5,17 @@ from __future__ import annotations
 import ast
 import json
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from stream_scorer.errors import ModelError
 from stream_scorer.model import callbacks
-from stream_scorer.model.program import Program, read_program
+from stream_scorer.model.program import Program, compile_program
 from tests.conformance import by_run
 from tests.conformance.by_plain import Given, Plain
-from tests.conformance.by_run import Found, Runs
+from tests.conformance.by_run import Found, Job, Runs
 from tests.conformance.by_score import archive
 from tests.conformance.case import Case, Slot
 from tests.conformance.outcome import check_console
@@ -73,9 +72,9 @@ class Facts:
     typed: dict[int, Typed | None]
 
     @classmethod
-    def of(cls, case: Case, folder: Path) -> Facts:
-        (folder / "facts.py").write_text(case.model)
-        program = read_program(folder / "facts.py")
+    def of(cls, case: Case) -> Facts:
+        """Raises ModelError."""
+        program = _program(case)
         names = program.annotations.schemas
         in_use = program.annotations.slots_in_use
         return cls(case, program, {slot: _typed(case, names.get(slot)) for slot in in_use})
@@ -196,10 +195,10 @@ def control(record: bytes) -> str:
 
 def _needs_engine(case: Case) -> str:
     """What of a model `run` must refuse, as a pattern; "" if nothing."""
-    program = _program(case)
-    if program is None:
+    try:
+        found = _program(case).annotations
+    except ModelError:
         return ""
-    found = program.annotations
     if found.recordsets:
         return "record sets"
     if found.explicit:
@@ -231,21 +230,15 @@ def _yields_at_the_end(model: str) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for end in ends for node in ast.walk(end))
 
 
-def _program(case: Case) -> Program | None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.py"
-        path.write_text(case.model)
-        try:
-            return read_program(path)
-        except ModelError:
-            return None
+def _program(case: Case) -> Program:
+    return compile_program(case.model.encode(), Path("model.py"))
 
 
 class InPlain:
     """A case in a plain host. What schemas have to say of it is told by `Typed`, not by us."""
 
     def __init__(self, case: Case, plain: Plain, folder: Path) -> None:
-        self._case, self._facts = case, Facts.of(case, folder)
+        self._case, self._facts = case, Facts.of(case)
         slot = case.slots.get(self._facts.input, Slot())
         seen = [_read(self._facts, record) for record in data_of(slot)]
         self._misfits = sum(value is BAD for value in seen)
@@ -300,28 +293,41 @@ def _by_slot(facts: Facts, found: Sequence[Given]) -> tuple[dict[int, list[str]]
 class InRun:
     """A case in a column of `run`: as a plain host has it, where a rejected record has never happened."""
 
-    def __init__(self, case: Case, column: str, plain: Plain, runs: Runs, folder: Path) -> None:
-        self._case, self._encodings = case, (RUN[column], RUN[column])
-        self._facts = None if case.refused else Facts.of(case, folder)
-        self._expected = Expected({}, set(), refused=run_refuses(case, column, self._facts))
-        values = data_of(case.slots.get(0, Slot()))
-        seen: list[Any] = []
-        if self._facts and not self._expected.refused:
+    def __init__(self, case: Case, column: str) -> None:
+        self.case = case
+        self._facts = None if case.refused else Facts.of(case)
+        self.refusal = run_refuses(case, column, self._facts)
+        self._encodings = RUN[column], RUN[column]
+        self._values, self._seen = data_of(case.slots.get(0, Slot())), []
+        if self._facts and not self.refusal:
             self._encodings = self._facts.encodings(column)
-            values, seen = self._facts.wire(self._encodings[0], values)
-        job = by_run.job(case, folder, self._encodings, self._facts.outputs if self._facts else [1], values)
-        self._found = runs.run(job)
-        if self._facts and not self._expected.refused:
+            self._values, self._seen = self._facts.wire(self._encodings[0], self._values)
+
+    def job(self, folder: Path) -> Job:
+        slots = self._facts.outputs if self._facts else [1]
+        return by_run.job(self.case, folder, self._encodings, slots, self._values)
+
+    def expect(self, plain: Plain, folder: Path) -> Self:
+        self._expected = Expected({}, set(), refused=self.refusal)
+        if self._facts and not self.refusal:
             strict = self._encodings[1] == "json"
-            self._expected = expected_of_run(self._facts, plain, folder, seen, strict)
+            self._expected = expected_of_run(self._facts, plain, folder, self._seen, strict)
+        return self
+
+    def run(self, runs: Runs, folder: Path) -> Self:
+        self._found = runs.run(self.job(folder))
+        return self
 
     def check(self) -> None:
-        """Raises AssertionError where it is not as it must be."""
+        """Raises AssertionError where it is not as it must be, in one piece or with an abort and a restart."""
         whole, parted = self._found
-        check_run(self._facts, whole, self._expected, self._encodings[1])
+        self.check_one(whole)
         if not self._expected.refused and self._encodings[0] == "json":  # models print what they see
-            check_console(self._case, whole.console)
+            check_console(self.case, whole.console)
         assert parted.data() == whole.data(), "an aborted transaction and a restart make a difference"
+
+    def check_one(self, found: Found) -> None:
+        check_run(self._facts, found, self._expected, self._encodings[1])
 
 
 @dataclass

@@ -12,6 +12,7 @@ import signal
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 
 LONGEST_S = 120
 
@@ -51,7 +52,7 @@ def outputs(call, default):
             pair = type(item) is tuple and len(item) == 2 and isinstance(item[0], numbers.Integral)
             pair = pair and not isinstance(item[0], bool)
             found.append(portable((int(item[0]), item[1]) if pair else (default, item)))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - any exit is an error of the model
         return [found, f"{type(error).__name__}: {error}"]
     return [found, None]
 
@@ -87,16 +88,14 @@ def in_folder(folder):
     console = os.open("console.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(console, 1)
     os.dup2(console, 2)
-    with open("job.pickle", "rb") as file:
-        job = pickle.load(file)
+    job = pickle.loads(Path("job.pickle").read_bytes())
     try:
         found = run(**job)
-    except BaseException as error:  # in the body or in begin
+    except BaseException as error:  # noqa: BLE001 - in the body or in begin
         found = f"{type(error).__name__}: {error}"
     sys.stdout.flush()
     sys.stderr.flush()
-    with open("found.pickle", "wb") as file:
-        file.write(pickle.dumps(found))
+    Path("found.pickle").write_bytes(pickle.dumps(found))
 
 
 if __name__ == "__main__":

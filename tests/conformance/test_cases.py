@@ -48,7 +48,10 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             "plain": lambda case, folder: InPlain(case, plain, folder),
             "score": by_score.run,
             "engine": on_engine,
-            **{column: lambda case, folder, column=column: InRun(case, column, plain, runs, folder) for column in RUN},
+            **{
+                column: lambda case, folder, column=column: InRun(case, column).run(runs, folder).expect(plain, folder)
+                for column in RUN
+            },
         }
         pool = stack.enter_context(ThreadPoolExecutor(ENGINES))
         futures: dict[tuple[str, str], Future[object]] = {

@@ -129,8 +129,8 @@ def _compare_run(case: Case, encoding: str, data: st.DataObject) -> None:
     expected: dict[int, list[tuple[int, str]]] = {}
     for key in set(keys):
         mine = [at for at, one in enumerate(keys) if one == key]
-        for place, given in case.kept(encoding, [records[at] for at in mine]).items():
-            expected[mine[place]] = [(slot, case.form(slot, datum)) for slot, datum in given.outputs]
+        for place, one in case.kept(encoding, [records[at] for at in mine]).items():
+            expected[mine[place]] = [(slot, case.form(slot, datum)) for slot, datum in one.outputs]
     chosen = wired.settings(encoding, encoding, case.made.slots, schema=case.files)
     with _quiet():
         log = wired.run(

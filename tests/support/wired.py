@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stream_scorer import app
 from stream_scorer.codec.schema import load_schema
@@ -29,15 +30,14 @@ Keyed = tuple[bytes | None, Value]
 def settings(
     input_encoding: str = "json", output_encoding: str = "json", outputs: Iterable[int] = (1,), **more: object
 ) -> RunSettings:
-    topics = ",".join(f"{slot}=out-{slot}" for slot in outputs) or "out"
-    return RunSettings(
-        bootstrap_servers="none:1",
-        input_topic=PLACE.topic,
-        output_topic=topics,
-        input_encoding=input_encoding,
-        output_encoding=output_encoding,
-        **more,  # type: ignore[arg-type]
-    )
+    given: dict[str, Any] = {
+        "bootstrap_servers": "none:1",
+        "input_topic": PLACE.topic,
+        "output_topic": ",".join(f"{slot}=out-{slot}" for slot in outputs) or "out",
+        "input_encoding": input_encoding,
+        "output_encoding": output_encoding,
+    }
+    return RunSettings(**{**given, **more})
 
 
 def run(
