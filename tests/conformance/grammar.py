@@ -68,7 +68,8 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int": st.integers(*_INT),
     "long": st.integers(*_LONG),
     "float": st.floats(width=32, allow_nan=False, allow_infinity=False),
-    "double": st.floats(allow_nan=False, allow_infinity=False),
+    "double": st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([-0.0, 5e-324, 1.7976931348623157e308]),
     "bytes": st.binary(max_size=4),
     "string": _TEXT,
 }
@@ -79,10 +80,12 @@ class Types:
 
     def __init__(self, draw: Draw, prefix: str) -> None:
         self._draw, self._prefix, self._count = draw, prefix, 0
+        self._named: dict[str, Schema] = {}
 
     def schema(self, depth: int = 2) -> Schema:
         kinds = ["primitive", "primitive", "logical", "fixed", "enum"]
-        kinds += ["array", "map", "record", "record", "union", "union"] if depth else []
+        kinds += ["array", "map", "record", "record", "chain", "union", "union"] if depth else []
+        kinds += ["again", "again"] if self._named else []
         return getattr(self, f"_{self._draw(st.sampled_from(kinds))}")(depth)
 
     def _name(self, kind: str) -> str:
@@ -96,11 +99,25 @@ class Types:
         name = self._draw(st.sampled_from(sorted(LOGICAL)))
         return {**LOGICAL[name].definition, "logicalType": name}
 
+    def _again(self, _: int) -> Schema:
+        """A type by its name."""
+        return self._draw(st.sampled_from(sorted(self._named)))
+
+    def _keep(self, definition: Schema) -> Schema:
+        self._named[definition["name"]] = definition
+        return definition
+
     def _fixed(self, _: int) -> Schema:
-        return {"type": "fixed", "name": self._name("fixed"), "size": 3}
+        return self._keep({"type": "fixed", "name": self._name("fixed"), "size": 3})
 
     def _enum(self, _: int) -> Schema:
-        return {"type": "enum", "name": self._name("enum"), "symbols": ["A", "B", "C"]}
+        return self._keep({"type": "enum", "name": self._name("enum"), "symbols": ["A", "B", "C"]})
+
+    def _chain(self, depth: int) -> Schema:
+        """A record that may hold another of its kind."""
+        name, first, rest = self._name("chain"), self._name("field"), self._name("field")
+        fields = [{"name": first, "type": self.schema(depth - 1)}, {"name": rest, "type": ["null", name]}]
+        return self._keep({"type": "record", "name": name, "fields": fields})
 
     def _array(self, depth: int) -> Schema:
         return {"type": "array", "items": self.schema(depth - 1)}
@@ -111,7 +128,11 @@ class Types:
     def _record(self, depth: int) -> Schema:
         count = self._draw(st.integers(1, 3))
         fields = [{"name": self._name("field"), "type": self.schema(depth - 1)} for _ in range(count)]
-        return {"type": "record", "name": self._name("record"), "fields": fields}
+        for field in fields:
+            default = _DEFAULTS.get(field["type"]) if isinstance(field["type"], str) else None
+            if default is not None and self._draw(st.booleans()):
+                field["default"] = default
+        return self._keep({"type": "record", "name": self._name("record"), "fields": fields})
 
     def _union(self, depth: int) -> Schema:
         """Of types that no value of Python can be two of."""
@@ -119,16 +140,61 @@ class Types:
             lambda: ["boolean"],
             lambda: [self._draw(st.sampled_from(["int", "long", "float", "double"]))],
             lambda: ["int", "double"],
-            lambda: [self._draw(st.sampled_from(["string", self._enum(depth)]))],
-            lambda: [self._draw(st.sampled_from(["bytes", self._fixed(depth)]))],
+            lambda: [self._enum(depth)] if self._draw(st.booleans()) else ["string"],
+            lambda: [self._fixed(depth)] if self._draw(st.booleans()) else ["bytes"],
             lambda: [self._array(depth)],
             lambda: [self._record(depth), self._record(depth)],
         ]
         chosen = self._draw(st.lists(st.sampled_from(range(len(families))), min_size=1, max_size=3, unique=True))
-        if 2 in chosen:
-            chosen = [one for one in chosen if one != 1]
-        branches = ["null", *(branch for one in chosen for branch in families[one]())]
-        return self._draw(st.permutations(branches))
+        branches = [branch for one in chosen if one != 1 or 2 not in chosen for branch in families[one]()]
+        branches.insert(self._draw(st.integers(0, len(branches))), "null")
+        return branches
+
+    def value(self, schema: Schema) -> Any:
+        """What is under logical types; a Branch where a union is."""
+        draw, schema = self._draw, self._defined(schema)
+        if isinstance(schema, list):
+            branch = draw(st.sampled_from(schema))
+            return Branch(name_of(branch), branch, self.value(branch))
+        if isinstance(schema, str):
+            return draw(_VALUES[schema])
+        kind = schema["type"]
+        if "logicalType" in schema:
+            return draw(LOGICAL[schema["logicalType"]].values)
+        if kind == "array":
+            return [self.value(schema["items"]) for _ in range(draw(st.integers(0, 2)))]
+        if kind == "map":
+            return {key: self.value(schema["values"]) for key in draw(st.lists(_TEXT, max_size=2, unique=True))}
+        if kind == "record":
+            there = [one for one in schema["fields"] if "default" not in one or draw(st.booleans())]
+            return {field["name"]: self.value(field["type"]) for field in there}
+        return draw(st.binary(min_size=3, max_size=3) if kind == "fixed" else st.sampled_from(schema["symbols"]))
+
+    def literal(self, given: Any, schema: Schema) -> str:
+        """Source of Python that says this value, in one of the ways a model may."""
+        draw, schema = self._draw, self._defined(schema)
+        if isinstance(given, Branch):
+            inner = self.literal(given.value, given.schema)
+            tag = given.name != "null" and (given.value == {} or draw(st.booleans()))
+            return f"{{{given.name!r}: {inner}}}" if tag else inner
+        kind = schema if isinstance(schema, str) else schema["type"]
+        if kind == "array":
+            items = "".join(f"{self.literal(one, schema['items'])}, " for one in given)
+            return f"({items})" if draw(st.booleans()) else f"[{items}]"
+        if kind in ("map", "record"):
+            kinds = {field["name"]: field["type"] for field in schema.get("fields", ())}
+            parts = (f"{key!r}: {self.literal(one, kinds.get(key) or schema['values'])}" for key, one in given.items())
+            return f"{{{', '.join(parts)}}}"
+        if isinstance(schema, dict) and "logicalType" in schema and draw(st.booleans()):
+            shown = LOGICAL[schema["logicalType"]].shown(given)
+            return f"{_MADE_BY[type(shown)]}({str(shown)!r})" if type(shown) in _MADE_BY else repr(shown)
+        return draw(st.sampled_from([repr(given), *(f"{form}({given!r})" for form in _NUMPY.get(kind, ()))]))
+
+    def _defined(self, schema: Schema) -> Schema:
+        return self._named.get(schema, schema) if isinstance(schema, str) else schema
+
+
+_DEFAULTS = {"int": 7, "long": 7, "double": 0.5, "float": 0.5, "string": "text", "bytes": "\u00ff", "boolean": True}
 
 
 @dataclass(frozen=True)
@@ -138,25 +204,6 @@ class Branch:
     name: str
     schema: Schema
     value: Any
-
-
-def value(draw: Draw, schema: Schema) -> Any:
-    """What is under logical types; a Branch where a union is."""
-    if isinstance(schema, list):
-        branch = draw(st.sampled_from(schema))
-        return Branch(name_of(branch), branch, value(draw, branch))
-    if isinstance(schema, str):
-        return draw(_VALUES[schema])
-    kind = schema["type"]
-    if "logicalType" in schema:
-        return draw(LOGICAL[schema["logicalType"]].values)
-    if kind == "array":
-        return [value(draw, schema["items"]) for _ in range(draw(st.integers(0, 2)))]
-    if kind == "map":
-        return {key: value(draw, schema["values"]) for key in draw(st.lists(_TEXT, max_size=2, unique=True))}
-    if kind == "record":
-        return {field["name"]: value(draw, field["type"]) for field in schema["fields"]}
-    return draw(st.binary(min_size=3, max_size=3)) if kind == "fixed" else draw(st.sampled_from(schema["symbols"]))
 
 
 def name_of(branch: Schema) -> str:
@@ -174,30 +221,6 @@ def tagged(given: Any) -> Any:
 
 def as_json(given: Any) -> bytes:
     return json.dumps(tagged(given), default=lambda raw: raw.decode("latin-1")).encode()
-
-
-def literal(draw: Draw, given: Any, schema: Schema) -> str:
-    """Source of Python that says this value, in one of the ways a model may."""
-    if isinstance(given, Branch):
-        inner = literal(draw, given.value, given.schema)
-        return f"{{{given.name!r}: {inner}}}" if given.name != "null" and draw(st.booleans()) else inner
-    kind = schema if isinstance(schema, str) else schema["type"]
-    if kind == "array":
-        items = ", ".join(literal(draw, one, schema["items"]) for one in given)
-        return f"({items}{',' if len(given) == 1 else ''})" if draw(st.booleans()) else f"[{items}]"
-    if kind in ("map", "record"):
-        kinds = {field["name"]: field["type"] for field in schema.get("fields", ())}
-        parts = (f"{key!r}: {literal(draw, one, kinds.get(key, schema.get('values')))}" for key, one in given.items())
-        return f"{{{', '.join(parts)}}}"
-    if isinstance(schema, dict) and "logicalType" in schema and draw(st.booleans()):
-        shown = LOGICAL[schema["logicalType"]].shown(given)
-        return (
-            repr(shown)
-            if isinstance(shown, datetime.date | datetime.time)
-            else f"{_MADE_BY[type(shown)]}({str(shown)!r})"
-        )
-    ways = [repr(given), *(f"{form}({given!r})" for form in _NUMPY.get(kind, ()))]
-    return draw(st.sampled_from(ways))
 
 
 _MADE_BY = {decimal.Decimal: "decimal.Decimal", uuid.UUID: "uuid.UUID"}
@@ -236,31 +259,34 @@ def weight(x):
 
 @dataclass(frozen=True)
 class Made:
-    """A model with its schemas by name, its output slots, and inputs: (key, value) each."""
+    """A model with its schemas by name, its output slots, inputs, (key, value) each, and which of them are spoiled."""
 
     source: str
     schemas: dict[str, Schema]
     slots: list[int]
     inputs: list[tuple[bytes | None, Any]]
+    spoiled: frozenset[int]
 
 
 @st.composite
 def models(draw: Draw) -> Made:
-    schemas = {"given": Types(draw, "i").schema(), "made": Types(draw, "o").schema(), "number": "double"}
+    given, made = Types(draw, "i"), Types(draw, "o")
+    schemas = {"given": given.schema(), "made": made.schema(), "number": "double"}
     slots = draw(st.sampled_from([[1], [1], [3], [1, 3], [1, 3, 5]]))
     typed = {slots[0]: draw(st.sampled_from(["made", "given"])), **dict.fromkeys(slots[1:], "number")}
     lines = ["# fastscore.schema.0: given", *([] if 1 in slots else ["# fastscore.slot.1: unused"])]
     lines += [f"# fastscore.schema.{slot}: {name}" for slot, name in typed.items()]
     states = [(f"s{at}", one) for at, one in enumerate(draw(st.lists(st.sampled_from(_STATE), max_size=3)))]
-    texts = [literal(draw, value(draw, schemas["made"]), schemas["made"]) for _ in range(2)]
+    texts = [made.literal(made.value(schemas["made"]), schemas["made"]) for _ in range(2)]
     lines += [_HEAD, f"GIVEN = [{', '.join(texts)}]", *(f"{s} = {one[0].format(s=s)}" for s, one in states)]
     lines += _begin(draw, states)
     lines += _action(draw, states, slots, typed)
     lines += draw(st.sampled_from([[], ["def end():", "    print('the end')"]]))
     keys = st.sampled_from(draw(st.sampled_from([[None], [b"a", b"b"]])))
     count = draw(st.integers(1, 9))
-    inputs = [(draw(keys), value(draw, schemas["given"])) for _ in range(count)]
-    return Made("\n".join(lines) + "\n", schemas, slots, inputs)
+    inputs = [(draw(keys), given.value(schemas["given"])) for _ in range(count)]
+    spoiled = draw(st.sets(st.sampled_from(range(count)))) if draw(st.booleans()) else set()
+    return Made("\n".join(lines) + "\n", schemas, slots, inputs, frozenset(spoiled))
 
 
 def _begin(draw: Draw, states: list[Any]) -> list[str]:
@@ -285,7 +311,7 @@ def _action(draw: Draw, states: list[Any], slots: list[int], typed: dict[int, st
         if typed[slot] == "number":
             made = draw(st.sampled_from(numbers))
         else:
-            made = "x" if typed[slot] == "given" else f"GIVEN[w % {len('ab')}]"
+            made = "x" if typed[slot] == "given" else "GIVEN[w % 2]"
         made = draw(st.sampled_from([made] * 9 + ["object"]))
         shown = draw(st.sampled_from([str(slot), f"numpy.int64({slot})"]))
         bare = slot == (slots[0] if len(slots) == 1 else 1)
