@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.control_records import AVRO_SCHEMA, begins_control, may_begin_control, read_avro_control
 from stream_scorer.codec.schema import Schema
-from stream_scorer.codec.avro import AvroCodec
 
 _MOST_DEPTH = 1 << 16
 """Types within each other. What is not so deep, and too deep to be decoded, is one bad record and no bad stream."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.csv_values import dialect, header_of
 from stream_scorer.ports import Inlet, Outlet
 from stream_scorer.streams import envelopes

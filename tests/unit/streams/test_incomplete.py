@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.csv_rows import Dialect
 from stream_scorer.codec.csv_values import CsvValues
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.errors import DecodeError
 from stream_scorer.streams import csv_lines, envelopes
 from stream_scorer.streams.avro_ends import AvroEnds
