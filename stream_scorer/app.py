@@ -11,6 +11,7 @@ from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
 
 from stream_scorer.codec.evaluations import evaluation_codec
+from stream_scorer.codec.meaning import meaning_of
 from stream_scorer.codec.registry import Registry, open_registry
 from stream_scorer.ending import Closing
 from stream_scorer.engine.progress import Show
@@ -153,4 +154,6 @@ def _judge(found: Opened, settings: RunSettings, located: Located, registry: Reg
         low=settings.evaluate_low,
         high=settings.evaluate_high,
         date=settings.evaluate_date,
+        inputs=meaning_of(found.schemas.get(0)),
+        outputs=meaning_of(found.schemas.get(settings.forecasts())),
     )

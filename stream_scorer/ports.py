@@ -195,9 +195,12 @@ class Inlet(Protocol):
 
     eager: where the batching has a time limit, do not wait for it: hand on what is there. For models that see no
     batches. Set from any thread, at any time.
+    on_reject: told of a record that is too long to be handed on: its beginning, and why. It counts as rejected by
+    encoding, and has no number.
     """
 
     eager: bool
+    on_reject: Callable[[bytes, str], None]
 
     def next(self, timeout_s: float) -> Cut | None:
         """What goes to the model next, as the stream's batching has it; None if nothing came in time.

@@ -22,8 +22,8 @@ from tests.conformance.outcome import Outcome, counted, shown
 from tests.support.engine import clean_environment
 
 TIMEOUT_S = 120
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
     ["__main__", __name__, "stream_scorer.app", "stream_scorer.commands.score", "stream_scorer.pipes"]
 )
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -64,7 +64,7 @@ def run(case: Case, folder: Path) -> Outcome:
         for number, slot in case.slots.items():
             words += _stream_of(number, slot, folder)
     (folder / "stdin").write_bytes(stdin)
-    process = _FORKS.Process(target=_score, args=(words, folder))
+    process = FORKS.Process(target=_score, args=(words, folder))
     process.start()
     process.join(TIMEOUT_S)
     if process.exitcode is None:

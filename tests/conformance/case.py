@@ -20,6 +20,7 @@ A file says what goes in and what must come out, wherever the model runs:
     runs = false                        only what is in `slots` is attached, and nothing is sent
     console = [...]                     patterns of lines that the model's console must have, in order
     absent = [...]                      patterns that it must not have
+    not_plain                           why a plain host of Python cannot run it
     verify, states, jets, policy, mtype, restored     of an engine; see by_engine.py
     [[rows]] name, ...                  one case each; keys as above are laid over the file's, others replace <key> in it
 
@@ -84,6 +85,7 @@ class Case:
     policy: str = ""
     mtype: str = "python3"
     restored: Mapping[int, Slot] = field(default_factory=dict)
+    not_plain: str = ""
 
     @property
     def simple(self) -> bool:

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"tests.conformance.{name}" for name in ("by_engine", "by_score", "outcome")))
+pytest.register_assert_rewrite(
+    *(f"tests.conformance.{name}" for name in ("by_engine", "by_score", "columns", "outcome"))
+)

@@ -73,7 +73,7 @@ def check(case: Case, outcome: Outcome, slots: Mapping[int, Slot]) -> None:
             assert outcome.outputs.get(number, []) == shown(slot, slot.output), f"slot {number}"
     expected = {f"{slot} {why}": count for slot, counts in case.rejected.items() for why, count in counts.items()}
     assert outcome.rejected == expected
-    _check_console(case, outcome.console)
+    check_console(case, outcome.console)
 
 
 def _check_failure(case: Case, outcome: Outcome) -> None:
@@ -86,7 +86,7 @@ def _check_failure(case: Case, outcome: Outcome) -> None:
         assert {key: given.get(key) for key in case.fails["input"]} == case.fails["input"]
 
 
-def _check_console(case: Case, console: str) -> None:
+def check_console(case: Case, console: str) -> None:
     at = 0
     for pattern in case.console:
         found = re.compile(pattern).search(console, at)

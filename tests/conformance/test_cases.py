@@ -1,4 +1,4 @@
-"""Every case by `stream-scorer score` and on a REST engine: as the case has it, and both alike."""
+"""Every case in every column: as the case has it, and alike."""
 
 from __future__ import annotations
 
@@ -10,53 +10,67 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import by_score
+from tests.conformance import by_run, by_score
 from tests.conformance.by_engine import ByEngine
+from tests.conformance.by_plain import Plain
 from tests.conformance.case import Case, load_cases
+from tests.conformance.columns import COLUMNS, RUN, InPlain, InRun, left_out
 from tests.conformance.outcome import Outcome, check
 from tests.support.engine import EngineProcess
 
 CASES = load_cases()
 ENGINES = 2
+HERE = [(case, column) for case in CASES for column in COLUMNS if not left_out(case, column)]
 
-Found = dict[str, Outcome]
+Run = Callable[[Case, str], object]
 
 
 @pytest.fixture(scope="module")
-def found(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Case], Found]]:
-    """What came of a case. The cases of this session run ahead of their tests, one on each engine at a time."""
+def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """What came of a case in a column. Those of this session run ahead of their tests, one on each engine at a time."""
     items = [item for item in request.session.items if item.path == Path(__file__)]
-    wanted: list[Case] = [item.callspec.params["case"] for item in items]  # type: ignore[attr-defined]
+    wanted = [(item.callspec.params["case"], item.callspec.params["column"]) for item in items]  # type: ignore[attr-defined]
     engines: queue.SimpleQueue[ByEngine] = queue.SimpleQueue()
 
-    def run(case: Case) -> Found:
-        outcomes = {}
-        if case.only != "engine":
-            outcomes["score"] = by_score.run(case, tmp_path_factory.mktemp("score"))
-        if case.only != "score":
-            engine = engines.get()
-            try:
-                outcomes["engine"] = engine.run(case, tmp_path_factory.mktemp("engine"))
-            finally:
-                engines.put(engine)
-        return outcomes
+    def on_engine(case: Case, folder: Path) -> Outcome:
+        engine = engines.get()
+        try:
+            return engine.run(case, folder)
+        finally:
+            engines.put(engine)
 
     with ExitStack() as stack:
-        for _ in range(min(ENGINES, len(wanted))):
+        for _ in range(min(ENGINES, sum(column == "engine" for _, column in wanted))):
             process = stack.enter_context(EngineProcess(tmp_path_factory.mktemp("server")))
             engines.put(stack.enter_context(ByEngine(process)))
+        plain, runs = stack.enter_context(Plain()), stack.enter_context(by_run.Runs())
+        ways: dict[str, Callable[[Case, Path], object]] = {
+            "plain": lambda case, folder: InPlain(case, plain, folder),
+            "score": by_score.run,
+            "engine": on_engine,
+            **{
+                column: lambda case, folder, column=column: InRun(case, column).run(runs, folder).expect(plain, folder)
+                for column in RUN
+            },
+        }
         pool = stack.enter_context(ThreadPoolExecutor(ENGINES))
-        futures: dict[str, Future[Found]] = {case.name: pool.submit(run, case) for case in wanted}
-        yield lambda case: futures[case.name].result()
+        futures: dict[tuple[str, str], Future[object]] = {
+            (case.name, column): pool.submit(
+                lambda *one: ways[one[1]](one[0], one[2]), case, column, tmp_path_factory.mktemp("case")
+            )
+            for case, column in wanted
+        }
+        yield lambda case, column: futures[case.name, column].result()
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Case, found: Callable[[Case], Found]) -> None:
-    outcomes = found(case)
-    for where, outcome in outcomes.items():
-        check(case, outcome, case.restored if where == "engine" and case.restored else case.slots)
-    if not case.only:
-        assert outcomes["engine"].data() == outcomes["score"].data()
+@pytest.mark.parametrize(("case", "column"), HERE, ids=[f"{case.name}-{column}" for case, column in HERE])
+def test_case(case: Case, column: str, found: Run) -> None:
+    outcome = found(case, column)
+    if isinstance(outcome, InPlain | InRun):
+        outcome.check()
+        return
+    assert isinstance(outcome, Outcome)
+    check(case, outcome, case.restored if column == "engine" and case.restored else case.slots)
+    if column == "engine" and not case.only:
+        assert outcome.data() == found(case, "score").data()  # type: ignore[attr-defined]

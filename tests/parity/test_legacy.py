@@ -26,6 +26,7 @@ from stream_scorer.model.sandbox import sandbox
 from stream_scorer.records import Cut, Partition, Record
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.streams.coding import CodecSpec
+from tests.support import wired
 from tests.support.host import scores
 from tests.support.service import MODELS, run
 from tests.support.tutorial import Tutorial
@@ -137,6 +138,20 @@ def test_a_jet_runs_the_seeds_own_script(seed, caplog):
     assert said == []
 
 
+@pytest.mark.parametrize("encoding", ["avro-binary", "json"])
+def test_run_scores_as_tensorflow_1_4_did_through_an_abort_and_a_restart(encoding, seed):
+    script, archive, golden = seed
+    stream = golden["stream"].tolist()
+    values = [struct.pack("<d", value) if encoding == "avro-binary" else repr(value).encode() for value in stream]
+    log = wired.run(
+        script, wired.settings(encoding, encoding, attachment=archive), values, aborts=[100], restarts=[250], batch=64
+    )
+    assert log.rejects == []
+    read = struct.Struct("<d").unpack if encoding == "avro-binary" else lambda text: (float(text),)
+    found = [read(out.value)[0] for out in log.outputs]
+    np.testing.assert_allclose(found, golden["pred_tf1_4_0"], atol=5e-6, rtol=0)
+
+
 def test_keys_of_the_seeds_own_script_do_not_mix(seed):
     script, archive, golden = seed
     values = golden["stream"].tolist()[:40]
@@ -200,6 +215,19 @@ def test_scores_and_names_of_variables_are_tensorflow_1_4s(name, tmp_path):
         module.end()
     assert module.namespace["names"] == expected["variables"]
     np.testing.assert_allclose(found, expected["outputs"], atol=5e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", EXPECTED["models"])
+def test_run_and_a_jet_give_tensorflow_1_4s_scores(name, tmp_path):
+    archive = pack(tmp_path / "attachment.tar.gz", LEGACY / "helped", "*.py")
+    values = [repr(value).encode() for value in EXPECTED["inputs"]]
+    log = wired.run(LEGACY / name, wired.settings(attachment=archive), values, aborts=[2], batch=3)
+    with sandbox(archive):
+        outputs, failed = wired.in_jet(LEGACY / name, "json", {}, values)
+    assert (log.rejects, failed) == ([], False)
+    for written in ([out.value for out in log.outputs], [data for _, data in outputs]):
+        found = [json.loads(one) for one in written]
+        np.testing.assert_allclose(found, EXPECTED["models"][name]["outputs"], atol=5e-6, rtol=0)
 
 
 def test_models_of_both_times_live_side_by_side():

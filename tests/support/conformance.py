@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.conformance.case import CASES, Case, load_cases
+from tests.conformance.columns import COLUMNS, RUN, InRun, left_out
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "conformance.md"
@@ -20,10 +22,24 @@ What models written for ModelOp Center (FastScore) may count on, rule by rule, a
 `python -m tests.support.conformance` from [the rules](../tests/conformance/rules.toml) and the tests; a test fails where
 it is out of date or a rule has nothing that shows it.
 
-A case is a small model with what goes in and what must come out. Each is run by `stream-scorer score` and on
-`stream-scorer engine`, over HTTP as the vendor's clients do it, and both must give the same: outputs, rejected records,
-the failure and its input. Cases for one of them alone say why. Other tests are named by their file and function.
+A case is a small model with what goes in and what must come out. It runs in these columns, and must give the same in all:
 
+| column | what it is |
+|---|---|
+| plain | a host of thirty lines that knows begin, action and end, and nothing of this project |
+| score | `stream-scorer score`, in a process of its own |
+| engine | `stream-scorer engine`, over HTTP as the vendor's clients do it: outputs, rejected records, the failure and its input |
+| run json, run avro | the parts of `stream-scorer run` on a transport in memory, JSON and avro-binary in and out |
+
+Avro is written and read by fastavro, as a producer and a consumer would. Each case goes through `run` in one piece, and
+with an aborted transaction and a restart, which must make no difference.
+
+40 of those in `run` go through a real broker too, with an abort and a restart
+([test_on_a_broker](../tests/conformance/test_on_a_broker.py)). Random models on random values are compared in the same
+columns ([test_models](../tests/conformance/test_models.py)). A number in a column is how many of a rule's cases run there; what
+`run` must refuse by name, as it needs an engine, is counted as refused. Other tests are named by their file and function.
+
+In `run` a record on which the model raises, or whose output does not fit, is rejected as a whole and has never happened.
 `score` takes standard input and output for models of one input, and there it keeps to the ways of the Kafka service: a
 record on which the model raises is rejected and the run goes on, and of a record with a bad output no output is written.
 With `--input`, `--output` or `--stream` it does as an engine does, and so do the cases where that makes a difference.
@@ -70,22 +86,40 @@ def shown_by_cases() -> dict[str, list[Case]]:
 
 def page() -> str:
     cases = shown_by_cases()
-    count = len(load_cases())
-    alone = sum(bool(case.only) for case in load_cases())
-    files = len({case.file for case in load_cases()})
-    lines = [f"{count} cases in {files} files, {count - alone} of them run both ways.\n"]
+    count, files = len(load_cases()), len({case.file for case in load_cases()})
+    lines = [f"{count} cases in {files} files.\n", *_counts(), ""]
     for section in sections():
         lines += [
             "",
             f"## [{section.letter}] {section.title}",
             "",
-            "| rule | what it says | shown by |",
-            "|---|---|---|",
+            f"| rule | what it says | {' | '.join(COLUMNS)} | shown by |",
+            f"|---|---|{'---|' * len(COLUMNS)}---|",
         ]
         for rule in section.rules:
-            shown = [*_case_links(cases.get(rule.id, [])), *map(_test_link, rule.tests)]
-            lines.append(f"| `{rule.id}` | {rule.says} | {', '.join(shown)} |")
+            own = cases.get(rule.id, [])
+            shown = [*_case_links(own), *map(_test_link, rule.tests)]
+            numbers = " | ".join(_number(own, column) for column in COLUMNS)
+            lines.append(f"| `{rule.id}` | {rule.says} | {numbers} | {', '.join(shown)} |")
     return _HEAD + "\n".join(lines) + "\n"
+
+
+def _counts() -> Iterator[str]:
+    """How many cases each column has, and why it leaves the others out."""
+    yield "| column | cases | left out |"
+    yield "|---|---|---|"
+    for column in COLUMNS:
+        why = Counter(reason for case in load_cases() if (reason := left_out(case, column)))
+        told = "; ".join(
+            f"{count}: {reason}" for reason, count in sorted(why.items(), key=lambda one: (-one[1], one[0]))
+        )
+        yield f"| {column} | {_number(load_cases(), column)} | {told or 'none'} |"
+
+
+def _number(cases: Sequence[Case], column: str) -> str:
+    here = [case for case in cases if not left_out(case, column)]
+    refused = sum(bool(case.refused or (column in RUN and InRun(case, column).refusal)) for case in here)
+    return f"{len(here) - refused}{f' + {refused} refused' if refused else ''}" if here else "-"
 
 
 def _case_links(cases: list[Case]) -> Iterator[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
 import sys
 import tarfile
 
+import fastavro
 import pytest
 
 SCORE = "import sys; from stream_scorer.cli import main; sys.exit(main(['score', *sys.argv[1:]]))"
@@ -71,7 +73,7 @@ def test_several_slots(write, tmp_path):
     out = tmp_path / "out.jsonl"
     code, lines, err = _score(model, "--input", f"2={right}", "--output", f"3={out}", text="1\n2\n3\n")
     assert (code, err) == (0, "")
-    pig = {"$fastscore": "pig", "id": 7, "timestamp": 0, "misc": ""}
+    pig = {"$fastscore": "pig", "id": 7}
     found = [json.loads(line) for line in lines]
     assert [one for one in found if one != pig] == [["left", 1, 1], ["left", 2, 2], ["left", 3, 3], 6]
     assert found.count(pig) == 1
@@ -104,7 +106,7 @@ def test_an_explicit_model(write):
     text = '1\n2\n{"$fastscore": "pig"}\n3\n'
     code, lines, _ = _score(write("explicit.py", source), text=text)
     assert code == 0
-    assert [json.loads(line) for line in lines] == [2, 4, {"$fastscore": "pig", "id": 0, "timestamp": 0, "misc": ""}, 6]
+    assert [json.loads(line) for line in lines] == [2, 4, {"$fastscore": "pig"}, 6]
 
 
 def test_a_model_that_fails_ends_the_run(write):
@@ -148,7 +150,7 @@ def test_control_records_on_the_quick_way(write):
     )
     code, lines, err = _score(model, text=text)
     assert code == 0
-    pig = {"$fastscore": "pig", "id": 4, "timestamp": 0, "misc": ""}
+    pig = {"$fastscore": "pig", "id": 4}
     assert [json.loads(line) for line in lines] == [2, pig, 3]
     assert "fastscoring" in err
     assert len(err.splitlines()) == 1
@@ -207,3 +209,34 @@ def test_a_model_whose_state_cannot_be_kept_is_scored_all_the_same(write):
     code, lines, err = _score(model, text="5\n5\n")
     assert (code, lines) == (0, ["1", "2"])
     assert "global 'n' is part of the model's state and holds a value of type itertools.count" in err
+
+
+PIG = '{"mine":1.50, "$fastscore":"pig"}'
+
+
+@pytest.mark.parametrize("simple", [True, False])
+def test_a_pig_comes_out_as_it_went_in(write, tmp_path, simple):
+    more = "" if simple else "# fastscore.slot.3: in-use\n"
+    model = write("pigs.py", f"{more}def action(x):\n    yield x\n")
+    text = tmp_path / "text"
+    descriptor = {"Transport": {"Type": "file", "Path": str(text)}, "Encoding": "utf-8"}
+    stream = write("out.json", json.dumps(descriptor))
+    args = () if simple else ("--stream", f"3={stream}")
+    code, out, err = _score(model, *args, text=f'1\n{PIG}\n2\n{{"$fastscore":"pig"}}\n')
+    assert (code, out, err) == (0, ["1", PIG, "2", '{"$fastscore":"pig"}'], "")
+    assert simple or text.read_text() == "\u262efastscore.pig\n" * 2
+
+
+def test_what_came_before_a_broken_stream_is_scored(write, tmp_path):
+    model = write("sums.py", "# fastscore.schema.0: row\ndef action(x):\n    yield x['a'] + 1\n")
+    row = {"type": "record", "name": "row", "fields": [{"name": "a", "type": "int"}]}
+    write("row.avsc", json.dumps(row))
+    out = io.BytesIO()
+    fastavro.writer(out, row, [{"a": number} for number in range(10)], sync_interval=1)
+    (tmp_path / "x.avro").write_bytes(out.getvalue()[:-1] + b"!")
+    file = {"Transport": {"Type": "file", "Path": str(tmp_path / "x.avro")}}
+    stream = write("in.json", json.dumps({**file, "Encoding": "avro-binary", "Envelope": "ocf-block"}))
+    code, lines, err = _score(model, "--stream", f"0={stream}")
+    assert [json.loads(line) for line in lines] == list(range(1, 10))
+    assert code not in (0, 1)
+    assert "sync marker" in err

@@ -1,0 +1,112 @@
+"""`stream-scorer run`'s own parts on the transport in memory: model, sessions, scorer, codecs, loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stream_scorer import app
+from stream_scorer.codec.schema import load_schema
+from stream_scorer.engine.loop import Loop
+from stream_scorer.engine.pace import Pace
+from stream_scorer.engine.scoring import Scorer
+from stream_scorer.jets.runner import Runner
+from stream_scorer.model.locate import locate
+from stream_scorer.model.program import read_program
+from stream_scorer.ports import SlotCodec
+from stream_scorer.records import Cut, Partition, Record
+from stream_scorer.run_settings import RunSettings
+from stream_scorer.state.sessions import Sessions
+from stream_scorer.streams.coding import CodecSpec
+from stream_scorer.transports.memory import ABORT, Fault, MemoryLog, MemorySink, MemorySource
+
+PLACE = Partition("in", 0)
+Value = bytes | None
+Keyed = tuple[bytes | None, Value]
+
+
+def settings(
+    input_encoding: str = "json", output_encoding: str = "json", outputs: Iterable[int] = (1,), **more: object
+) -> RunSettings:
+    given: dict[str, Any] = {
+        "bootstrap_servers": "none:1",
+        "input_topic": PLACE.topic,
+        "output_topic": ",".join(f"{slot}=out-{slot}" for slot in outputs) or "out",
+        "input_encoding": input_encoding,
+        "output_encoding": output_encoding,
+    }
+    return RunSettings(**{**given, **more})
+
+
+def run(
+    model: Path,
+    chosen: RunSettings,
+    values: Sequence[Value | Keyed],
+    *,
+    aborts: Iterable[int] = (),
+    restarts: Iterable[int] = (),
+    batch: int = 1000,
+    log: MemoryLog | None = None,
+) -> MemoryLog:
+    """What a committed reader sees. Raises StreamScorerError.
+
+    Args:
+        values: of the input topic, or (key, value).
+        aborts: before these places among the values, the transaction that would commit what comes before is aborted.
+        restarts: before these, the service ends and another one begins, with what the broker has kept.
+        log: is filled, also where an error ends the service.
+    """
+    log = MemoryLog() if log is None else log
+    keyed = [one if isinstance(one, tuple) else (None, one) for one in values]
+    records = [Record(PLACE, offset, key, value, 1000 + offset, None) for offset, (key, value) in enumerate(keyed)]
+    for part in _parts(records, set(aborts), sorted({*restarts, len(records)})):
+        _serve(model, chosen, log, part, batch)
+    return log
+
+
+def _parts(records: Sequence[Record], aborts: set[int], restarts: Sequence[int]) -> Iterator[list[Record | Fault]]:
+    first = 0
+    for end in restarts:
+        part: list[Record | Fault] = []
+        for record in records[first:end]:
+            part.append(record)
+            if record.offset + 1 in aborts:
+                part.append(ABORT)
+        yield part
+        first = end
+
+
+def _serve(model: Path, chosen: RunSettings, log: MemoryLog, part: list[Record | Fault], batch: int) -> None:
+    """A process's life, of what `app.serve` and the Kafka service put together."""
+    attachment = chosen.attachment.resolve() if chosen.attachment else None
+    with app.opened(locate(str(model)), attachment, app.paths(chosen.schema)) as found:
+        module = found.module
+        decoder, encoders = app._codecs(found, chosen, None)
+        sessions = Sessions(module, module.state_names, by_key=chosen.session == "key")
+        sessions.restore(PLACE, log.state.values())
+        scorer = Scorer(module, sessions, decoder, encoders)
+        pace = Pace(batch, max_batch_s=60)
+        Loop(MemorySource(log, part), scorer, sessions, MemorySink(log), pace=pace, first_pause_s=0.001).run()
+
+
+def in_jet(
+    model: Path, encoding: str, schemas: Mapping[str, str], records: Sequence[bytes]
+) -> tuple[list[tuple[int, bytes]], bool]:
+    """What a jet gives of records of slot 0 and at the end, in this process; whether the model failed."""
+    program = read_program(model)
+    found = program.annotations
+    codecs: dict[int, SlotCodec] = {}
+    for slot in found.slots_in_use:
+        name = found.schemas.get(slot)
+        schema = None if name is None else json.loads(load_schema(name, app.paths(schemas), model.parent).canonical)
+        codecs[slot] = CodecSpec(encoding, schema_name=name, schema=schema).make(output=slot % 2 == 1)
+    runner = Runner(program, codecs, dict.fromkeys(codecs, encoding))
+    runner.load()
+    runner.begin({"name": program.name, "type": "python3", "attachments": []})
+    fed = runner.feed(Cut(0, 1, list(records), None))
+    if fed.failure is not None:
+        return fed.outputs, True
+    last = runner.end()
+    return [*fed.outputs, *last.outputs], last.failure is not None
