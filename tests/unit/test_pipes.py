@@ -240,3 +240,11 @@ def test_what_came_before_a_broken_stream_is_scored(write, tmp_path):
     assert [json.loads(line) for line in lines] == list(range(1, 10))
     assert code not in (0, 1)
     assert "sync marker" in err
+
+
+def test_a_line_that_is_too_long_is_rejected_and_the_rest_is_scored(write):
+    model = write("echo.py", "def action(x):\n    yield x\n")
+    code, out, err = _score(model, text="1\n" + "9" * ((64 << 20) + (1 << 17)) + "\n2\n")
+    assert (code, out) == (0, ["1", "2"])
+    (line,) = err.splitlines()
+    assert line.startswith("slot 0: decode: its end has not come within")
