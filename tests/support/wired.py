@@ -92,7 +92,7 @@ def _serve(model: Path, chosen: RunSettings, log: MemoryLog, part: list[Record |
 
 
 def in_jet(
-    model: Path, encoding: str, schemas: Mapping[str, str], records: Sequence[bytes]
+    model: Path, encoding: str, schemas: Mapping[str, str], records: Sequence[bytes], output: str | None = None
 ) -> tuple[list[tuple[int, bytes]], bool]:
     """What a jet gives of records of slot 0 and at the end, in this process; whether the model failed."""
     program = read_program(model)
@@ -101,7 +101,8 @@ def in_jet(
     for slot in found.slots_in_use:
         name = found.schemas.get(slot)
         schema = None if name is None else json.loads(load_schema(name, app.paths(schemas), model.parent).canonical)
-        codecs[slot] = CodecSpec(encoding, schema_name=name, schema=schema).make(output=slot % 2 == 1)
+        way = output or encoding if slot % 2 else encoding
+        codecs[slot] = CodecSpec(way, schema_name=name, schema=schema).make(output=slot % 2 == 1)
     runner = Runner(program, codecs, dict.fromkeys(codecs, encoding))
     runner.load()
     runner.begin({"name": program.name, "type": "python3", "attachments": []})
