@@ -30,7 +30,7 @@ to change.
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MOST_TEXT = 8_000
@@ -143,6 +143,15 @@ def is_for_the_host(error: BaseException) -> bool:
     """
     return isinstance(error, GiveUp) or (
         isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+def no_output(slot: int, in_use: Iterable[int]) -> str:
+    """What is to be told of a model that has written to a slot which is no output of it."""
+    return (
+        f"the model wrote to slot {slot}, which is {'no output' if slot % 2 == 0 else 'not in use'} (outputs in use: "
+        f"{', '.join(map(str, sorted(in_use))) or 'none'}). Declare it by '# fastscore.slot.{slot}: in-use' and attach a "
+        "stream or topic, or correct the slot in the model."
     )
 
 

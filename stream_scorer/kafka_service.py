@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from stream_scorer.ending import Closing
 from stream_scorer.engine.loop import Loop
@@ -11,13 +11,12 @@ from stream_scorer.engine.pace import Pace
 from stream_scorer.engine.progress import Progress, Show
 from stream_scorer.engine.report import Reporter
 from stream_scorer.engine.restore import Restorer
-from stream_scorer.engine.scoring import Scorer
 from stream_scorer.engine.watchdog import Watchdog
 from stream_scorer.errors import BrokerError
 from stream_scorer.evaluate.judge import StreamJudge
+from stream_scorer.hosting import Opened, Wired
 from stream_scorer.kafka_topics import ServiceTopics
 from stream_scorer.model.module import Module
-from stream_scorer.ports import Codec
 from stream_scorer.records import EVALUATIONS, Origin, Partition
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.slots import Slot
@@ -87,10 +86,8 @@ class KafkaService:
 
     def wire(
         self,
-        module: Module,
-        identity: str,
-        decoder: Codec,
-        encoders: Mapping[int, Codec],
+        found: Opened,
+        wired: Wired,
         judge: StreamJudge | None = None,
         show: Show | None = None,
         answers: Callable[[], None] = lambda: None,
@@ -98,13 +95,13 @@ class KafkaService:
         """The loop of this worker, joined to its group.
 
         Args:
-            identity: of the model: saved state of another one is not used.
+            found: the model. State that one of another identity saved is not used.
+            wired: of it, with the topics' codecs.
             show: draws how far the restore of a partition is.
             answers: raises Unanswered as long as what the codecs need does not answer.
         """
-        settings = self._settings
-        sessions = self._sessions(module, noted=judge is not None)
-        scorer = Scorer(module, sessions, decoder, encoders, judge)
+        settings, module, identity = self._settings, found.module, found.identity
+        sessions, scorer = wired
         ids = TopicIds(kafka_config.common(settings.bootstrap_servers, settings.kafka), self._topics.seen)
         progress = Progress(show)
         changelog = self._changelog(identity, sessions, ids)
@@ -170,17 +167,6 @@ class KafkaService:
             "ready: %s -> %s, group %s, %s", settings.input_topic, settings.output_topic, self._group, settings.delivery
         )
         return loop
-
-    def _sessions(self, module: Module, *, noted: bool) -> Sessions:
-        settings = self._settings
-        return Sessions(
-            module,
-            module.state_names,
-            by_key=settings.session == "key",
-            ttl_ms=None if settings.session_ttl is None else round(settings.session_ttl * 1000),
-            cap=settings.max_sessions,
-            noted=noted,
-        )
 
     def _recall(self, judge: StreamJudge, inputs: KafkaInputs) -> None:
         """The last evaluations: figures that begin anew with each worker would be of nothing for months where a value

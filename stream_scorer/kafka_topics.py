@@ -10,7 +10,7 @@ from stream_scorer.retention import retention_ms, topic_config
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.transports.kafka_admin import Cluster
 from stream_scorer.transports.kafka_changelog import changelog_name, former_changelog_name, owner
-from stream_scorer.transports.kafka_config import Properties
+from stream_scorer.transports.kafka_clients import Properties
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class ServiceTopics:
         name = changelog_name(self._group, settings.input_topic)
         if self._cluster.exists(name) or not self._cluster.exists(former):
             return name
-        if owner(self._consumer, former, self._cluster.partitions(former, "the changelog")) != settings.input_topic:
+        if owner(self._consumer, former) != settings.input_topic:
             return name
         log.info("state is on %s, as an earlier version named it", former)
         return former

@@ -195,9 +195,12 @@ class Inlet(Protocol):
 
     eager: where the batching has a time limit, do not wait for it: hand on what is there. For models that see no
     batches. Set from any thread, at any time.
+    on_reject: told of a record that is too long to be handed on: its beginning, and why. It counts as rejected by
+    encoding, and has no number.
     """
 
     eager: bool
+    on_reject: Callable[[bytes, str], None]
 
     def next(self, timeout_s: float) -> Cut | None:
         """What goes to the model next, as the stream's batching has it; None if nothing came in time.
@@ -247,8 +250,15 @@ class Model(Protocol):
 
     def set_state(self, state: State) -> None: ...
 
-    def score(self, value: Any) -> list[tuple[int, Any]]:
-        """One `action` call: (slot, datum) of each output. Raises ActionError."""
+    @property
+    def default(self) -> int:
+        """The output slot of what names none: of all that `predict` gives."""
+
+    def score(self, value: Any, emit: Callable[[int, Any], None]) -> None:
+        """One `action` call; `emit` takes slot and datum of each output as it comes. Raises ActionError.
+
+        What `emit` raises counts as raised by the model.
+        """
 
     def push(self, value: Any) -> bytes | None:
         """Move the state; a window to score, as float64 numbers in native order, or None. Raises ActionError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -120,13 +121,19 @@ class Evaluation(NamedTuple):
     actual: float
 
 
-class Control(NamedTuple):
-    """A control record of a ModelOp stream. `kind` is "end", "set" or "pig"; `timestamp` in ms since 1970."""
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control record of a ModelOp stream. `kind` is "end", "set" or "pig"; `timestamp` in ms since 1970.
+
+    None: a property that it does not have. `record`, in `encoding`, is what it was read from, b"" where it was not.
+    """
 
     kind: str
-    id: int = 0
-    timestamp: int = 0
-    misc: str = ""
+    id: int | None = None
+    timestamp: int | None = None
+    misc: str | None = None
+    record: bytes = field(default=b"", compare=False, kw_only=True)
+    encoding: str | None = field(default=None, compare=False, kw_only=True)
 
 
 class Cut(NamedTuple):

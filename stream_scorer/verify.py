@@ -9,15 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.app import Opened, opened
-from stream_scorer.codec import codec_for
-from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import ModelError
+from stream_scorer.hosting import Opened, opened
 from stream_scorer.model.bundle import check_manifest, is_bundle
 from stream_scorer.model.locate import locate
 from stream_scorer.ports import Codec
 from stream_scorer.records import Outgoing, Partition, Record, Reject
-from stream_scorer.state.sessions import Sessions
 
 SERIES = 4
 LENGTH = 150
@@ -42,27 +39,36 @@ def verify(model: str, attachment: Path | None, schemas: dict[str, Path], inputs
             f"slot {slot}: {schema.name if schema else 'untyped'}" for slot, schema in sorted(found.schemas.items())
         ]
         yield f"schemas: {', '.join(names)}"
-        Sessions(module, module.state_names)
+        found.wire_json()
         yield f"state: {', '.join(module.state_names) or 'none'}, can be kept exactly"
-        samples = samples or _generate(found)
-        if samples is None:
+        given = samples or _generate(found)
+        if given is None:
             yield "scores: NOT compared, as inputs of this schema cannot be made up. Give some by --inputs FILE.jsonl"
             return
-        yield from _compare(found, samples)
+        yield from _compare(found, given, made_up=not samples)
 
 
-def _compare(found: Opened, samples: Sequence[Any]) -> Iterator[str]:
+def _compare(found: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterator[str]:
     module = found.module
     keys = [b"%d" % number for number in range(SERIES)]
     records = [
         Record(Partition("verify", 0), offset, keys[offset % SERIES], json.dumps(value).encode(), None, None)
         for offset, value in enumerate(samples)
     ]
-    one_by_one = _by_offset(_score(found, records, [1] * len(records), batched=False))
-    yield f"action: {len(records)} inputs one by one give {sum(map(len, one_by_one.values()))} outputs"
+    scored = _score(found, records, [1] * len(records), one_by_one=True)
+    rejects = [one for one in scored if isinstance(one, Reject)]
+    if records and len(rejects) == len(records):
+        first = f"the first: {rejects[0].stage}: {rejects[0].message.rstrip('.')}."
+        if not made_up or found.schemas.get(0) is not None:
+            raise ModelError(f"{module.path}: every one of {len(records)} inputs is rejected; {first}")
+        yield f"scores: NOT compared, as every number made up is rejected; {first} Give inputs by --inputs FILE.jsonl"
+        return
+    one_by_one = _by_offset(scored)
+    told = f", {len(rejects)} are rejected, the first: {rejects[0].stage}: {rejects[0].message}" if rejects else ""
+    yield f"action: {len(records)} inputs one by one give {len(scored) - len(rejects)} outputs{told}"
     alone: Scores = {}
     for key in keys:
-        alone |= _by_offset(_score(found, [record for record in records if record.key == key], [], batched=False))
+        alone |= _by_offset(_score(found, [record for record in records if record.key == key], [], one_by_one=True))
     _same(one_by_one, alone, "series that alternate and the same series alone", module.path)
     yield f"sessions: {SERIES} series that alternate give what each gives alone"
     if not module.batched:
@@ -70,40 +76,31 @@ def _compare(found: Opened, samples: Sequence[Any]) -> Iterator[str]:
     rng = random.Random(2017)
     for _ in range(ROUNDS):
         sizes = [rng.choice((1, 2, 7, 31, 64, 65, 130, 300)) for _ in range(len(records))]
-        batches = _by_offset(_score(found, records, sizes, batched=True))
+        batches = _by_offset(_score(found, records, sizes))
         _same(one_by_one, batches, f"action one by one and push/predict in batches of {sizes[:6]}...", module.path)
     yield f"batch: {ROUNDS} ways to cut the input into batches give the same bits as action one by one"
 
 
-def _score(found: Opened, records: Sequence[Record], sizes: Sequence[int], *, batched: bool) -> list[Outgoing | Reject]:
-    sessions = Sessions(found.module, found.module.state_names)
-    encoders: dict[int, Codec] = {slot: _Bits() for slot in found.schemas if slot % 2}
-    model: Any = found.module if batched else _ActionOnly(found.module)
-    scorer = Scorer(model, sessions, codec_for("json", found.schemas.get(0)), encoders)
-    scored, at = [], 0
-    for size in [*sizes, len(records)]:
-        if at < len(records):
-            scored += scorer.score(records[at : at + size])
-            sessions.settle()
-        at += size
-    sessions.reset()
+def _score(
+    found: Opened, records: Sequence[Record], sizes: Sequence[int], *, one_by_one: bool = False
+) -> list[Outgoing | Reject]:
+    """By new sessions."""
+    encoders: dict[int, Codec] = {
+        slot: _Bits(found.codec(slot, "avro-binary" if schema else "json"))
+        for slot, schema in found.schemas.items()
+        if slot % 2
+    }
+    wired = found.wire(found.codec(0, "json"), encoders, one_by_one=one_by_one)
+    scored = wired.score(records, sizes)
+    wired.sessions.reset()
     return scored
 
 
-class _ActionOnly:
-    """The same module without its batch hook."""
-
-    batched = False
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
 class _Bits:
-    """Keeps a score as it is, so that bits are compared and not their text."""
+    """Keeps a score as it is, so that bits are compared and not their text; after a look whether it can be written."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
 
     def decode(self, data: bytes | None) -> Any:
         raise NotImplementedError
@@ -112,6 +109,7 @@ class _Bits:
         raise NotImplementedError
 
     def encode(self, value: Any) -> bytes:
+        self._codec.encode(value)
         return struct.pack("<d", value) if isinstance(value, float) else repr(value).encode()
 
     def encode_many(self, values: Sequence[Any]) -> list[bytes]:

@@ -28,6 +28,10 @@ def test_every_setting_is_told_of():
     assert docs.CONFIGURATION.read_text() == docs.configuration(), MEND
 
 
+def test_every_row_of_the_tables_of_values_is_told_of():
+    assert docs.VALUES.read_text() == docs.values(), MEND
+
+
 def test_every_command_is_in_the_readme():
     readme = (docs.ROOT / "README.md").read_text()
     assert [name for name in COMMANDS if f"stream-scorer {name}" not in readme] == []

@@ -39,19 +39,21 @@ MAY_IMPORT = {
     "kafka_settings": "errors settings",
     "run_settings": "addresses errors times retention settings kafka_settings",
     "kafka_topics": "errors retention run_settings transports",
-    "kafka_service": "errors records ports run_settings kafka_topics slots ending model state engine evaluate transports "
-    "status",
-    "app": "errors records ports signals ending lifeline control settings run_settings reference codec model state engine "
-    "evaluate transports kafka_service",
-    "pipes": "errors records ports codec model jets streams transports",
-    "verify": "errors records ports codec model state engine app",
+    "hosting": "errors records ports codec model state engine",
+    "kafka_service": "errors records run_settings kafka_topics slots ending model state engine evaluate transports status "
+    "hosting",
+    "app": "errors signals ending lifeline control run_settings reference codec model engine evaluate hosting "
+    "kafka_service",
+    "pipes": "errors records ports codec model engine streams transports",
+    "score": "errors records signals model jets streams hosting pipes",
+    "verify": "errors records ports model hosting",
     "demo": "errors run_settings replay codec transports app",
     "client": "addresses errors folders settings",
     "server": "addresses errors folders settings client codec streams jets manifold",
-    "backtest": "errors records codec model engine evaluate state app times",
+    "backtest": "errors records codec model evaluate hosting times",
     "training": "errors arguments stderr reference model backtest",
     "commands": "streams client server errors spelling times retention settings arguments kafka_settings run_settings logs "
-    "lifeline signals supervisor replay codec model transports app evaluate pipes verify demo backtest training",
+    "lifeline signals supervisor replay codec model transports hosting app evaluate pipes score verify demo backtest training",
     "__main__": "cli ending",
 }
 # Third-party packages that only some files may know.
@@ -70,7 +72,7 @@ ONLY_IN = {
     "matplotlib": ["training/*.py"],
     "pandas": [
         "training/*.py",
-        "stream_scorer/jets/recordsets.py",
+        "stream_scorer/model/recordsets.py",
         "stream_scorer/replay.py",
         "stream_scorer/backtest/prices.py",
         "stream_scorer/demo.py",

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.app import opened
 from stream_scorer.backtest.adjust import LAG_DAYS, Adjustment, adjustment
 from stream_scorer.backtest.feed import inputs
 from stream_scorer.backtest.prices import Prices
-from stream_scorer.codec import codec_for
-from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.judge import finite
+from stream_scorer.hosting import opened
 from stream_scorer.model.locate import locate
 from stream_scorer.records import Outgoing, Partition, Record
-from stream_scorer.state.sessions import Sessions
 from stream_scorer.times import DAY_MS, EPOCH, moment_ms
 
 BATCH = 1024
@@ -77,17 +75,11 @@ def walk(
     adjusted = adjustment(located, attachment, cpi, lag_days) if cpi else None
     with opened(located, attachment, schemas or {}) as found:
         values = inputs(found.schemas.get(0), prices, symbol, adjusted)
-        module, decoder = found.module, codec_for("json", found.schemas.get(0))
+        module = found.module
         lines = [json.dumps(value).encode() for value in values]
         partition, key = Partition(prices.path.name, 0), symbol.encode()
         records = [Record(partition, offset, key, line, None, None) for offset, line in enumerate(lines)]
-        sessions = Sessions(module, module.state_names)
-        encoders = {slot: codec_for("json", schema) for slot, schema in found.schemas.items() if slot % 2}
-        scorer = Scorer(module, sessions, decoder, encoders)
-        scored = []
-        for first in range(0, len(records), BATCH):
-            scored += scorer.score(records[first : first + BATCH])
-            sessions.settle()
+        scored = found.wire_json().score(records, itertools.repeat(BATCH))
         outs = [one for one in scored if isinstance(one, Outgoing)]
         rejects = [
             f"{prices.dates[one.source.offset]}: {one.message}" for one in scored if not isinstance(one, Outgoing)

@@ -2,32 +2,76 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from collections.abc import Sequence
 from typing import Any
 
-import fastavro
-
+from stream_scorer.codec.avro_reader import CUT, Read, Readers, Unresolved
+from stream_scorer.codec.base import ValueCodec, null_value
 from stream_scorer.codec.bounds import Guard, guard_of
-from stream_scorer.codec.branches import for_avro
-from stream_scorer.codec.plain import plain, reason
+from stream_scorer.codec.control_records import begins_control, may_begin_control, read_avro_control
+from stream_scorer.codec.forms import AvroForm
 from stream_scorer.codec.schema import Schema
-from stream_scorer.errors import DecodeError, EncodeError, SchemaError
+from stream_scorer.errors import DecodeError
 
 _DOUBLE = struct.Struct("<d")
-UNREADABLE = (
-    EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError,
-    MemoryError, SystemError, struct.error,
-)  # fmt: skip
-"""What fastavro's reader raises on bytes of another schema."""
+_WRONG = (*CUT, ValueError, ArithmeticError, RecursionError, MemoryError)
 
 
-class DoubleCodec:
-    """Avro double: 8 bytes, IEEE 754, little-endian. The flagship's input and output."""
+class AvroCodec(ValueCodec):
+    """Any Avro schema. Unions come bare, logical types as the numbers, bytes and texts underneath."""
+
+    said = "Avro"
 
     def __init__(self, schema: Schema) -> None:
-        self._schema = schema
+        super().__init__(schema, AvroForm())
+        self._name = schema.name
+        self._read = Readers(schema.named).own(schema.parsed)
+        self._guard = guard_of(schema.parsed)
+
+    def decode(self, data: bytes | None) -> Any:
+        """What was read fits: nothing is left to check."""
+        if data is None:
+            raise null_value()
+        return read_avro(data, self._read, self._name, self._guard)
+
+    def dump(self, value: Any) -> bytes:
+        data: bytes = value
+        return data
+
+    def ends(self, data: bytes, last: bool) -> tuple[list[int], bool]:
+        """Where the values, and control records, end that these bytes begin with; whether the rest cannot be read.
+
+        `last`: no more bytes will come, so what may be the beginning of a control record is none.
+        """
+        ends: list[int] = []
+        at = 0
+        while at < len(data):
+            found = read_avro_control(data[at:]) if begins_control(data, at) else None
+            if found is None and not last and may_begin_control(data, at):
+                break
+            try:
+                end = at + found[1] if found is not None else self._end(data, at)
+            except CUT:
+                break
+            except _WRONG:
+                return ends, True
+            if end > len(data):
+                break
+            if end == at:
+                return ends, True
+            at = end
+            ends.append(at)
+        return ends, False
+
+    def _end(self, data: bytes, at: int) -> int:
+        if self._guard is not None:
+            self._guard(data, at)
+        return self._read(data, at)[1]
+
+
+class DoubleCodec(AvroCodec):
+    """Avro double: 8 bytes, IEEE 754, little-endian. The flagship's input and output."""
 
     def decode(self, data: bytes | None) -> float:
         if data is None:
@@ -45,16 +89,7 @@ class DoubleCodec:
     def encode(self, value: Any) -> bytes:
         if isinstance(value, float):
             return _DOUBLE.pack(value)
-        try:
-            value = plain(value)
-            # A tensor of one number has __float__ and is taken; so has True, which is no double.
-            if isinstance(value, bool) or not hasattr(value, "__float__"):
-                self._schema.check(value)
-            return _DOUBLE.pack(value)
-        except SchemaError as error:
-            raise EncodeError(f"output: {error}") from error
-        except Exception as error:  # the value is the model's, and its methods may raise anything
-            raise EncodeError(f"output: cannot be written as a double: {reason(error)}") from error
+        return super().encode(value)
 
     def encode_many(self, values: Sequence[Any]) -> list[bytes]:
         if set(map(type, values)) != {float}:
@@ -63,63 +98,26 @@ class DoubleCodec:
         return [data[at : at + 8] for at in range(0, len(data), 8)]
 
 
-class AvroCodec:
-    """Any Avro schema."""
+def read_avro(data: bytes, read: Read, name: str, guard: Guard | None = None) -> Any:
+    """One value of all the bytes. Raises DecodeError.
 
-    def __init__(self, schema: Schema) -> None:
-        self._schema = schema
-        self._guard = guard_of(schema.parsed)
-        # In a schema that contains itself fastavro would try all branches at every depth: told which, it tries none.
-        self._shape = for_avro(schema).shape if self._guard else None
-
-    def decode(self, data: bytes | None) -> Any:
-        if data is None:
-            raise null_value()
-        return read_avro(data, self._schema.parsed, None, self._schema.name, self._guard)
-
-    def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
-        return [self.decode(data) for data in batch]
-
-    def encode(self, value: Any) -> bytes:
-        out = io.BytesIO()
-        try:
-            value = plain(value)
-            self._schema.check(value)
-            if self._shape is not None:
-                value = self._shape(value)
-            fastavro.schemaless_writer(out, self._schema.parsed, value)
-        except SchemaError as error:
-            raise EncodeError(f"output: {error}") from error
-        except Exception as error:  # the value is the model's, and its methods may raise anything
-            raise EncodeError(f"output: does not fit schema {self._schema.name!r}: {reason(error)}") from error
-        return out.getvalue()
-
-    def encode_many(self, values: Sequence[Any]) -> list[bytes]:
-        return [self.encode(value) for value in values]
-
-
-def read_avro(data: bytes, writer: Any, reader: Any, name: str, guard: Guard | None = None) -> Any:
-    """One value of all the bytes. Raises DecodeError. `guard`: of the writer's schema, as `guard_of` gives it."""
-    stream = io.BytesIO(data)
+    read, guard: of the writer's schema. name: of the schema that it is read as.
+    """
     try:
         if guard is not None:
             guard(data, 0)
-        value = fastavro.schemaless_reader(stream, writer, reader)
-    except UNREADABLE as error:
+        value, end = read(data, 0)
+    except CUT as error:
+        text = str(error) if isinstance(error, EOFError) else "the bytes end within the value"
+        raise wrong_bytes(f"Avro of schema {name!r} (EOFError: {text})", data) from error
+    except Unresolved as error:
+        raise DecodeError(f"what was written cannot be read as {name!r}: {str(error)[:300]}") from error
+    except _WRONG as error:
         raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {str(error)[:300]})", data) from error
-    except fastavro.read.SchemaResolutionError as error:
-        # Its text has both schemas in it, of whatever length.
-        raise DecodeError(f"the writer's schema cannot be read as {name!r}: {str(error)[:300]}") from error
-    rest = len(data) - stream.tell()
-    if rest:
-        raise wrong_bytes(f"Avro of schema {name!r}, and {rest} bytes are left over", data, expected=len(data) - rest)
+    if end != len(data):
+        rest = len(data) - end
+        raise wrong_bytes(f"Avro of schema {name!r}, and {rest} bytes are left over", data, expected=end)
     return value
-
-
-def null_value() -> DecodeError:
-    return DecodeError(
-        "the value is null (a tombstone). There is nothing to score; is the input topic a compacted one?"
-    )
 
 
 def wrong_bytes(what: str, data: bytes, expected: int | None = None) -> DecodeError:

@@ -1,11 +1,15 @@
-"""Control records, as each encoding has them: end, set and pig between the data of a ModelOp stream. Section [d]."""
+"""Control records, as each encoding has them: end, set and pig between the data of a ModelOp stream. Section [d].
+
+One that was read goes out as it came where the output has the same encoding: published clients wait for the bytes of
+the pig they have sent. In another encoding it has the properties that it came with, and no others.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import fastavro
@@ -16,6 +20,7 @@ from stream_scorer.records import Control
 KINDS = ("end", "set", "pig")
 _KEY = "$fastscore"
 _KEY_BYTES = _KEY.encode()
+_NAMES = ("id", "timestamp", "misc")
 _PEACE = "\u262efastscore."
 _PEACE_BYTES = _PEACE.encode()
 # The documentation prints a literal of Python 2, where \xfa is one byte: 12 bytes with the kind.
@@ -23,7 +28,7 @@ _RAW = b"\xfastscore."
 _RAW_LENGTH = len(_RAW) + 3
 _RAW_PROPERTIES = struct.Struct("!IQ")
 _AVRO = tuple(b"\x1c$fastscore." + kind.encode() for kind in KINDS)
-_AVRO_SCHEMA = fastavro.parse_schema(
+AVRO_SCHEMA = fastavro.parse_schema(
     {
         "type": "record",
         "name": "control",
@@ -38,73 +43,103 @@ _AVRO_SCHEMA = fastavro.parse_schema(
 
 
 class ControlForm(NamedTuple):
-    """`read` gives None for data; `write` takes what `read` gives."""
+    """`read` gives None for data; `write` takes what `read` of this form or another gives."""
 
     read: Callable[[bytes], Control | None]
     write: Callable[[Control], bytes]
 
 
-def _of_map(value: Any) -> Control | None:
+def _of_map(value: Any, record: bytes, encoding: str) -> Control | None:
     if not isinstance(value, dict) or value.get(_KEY) not in KINDS:
         return None
+    given = [value.get(name) for name in _NAMES]
     try:
-        return Control(
-            value[_KEY], int(value.get("id") or 0), int(value.get("timestamp") or 0), str(value.get("misc") or "")
-        )
+        properties: Any = [None if one is None else of(one) for of, one in zip((int, int, str), given, strict=True)]
     except (ValueError, TypeError, OverflowError):
-        return Control(value[_KEY])
+        properties = ()  # the client's own; an output of the same kind has them all the same
+    return Control(value[_KEY], *properties, record=record, encoding=encoding)
 
 
 def _as_map(control: Control) -> dict[str, Any]:
-    kind, *more = control
-    given = control.kind == "pig" or any(more)
-    return {_KEY: kind} | (dict(zip(("id", "timestamp", "misc"), more, strict=True)) if given else {})
+    given = {name: getattr(control, name) for name in _NAMES}
+    return {_KEY: control.kind, **{name: value for name, value in given.items() if value is not None}}
 
 
 def _read_json(data: bytes) -> Control | None:
     if _KEY_BYTES not in data:
         return None
     try:
-        return _of_map(json.loads(data))
+        return _of_map(json.loads(data), data.strip(), "json")
     except (ValueError, RecursionError):
         return None
 
 
 def _write_json(control: Control) -> bytes:
-    return json.dumps(_as_map(control)).encode()
+    # What stands on several lines would be several records of a delimited stream.
+    if control.encoding == "json" and control.record and not any(end in control.record for end in (b"\n", b"\r")):
+        return control.record
+    try:
+        return _compact(_members(control))
+    except (ValueError, TypeError, RecursionError):  # msgpack says more than JSON can
+        return _compact(_as_map(control))
+
+
+def _compact(members: Mapping[str, Any]) -> bytes:
+    return json.dumps(members, separators=(",", ":")).encode()
+
+
+def _members(control: Control) -> Any:
+    """All that a control record of json or msgpack holds, the client's own members too."""
+    if control.record and control.encoding == "json":
+        return json.loads(control.record)
+    if control.record and control.encoding == "msgpack":
+        return msgpack.unpackb(control.record, strict_map_key=False)
+    return _as_map(control)
 
 
 def _read_msgpack(data: bytes) -> Control | None:
     if _KEY_BYTES not in data:
         return None
     try:
-        return _of_map(msgpack.unpackb(data, strict_map_key=False))
+        return _of_map(msgpack.unpackb(data, strict_map_key=False), data, "msgpack")
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
         return None
 
 
 def _write_msgpack(control: Control) -> bytes:
-    packed: bytes = msgpack.packb(_as_map(control))
+    if control.encoding == "msgpack" and control.record:
+        return control.record
+    try:
+        packed: bytes = msgpack.packb(_members(control))
+    except (ValueError, TypeError, OverflowError, RecursionError):  # JSON has longer numbers, and halves of letters
+        given = {name: _short(value) for name, value in _as_map(control).items()}
+        packed = msgpack.packb(given)
     return packed
+
+
+def _short(value: Any) -> Any:
+    return _fold(value, 64) if isinstance(value, int) else _whole(value)
 
 
 def _read_text(data: bytes) -> Control | None:
     if not data.startswith(_PEACE_BYTES):
         return None
-    kind, *properties = data[len(_PEACE_BYTES) :].decode(errors="replace").split("|", 3)
+    kind, *given = data[len(_PEACE_BYTES) :].decode(errors="replace").split("|", 3)
     if kind not in KINDS:
         return None
-    number, timestamp, misc = (*properties, *("0", "0", "")[len(properties) :])
     try:
-        return Control(kind, int(number), int(timestamp), misc)
+        properties: Any = [of(one) for of, one in zip((int, int, str), given, strict=False)]
     except ValueError:
         return None
+    return Control(kind, *properties, record=data, encoding="utf-8")
 
 
 def _write_text(control: Control) -> bytes:
-    kind, *more = control
-    given = kind == "pig" or any(more)
-    return "|".join([_PEACE + kind, *(map(str, more) if given else ())]).encode()
+    if control.encoding == "utf-8" and control.record:
+        return control.record
+    given = [getattr(control, name) is not None for name in _NAMES]
+    last = 3 - given[::-1].index(True) if any(given) else 0
+    return "|".join([_PEACE + control.kind, *map(str, _properties(control)[:last])]).encode(errors="replace")
 
 
 def _read_raw(data: bytes) -> Control | None:
@@ -113,17 +148,21 @@ def _read_raw(data: bytes) -> Control | None:
     kind, more = data[len(_RAW) : _RAW_LENGTH].decode("latin-1"), data[_RAW_LENGTH:]
     if kind not in KINDS or 0 < len(more) < _RAW_PROPERTIES.size:
         return None
-    if not more:
-        return Control(kind)
-    number, timestamp = _RAW_PROPERTIES.unpack_from(more)
-    return Control(kind, number, timestamp, more[_RAW_PROPERTIES.size :].decode("ascii", errors="replace"))
+    properties: Any = ()
+    if more:
+        properties = _RAW_PROPERTIES.unpack_from(more)
+    if len(more) > _RAW_PROPERTIES.size:
+        properties += (more[_RAW_PROPERTIES.size :].decode("ascii", errors="replace"),)
+    return Control(kind, *properties, record=data, encoding=None)
 
 
 def _write_raw(control: Control) -> bytes:
-    kind, number, timestamp, misc = control
-    data = _RAW + kind.encode()
-    if kind != "pig" and not (number or timestamp or misc):
+    if control.encoding is None and control.record:
+        return control.record
+    data = _RAW + control.kind.encode()
+    if all(getattr(control, name) is None for name in _NAMES):
         return data
+    number, timestamp, misc = _properties(control)
     properties = _RAW_PROPERTIES.pack(number & 0xFFFF_FFFF, timestamp & 0xFFFF_FFFF_FFFF_FFFF)
     return data + properties + misc.encode("ascii", errors="replace")
 
@@ -155,20 +194,41 @@ def read_avro_control(data: bytes) -> tuple[Control, int] | None:
         return None
     stream = io.BytesIO(data)
     try:
-        value: Any = fastavro.schemaless_reader(stream, _AVRO_SCHEMA, None)
+        value: Any = fastavro.schemaless_reader(stream, AVRO_SCHEMA, None)
     except (EOFError, ValueError, LookupError, OverflowError, MemoryError, struct.error):
         return None
-    text, number, timestamp, misc = value.values()
+    text, *given = value.values()
     kind = text.rpartition(".")[2]
-    return (Control(kind, number, timestamp, misc), stream.tell()) if kind in KINDS else None
+    if kind not in KINDS:
+        return None
+    # A record always has them: what it has by default stands for what is not given.
+    properties: Any = [one or None for one in given]
+    return Control(kind, *properties, record=data[: stream.tell()], encoding="avro-binary"), stream.tell()
 
 
 def _write_avro(control: Control) -> bytes:
-    kind, number, timestamp, misc = control
+    if control.encoding == "avro-binary" and control.record:
+        return control.record
+    number, timestamp, misc = _properties(control)
     out = io.BytesIO()
-    value = {_KEY[1:]: f"{_KEY}.{kind}", "id": _fold(number, 32), "timestamp": _fold(timestamp, 64), "misc": misc}
-    fastavro.schemaless_writer(out, _AVRO_SCHEMA, value)
+    value: dict[str, Any] = {
+        _KEY[1:]: f"{_KEY}.{control.kind}",
+        "id": _fold(number, 32),
+        "timestamp": _fold(timestamp, 64),
+    }
+    value["misc"] = _whole(misc)
+    fastavro.schemaless_writer(out, AVRO_SCHEMA, value)
     return out.getvalue()
+
+
+def _properties(control: Control) -> tuple[int, int, str]:
+    """With what stands for those that it does not have."""
+    return control.id or 0, control.timestamp or 0, control.misc or ""
+
+
+def _whole(text: str) -> str:
+    """JSON may carry half of a surrogate pair, which UTF-8 has no bytes for."""
+    return text.encode(errors="replace").decode()
 
 
 def _fold(number: int, bits: int) -> int:

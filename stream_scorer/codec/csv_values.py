@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,16 +93,22 @@ def _typed(text: str, quoted: bool, kind: Any, named: Mapping[str, Any]) -> Any:
         if kind["type"] in _COMPLEX:
             return _json(text)
         kind = kind["type"]
-    try:
-        if kind in ("int", "long"):
-            return int(text)
-        if kind in ("float", "double"):
-            return float(text)
-    except ValueError:
-        return text
+    if kind in ("int", "long", "float", "double"):
+        return _number(text, whole=kind in ("int", "long"))
     if kind == "boolean":
         return {"true": True, "false": False}.get(text.strip().lower(), text)
     return None if kind == "null" and text == "" and not quoted else text
+
+
+def _number(text: str, *, whole: bool) -> Any:
+    """Python would read more: 1_000, digits of other scripts, and as infinite what is too large for a double."""
+    try:
+        if "_" in text or not text.isascii():
+            return text
+        value = int(text) if whole else float(text)
+    except ValueError:
+        return text
+    return text if value in (math.inf, -math.inf) and "n" not in text.lower() else value
 
 
 def _branch(text: str, quoted: bool, branches: list[Any], named: Mapping[str, Any]) -> Any:

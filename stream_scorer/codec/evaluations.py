@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_scorer.avro_long import avro_long
-from stream_scorer.codec.avro import null_value, read_avro
+from stream_scorer.codec.avro import AvroCodec
+from stream_scorer.codec.base import null_value
 from stream_scorer.codec.framing import FramedCodec
 from stream_scorer.codec.registry import Registry
 from stream_scorer.codec.schema import Schema, make_schema
@@ -45,7 +46,7 @@ class EvaluationCodec:
     """Bare Avro. Written by hand, as there is one for every score; read as any record."""
 
     def __init__(self, schema: Schema | None = None) -> None:
-        self._schema = schema or evaluation_schema()
+        self._avro = AvroCodec(schema or evaluation_schema())
 
     def encode(self, value: Evaluation) -> bytes:
         (forecast, naive, low, high, offset, timestamp, _), source, actual = value
@@ -64,9 +65,7 @@ class EvaluationCodec:
         return [self.encode(value) for value in values]
 
     def decode(self, data: bytes | None) -> dict[str, Any]:
-        if data is None:
-            raise null_value()
-        value: dict[str, Any] = read_avro(data, self._schema.parsed, None, self._schema.name)
+        value: dict[str, Any] = self._avro.decode(data)
         return value
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[dict[str, Any]]:

@@ -6,7 +6,10 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from stream_scorer.codec.avro import null_value, read_avro, wrong_bytes
+from stream_scorer.codec.avro import read_avro, wrong_bytes
+from stream_scorer.codec.avro_reader import Read
+from stream_scorer.codec.avro_resolution import resolved
+from stream_scorer.codec.base import null_value
 from stream_scorer.codec.bounds import Guard, guard_of
 from stream_scorer.codec.registry import Registry, UnknownSchema
 from stream_scorer.codec.schema import Schema
@@ -33,7 +36,7 @@ class FramedCodec:
         self._registry = registry
         self._schema_id = schema_id
         self._subject = subject
-        self._guards: dict[int, Guard | None] = {}
+        self._writers: dict[int, tuple[Read, Guard | None]] = {}
 
     def decode(self, data: bytes | None) -> Any:
         if data is None:
@@ -45,13 +48,18 @@ class FramedCodec:
         value = data[_HEAD.size :]
         if self._registry is None:
             return self._inner.decode(value)
+        if number not in self._writers:
+            self._writers[number] = self._writer(number)
+        read, guard = self._writers[number]
+        return read_avro(value, read, self._schema.name, guard)
+
+    def _writer(self, number: int) -> tuple[Read, Guard | None]:
+        assert self._registry is not None
         try:
             writer = self._registry.schema(number)
         except UnknownSchema as error:
             raise DecodeError(f"the schema registry knows no schema {number} of Avro: {error}") from error
-        if number not in self._guards:
-            self._guards[number] = guard_of(writer)
-        return read_avro(value, writer, self._schema.parsed, self._schema.name, self._guards[number])
+        return resolved(writer, self._schema), guard_of(writer)
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
         return [self.decode(data) for data in batch]

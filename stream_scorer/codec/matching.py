@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream_scorer.codec.schema import Schema, branch_name
+from stream_scorer.codec.logical import unlike
+from stream_scorer.codec.parts import NAMED, branch_name, type_of
+from stream_scorer.codec.schema import Schema
 
 _NUMBERS = ("int", "long", "float", "double")
 
@@ -25,7 +27,7 @@ class _Match:
         self._bad: dict[tuple[str, str], str] = {}
 
     def compare(self, reader: Any, writer: Any, at: str) -> str | None:
-        reader, writer = _resolved(reader, self._reader), _resolved(writer, self._writer)
+        reader, writer = type_of(reader, self._reader), type_of(writer, self._writer)
         if isinstance(writer, list):
             return next(filter(None, (self.compare(reader, branch, at) for branch in writer)), None)
         if isinstance(reader, list):
@@ -33,6 +35,8 @@ class _Match:
                 return None
             return _told(" or ".join(map(branch_name, reader)), branch_name(writer), at)
         asked, given = reader["type"], writer["type"]
+        if (problem := unlike(reader, writer)) is not None:
+            return f"{f'at {at}: ' if at else ''}{problem}"
         if asked in _NUMBERS and given in _NUMBERS:
             fits = _NUMBERS.index(given) <= _NUMBERS.index(asked)
             return None if fits else _told(asked, given, at)
@@ -73,22 +77,8 @@ class _Match:
         return problem
 
 
-def _resolved(schema: Any, named: Any) -> Any:
-    """Of a name what it stands for; primitives as objects."""
-    while not isinstance(schema, list):
-        kind = schema if isinstance(schema, str) else schema["type"]
-        if isinstance(kind, str) and kind in named and not (isinstance(schema, dict) and "name" in schema):
-            schema = named[kind]
-        elif isinstance(kind, dict | list):
-            schema = kind
-        else:
-            return schema if isinstance(schema, dict) else {"type": schema}
-    return schema
-
-
 def _text(schema: Any) -> str:
-    named = schema["type"] in ("record", "error", "enum", "fixed")
-    return f"{schema['type']} {schema['name']}" if named else str(schema["type"])
+    return f"{schema['type']} {schema['name']}" if schema["type"] in NAMED else str(schema["type"])
 
 
 def _told(asked: str, given: str, at: str) -> str:

@@ -13,14 +13,19 @@ def plain(value: Any) -> Any:
     if kind in (float, int, str, bool, bytes) or value is None:
         return value
     if isinstance(value, np.generic):
-        return value.item()
+        return plain_scalar(value)
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return plain(value.astype("M8[us]").tolist() if value.dtype.kind == "M" else value.tolist())
     if isinstance(value, dict):
         return {_plain_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+def plain_scalar(value: np.generic) -> Any:
+    """Of NumPy's times those that Python has: of nanoseconds NumPy itself would give the bare number."""
+    return (value.astype("M8[us]") if isinstance(value, np.datetime64) else value).item()
 
 
 def reason(error: Exception) -> str:

@@ -3,60 +3,63 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+import re
 from typing import Any, NoReturn
 
-from stream_scorer.codec.avro import null_value
-from stream_scorer.codec.branches import for_json
-from stream_scorer.codec.plain import plain, reason
+from stream_scorer.codec.base import ValueCodec
+from stream_scorer.codec.forms import PlainForm
 from stream_scorer.codec.schema import Schema
-from stream_scorer.errors import DecodeError, EncodeError, SchemaError
+from stream_scorer.errors import DecodeError
+
+_BOM = b"\xef\xbb\xbf"
+_LARGE = re.compile(rb"[eE]\+?\d{3}")
+_LONG = 309
+"""Digits. Only a number with so many, or with an exponent of three digits, may be more than a double holds."""
 
 
-class JsonCodec:
-    """UTF-8 JSON, checked against a schema if there is one.
+class JsonCodec(ValueCodec):
+    """JSON in UTF-8, checked against a schema if there is one; what came is what the model sees.
 
-    NaN and Infinity are no JSON: refused by name where `strict`, else read and written as Python has them. Unions may
-    be bare or tagged and are written tagged; bytes are a string of their code points.
+    Args:
+        strict: NaN and Infinity are no JSON, and are refused by name; else they are read and written as Python has them.
+        tagged: unions, which may be bare or tagged, are written tagged; else bare. Bytes are a string of their code points.
     """
 
-    def __init__(self, schema: Schema | None, *, strict: bool = True) -> None:
-        self._schema = schema
-        self._refuse = _refuse if strict else None
-        self._shape = for_json(schema, tagged=True).shape if schema is not None else None
-        # Made once: `json.dumps` with options of its own would make one for every value.
-        self._text = json.JSONEncoder(allow_nan=not strict, ensure_ascii=False).encode
+    said = "JSON"
 
-    def decode(self, data: bytes | None) -> Any:
-        if data is None:
-            raise null_value()
+    def __init__(self, schema: Schema | None, *, strict: bool = True, tagged: bool = True) -> None:
+        super().__init__(schema, PlainForm(text=True, tagged=tagged))
+        self._refuse = _refuse if strict else None
+        # Made once: `json.loads` and `json.dumps` with options of their own would make them for every value.
+        self._value = json.JSONDecoder(parse_constant=self._refuse).decode
+        self._text = json.JSONEncoder(allow_nan=not strict, default=_more).encode
+
+    def load(self, data: bytes) -> Any:
         try:
-            value = json.loads(data, parse_constant=self._refuse)
+            text = (data[len(_BOM) :] if data.startswith(_BOM) else data).decode()
+            if _LARGE.search(data) or len(data) >= _LONG:
+                return json.JSONDecoder(parse_constant=self._refuse, parse_float=_finite).decode(text)
+            return self._value(text)
         except (ValueError, RecursionError) as error:
             raise DecodeError(f"expected JSON, got {data[:60]!r}: {error}") from error
-        if self._schema is not None:
-            self._schema.check(value)
-        return value
 
-    def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
-        return [self.decode(data) for data in batch]
-
-    def encode(self, value: Any) -> bytes:
-        try:
-            value = plain(value)
-            if self._schema is not None:
-                self._schema.check(value)
-            if self._shape is not None:
-                value = self._shape(value)
-            return self._text(value).encode()
-        except SchemaError as error:
-            raise EncodeError(f"output: {error}") from error
-        except Exception as error:  # the value is the model's, and its methods may raise anything
-            raise EncodeError(f"output: cannot be written as JSON: {reason(error)}") from error
-
-    def encode_many(self, values: Sequence[Any]) -> list[bytes]:
-        return [self.encode(value) for value in values]
+    def dump(self, value: Any) -> bytes:
+        return self._text(value).encode()
 
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:60]} is more than a double holds")
+    return number
+
+
+def _more(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray):
+        return value.decode("latin-1")
+    raise TypeError(f"JSON has no {type(value).__name__}")

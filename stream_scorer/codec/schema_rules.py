@@ -7,11 +7,11 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any
 
+from stream_scorer.codec.parts import NAMED
 from stream_scorer.codec.schema import NO_SCHEMA, PRIMITIVES, Schema, check_nested, make_schema
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(\.[A-Za-z_][A-Za-z0-9_\-]*)*", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_NAMED = ("record", "error", "enum", "fixed")
 _MOST_TOLD = 400
 """Characters of what is wrong: a name may be as long as it likes."""
 _INNER = {"array": "items", "map": "values"}
@@ -88,7 +88,7 @@ class _Rules:
         kind = schema.get("type")
         if kind is None:
             raise BadSchema('A schema object has no "type"')
-        if kind in _NAMED:
+        if kind in NAMED:
             self._named(schema, kind, space)
         elif kind in _INNER:
             if _INNER[kind] not in schema:
@@ -149,4 +149,4 @@ def _full(name: str, space: str) -> str:
 def _branch(branch: Any, space: str) -> str:
     if not isinstance(branch, dict):
         return str(branch)
-    return _full(branch["name"], branch.get("namespace", space)) if branch["type"] in _NAMED else str(branch["type"])
+    return _full(branch["name"], branch.get("namespace", space)) if branch["type"] in NAMED else str(branch["type"])

@@ -1,14 +1,14 @@
-"""The SlotCodec of an attached stream: encoding, schemas and control records in one."""
+"""The codec of an attached stream: that of its encoding, with control records and the schema of the model's slot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from stream_scorer.codec import codec_for
 from stream_scorer.codec.control_records import CONTROL_FORMS
-from stream_scorer.codec.plain import plain, reason
+from stream_scorer.codec.plain import reason
 from stream_scorer.codec.schema import Schema
-from stream_scorer.codec.values import values_for
 from stream_scorer.errors import EncodeError, SchemaError
 from stream_scorer.records import Control
 
@@ -19,22 +19,18 @@ class StreamCodec:
     Args:
         schema: of the stream; it types what the encoding cannot (csv, avro-binary).
         model: the schema of the model's slot, where it is another one: every record must fit both.
-        model_first: of an output, so that the error tells of the model's before the stream's.
     """
 
     def __init__(
-        self,
-        encoding: str | None,
-        options: Mapping[str, Any],
-        schema: Schema | None,
-        model: Schema | None = None,
-        *,
-        model_first: bool = False,
+        self, encoding: str | None, options: Mapping[str, Any], schema: Schema | None, model: Schema | None = None
     ) -> None:
-        self._values = values_for(encoding, options, schema)
-        order = (model, schema) if model_first else (schema, model)
-        self._checks = [one for one in order if one is not None]
+        codec = codec_for(encoding, schema, strict=bool(options.get("Strict")), options=options)
+        self._decode, self._encode = codec.decode, codec.encode
+        self._check = None if model is None else model.check
         self._form = CONTROL_FORMS.get(encoding)
+        if self._check is None:
+            # Nothing stands between the stream and its encoding.
+            self.decode, self.encode = codec.decode, codec.encode  # type: ignore[method-assign]
 
     def control(self, data: bytes) -> Control | None:
         return self._form.read(data) if self._form else None
@@ -43,18 +39,17 @@ class StreamCodec:
         return self._form.write(control) if self._form else None
 
     def decode(self, data: bytes) -> Any:
-        value = self._values.load(data)
-        for schema in self._checks:
-            schema.check(value)
+        value = self._decode(data)
+        if self._check is not None:
+            self._check(value)
         return value
 
     def encode(self, value: Any) -> bytes:
-        try:
-            value = plain(value)
-            for schema in self._checks:
-                schema.check(value)
-            return self._values.dump(value)
-        except SchemaError as error:
-            raise EncodeError(f"output: {error}") from error
-        except Exception as error:  # the value is the model's, and its methods may raise anything
-            raise EncodeError(f"output: cannot be written: {reason(error)}") from error
+        if self._check is not None:
+            try:
+                self._check(value)
+            except SchemaError as error:
+                raise EncodeError(f"output: {error}") from error
+            except Exception as error:  # the value is the model's, and its methods may raise anything
+                raise EncodeError(f"output: cannot be checked: {reason(error)}") from error
+        return self._encode(value)

@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     first, last = _date("--from", args.first), _date("--to", args.last)
-    from stream_scorer import app, logs
+    from stream_scorer import hosting, logs
     from stream_scorer.backtest import report
     from stream_scorer.backtest.judge import LAST
     from stream_scorer.backtest.prices import read_prices
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         args.model,
         prices,
         attachment=args.attachment,
-        schemas=app.paths(to_map(args.schema, "--schema")),
+        schemas=hosting.paths(to_map(args.schema, "--schema")),
         symbol=args.symbol,
         cpi=args.cpi.resolve() if args.cpi else None,
         lag_days=args.cpi_lag_days,

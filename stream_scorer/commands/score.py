@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 from stream_scorer.arguments import LEVELS, whole
 from stream_scorer.errors import SettingsError
@@ -41,30 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stream_scorer import app, logs
-    from stream_scorer.model.locate import locate
-    from stream_scorer.model.module import needs_an_engine, yields_at_the_end
-    from stream_scorer.model.program import read_program
-
-    logs.set_up(args.log_level)
-    program = read_program(locate(args.model).module)
-    by_slots = args.input or args.output or args.stream or needs_an_engine(program) or yields_at_the_end(program)
-    with contextlib.ExitStack() as stack:
-        rejects = stack.enter_context(args.rejects.open("w")) if args.rejects else sys.stderr
-        # A model's own prints belong to the console, not among the scores.
-        out = stack.enter_context(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        if by_slots:
-            return _run_slots(args, out, rejects)
-        return app.score_lines(
-            args.model, args.attachment, args.schema, sys.stdin.fileno(), out, rejects, args.batch or 1024
-        )
-
-
-def _run_slots(args: argparse.Namespace, out: BinaryIO, rejects: TextIO) -> int:
-    from stream_scorer import app, pipes
+    from stream_scorer import hosting, logs, pipes
+    from stream_scorer.score import score
     from stream_scorer.settings import to_map
 
+    logs.set_up(args.log_level)
     descriptors: dict[int, Any] = {}
     for option in ("input", "output", "stream"):
         for slot, path in _by_slot(option, getattr(args, option)):
@@ -72,10 +53,13 @@ def _run_slots(args: argparse.Namespace, out: BinaryIO, rejects: TextIO) -> int:
                 raise SettingsError(f"--{option} {slot}={path}: slot {slot} has a stream already.")
             descriptors[slot] = pipes.descriptor(path) if option == "stream" else pipes.file_stream(str(path.resolve()))
     attachment = args.attachment.resolve() if args.attachment else None
-    schemas = app.paths(to_map(args.schema, "--schema"))
-    return pipes.score_slots(
-        args.model, attachment, schemas, descriptors, sys.stdin.fileno(), out, rejects, args.batch or pipes.WATERMARK
-    )
+    schemas = hosting.paths(to_map(args.schema, "--schema"))
+    with contextlib.ExitStack() as stack:
+        rejects = stack.enter_context(args.rejects.open("w")) if args.rejects else sys.stderr
+        # A model's own prints belong to the console, not among the scores.
+        out = stack.enter_context(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        return score(args.model, attachment, schemas, descriptors, sys.stdin.fileno(), out, rejects, args.batch)
 
 
 def _by_slot(option: str, given: list[str]) -> Iterator[tuple[int, Path]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable
@@ -65,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
     topics = {evaluations: args.start} | ({scores: args.start} if scores else {})
     # librdkafka wants the name of a group, and none is joined: nothing is taken from those who score.
     properties = kafka_config.consumer(servers, "stream-scorer-tail", extra)
-    with Followed(properties, topics) as followed, view(tail, evaluations, as_json=args.json) as shown:
+    with (
+        contextlib.closing(Followed(properties, topics)) as followed,
+        view(tail, evaluations, as_json=args.json) as shown,
+    ):
         _follow(followed, tail, evaluations, shown, args.limit, until_end=args.until_end)
     if tail.skipped:
         more = ""
@@ -118,10 +122,12 @@ def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | N
     """How a score becomes a number: by its schema, else as JSON, a double, or a double behind a registry's bytes."""
     from stream_scorer.codec import codec_for
     from stream_scorer.codec.evaluations import FRAME
+    from stream_scorer.codec.meaning import meaning_of
     from stream_scorer.evaluate.judge import finite
 
     avro = codec_for("avro-binary", schema)
     text = codec_for("json", None)
+    meaning = meaning_of(schema) or (lambda _, value: value)
 
     def forecast(value: bytes | None) -> float | None:
         found = None
@@ -133,6 +139,6 @@ def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | N
                 problem = error
         else:
             raise problem
-        return finite(found.get(field) if isinstance(found, dict) else found)
+        return finite(meaning(field, found.get(field)) if isinstance(found, dict) else meaning("", found))
 
     return forecast

@@ -26,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stream_scorer import app, logs
+    from stream_scorer import hosting, logs
     from stream_scorer.settings import to_map
     from stream_scorer.verify import verify
 
     logs.set_up("WARNING")
-    schemas = app.paths(to_map(args.schema, "--schema"))
+    schemas = hosting.paths(to_map(args.schema, "--schema"))
     attachment = args.attachment.resolve() if args.attachment else None
     try:
         for line in verify(args.model, attachment, schemas, args.inputs):

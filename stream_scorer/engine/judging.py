@@ -16,6 +16,8 @@ from stream_scorer.records import EVALUATIONS, Evaluation, Note, Outgoing, Recor
 from stream_scorer.state.notes import Pending
 from stream_scorer.state.sessions import Sessions
 
+Forecast = tuple[float, float | None, float | None, int | None]
+
 
 class _Kept(NamedTuple):
     """A record that was kept: what waited for it, and where its own forecast will wait."""
@@ -35,7 +37,7 @@ class Judging:
         self._sessions, self._judge = sessions, judge
         self._before: Pending | None = None
         self._kept: list[_Kept] = []
-        self._made: dict[int, Any] = {}
+        self._made: dict[int, Forecast | None] = {}
         self._evaluations: list[Evaluation] = []
         self._inputs: list[float] = []
         self._missed = 0
@@ -60,13 +62,12 @@ class Judging:
 
     def made(self, records: Iterable[Record], data: Iterable[Any]) -> None:
         """The output of each record; of several from one record the last counts."""
-        self._made.update(zip(map(id, records), data, strict=True))
+        self._made.update(zip(map(id, records), map(self._judge.forecast, data), strict=True))
 
-    def made_one_by_one(self, record: Record, outputs: Iterable[tuple[int, Any]]) -> None:
-        """All that `action` gave for a record."""
-        for slot, datum in outputs:
-            if slot == self._judge.slot:
-                self._made[id(record)] = datum
+    def made_one_by_one(self, record: Record, slot: int, datum: Any) -> None:
+        """An output of `action`, as it comes: the model may change it afterwards."""
+        if slot == self._judge.slot:
+            self._made[id(record)] = self._judge.forecast(datum)
 
     def join(self, records: Sequence[Record], values: Sequence[Any], *, published: bool) -> None:
         """Evaluations of the batch, and what waits at its end.
@@ -112,8 +113,7 @@ class Judging:
         self._missed += 1
         return made if made.due == waits.due else waits
 
-    def _note(self, record: Record, datum: Any, actual: float | None) -> Note | None:
-        forecast = self._judge.forecast(datum)
+    def _note(self, record: Record, forecast: Forecast | None, actual: float | None) -> Note | None:
         if forecast is None or actual is None:  # nothing to judge, or no forecast of no change to judge it by
             self._missed += 1
             return None

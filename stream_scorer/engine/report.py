@@ -46,7 +46,12 @@ def all_rejected(totals: Totals) -> str | None:
     """A text if there were records, and every one was rejected."""
     if not totals.records or totals.scores or totals.rejects < totals.records:
         return None
-    return f"all {totals.records:,} records were rejected; the first at {totals.first_reject}"
+    return wasted("records", totals.records, totals.first_reject)
+
+
+def wasted(what: str, count: int, first: str) -> str:
+    """The text for records, or outputs, of which every one was rejected. `first`: where and why."""
+    return f"all {count:,} {what} were rejected; the first at {first}"
 
 
 def summary(totals: Totals, seconds: float, recent: int | None = None) -> str:

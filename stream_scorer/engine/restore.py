@@ -99,8 +99,8 @@ class Restorer:
         if problem:
             self._mend(partition, committed.offset, saved, problem, breathe)
             return Begun(committed.offset, saved=False)
-        self._restore(partition, saved, position, committed.offset, started)
-        return Begun(committed.offset, saved=True)
+        restored = self._restore(partition, saved, position, committed.offset, started, breathe)
+        return Begun(committed.offset, saved=restored)
 
     def _read(self, partition: Partition, committed: Committed | None, breathe: Breathe) -> Sequence[Saved]:
         if self._store is None:
@@ -179,18 +179,31 @@ class Restorer:
         else:
             # A session that was at offset 90 of the old log is at most at the new position of this one.
             moved = [_at_most(one, gap.first) for one in saved]
-            self._restore(partition, moved, position, gap.first, time.perf_counter())
-            self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
+            if self._restore(partition, moved, position, gap.first, time.perf_counter(), breathe):
+                self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
         return Begun(gap.first, saved=False)
 
     def _restore(
-        self, partition: Partition, saved: Sequence[Saved], position: Saved | None, first: int, started: float
-    ) -> None:
+        self,
+        partition: Partition,
+        saved: Sequence[Saved],
+        position: Saved | None,
+        first: int,
+        started: float,
+        breathe: Breathe,
+    ) -> bool:
+        """False: what is saved has another shape (a version of ours kept less), and was dealt with as what does not fit."""
         snapshots = (one.snapshot for one in saved if one.snapshot is not None)
-        count = self._sessions.restore(partition, snapshots, position.stream_time if position else None)
+        try:
+            count = self._sessions.restore(partition, snapshots, position.stream_time if position else None)
+        except ModelError as error:
+            self._sessions.drop(partition)
+            self._mend(partition, first, saved, str(error).removeprefix(f"{partition}: ").rstrip("."), breathe)
+            return False
         seconds = time.perf_counter() - started
         log.info("%s: restored %d sessions in %.2f s, going on at %d", partition, count, seconds, first)
         self._watch.restored(partition, count, seconds)
+        return True
 
     def _mend(self, partition: Partition, first: int, saved: Sequence[Saved], problem: str, breathe: Breathe) -> None:
         how = self._on_mismatch

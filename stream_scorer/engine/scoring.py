@@ -16,6 +16,7 @@ from stream_scorer.errors import (
     SchemaError,
     StreamScorerError,
     is_for_the_host,
+    no_output,
     text_of,
     traceback_of,
 )
@@ -51,6 +52,11 @@ class Scorer:
         self._steps: Sessions | Judging = self._judging or sessions
         self._decoder = decoder
         self._encoders = encoders
+        self._encode_by = {slot: encoder.encode for slot, encoder in encoders.items()}
+        # Of the record in hand: what came of it so far, and the first fault in that.
+        self._record: Record
+        self._made: list[Scored] = []
+        self._fault: BaseException | None = None
 
     def score(self, records: Sequence[Record], refused: Mapping[Place, RecordError] = NONE) -> list[Scored]:
         """Outputs and rejects of one batch. Sessions have moved on; settle, carry or roll them back.
@@ -72,26 +78,26 @@ class Scorer:
     def _move(
         self, records: Sequence[Record], refused: Mapping[Place, RecordError], *, published: bool
     ) -> list[Scored]:
-        values = self._decode(records)
-        if refused:
-            values = [refused.get(record.place, value) for record, value in zip(records, values, strict=True)]
-        scored = self._score_and_join(records, values, published=published)
+        scored = self._score_and_join(records, refused, published=published)
         if not self._sessions.rest():
             # Not flat after all: once more, the careful way. This happens once in the life of a model.
-            scored = self._score_and_join(records, values, published=published)
+            scored = self._score_and_join(records, refused, published=published)
             self._sessions.rest()
         return scored
 
-    def _score_and_join(self, records: Sequence[Record], values: Sequence[Any], *, published: bool) -> list[Scored]:
+    def _score_and_join(
+        self, records: Sequence[Record], refused: Mapping[Place, RecordError], *, published: bool
+    ) -> list[Scored]:
         judging = self._judging
         if judging is None:
-            return self._score(records, values)
+            return self._score(records, refused)
         judging.begin()
-        scored = self._score(records, values)
-        judging.join(records, values, published=published)
+        scored = self._score(records, refused)
+        judging.join(records, self._values(records, refused), published=published)
         return scored
 
-    def _score(self, records: Sequence[Record], values: Sequence[Any]) -> list[Scored]:
+    def _score(self, records: Sequence[Record], refused: Mapping[Place, RecordError]) -> list[Scored]:
+        values = self._values(records, refused)
         if not self._model.batched:
             return [
                 scored for record, value in zip(records, values, strict=True) for scored in self._one(record, value)
@@ -105,9 +111,16 @@ class Scorer:
                 self._judging.begin()
             return [
                 scored
-                for record, value in zip(records, values, strict=True)
+                for record, value in zip(records, self._values(records, refused), strict=True)
                 for scored in self._together([record], [value], alone=True)
             ]
+
+    def _values(self, records: Sequence[Record], refused: Mapping[Place, RecordError]) -> list[Any]:
+        """Decoded anew each time: a model may change what it is given."""
+        values = self._decode(records)
+        if refused:
+            values = [refused.get(record.place, value) for record, value in zip(records, values, strict=True)]
+        return values
 
     def feed(self, records: Sequence[Record], *, published: bool = True) -> None:
         """Move sessions on with outputs dropped. Sessions have moved on; carry, settle or roll them back.
@@ -145,16 +158,32 @@ class Scorer:
         if isinstance(value, RecordError):
             return [_reject(record, value)]
         self._steps.enter(record)
+        self._record, self._made, self._fault = record, [], None
         try:
-            outputs = self._model.score(value)
-            scored: list[Scored] = [self._encode(record, slot, datum) for slot, datum in outputs]
+            self._model.score(value, self._take)
+            if self._fault is not None:
+                raise self._fault
         except (ActionError, EncodeError) as error:
             self._steps.undo(record)
             return [_reject(record, error)]
         self._steps.keep(record)
-        if self._judging is not None:
-            self._judging.made_one_by_one(record, outputs)
-        return scored
+        return self._made
+
+    def _take(self, slot: int, datum: Any) -> None:
+        """One output, encoded before the model goes on, which may change it. After a fault the model still ends its call,
+        so that nothing of it happens after the session is as it was."""
+        if self._fault is not None:
+            return
+        try:
+            encode = self._encode_by.get(slot) or self._encoder(slot).encode
+            self._made.append(Outgoing(slot, self._record, encode(datum)))
+        except StreamScorerError as error:
+            self._fault = error
+        except BaseException as error:  # noqa: BLE001 - of a model's own class, whose methods run here
+            self._fault = _not_encoded(error)
+        else:
+            if self._judging is not None:
+                self._judging.made_one_by_one(self._record, slot, datum)
 
     def _together(self, records: Sequence[Record], values: Sequence[Any], *, alone: bool = False) -> list[Scored]:
         """`push` for every record in order, then one `predict` for all full windows."""
@@ -181,14 +210,15 @@ class Scorer:
                 full.append(record)
         scored: list[Scored] = []
         if windows:
+            slot = self._model.default
             predicted = self._model.predict(windows)
             try:
-                datums = self._encoder(1).encode_many(predicted)
+                datums = self._encoder(slot).encode_many(predicted)
             except StreamScorerError:
                 raise
             except BaseException as error:
                 raise _not_encoded(error) from error
-            scored += map(Outgoing, repeat(1), full, datums)
+            scored += map(Outgoing, repeat(slot), full, datums)
             if self._judging is not None:
                 self._judging.made(full, predicted)
         for place, reject in reversed(rejected):
@@ -198,7 +228,8 @@ class Scorer:
     def _predict_alone(self, record: Record, window: Any) -> Scored:
         try:
             predicted = self._model.predict([window])[0]
-            scored = self._encode(record, 1, predicted)
+            slot = self._model.default
+            scored = Outgoing(slot, record, self.encode(slot, predicted))
         except (ActionError, EncodeError) as error:
             self._steps.undo(record)
             return _reject(record, error)
@@ -207,28 +238,28 @@ class Scorer:
             self._judging.made([record], [predicted])
         return scored
 
-    def _encode(self, record: Record, slot: int, datum: Any) -> Outgoing:
+    def encode(self, slot: int, datum: Any) -> bytes:
+        """One output. Raises EncodeError."""
         try:
-            return Outgoing(slot, record, self._encoder(slot).encode(datum))
+            return self._encoder(slot).encode(datum)
         except StreamScorerError:
             raise
-        except BaseException as error:  # a datum may be of a model's own class, and its methods run here
+        except BaseException as error:
             raise _not_encoded(error) from error
 
     def _encoder(self, slot: int) -> Codec:
         encoder = self._encoders.get(slot)
         if encoder is None:
-            raise EncodeError(
-                f"the model wrote to slot {slot}, where no stream is attached (attached: {sorted(self._encoders)}). "
-                f"Attach one by --output-topic {slot}=TOPIC or correct the slot in the model."
-            )
+            raise EncodeError(no_output(slot, self._encoders))
         return encoder
 
 
 def _not_encoded(error: BaseException) -> EncodeError:
     if is_for_the_host(error):
         raise error
-    return EncodeError(f"the output cannot be encoded: {type(error).__name__}: {text_of(error)}")
+    fault = EncodeError(f"the output cannot be encoded: {type(error).__name__}: {text_of(error)}")
+    fault.__cause__ = error
+    return fault
 
 
 def _reject(record: Record, error: RecordError) -> Reject:

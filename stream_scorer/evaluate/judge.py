@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from stream_scorer.errors import RecordError, SettingsError
@@ -12,6 +12,7 @@ from stream_scorer.ports import Codec
 from stream_scorer.records import Evaluation, Note, Record
 from stream_scorer.times import moment_ms
 
+Meaning = Callable[[str, Any], Any]
 _NUMBERS = ("int", "long", "float", "double")
 
 
@@ -26,6 +27,8 @@ class StreamJudge:
         low, high: fields of output records that bound the forecast's interval, where an output has both.
         date: field of output records that says which day or time is forecast, and of input records that says which
             they are of. Without it a forecast is of the next record.
+        inputs, outputs: what the value of a field means ("" names a value that is no record), where a schema says more of
+            it than that it is a number: a time in its unit, a decimal.
     """
 
     def __init__(
@@ -38,36 +41,39 @@ class StreamJudge:
         low: str = "low",
         high: str = "high",
         date: str = "",
+        inputs: Meaning | None = None,
+        outputs: Meaning | None = None,
     ) -> None:
         self._codec = codec
         self.live = live
         self.slot = slot
         self._field, self._low, self._high, self._date = field, low, high, date
+        self._inputs, self._outputs = inputs, outputs
 
     def actual(self, value: Any) -> float | None:
-        return finite(value.get(self._field) if isinstance(value, dict) else value)
+        return finite(_part(value, self._field, self._inputs))
 
     def forecast(self, datum: Any) -> tuple[float, float | None, float | None, int | None] | None:
         due = None
-        if self._date and (due := self._moment(datum)) is None:
+        if self._date and (due := self._moment(datum, self._outputs)) is None:
             return None
-        if not isinstance(datum, dict):
-            number = finite(datum)
-            return None if number is None else (number, None, None, due)
-        number, low, high = (finite(datum.get(name)) for name in (self._field, self._low, self._high))
+        number = finite(_part(datum, self._field, self._outputs))
         if number is None:
             return None
+        if not isinstance(datum, dict):
+            return number, None, None, due
+        low, high = (finite(_part(datum, name, self._outputs)) for name in (self._low, self._high))
         # One bound is no interval: nothing could be said of how often it covers.
         return (number, None, None, due) if low is None or high is None else (number, low, high, due)
 
     def met(self, note: Note, value: Any) -> bool | None:
         if not self._date or note.due is None:  # the latter: it waits from before --evaluate-date was set
             return True
-        moment = self._moment(value)
+        moment = self._moment(value, self._inputs)
         return None if moment is None or moment < note.due else moment == note.due
 
-    def _moment(self, value: Any) -> int | None:
-        return moment_ms(value.get(self._date)) if isinstance(value, dict) else None
+    def _moment(self, value: Any, meaning: Meaning | None) -> int | None:
+        return moment_ms(_part(value, self._date, meaning)) if isinstance(value, dict) else None
 
     def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:
         return self._codec.encode_many(evaluations)
@@ -87,6 +93,12 @@ class StreamJudge:
 
     def committed(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
         self.live.add(evaluations, inputs, missed)
+
+
+def _part(value: Any, field: str, meaning: Meaning | None) -> Any:
+    """What stands in a field, or the value itself where it is no record, as it is meant."""
+    name, part = (field, value.get(field)) if isinstance(value, dict) else ("", value)
+    return part if meaning is None else meaning(name, part)
 
 
 def finite(value: Any) -> float | None:

@@ -124,7 +124,7 @@ class Child:
 
 def _cut(asked: Frame) -> Cut:
     head, end = asked.head, asked.head.get("end")
-    return Cut(head["slot"], head["first"], unpack(asked.body), Control(*end) if end else None)
+    return Cut(head["slot"], head["first"], unpack(asked.body), Control(end) if end else None)
 
 
 def _flush_console() -> None:

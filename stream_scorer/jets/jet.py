@@ -69,8 +69,10 @@ class Jet:
         """Path of the model's directory; empty before the start."""
         return str(self._home.sandbox) if self._home else ""
 
-    def start(self) -> None:
+    def start(self, meet: Callable[[], None] = lambda: None) -> None:
         """Process, sandbox, module body, snapshot, `begin`; the body of an explicit model waits for `run_explicit`.
+
+        `meet` is called between the body and what comes then: it waits for other jets that start.
 
         Raises ModelError; `failure` has the traceback where the model's code has failed.
         """
@@ -83,7 +85,7 @@ class Jet:
         try:
             self._home = Home(self._package)
             self._process = JetProcess(self._shared, self._on_console, str(self._home.path))
-            self._begin(kept)
+            self._begin(kept, meet)
         except ModelFailed as error:
             self.failure = error.failure
             self.close()
@@ -94,7 +96,7 @@ class Jet:
         finally:
             self.busy = False
 
-    def _begin(self, kept: snapshots.ModelSnapshot | None) -> None:
+    def _begin(self, kept: snapshots.ModelSnapshot | None, meet: Callable[[], None]) -> None:
         assert self._home is not None
         if kept and self.explicit:
             self._restore_shared(kept)
@@ -109,6 +111,7 @@ class Jet:
         self._ask_to_start(load, "the module body")
         if self.explicit:
             return
+        meet()
         if kept:
             # After the body, so that what it sets does not count; before begin(), which looks at what is there.
             self._restore_shared(kept)
@@ -277,7 +280,7 @@ def _fed(answer: Frame) -> Fed:
 
 
 def _cut_head(cut: Cut, what: str) -> dict[str, Any]:
-    return {"do": what, "slot": cut.slot, "first": cut.first, "end": cut.end}
+    return {"do": what, "slot": cut.slot, "first": cut.first, "end": cut.end and cut.end.kind}
 
 
 def _raise_error(answer: Frame) -> None:

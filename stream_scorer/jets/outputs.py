@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError
-from stream_scorer.jets.recordsets import is_set, plain, records_of
+from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError, no_output
 from stream_scorer.jets.results import Fed, shown_value
-from stream_scorer.model.annotations import Annotations
-from stream_scorer.model.callbacks import slotted
+from stream_scorer.model.host import Host
+from stream_scorer.model.recordsets import is_set, plain, records_of
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Control
 
@@ -20,16 +18,11 @@ OnReject = Callable[[int, bytes | None, RecordError], None]
 class Outputs:
     """Takes the outputs of one model and keeps them in `fed` until somebody takes that. Section [b]."""
 
-    def __init__(
-        self, annotations: Annotations, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None
-    ) -> None:
+    def __init__(self, host: Host, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None) -> None:
         self._on_reject = on_reject
-        in_use = annotations.outputs
-        self.default = in_use[0] if len(in_use) == 1 else 1
-        """The slot of an item that names none."""
         self.fed = Fed()
-        self._in_use = in_use
-        self._sets = annotations.recordsets
+        self._in_use = in_use = host.annotations.outputs
+        self._sets = host.annotations.recordsets
         self._codecs = {slot: codecs[slot] for slot in in_use if slot in codecs}
         self._emitters: dict[int, Callable[[Any], None]] = {
             slot: self._set_emitter(slot) if slot in self._sets else self._emitter(slot) for slot in self._codecs
@@ -39,18 +32,11 @@ class Outputs:
         fed, self.fed = self.fed, Fed()
         return fed
 
-    def emit(self, output: Any) -> None:
-        """One item a callback gave. Raises ActionError: no such slot, or no record set where one has to be."""
-        self.write(*slotted(output, self.default))
-
     def write(self, slot: int, datum: Any) -> None:
+        """Raises ActionError: no such slot, or no record set where one has to be."""
         emitter = self._emitters.get(slot)
         if emitter is None:
-            raise ActionError(
-                f"the model wrote to slot {slot}, which is {'no output' if slot % 2 == 0 else 'not in use'} (outputs in "
-                f"use: {', '.join(map(str, self._in_use)) or 'none'}). Declare it by '# fastscore.slot.{slot}: in-use' "
-                "and attach a stream, or correct the slot in the model."
-            )
+            raise ActionError(no_output(slot, self._in_use))
         emitter(datum)
 
     def write_explicit(self, slot: int, datum: Any) -> None:
@@ -62,19 +48,19 @@ class Outputs:
             except EncodeError as error:
                 if _by_schema(error):
                     for record in records_of(datum):
-                        self.write(slot, record)
+                        self.write(slot, plain(record))
                     return
-        self.write(slot, datum)
+        self.write(slot, datum if slot in self._sets else plain(datum))
 
     def _emitter(self, slot: int) -> Callable[[Any], None]:
-        encode, modules = self._codecs[slot].encode, sys.modules
+        encode = self._codecs[slot].encode
 
         def emit(datum: Any) -> None:
             fed = self.fed
             try:
-                record = encode(plain(datum) if "pandas" in modules else datum)
+                record = encode(datum)
             except EncodeError as error:
-                fed.reject("schema" if _by_schema(error) else "encoding", slot, lambda: shown_value(plain(datum)))
+                fed.reject("schema" if _by_schema(error) else "encoding", slot, lambda: shown_value(datum))
                 if self._on_reject is not None:
                     self._on_reject(slot, None, error)
                 return
@@ -88,7 +74,7 @@ class Outputs:
 
         def emit_set(value: Any) -> None:
             for record in records_of(value):
-                emit(record)
+                emit(plain(record))
             if marker is not None:
                 self.fed.outputs.append((slot, marker))
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import yaml
 
 from stream_scorer.errors import ModelError, SettingsError
-from stream_scorer.jets.imports import importable, prefixes
+from stream_scorer.model.imports import importable, prefixes
 
 log = logging.getLogger(__name__)
 

@@ -1,18 +1,16 @@
-"""Runs one model in this process by the ModelOp contract. Sections [b] and [c]."""
+"""A model's host, with codecs, counts and rejects around it: cuts of records in, records out. Sections [b] and [c]."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
 from typing import Any
 
 from stream_scorer.errors import ModelError, RecordError, SchemaError, is_for_the_host
 from stream_scorer.jets.outputs import OnReject, Outputs
-from stream_scorer.jets.recordsets import make_set
 from stream_scorer.jets.results import Failure, Fed, ModelFailed, shown_input, shown_record, trace
 from stream_scorer.jets.slots import Slots
-from stream_scorer.model import callbacks
+from stream_scorer.model.host import Host
 from stream_scorer.model.program import Program
-from stream_scorer.model.state_names import find_state
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Cut
 
@@ -42,40 +40,31 @@ class Runner:
     ) -> None:
         self.program = program
         self.annotations = program.annotations
-        self.outputs = Outputs(self.annotations, codecs, on_reject)
+        self._host = host = Host(program)
+        self.outputs = Outputs(host, codecs, on_reject)
         self._on_reject = on_reject
-        self.namespace: dict[str, Any] = {}
         self._decoders = {slot: codecs[slot].decode for slot in self.annotations.inputs if slot in codecs}
         self._encodings = encodings
         self._progress = [0] if progress is None else progress
-        self._calls: dict[int, tuple[Callable[..., Any], int, str]] = {}
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        return self._host.namespace
 
     def load(self) -> None:
         """Run the module body and find the callbacks. Raises ModelFailed, ModelError."""
-        names = {slot: callbacks.action_names(self.program, slot) for slot in self.annotations.inputs}
-        entries = [*callbacks.begin_names(self.program), "end", *(name for some in names.values() for name in some)]
-        self.namespace = self._guard("the module body", lambda: self.program.execute(dict.fromkeys(entries)))
-        for slot, some in names.items():
-            found = callbacks.required(self.program, self.namespace, some, slot)
-            shown = next(name for name in some if self.namespace.get(name) is found)
-            self._calls[slot] = found, callbacks.arity(self.program, found, shown), shown
+        self._guard("the module body", self._host.execute)
+        self._host.find()
 
     def begin(self, definition: dict[str, Any]) -> None:
         """Raises ModelFailed."""
-        begin = callbacks.function(self.namespace, *callbacks.begin_names(self.program))
-        if begin is not None:
-            self._guard("begin()", lambda: callbacks.call_begin(begin, definition))
+        self._guard("begin()", lambda: self._host.begin(definition))
 
     def end(self) -> Fed:
-        """What a generator yields are outputs; what a plain function returns is none."""
-        end = callbacks.function(self.namespace, "end")
-        if end is not None:
-            try:
-                result = end()
-                for output in result if isinstance(result, Iterator) else ():
-                    self.outputs.emit(output)
-            except MODEL_ERRORS as error:
-                return self._failed("end()", error, None)
+        try:
+            self._host.end(self.outputs.write)
+        except MODEL_ERRORS as error:
+            return self._failed("end()", error, None)
         return self.outputs.take()
 
     def feed(self, cut: Cut) -> Fed:
@@ -89,7 +78,7 @@ class Runner:
     def run(self, slots: Slots) -> Fed:
         """The module body of an explicit model, which reads and writes its slots by `slots`."""
         try:
-            self.namespace = self.program.execute(())
+            self._host.execute()
         except MODEL_ERRORS as error:
             if isinstance(error, SystemExit) and error.code in (None, 0):
                 return self.outputs.take()
@@ -97,42 +86,26 @@ class Runner:
         return self.outputs.take()
 
     def state_names(self) -> tuple[str, ...]:
-        """Globals that are the model's state: what its comment says, else what its code shows."""
-        named = self.annotations.state
-        if named is not None:
-            return named
-        entries = [name for _, _, name in self._calls.values()]
-        entries += [callbacks.defined_as(call) for call, _, _ in self._calls.values()]
-        return find_state(self.program.source, entries)
+        return self._host.state_names()
 
     def _feed_records(self, cut: Cut) -> Fed:
         slot, first, records, _ = cut
-        call, arity, name = self._calls[slot]
-        decode, emit, progress = self._decoders[slot], self.outputs.emit, self._progress
-        seqno = first
+        give, decode, write, progress = self._host.give, self._decoders[slot], self.outputs.write, self._progress
+        self._host.begin_at(slot, first)
+        rejected = 0
         for number, record in enumerate(records, 1):
             progress[0] = number
             try:
                 value = decode(record)
             except RecordError as error:
                 self._reject(slot, record, error)
+                rejected += 1
                 continue
             try:
-                if arity == 1:
-                    result = call(value)
-                elif arity == 2:
-                    result = call(value, slot)
-                else:
-                    result = call(value, slot, seqno)
-                if result is not None:
-                    if isinstance(result, Iterator):
-                        for output in result:
-                            emit(output)
-                    else:
-                        emit(result)
+                give(slot, value, write)
             except MODEL_ERRORS as error:
-                return self._failed(f"{name}()", error, (slot, seqno, [record], len(records)))
-            seqno += 1
+                last = slot, first + number - 1 - rejected, [record], len(records)
+                return self._failed(f"{self._host.names[slot]}()", error, last)
         progress[0] = 0
         return self.outputs.take()
 
@@ -140,14 +113,13 @@ class Runner:
         values = self.decoded(cut)
         if not values and (cut.end is None or cut.end.kind != "set"):
             return self.outputs.take()
-        call, arity, name = self._calls[cut.slot]
         self._progress[0] = 1
+        self._host.begin_at(cut.slot, cut.first)
         try:
-            arguments = (make_set(values), cut.slot, cut.first)[:arity]
-            for output in callbacks.outputs(call(*arguments)):
-                self.outputs.emit(output)
+            self._host.give_set(cut.slot, values, self.outputs.write)
         except MODEL_ERRORS as error:
-            return self._failed(f"{name}()", error, (cut.slot, cut.first, cut.records, len(cut.records)))
+            last = cut.slot, cut.first, cut.records, len(cut.records)
+            return self._failed(f"{self._host.names[cut.slot]}()", error, last)
         self._progress[0] = 0
         return self.outputs.take()
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from stream_scorer.errors import ActionError
-from stream_scorer.jets.recordsets import make_set
 from stream_scorer.jets.results import Fed
+from stream_scorer.model.recordsets import make_set
 from stream_scorer.records import Cut
 
 if TYPE_CHECKING:

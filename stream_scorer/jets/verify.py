@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stream_scorer.errors import ModelError
-from stream_scorer.jets.imports import Import, find_imports, importable, prefixes
 from stream_scorer.jets.package import ModelPackage
 from stream_scorer.jets.policy import Policy
 from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
+from stream_scorer.model.imports import Import, find_imports, importable, prefixes
 from stream_scorer.model.program import Program
 from stream_scorer.model.sandbox import is_archive, member_names
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from stream_scorer.errors import NoSuchStream, TransportError
+from stream_scorer.jets.results import shown_record
 from stream_scorer.manifold.flow import Flow, Rules
 from stream_scorer.manifold.taps import Traffic
 from stream_scorer.ports import Inlet, Outlet
@@ -49,6 +50,11 @@ class Input:
         if self._inlet is None:
             self._inlet = open_inlet(self.stream)
             self._inlet.eager = self._eager
+            self._inlet.on_reject = self._reject
+
+    def _reject(self, record: bytes, _: str) -> None:
+        """Of a record that is too long to be handed to a jet."""
+        self._traffic.rejected("encoding", 1, [shown_record(record, self.stream.encoding)])
 
     def unopen(self) -> None:
         """Closed, and fit to be opened again."""
@@ -84,6 +90,7 @@ class Input:
                     inlet.next(0)  # which says that the last cut is dealt with
                     return
         except Exception as error:  # noqa: BLE001 - whatever a transport raises ends the run, not the engine
+            flow.through(self.slot, lambda: self._left)  # what came before it is scored
             if not (self._left or flow.closed):
                 on_failure(error)
 

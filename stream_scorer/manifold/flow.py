@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stream_scorer.manifold.lifecycle import FINISHING, PAUSED, Lifecycle
+from stream_scorer.manifold.starts import Starts
 from stream_scorer.records import Cut
 
 AHEAD_CUTS, AHEAD_RECORDS = 2, 2000
@@ -37,6 +38,7 @@ class Flow:
         self._life = life
         self.changed = life.changed
         self.rules = rules
+        self.starts = Starts(self.changed)
         self.closed = False
         self.alone = True
         """One jet takes all. Of several jets each gets cuts whole, so that the outputs of one stay together."""
@@ -91,13 +93,13 @@ class Flow:
             self._life.inputs_ended(self._all_ended())
 
     def take(self, leave: Callable[[], bool], slot: int | None = None) -> Cut | None:
-        """The next cut, of one slot if given; waits. A pig comes as a cut with no record.
+        """The next cut, of one slot if given; waits, for jets that start too. A pig comes as a cut with no record.
 
         None when the caller should leave, or when nothing will come any more.
         """
         with self.changed:
             while not (self.closed or leave()):
-                if self._life.flowing:
+                if self._life.flowing and not self.starts:
                     at = self._next(slot)
                     if at is not None:
                         return self._hand_out(at)
@@ -145,17 +147,23 @@ class Flow:
         with self.changed:
             return self.changed.wait_for(lambda: self.closed or not self._under_way, timeout_s)
 
+    def through(self, slot: int, leave: Callable[[], bool]) -> None:
+        """Waits until what was read from the slot is scored, or the caller should leave."""
+        with self.changed:
+            self._reading.discard(slot)
+            while not (leave() or self._through(slot)):
+                self.changed.wait(LEAVE_CHECK_S)
+
+    def _through(self, slot: int) -> bool:
+        busy = self._under_way or slot in self._reading or any(cut.slot == slot for cut in self._waiting)
+        return self.closed or not busy
+
     def shut(self, slot: int, timeout_s: float) -> bool:
         """Nothing more is read from the slot, and what has been is scored; False after `timeout_s`: it is open again."""
-
-        def through() -> bool:
-            busy = self._under_way or slot in self._reading or any(cut.slot == slot for cut in self._waiting)
-            return self.closed or not busy
-
         with self.changed:
             self._shut.add(slot)
             self.changed.notify_all()
-            done = self.changed.wait_for(through, timeout_s)
+            done = self.changed.wait_for(lambda: self._through(slot), timeout_s)
             if not done:
                 self._reopen(slot)
             return done

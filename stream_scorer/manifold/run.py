@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 
 from stream_scorer.errors import DescriptorError, StateError, TransportError
+from stream_scorer.jets import snapshot as snapshots
 from stream_scorer.jets.jet import Jet
 from stream_scorer.jets.results import Failure, Fed
 from stream_scorer.manifold.ends import End, Input, Output
@@ -67,16 +68,23 @@ class Run:
         return [worker for worker in self._workers if worker.ready]
 
     def scale(self, jets: int) -> None:
-        """So many jets from now on; those too many finish what they have in hand. Does not wait."""
+        """So many jets from now on; those too many finish what they have in hand. Does not wait.
+
+        No jet is given a record before the new ones have run `begin`. One that is too many and has not is killed.
+        """
         with self.flow.changed:
             staying = [worker for worker in self._workers if not (worker.leaving or worker.ended)]
             for worker in staying[jets:]:
                 worker.leaving = True
+                if not worker.ready:
+                    threading.Thread(target=worker.kill, name=f"kill-{worker.sandbox}", daemon=True).start()
             useful = self._life.state != FINISHING or not self._begun or not (staying or self.flow.empty)
             self._begun |= jets > 0
             self.flow.alone = jets == 1
             added = [self._worker() for _ in range(jets - len(staying))] if useful and self._life.active else []
             self._workers = [worker for worker in self._workers if not worker.gone] + added
+            for worker in added:
+                self.flow.starts.add(worker)
             self.flow.changed.notify_all()
         for worker in added:
             worker.start()
@@ -122,7 +130,8 @@ class Run:
             for worker in leaving:
                 worker.handing_over = True
         self._retire(leaving)
-        self._handed = [worker.handed for worker in leaving if worker.handed is not None]
+        left = sorted(leaving, key=lambda worker: worker.handed_at)
+        self._handed = snapshots.alike([worker.handed for worker in left if worker.handed is not None])
         # Jets that are added later begin from here too: an older snapshot would bring back older cells.
         self._base = self._handed[0] if self._handed else self._base
         self._exchange(new)

@@ -40,7 +40,8 @@ class Worker:
     Attributes:
         sandbox: its number as text, by which clients know the jet.
         ready: `begin` has returned. ended: `end` has, or the body of an explicit model.
-        leaving: it ends after the cut in hand. handing_over: then without `end`, its state left in `handed`.
+        leaving: it ends after the cut in hand. handing_over: then without `end`, its state left in `handed`,
+            as it was at `handed_at`.
     """
 
     def __init__(self, sandbox: str, jet: Jet, desk: Desk, traffic: tuple[Traffic, Traffic]) -> None:
@@ -48,6 +49,7 @@ class Worker:
         self.input, self.output = traffic
         self.ready = self.ended = self.busy = self.leaving = self.handing_over = False
         self.handed: bytes | None = None
+        self.handed_at = 0.0
         self._desk, self._flow = desk, desk.flow
         self._killed = False
         self._checked = 0.0
@@ -100,18 +102,23 @@ class Worker:
     def _run(self) -> None:
         try:
             if not self._killed:
-                self.jet.start()
+                self.jet.start(lambda: self._flow.starts.meet(self, self._unwanted))
                 self.ready = True
                 self._desk.started(self)
+                self._flow.starts.remove(self)
                 self._work(self._explicit if self.jet.explicit else self._by_cuts)
         except Exception as error:  # noqa: BLE001 - of a model, a jet or a stream: the run fails, not the engine
             if not self._killed:
                 self._desk.failed(error)
         finally:
+            self._flow.starts.remove(self)
             if self._killed or self.leaving or not self.ended:
                 self.close()
             with self._flow.changed:
                 self._flow.changed.notify_all()
+
+    def _unwanted(self) -> bool:
+        return self._killed or self._flow.closed
 
     def _work(self, work: Callable[[], Fed | None]) -> None:
         fed = work()
@@ -130,7 +137,7 @@ class Worker:
         if self._killed or self._flow.closed:
             return None
         if self.handing_over:
-            self.handed = self.jet.snapshot()
+            self.handed, self.handed_at = self.jet.snapshot(), time.monotonic()
             return None
         return self.jet.end()
 

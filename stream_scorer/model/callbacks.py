@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -95,16 +95,7 @@ def defined_as(call: Callable[..., Any]) -> str:
     return getattr(call, "__name__", "")
 
 
-def outputs(result: Any) -> Iterator[Any]:
-    """A generator gives its items; None nothing; any other value is one output."""
-    if result is None:
-        return iter(())
-    if isinstance(result, Iterator):
-        return result
-    return iter((result,))
-
-
-def slotted(output: Any, default: int = 1) -> tuple[int, Any]:
+def slotted(output: Any, default: int) -> tuple[int, Any]:
     """A tuple of two is (slot, datum); anything else goes to the default slot."""
     if type(output) is tuple and len(output) == 2:
         slot, datum = output

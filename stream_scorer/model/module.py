@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import re
+import logging
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,43 +13,49 @@ import numpy as np
 
 from stream_scorer.errors import ActionError, ModelError, is_for_the_host, text_of
 from stream_scorer.extras import way_out
-from stream_scorer.model import callbacks
-from stream_scorer.model.callbacks import outputs, slotted
+from stream_scorer.model.host import Emit, Host, definition_of
+from stream_scorer.model.imports import find_imports
 from stream_scorer.model.program import Program, read_program
-from stream_scorer.model.state_names import find_state
 from stream_scorer.records import State
 from stream_scorer.stderr import without_banners
 
 _T = TypeVar("_T")
-_IMPORTS_FASTSCORE = re.compile(r"^[ \t]*(?:import|from)[ \t]+fastscore\b", re.MULTILINE)
+log = logging.getLogger(__name__)
 
 
 class Module:
-    """The `Model` port over a ModelOp module file.
+    """The `Model` port over a ModelOp module file: a model whose one input is records of a topic, or lines.
 
     Lifecycle: construct (reads, hashes, executes the body), `begin`, then score, then `end`. To be
     used inside its `sandbox`, whose files the body and `begin` open.
 
+    Args:
+        attachments: names of its files, for `begin`.
+        endless: refuse what cannot be had of an input that never ends.
     Raises:
-        ModelError: the file cannot be read, compiled or executed, or breaks the contract.
+        ModelError: the file cannot be read, compiled or executed, breaks the contract, or asks for what only an
+            engine has.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, attachments: Sequence[str] = (), *, endless: bool = True) -> None:
         self._program = program = read_program(path)
         self.path, self.name, self.sha256 = path, program.name, program.sha256
         self.annotations = program.annotations
-        _refuse_what_needs_an_engine(program)
-        self._names = callbacks.action_names(program, 0)
-        self.namespace = self._execute()
-        self._action = callbacks.required(program, self.namespace, self._names)
-        self._arity = callbacks.arity(program, self._action, self._names[0])
-        batch = [callbacks.required(program, self.namespace, [name]) for name in self.annotations.batch or ()]
+        self._definition = definition_of(program.name, "python3", attachments)
+        self._host = host = Host(program)
+        _refuse(program, needs_an_engine(program))
+        with without_banners():
+            self._guard("the module body", host.execute)
+        host.find()
+        if endless:
+            _refuse(program, _needs_an_end(host))
+        self.namespace, self.default = host.namespace, host.default
+        self._give = host.give
+        self._ended = False
         self._push: Callable[..., Any] | None
         self._predict: Callable[..., Any] | None
-        self._push, self._predict = batch or (None, None)
-        self._seqno = 0
-        named = self.annotations.state
-        self.state_names = find_state(program.source, self._entries()) if named is None else named
+        self._push, self._predict = host.hooks() or (None, None)
+        self.state_names: tuple[str, ...] = ()
 
     @property
     def batched(self) -> bool:
@@ -57,10 +63,9 @@ class Module:
 
     def begin(self) -> None:
         """Run the module's `begin`; its state afterwards is where every session starts."""
-        begin = callbacks.function(self.namespace, *callbacks.begin_names(self._program))
-        if begin is not None:
-            with without_banners():
-                self._guard("begin()", lambda: callbacks.call_begin(begin, {}))
+        with without_banners():
+            self._guard("begin()", lambda: self._host.begin(self._definition))
+        self.state_names = self._state_names()
         missing = [name for name in self.state_names if name not in self.namespace]
         if missing and self.annotations.state:
             raise ModelError(
@@ -69,11 +74,18 @@ class Module:
             )
         self.state_names = tuple(name for name in self.state_names if name not in missing)
 
-    def end(self) -> None:
-        """Run the module's `end`, if it has one."""
-        end = callbacks.function(self.namespace, "end")
-        if end is not None:
-            self._guard("end()", end)
+    def _state_names(self) -> tuple[str, ...]:
+        return (*self._host.state_names(), *self._host.numbered.values())
+
+    def end(self, emit: Emit | None = None) -> None:
+        """Run the module's `end`, if it has one; a second call does nothing. What it gives is dropped without `emit`."""
+        if self._ended:
+            return
+        self._ended = True
+        dropped: list[int] = []
+        self._guard("end()", lambda: self._host.end(emit or (lambda slot, _: dropped.append(slot))))
+        if dropped:
+            log.warning("%s: end() gave %d outputs, which nobody takes", self.path.name, len(dropped))
 
     def state(self) -> State:
         namespace, names = self.namespace, self.state_names
@@ -90,11 +102,9 @@ class Module:
         else:
             namespace.update(zip(names, state, strict=True))
 
-    def score(self, value: Any) -> list[tuple[int, Any]]:
-        self._seqno += 1
-        arguments = (value, 0, self._seqno)[: self._arity]
+    def score(self, value: Any, emit: Emit) -> None:
         try:
-            return [slotted(output) for output in outputs(self._action(*arguments))]
+            self._give(0, value, emit)
         except BaseException as error:
             raise self._failed("action", error) from error
 
@@ -125,18 +135,6 @@ class Module:
                 "It must give one for each, as an array of shape (windows, 1, 1)."
             )
         return found
-
-    def _entries(self) -> list[str]:
-        """Functions called per record, also by the names they were defined by: `action = partial(other)`."""
-        names = [*(self.annotations.batch or ()), *self._names]
-        called = [name for name in names if callable(self.namespace.get(name))]
-        return called + [callbacks.defined_as(self.namespace[name]) for name in called]
-
-    def _execute(self) -> dict[str, Any]:
-        begin = callbacks.begin_names(self._program)
-        called = [*begin, "end", *(self.annotations.batch or ()), *self._names]
-        with without_banners():
-            return self._guard("the module body", lambda: self._program.execute(called))
 
     def _guard(self, what: str, call: Callable[[], _T]) -> _T:
         try:
@@ -182,7 +180,7 @@ def _pack(window: Any) -> bytes:
 
 
 def needs_an_engine(program: Program) -> str | None:
-    """What a model asks for beyond the records of slot 0, one at a time; None if nothing."""
+    """What a model asks for beyond the records of slot 0, one at a time; None if nothing. None of its code runs."""
     found = program.annotations
     if found.recordsets:
         slots = ", ".join(map(str, sorted(found.recordsets)))
@@ -191,19 +189,24 @@ def needs_an_engine(program: Program) -> str | None:
         return "'# fastscore.action: unused' makes it a model that reads its slots itself"
     if found.inputs != [0]:
         return f"its inputs are the slots {', '.join(map(str, found.inputs)) or '(none)'}"
-    if _IMPORTS_FASTSCORE.search(program.source):
+    if any(one.top == "fastscore" for one in find_imports(ast.parse(program.source))):
         return "it imports fastscore, whose cells, pools and slots are an engine's"
     return None
 
 
-def yields_at_the_end(program: Program) -> bool:
-    """Whether its `end` is a generator, whose items are outputs."""
-    ends = (node for node in ast.parse(program.source).body if isinstance(node, ast.FunctionDef) and node.name == "end")
-    return any(isinstance(node, ast.Yield | ast.YieldFrom) for end in ends for node in ast.walk(end))
+def _needs_an_end(host: Host) -> str | None:
+    """What a model does that goes with a whole input only, and not with a topic; None if nothing."""
+    if host.ends_with_outputs():
+        return "its end() yields outputs: a topic has no end, and each restart would publish them again"
+    if host.numbered and host.annotations.window:
+        return (
+            "its action takes the sequence number, which is no function of the last "
+            f"{host.annotations.window} inputs that '# stream-scorer.window' promises"
+        )
+    return None
 
 
-def _refuse_what_needs_an_engine(program: Program) -> None:
-    what = needs_an_engine(program)
+def _refuse(program: Program, what: str | None) -> None:
     if what is not None:
         raise ModelError(
             f"{program.path}: {what}; here a model is given the records of slot 0, one at a time. "

@@ -8,32 +8,99 @@ module body or `begin` bind are the model itself: weights, sessions, constants.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+import dis
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 _MUTATORS = frozenset(
     (
         "add append appendleft clear discard extend extendleft insert intersection_update pop popitem popleft "
-        "remove reverse rotate setdefault sort symmetric_difference_update update fill put itemset resize"
+        "remove reverse rotate send setdefault sort symmetric_difference_update update fill put itemset resize"
     ).split()
 )
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def find_state(source: str, entries: Iterable[str]) -> tuple[str, ...]:
     """Names of the state globals, sorted. `entries` are the functions called per record."""
-    tree = ast.parse(source)
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    imported = {name for node in ast.walk(tree) for name in _imported(node)}
-    state: set[str] = set()
-    waiting, seen = [name for name in entries if name in functions], set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        touched, used = _touched(functions[name])
-        state |= touched
-        waiting += [other for other in used if other in functions]
-    return tuple(sorted(state - imported - functions.keys()))
+    return tuple(sorted(_Reached(ast.parse(source), entries).state))
+
+
+def find_hidden(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of globals that change with each record without being rebound, sorted: objects of the module's own classes
+    whose methods change them, and callbacks that keep values of an outer function."""
+    entries = list(entries)
+    reached = _Reached(ast.parse(source), entries)
+    changing = reached.changing_classes()
+    found = set()
+    for name in reached.loaded | set(entries):
+        value = namespace.get(name)
+        kinds = type(getattr(value, "__self__", value)).__mro__  # of a method, its object's
+        own = {kind.__name__ for kind in kinds if kind.__module__ == namespace["__name__"]}
+        if own & changing or (name in entries and _keeps_outer_values(value)):
+            found.add(name)
+    return tuple(sorted(found))
+
+
+def _keeps_outer_values(callback: Any) -> bool:
+    """Whether it rebinds a name of the function that it was made in."""
+    code = getattr(callback, "__code__", None)
+    return code is not None and any(
+        one.opname == "STORE_DEREF" and one.argval in code.co_freevars for one in dis.get_instructions(code)
+    )
+
+
+class _Reached:
+    """What the functions called per record touch, and those that they reach.
+
+    state: globals that are changed. loaded: names that are read. attributes: names read of anything.
+    """
+
+    def __init__(self, tree: ast.Module, entries: Iterable[str]) -> None:
+        functions = {node.name: node for node in tree.body if isinstance(node, _FUNCTIONS)}
+        self._classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        imported = {name for node in ast.walk(tree) for name in _imported(node)}
+        touched, changed = set[str](), set[str]()
+        self.loaded, self._attributes = set[str](), {*entries}
+        waiting, seen = [name for name in entries if name in functions], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            found = _touched(functions[name])
+            touched |= found.rebound
+            changed |= found.changed | ({name} if found.changes_defaults else set())
+            self.loaded |= found.loaded
+            self._attributes |= _attributes(functions[name])
+            waiting += [other for other in found.loaded if other in functions]
+        # A function that is rebound is one of several; one that has an attribute set keeps something.
+        self.state = ((touched - functions.keys()) | changed) - imported
+
+    def changing_classes(self) -> set[str]:
+        """Those with a method that changes its object, as far as names tell which methods are reached."""
+        methods = [(one.name, node) for one in self._classes for node in one.body if isinstance(node, _FUNCTIONS)]
+        names, changing = {*self._attributes, "__call__"}, set[str]()
+        before = -1
+        while before < len(names):
+            before = len(names)
+            for owner, method in methods:
+                if method.name in names and method.args.args:
+                    names |= _attributes(method)
+                    if method.args.args[0].arg in _changes(method):
+                        changing.add(owner)
+        return changing
+
+
+class _Touched(NamedTuple):
+    """Of a function: globals it rebinds, and changes in place; names it reads; whether it changes a default value."""
+
+    rebound: set[str]
+    changed: set[str]
+    loaded: set[str]
+    changes_defaults: bool
 
 
 def _imported(node: ast.AST) -> list[str]:
@@ -42,21 +109,45 @@ def _imported(node: ast.AST) -> list[str]:
     return []
 
 
-def _touched(function: ast.AST) -> tuple[set[str], set[str]]:
-    """(globals the function changes, names it reads), nested functions included."""
+def _touched(function: _Function) -> _Touched:
+    """Nested functions included."""
     declared = {name for node in ast.walk(function) if isinstance(node, ast.Global) for name in node.names}
-    stored, loaded, changed = set[str](), set[str](), set[str]()
+    stored, loaded = set[str](), set[str]()
     for node in ast.walk(function):
         if isinstance(node, ast.Name):
             (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
         elif isinstance(node, ast.arg):
             stored.add(node.arg)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATORS:
+    changed, local = _changes(function), stored - declared
+    return _Touched(stored & declared, changed - local, loaded - local, bool(_kept_defaults(function) & changed))
+
+
+def _changes(function: _Function) -> set[str]:
+    """Names of what is changed in place."""
+    changed = set[str]()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATORS:
             changed |= _root(node.func.value)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "next" and node.args:
+            changed |= _root(node.args[0])
         elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
             changed |= _root(node.value)
-    local = stored - declared
-    return (stored & declared) | (changed - local), loaded - local
+    return changed
+
+
+def _kept_defaults(function: _Function) -> set[str]:
+    """Arguments whose default is an object that all calls share."""
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs = [*zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True)]
+    pairs += [
+        (arg, default) for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default
+    ]
+    return {arg.arg for arg, default in pairs if isinstance(default, ast.List | ast.Dict | ast.Set | ast.Call)}
+
+
+def _attributes(function: _Function) -> set[str]:
+    return {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
 
 
 def _root(node: ast.AST) -> set[str]:

@@ -29,13 +29,12 @@ class CodecSpec:
     model_schema_name: str | None = None
     model_schema: Any | None = None
 
-    def make(self, *, output: bool) -> SlotCodec:
-        """The codec. Of an input the stream's schema comes first, of an output the model's."""
+    def make(self, *, output: bool) -> SlotCodec:  # noqa: ARG002 - the same both ways, and callers say what it is for
         schema = None if self.schema is None else checked_schema(self.schema_name or "stream", self.schema)
         also = (
             None if self.model_schema is None else checked_schema(self.model_schema_name or "model", self.model_schema)
         )
-        return StreamCodec(self.encoding, self.options, schema, also, model_first=output)
+        return StreamCodec(self.encoding, self.options, schema, also)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

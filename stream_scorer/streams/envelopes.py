@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgpack
 
-from stream_scorer.codec.csv_rows import Dialect
-
 MOST_RECORD = 256 << 20  # bytes that a value which tells its own length may have: foreign bytes claim any length
+MOST_LINE = 64 << 20  # bytes that are kept while the separator behind them has not come
+_KEPT = 1000  # of what was longer: for those who look for the reason
 
 
 class Splitter(Protocol):
@@ -30,6 +30,46 @@ class Framer(Protocol):
         """The bytes that stand for the records, with whatever belongs at the beginning of the stream first."""
 
 
+class TooLong(bytes):
+    """The beginning of a record that is too long to be kept: it is no record, and is rejected."""
+
+    why = "it is too long."
+
+
+def too_long(data: bytes | bytearray) -> TooLong:
+    found = TooLong(data[:_KEPT])
+    found.why = f"its end has not come within {len(data):,} bytes. Are Envelope and Encoding those of the stream?"
+    return found
+
+
+class Skipping:
+    """The rest of a record that is too long: up to its separator nothing is kept."""
+
+    def __init__(self, separator: bytes) -> None:
+        self._separator = separator
+        self.over = True
+
+    def through(self, data: bytearray) -> bool:
+        """Drops what belongs to it; False while its end is not there."""
+        if not self.over:
+            at = data.find(self._separator)
+            self.over = at >= 0
+            self._drop(data, at + len(self._separator) if self.over else len(data))
+        return self.over
+
+    def _drop(self, data: bytearray, end: int) -> None:
+        del data[: end if self.over else max(end - len(self._separator) + 1, 0)]
+
+    def cut_short(self, data: bytearray, most: int | None = None) -> list[bytes]:
+        """`data` is the beginning of a record: where that is too long, it goes, and skipping begins."""
+        if len(data) <= (MOST_LINE if most is None else most):
+            return []
+        found: list[bytes] = [too_long(data)]
+        self.over = False
+        self._drop(data, len(data))
+        return found
+
+
 class Delimited:
     """Records with a separator after each. The last may lack it, and is none if it is empty.
 
@@ -43,19 +83,24 @@ class Delimited:
         self._separator = separator
         self._blank = blank
         self._rest = bytearray()
+        self._skipping = Skipping(separator)
 
     def feed(self, data: bytes) -> list[bytes]:
         # A long record comes in many pieces: only where a separator may have been completed is it looked for.
         behind = max(len(self._rest) - len(self._separator) + 1, 0)
-        if self._separator not in self._rest[behind:] + data:
-            self._rest += data
+        found = self._separator in self._rest[behind:] + data
+        self._rest += data
+        if not self._skipping.through(self._rest):
             return []
-        *records, rest = (bytes(self._rest) + data).split(self._separator)
+        if not found:
+            return self._skipping.cut_short(self._rest)
+        *records, rest = bytes(self._rest).split(self._separator)
         self._rest = bytearray(rest)
-        return records if self._blank else [record for record in records if record.strip()]
+        return [one for one in records if self._blank or one.strip()] + self._skipping.cut_short(self._rest)
 
     def end(self) -> list[bytes]:
-        rest, self._rest = bytes(self._rest), bytearray()
+        rest, self._rest = bytes(self._rest) if self._skipping.over else b"", bytearray()
+        self._skipping.over = True
         return [rest] if (rest if self._blank else rest.strip()) else []
 
 
@@ -69,67 +114,22 @@ class Fixed:
     def __init__(self, size: int, *, padded: bool) -> None:
         self._size = size
         self._padded = padded
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        data = self._rest + data
-        whole = len(data) - len(data) % self._size
-        self._rest = data[whole:]
-        return [self._unpadded(data[at : at + self._size]) for at in range(0, whole, self._size)]
+        rest = self._rest
+        rest += data
+        whole = len(rest) - len(rest) % self._size
+        found = [self._unpadded(bytes(rest[at : at + self._size])) for at in range(0, whole, self._size)]
+        del rest[:whole]
+        return found
 
     def _unpadded(self, record: bytes) -> bytes:
         return record.rstrip(b"\0") if self._padded else record
 
     def end(self) -> list[bytes]:
-        rest, self._rest = self._rest, b""
+        rest, self._rest = bytes(self._rest), bytearray()
         return [rest] if rest else []
-
-
-class CsvLines:
-    """Records of CSV: a separator between quotes is data."""
-
-    def __init__(self, dialect: Dialect, *, header: bool, skip_blank: bool) -> None:
-        self.header = b""
-        self._separator, self._quote = dialect.separator.encode(), dialect.quote.encode()
-        self._header_due = header
-        self._skip_blank = skip_blank
-        self._rest = b""
-        self._counted = self._quotes = 0  # quotes up to `_counted`, so that a long record is read once
-
-    def feed(self, data: bytes) -> list[bytes]:
-        data = self._rest + data
-        found: list[bytes] = []
-        start = 0
-        while True:
-            at = data.find(self._separator, self._counted)
-            if at < 0:
-                break
-            self._quotes += data.count(self._quote, self._counted, at)
-            self._counted = at
-            if self._quotes % 2:
-                self._counted = at + 1
-                continue
-            found += self._record(data[start:at])
-            start = self._counted = at + len(self._separator)
-            self._quotes = 0
-        # The beginning of a separator may be there already.
-        counted = max(len(data) - len(self._separator) + 1, self._counted)
-        self._quotes += data.count(self._quote, self._counted, counted)
-        self._rest, self._counted = data[start:], counted - start
-        return found
-
-    def _record(self, record: bytes) -> list[bytes]:
-        if self._skip_blank and not record.strip():
-            return []
-        if self._header_due:
-            self.header, self._header_due = record.removeprefix(b"\xef\xbb\xbf"), False
-            return []
-        return [record]
-
-    def end(self) -> list[bytes]:
-        rest, self._rest = self._rest, b""
-        self._counted = self._quotes = 0
-        return self._record(rest) if rest else []
 
 
 class Whole:
@@ -138,14 +138,20 @@ class Whole:
     header = b""
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
+        self._rest = bytearray()
+        self._told = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        self._rest.append(data)
-        return []
+        if self._told:
+            return []
+        self._rest += data
+        if len(self._rest) <= MOST_RECORD:
+            return []
+        found, self._rest, self._told = too_long(self._rest), bytearray(), True
+        return [found]
 
     def end(self) -> list[bytes]:
-        rest, self._rest = b"".join(self._rest), []
+        rest, self._rest = bytes(self._rest), bytearray()
         return [rest] if rest else []
 
 
@@ -161,11 +167,17 @@ class Pieces:
         return []
 
 
-Ends = Callable[[bytes, bool], tuple[list[int], bool]]
-"""Where the values end that these bytes begin with, and whether what follows them can never be read.
+class Ends(Protocol):
+    """Tells where the values of one stream end."""
 
-The second argument says that no more bytes will come.
-"""
+    def more(self, data: bytearray, last: bool) -> tuple[list[int], bool]:
+        """`data`: all bytes after the last end that was told. Whether what follows can never be read.
+
+        `last`: no more bytes will come.
+        """
+
+    def anew(self) -> None:
+        """What comes next is the beginning of a value."""
 
 
 class SelfDelimited:
@@ -175,42 +187,54 @@ class SelfDelimited:
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
-        self._rest = b""
-        self._wait_for = 0
+        self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         self._rest += data
-        return self._split(last=False) if len(self._rest) >= self._wait_for else []
+        return self._split(last=False)
 
     def _split(self, *, last: bool) -> list[bytes]:
-        ends, bad = self._ends(self._rest, last)
-        if bad or len(self._rest) - (ends[-1] if ends else 0) > MOST_RECORD:
-            ends.append(len(self._rest))
+        ends, bad = self._ends.more(self._rest, last)
         starts = [0, *ends]
-        found = [self._rest[start:end] for start, end in zip(starts, ends, strict=False)]
-        self._rest = self._rest[starts[-1] :]
-        # A value that is long indeed is not read from its beginning at every piece of it.
-        self._wait_for = 2 * len(self._rest) if len(self._rest) > 1 << 16 else 0
+        found = [bytes(self._rest[start:end]) for start, end in zip(starts, ends, strict=False)]
+        del self._rest[: starts[-1]]
+        long = len(self._rest) > MOST_RECORD
+        if bad or long:
+            found.append(too_long(self._rest) if long else bytes(self._rest))
+            self._rest = bytearray()
+            self._ends.anew()
         return found
 
     def end(self) -> list[bytes]:
         found = self._split(last=True) if self._rest else []
-        rest, self._rest = self._rest, b""
+        rest, self._rest = bytes(self._rest), bytearray()
+        self._ends.anew()
         return [*found, rest] if rest else found
 
 
-def msgpack_ends(data: bytes, _: bool) -> tuple[list[int], bool]:
-    unpacker = msgpack.Unpacker(max_buffer_size=0)
-    unpacker.feed(data)
-    ends: list[int] = []
-    while True:
+class MsgpackEnds:
+    """The unpacker goes on where it was when there are more bytes."""
+
+    def __init__(self) -> None:
+        self.anew()
+
+    def anew(self) -> None:
+        self._unpacker = msgpack.Unpacker(max_buffer_size=2 * MOST_RECORD)
+        self._fed = self._told = 0
+
+    def more(self, data: bytearray, _: bool) -> tuple[list[int], bool]:
+        before, ends = self._told, list[int]()
         try:
-            unpacker.skip()
+            self._unpacker.feed(memoryview(data)[self._fed - before :])
+            self._fed = before + len(data)
+            while True:
+                self._unpacker.skip()
+                self._told = self._unpacker.tell()
+                ends.append(self._told - before)
         except msgpack.OutOfData:
             return ends, False
         except (ValueError, msgpack.UnpackException):
             return ends, True
-        ends.append(unpacker.tell())
 
 
 class DelimitedFramer:

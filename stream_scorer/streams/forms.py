@@ -13,6 +13,7 @@ from stream_scorer.streams.kinds import MOST_WHOLE, Transport, is_text, shown
 _ENCODINGS = ("json", "utf-8", "csv", "msgpack", "avro-binary", "bert", "soap-rpc")
 _ENCODING_ALIASES = {"utf8": "utf-8", "avro": "avro-binary"}
 _ENCODING_OPTIONS = {"csv": ("QuoteCharacter", "Delimiter"), "json": ("Strict", "Unions")}
+_MOST_SIZE = 64 << 20
 _ENVELOPES: dict[str, dict[str, Any]] = {
     "delimited": {"Separator": "\n"},
     "fixed": {"Size": None},
@@ -111,8 +112,8 @@ def _check_envelope(name: str, fields: dict[str, Any]) -> None:
     for key in ("SkipHeader", "SkipBlankLines"):
         if not isinstance(fields.get(key, True), bool):
             raise refuse(f"Envelope: {key}", "true or false", fields[key])
-    if name == "fixed" and not whole(fields["Size"], 1):
-        raise refuse("Envelope: Size of fixed", "a whole number of bytes from 1", fields["Size"])
+    if name == "fixed" and not (whole(fields["Size"], 1) and fields["Size"] <= _MOST_SIZE):
+        raise refuse("Envelope: Size of fixed", f"a whole number of bytes from 1 to {_MOST_SIZE:,}", fields["Size"])
     if name == "ocf-block":
         if fields["Compress"] not in (None, "deflate"):
             raise refuse("Envelope: Compress", 'null or "deflate"', fields["Compress"])

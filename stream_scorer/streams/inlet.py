@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 
 from stream_scorer.codec.csv_values import with_header
-from stream_scorer.errors import EndOfInput, NoSuchStream
+from stream_scorer.errors import EndOfInput, NoSuchStream, TransportError
 from stream_scorer.records import Control, Cut
 from stream_scorer.streams.descriptor import Stream
-from stream_scorer.streams.envelopes import Splitter
+from stream_scorer.streams.envelopes import Splitter, TooLong
 from stream_scorer.transports.stream_ends import Feed
 from stream_scorer.transports.stream_rest import RestFeed
+
+log = logging.getLogger(__name__)
 
 SLICE_S = 0.1  # how soon `close` is heard by a thread that waits in a feed
 END = Control("end")
@@ -50,11 +53,16 @@ class StreamInlet:
         self._since = 0.0
         self._next_number = 1
         self._dry = self._ended = False
+        self._failure: TransportError | None = None
+        self.on_reject: Callable[[bytes, str], None] = self._log_reject
         self._round_records = 0
         self._unsettled = self._handed = 0
 
     def next(self, timeout_s: float) -> Cut | None:
-        """As the port has it. To ask again, also after the end, says that the cut before has been dealt with."""
+        """As the port has it. To ask again, also after the end, says that the cut before has been dealt with.
+
+        What came before a failure is handed on before it is raised.
+        """
         deadline = time.monotonic() + timeout_s
         with self._using:
             self._settle()
@@ -95,17 +103,24 @@ class StreamInlet:
         return 0.0 if self.eager and self._nagle_s is not None else self._nagle_s
 
     def _fill(self, timeout_s: float) -> None:
+        self._ready, self._at = [], 0
         try:
-            pieces = self._feed.read(timeout_s)
+            if self._splitter is None:
+                self._ready = self._feed.read(timeout_s)
+            else:
+                for piece in self._feed.read(timeout_s):
+                    self._ready += self._split(self._splitter, piece)
         except EndOfInput:
             self._dry = True
-            self._ready = self._splitter.end() if self._splitter else []
-        else:
-            if self._splitter is None:
-                self._ready = pieces
-            else:
-                self._ready = [record for piece in pieces for record in self._split(self._splitter, piece)]
-        self._at = 0
+            self._end_of(self._splitter)
+        except TransportError as error:
+            self._failure = error
+
+    def _end_of(self, splitter: Splitter | None) -> None:
+        try:
+            self._ready = splitter.end() if splitter else []
+        except TransportError as error:
+            self._failure = error
 
     def _split(self, splitter: Splitter, piece: bytes) -> list[bytes]:
         """An envelope where pieces are records is tolerated: it parts them, and a piece ends a record all the same."""
@@ -119,7 +134,9 @@ class StreamInlet:
             self._at += 1
             self._unsettled += 1
             control = END if record == self._end_marker else self._control_of(record)
-            if control is None:
+            if type(record) is TooLong:
+                self.on_reject(record, record.why)
+            elif control is None:
                 self._add(record, now)
                 if len(self._batch) == self._watermark:
                     return self._close_batch(None)
@@ -128,11 +145,18 @@ class StreamInlet:
             else:
                 self._dry = True
                 self._ready, self._at = [], 0
+        if self._failure is not None:
+            if self._batch:
+                return self._close_batch(None)
+            raise self._failure
         if self._dry:
             return self._finish_round()
         if self._batch and (limit_s := self._limit_s) is not None and now >= self._since + limit_s:
             return self._close_batch(None)
         return None
+
+    def _log_reject(self, record: bytes, why: str) -> None:
+        log.warning("slot %d: a record is rejected: %s It begins %r", self._slot, why, record[:60])
 
     def _add(self, record: bytes, now: float) -> None:
         if not self._batch:

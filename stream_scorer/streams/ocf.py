@@ -18,12 +18,13 @@ from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.schema import Schema
 from stream_scorer.codec.schema_rules import checked_schema
 from stream_scorer.errors import TransportError
-from stream_scorer.streams.envelopes import Ends
+from stream_scorer.streams.avro_ends import AvroEnds
 from stream_scorer.streams.forms import Envelope
 
 MAGIC = b"Obj\x01"
 _MARKER = 16
 _MOST_BLOCK = 256 << 20
+_MOST_HEADER = 16 << 20
 
 
 class _More(Exception):
@@ -31,22 +32,27 @@ class _More(Exception):
 
 
 class OcfSplitter:
-    """A block's records are told apart by the schema, through `ends`. Raises TransportError where the file is broken:
-    nothing behind that place could be trusted."""
+    """A block's records are told apart by the schema. Raises TransportError where the file is broken: nothing behind
+    that place could be trusted. Records before it come first, the error at the next call."""
 
     header = b""
 
-    def __init__(self, envelope: Envelope, schema: Schema, ends: Ends) -> None:
+    def __init__(self, envelope: Envelope, schema: Schema) -> None:
         marker = envelope.fields["SyncMarker"]
         self._marker = None if marker is None else base64.b64decode(marker)
         self._compress: str | None = envelope.fields["Compress"]
         self._compress_open = "Compress" not in envelope.stated
         self._schema = schema
-        self._ends = ends
-        self._rest = b""
+        self._ends = AvroEnds(schema)
+        self._rest = bytearray()
         self._wait_for = 0
+        self._meta: dict[str, bytes] | None = None  # of a header that is being read
+        self._pairs = self._header_bytes = 0
+        self._broken: TransportError | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
+        if self._broken:
+            raise self._broken
         self._rest += data
         found: list[bytes] = []
         if len(self._rest) < self._wait_for:
@@ -56,34 +62,56 @@ class OcfSplitter:
         try:
             while at < len(self._rest):
                 self._wait_for = 0
-                if MAGIC.startswith(self._rest[at : at + 4]):
-                    self._read_header(stream)
-                else:
-                    found += self._read_block(stream)
+                found += self._next(stream, at)
                 at = stream.tell()
         except _More:
             pass
-        self._rest = self._rest[at:]
+        except TransportError as error:
+            self._broken = error
+            if not found:
+                raise
+        del self._rest[:at]
         self._wait_for = max(self._wait_for - at, 0)
         return found
 
     def end(self) -> list[bytes]:
-        if self._rest:
+        if self._broken:
+            raise self._broken
+        if self._rest or self._meta is not None:
             raise TransportError(
                 f"ocf-block: the stream ends within a block, {len(self._rest)} bytes after the last whole one"
             )
         return []
 
-    def _read_header(self, stream: io.BytesIO) -> None:
-        self._take(stream, 4)
-        meta: dict[str, bytes] = {}
-        while count := _long(stream):
+    def _next(self, stream: io.BytesIO, at: int) -> list[bytes]:
+        """The records of a block, or none of a part of a header. Raises _More where that is not all there."""
+        if self._meta is not None:
+            self._read_header(stream, at)
+        elif MAGIC.startswith(self._rest[at : at + 4]):
+            self._take(stream, 4)
+            self._meta, self._pairs, self._header_bytes = {}, 0, 0
+        else:
+            return self._read_block(stream)
+        return []
+
+    def _read_header(self, stream: io.BytesIO, at: int) -> None:
+        assert self._meta is not None
+        if self._pairs:
+            key = self._take(stream, _long(stream)).decode(errors="replace")
+            self._meta[key] = self._take(stream, _long(stream))
+            self._pairs -= 1
+        elif count := _long(stream):
             if count < 0:
                 _long(stream)
-            for _ in range(abs(count)):
-                key = self._take(stream, _long(stream)).decode(errors="replace")
-                meta[key] = self._take(stream, _long(stream))
-        marker = self._take(stream, _MARKER)
+            self._pairs = abs(count)
+        else:
+            self._end_header(self._take(stream, _MARKER), self._meta)
+            self._meta = None
+        self._header_bytes += stream.tell() - at
+        if self._header_bytes > _MOST_HEADER:
+            raise TransportError(f"ocf-block: a header of more than {_MOST_HEADER >> 20} MB; is it a container file?")
+
+    def _end_header(self, marker: bytes, meta: dict[str, bytes]) -> None:
         if self._marker is not None and marker != self._marker:
             raise TransportError("ocf-block: the sync marker in the header is not the SyncMarker of the descriptor")
         self._marker = marker
@@ -123,7 +151,7 @@ class OcfSplitter:
         self._marker = marker
         if self._compress == "deflate":
             data = _inflated(data)
-        ends, bad = self._ends(data, True)
+        ends, bad = self._ends.whole(data)
         if bad or len(ends) != count or (ends and ends[-1] != len(data)):
             raise TransportError(f"ocf-block: a block of {count} records does not read by schema {self._schema.name!r}")
         return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]

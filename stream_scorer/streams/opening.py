@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from stream_scorer.codec.csv_values import dialect, header_of
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.ports import Inlet, Outlet
 from stream_scorer.streams import envelopes
+from stream_scorer.streams.avro_ends import AvroEnds
+from stream_scorer.streams.csv_lines import CsvLines
 from stream_scorer.streams.descriptor import Stream
 from stream_scorer.streams.ends import feed_opener, open_drain
 from stream_scorer.streams.forms import Batching
@@ -87,18 +88,17 @@ def _splitter_opener(stream: Stream) -> Callable[[], envelopes.Splitter] | None:
         return lambda: envelopes.Fixed(fields["Size"], padded=padded)
     if envelope.type == "delimited-csv":
         skip_blank = bool(fields["SkipBlankLines"])
-        return lambda: envelopes.CsvLines(dialect(options), header=envelope.header, skip_blank=skip_blank)
+        return lambda: CsvLines(dialect(options), header=envelope.header, skip_blank=skip_blank)
     assert schema is not None
-    values = AvroValues(schema)
-    return lambda: OcfSplitter(envelope, schema, values.ends)
+    return lambda: OcfSplitter(envelope, schema)
 
 
 def _unframed(stream: Stream) -> Callable[[], envelopes.Splitter]:
     if stream.encoding == "msgpack":
-        return lambda: envelopes.SelfDelimited(envelopes.msgpack_ends)
+        return lambda: envelopes.SelfDelimited(envelopes.MsgpackEnds())
     if stream.encoding == "avro-binary" and stream.schema is not None:
-        values = AvroValues(stream.schema)
-        return lambda: envelopes.SelfDelimited(values.ends)
+        schema = stream.schema
+        return lambda: envelopes.SelfDelimited(AvroEnds(schema))
     return envelopes.Pieces if stream.transport.type in ("rest", "tcp") else envelopes.Whole
 
 

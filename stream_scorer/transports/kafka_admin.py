@@ -17,7 +17,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from stream_scorer.errors import BrokerError, SettingsError
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports import kafka_answers
+from stream_scorer.transports.kafka_clients import Properties, open_client
 from stream_scorer.transports.kafka_heard import Heard
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Cluster:
 
     def __init__(self, properties: Properties) -> None:
         self._heard = Heard()
-        self._admin = open_client(AdminClient, {**properties, "error_cb": self._heard.error}, self._heard.log)
+        self._admin = open_client(AdminClient, properties, heard=self._heard)
         self._servers = properties["bootstrap.servers"]
         self._partitions = self._read()
 
@@ -44,7 +45,7 @@ class Cluster:
             sure = reason is not None and reason.sure
             what = f"Kafka at {self._servers} cannot be used" if sure else f"no Kafka broker answers at {self._servers}"
             raise BrokerError(f"{what}: {self._heard.told().removeprefix(f'{self._servers}: ')}")
-        self._has_controller = metadata.controller_id in metadata.brokers
+        self._has_controller = not kafka_answers.is_stand_in(metadata)
         self.id: str = metadata.cluster_id or ""
         """The cluster's own, however its brokers are addressed; empty where the brokers do not tell."""
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
@@ -55,7 +56,7 @@ class Cluster:
         timeout_s = SURE_S
         while (spent_s := time.monotonic() - started) < TIMEOUT_S:
             try:
-                return self._admin.list_topics(timeout=min(timeout_s, TIMEOUT_S - spent_s))
+                return kafka_answers.cluster(self._admin, min(timeout_s, TIMEOUT_S - spent_s))
             except KafkaException:
                 self._admin.poll(0.2)  # calls back with what went wrong
                 if time.monotonic() - started > SURE_S and self._heard.reason and self._heard.reason.sure:
@@ -73,6 +74,10 @@ class Cluster:
                 f"It has {', '.join(mine[:20]) or 'no topics'}{' and more' if len(mine) > 20 else ''}. "
                 f"Create it{f' (by {maker})' if maker else ''}, or correct {setting}; if it is there, this user lacks "
                 "Describe on it."
+            )
+        if not count:
+            raise BrokerError(
+                f"topic {topic!r} ({setting}): {self._servers} names none of its partitions now. Try again."
             )
         return count
 
@@ -115,9 +120,10 @@ class Cluster:
         try:
             future.result(TIMEOUT_S)
         except KafkaException as error:
-            if "already exists" not in error.args[0].str():
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerError(f"topic {topic!r} cannot be created: {error.args[0].str()}") from error
-        self._partitions[topic] = partitions
+            self.refresh()  # somebody else has made it, maybe with another number of partitions
+        self._partitions.setdefault(topic, partitions)
 
     def check_compacted(self, topic: str) -> None:
         """Raises SettingsError if a changelog is not compacted only: its old records, and state with them, would go."""

@@ -1,4 +1,4 @@
-"""Settings -> librdkafka properties: the only place with dotted keys.
+"""Settings -> librdkafka properties. What a client beside the group's has besides is in `kafka_clients`, `kafka_reader`.
 
 What the user gives by --kafka KEY=VALUE comes last and wins, but for the few properties the guarantees
 rest on.
@@ -6,22 +6,18 @@ rest on.
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.spelling import did_you_mean
+from stream_scorer.transports.kafka_clients import SILENT, Properties, open_client
 
-Properties = dict[str, Any]
 TRANSACTION_TIMEOUT_MS = 15_000
 OUR_IDS = "stream-scorer."
 """Begins the transactional id of every service."""
-T = TypeVar("T")
 GUARDED = {
     "enable.auto.commit": "positions are committed with the scores they belong to",
     "enable.auto.offset.store": "positions are committed with the scores they belong to",
@@ -46,42 +42,9 @@ _PRODUCER_ONLY = (
 )
 
 
-class RateLimitedLog(logging.Filter):
-    """At most one line per 10 s and text: a broker that is down would fill the log with refusals."""
-
-    def __init__(self, every_s: float = 10.0) -> None:
-        super().__init__()
-        self._every_s = every_s
-        self._last: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        now = time.monotonic()
-        text = record.getMessage().split("(")[0][:80]
-        if now - self._last.get(text, -self._every_s) < self._every_s:
-            return False
-        self._last[text] = now
-        return True
-
-
-librdkafka_log = logging.getLogger("librdkafka")
-librdkafka_log.addFilter(RateLimitedLog())
-
-
-_silent = logging.Logger("nobody", logging.CRITICAL + 1)
-
-
 def stamp(timestamp: int | None) -> int:
     """A record's timestamp for `produce`, ms; None: now, 0 there. So the first moment of 1970 is written as 1."""
     return timestamp or (0 if timestamp is None else 1)
-
-
-def open_client(client: Callable[..., T], properties: Properties, log: logging.Logger = librdkafka_log) -> T:
-    """A client of librdkafka's. Raises SettingsError when it refuses the properties, alone or in company."""
-    try:
-        return client(properties, logger=log)
-    except (KafkaException, TypeError, ValueError) as error:
-        text = error.args[0].str() if isinstance(error, KafkaException) else error
-        raise SettingsError(f"--kafka: {text}. Correct what was given by --kafka KEY=VALUE.") from error
 
 
 def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> None:
@@ -100,9 +63,9 @@ def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> Non
             raise SettingsError(f"--kafka {key}: {error}{near}")
     _check_tokens(extra)
     # Some are refused only in company (SASL, files of SSL, group.protocol): without brokers clients only check.
-    open_client(AdminClient, common("", extra), _silent)
-    open_client(Consumer, consumer("", "check", extra), _silent).close()
-    open_client(Producer, transactional_producer("", "check", extra) if transactional else producer("", extra), _silent)
+    open_client(AdminClient, common("", extra), SILENT)
+    open_client(Consumer, consumer("", "check", extra), SILENT).close()
+    open_client(Producer, transactional_producer("", "check", extra) if transactional else producer("", extra), SILENT)
 
 
 def _check_tokens(extra: Mapping[str, str]) -> None:
@@ -133,7 +96,7 @@ def _refusal(client: type, key: str, value: str) -> str | None:
     """What librdkafka says against one property, if anything."""
     base: Properties = {"group.id": "check"} if client is Consumer else {}
     try:
-        client({**base, key: value}, logger=_silent)
+        client({**base, key: value}, logger=SILENT)
     except KafkaException as error:
         text: str = error.args[0].str()
         # Properties that need company are judged with it.

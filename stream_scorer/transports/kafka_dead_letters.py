@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.records import Headers, Record
-from stream_scorer.transports.kafka_config import Properties
+from stream_scorer.transports.kafka_clients import Properties
 from stream_scorer.transports.kafka_reader import read_topic
 from stream_scorer.transports.kafka_retention import AFTER, BEFORE, Keeping, day
 

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 from confluent_kafka import Producer
 
-from stream_scorer.transports.kafka_config import librdkafka_log
+from stream_scorer.transports.kafka_clients import open_client
 
 
 @contextlib.contextmanager
 def embedded_broker(*topics: str) -> Iterator[str]:
     """Bootstrap servers of a broker that lives as long as the block, with these topics of four partitions each."""
-    holder = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1}, logger=librdkafka_log)
+    holder = open_client(Producer, {"bootstrap.servers": "embedded", "test.mock.num.brokers": 1})
     for topic in topics:
         holder.list_topics(topic, timeout=10)  # asking for it makes it
     brokers = holder.list_topics(timeout=10).brokers.values()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer
 
 from stream_scorer.errors import Unavailable
 from stream_scorer.records import Partition
-from stream_scorer.transports import kafka_raw
-from stream_scorer.transports.kafka_config import OUR_IDS, Properties, open_client
+from stream_scorer.transports import kafka_answers, kafka_raw
+from stream_scorer.transports.kafka_clients import Pair, Properties
+from stream_scorer.transports.kafka_config import OUR_IDS
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
 
 T = TypeVar("T")
@@ -75,40 +77,25 @@ class Ends:
     """
 
     def __init__(self, properties: Properties, stopping: Callable[[], bool] = lambda: False) -> None:
-        own = {"client.id": "stream-scorer-ends"}
-        self._properties = [
-            {**properties, **own, "isolation.level": f"read_{how}"} for how in ("committed", "uncommitted")
-        ]
+        self._properties = properties
         self._stopping = stopping
-        self._consumers = self._open()
+        self._consumers = Pair(properties, "ends")
         self._pool = ThreadPoolExecutor(1)
-
-    def _open(self) -> list[Consumer]:
-        return [open_client(Consumer, properties) for properties in self._properties]
 
     def __enter__(self) -> Ends:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._pool.shutdown()
-        self._close()
-
-    def _close(self) -> None:
-        for consumer in self._consumers:
-            consumer.close()
+        self._consumers.close()
 
     def partitions(self, topics: Iterable[str], asked: Producer | None = None) -> list[Partition]:
         """All of them. `asked`: a client that is connected already, which spares 50 ms."""
 
-        def ask() -> list[Partition]:
-            client = asked or self._consumers[0]
-            found = [client.list_topics(topic, timeout=_ANSWER_S).topics[topic] for topic in topics]
-            for topic in found:
-                if topic.error:
-                    raise KafkaException(KafkaError(topic.error.code(), f"{topic.topic}: {topic.error.str()}"))
-            return [Partition(topic.topic, number) for topic in found for number in topic.partitions]
+        def ask(topic: str) -> list[Partition]:
+            return kafka_answers.partitions_of(asked or self._consumers.committed, topic, _ANSWER_S)
 
-        return self._patiently(ask)
+        return [partition for topic in topics for partition in self._patiently(functools.partial(ask, topic))]
 
     def lagging(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Last stable offsets of those partitions where it is before the end."""
@@ -128,9 +115,9 @@ class Ends:
 
     def whose(self, standing: dict[Partition, int], stood_s: float) -> list[Hanging]:
         """What can be found out about them."""
-        servers = str(self._properties[0]["bootstrap.servers"])
+        servers = str(self._properties["bootstrap.servers"])
         found = [Hanging(partition, offset, stood_s, servers) for partition, offset in standing.items()]
-        plain = str(self._properties[0].get("security.protocol", "plaintext")).lower() == "plaintext"
+        plain = str(self._properties.get("security.protocol", "plaintext")).lower() == "plaintext"
         if not found or not plain:
             return found
         try:
@@ -139,9 +126,11 @@ class Ends:
             return found
 
     def _owner(self, one: Hanging) -> Hanging:
-        metadata = self._consumers[0].list_topics(one.partition.topic, timeout=_ANSWER_S)
-        brokers = {number: (broker.host, broker.port) for number, broker in metadata.brokers.items()}
-        leader = brokers.get(metadata.topics[one.partition.topic].partitions[one.partition.number].leader)
+        topic, number = one.partition
+        found = kafka_answers.topic(self._consumers.committed, topic, _ANSWER_S)
+        brokers = {broker.id: (str(broker.host), broker.port) for broker in found.brokers.values()}
+        place = found.topics[topic].partitions.get(number)
+        leader = place and brokers.get(place.leader)
         producer_id = kafka_raw.producer_at(leader, one.partition, one.offset) if leader else None
         if producer_id is None:
             return one
@@ -150,7 +139,7 @@ class Ends:
 
     def _look(self, partitions: Sequence[Partition]) -> list[dict[Partition, int]]:
         """Last stable offsets and ends. Both are asked at once: a new client needs some 15 ms to connect."""
-        committed, uncommitted = self._consumers
+        committed, uncommitted = self._consumers.committed, self._consumers.uncommitted
         ends = self._pool.submit(offsets, uncommitted, partitions)
         return [offsets(committed, partitions), ends.result()]
 
@@ -165,8 +154,7 @@ class Ends:
                     raise unreachable("the ends of partitions cannot be looked up", cause) from error
             self._check_stop()
             time.sleep(0.05)
-            self._close()
-            self._consumers = self._open()
+            self._consumers.close()
 
     def _check_stop(self) -> None:
         if self._stopping():
@@ -174,10 +162,5 @@ class Ends:
 
 
 def offsets(consumer: Consumer, partitions: Sequence[Partition]) -> dict[Partition, int]:
-    """The end of each partition as the client's isolation level has it. One request per broker. Raises KafkaException."""
-    wanted = [TopicPartition(*partition, OFFSET_END) for partition in partitions]
-    found = consumer.offsets_for_times(wanted, timeout=_ANSWER_S) if wanted else []
-    for at in found:
-        if at.error:
-            raise KafkaException(KafkaError(at.error.code(), f"{at.topic}[{at.partition}]: {at.error.str()}"))
-    return {Partition(at.topic, at.partition): at.offset for at in found}
+    """The end of each partition as the client's isolation level has it. Raises KafkaException."""
+    return kafka_answers.offsets(consumer, partitions, kafka_answers.END, _ANSWER_S)

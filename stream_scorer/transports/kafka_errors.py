@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, StreamScorerError, Unavailable
 
@@ -102,7 +102,7 @@ def persist(
     call: Callable[[float], _T],
     each_s: float,
     patience_s: Callable[[], float],
-    again: Callable[[KafkaError], bool] = KafkaError.retriable,
+    again: Callable[[KafkaError], bool] = lambda error: error.retriable(),
 ) -> _T:
     """Call again while the same call may succeed: `again` says so of its error. Returns what the call returns.
 
@@ -120,23 +120,6 @@ def persist(
             if not again(error.args[0]) or time.monotonic() - began > patience_s():
                 raise
             time.sleep(0.05)
-
-
-def committed(consumer: Consumer, partitions: list[TopicPartition], patience_s: float) -> list[TopicPartition]:
-    """What the group has committed there; offset below 0: nothing. Blocks for about twice `patience_s` at most.
-
-    A group whose coordinator is still loading is asked again: without an answer nothing is known of what it committed.
-    Raises KafkaException.
-    """
-
-    def ask(seconds: float) -> list[TopicPartition]:
-        found: list[TopicPartition] = consumer.committed(partitions, timeout=seconds)
-        for at in found:
-            if at.error:
-                raise KafkaException(at.error)
-        return found
-
-    return persist(ask, patience_s, lambda: patience_s, may_pass)
 
 
 def may_pass(error: KafkaError) -> bool:

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from stream_scorer.errors import CommitAborted, TransportError, Unavailable
 from stream_scorer.records import Partition
-from stream_scorer.transports.kafka_config import Properties, librdkafka_log, open_client
+from stream_scorer.transports.kafka_clients import Properties, librdkafka_log, open_client
 from stream_scorer.transports.kafka_ends import LOOK_S, Ends, Hanging
 
 log = logging.getLogger(__name__)

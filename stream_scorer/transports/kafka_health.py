@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
 from collections.abc import Callable
 from enum import Enum
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from stream_scorer.errors import BrokerError
 from stream_scorer.records import Partition
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports import kafka_answers
+from stream_scorer.transports.kafka_clients import Properties, open_beside
 from stream_scorer.transports.kafka_hanging import hanging_offsets, somebodys_offsets
 from stream_scorer.transports.kafka_heard import Heard
 
@@ -46,7 +48,7 @@ class Health:
     """
 
     def __init__(self, properties: Properties) -> None:
-        self._properties = {**properties, "client.id": "stream-scorer-check"}
+        self._properties = properties
         self._unstable_since: dict[Partition, float] = {}
         self._heard = Heard()
         self.connected = True
@@ -83,9 +85,9 @@ class Health:
     def look(self, partition: Partition) -> Finding:
         """Why the group's position in a partition does not come. Blocks for up to 4 s."""
         self._tried_at = time.monotonic()
-        if self._answers(partition, "read_committed"):
+        if self._answers(partition, committed=True):
             finding = Finding.STALE
-        elif self._answers(partition, "read_uncommitted"):  # which takes a position that is not certain
+        elif self._answers(partition, committed=False):  # which takes a position that is not certain
             finding = Finding.UNSTABLE
         else:
             finding = Finding.AWAY
@@ -109,7 +111,7 @@ class Health:
 
         Blocks for some 1.3 s, for a few more if the broker is slow.
         """
-        if not self._answers(partition, "read_uncommitted"):
+        if not self._answers(partition, committed=False):
             return ""
         return hanging_offsets(self._properties, stopping)
 
@@ -117,13 +119,10 @@ class Health:
         """The group's position has come."""
         self._unstable_since.pop(partition, None)
 
-    def _answers(self, partition: Partition, isolation: str) -> bool:
-        consumer = open_client(Consumer, {**self._properties, "isolation.level": isolation})
-        try:
-            (found,) = consumer.committed([TopicPartition(*partition)], timeout=_ANSWER_S)
-        except KafkaException:
-            return False
-        else:
-            return found.error is None
-        finally:
-            consumer.close()
+    def _answers(self, partition: Partition, *, committed: bool) -> bool:
+        with contextlib.closing(open_beside(self._properties, "check", committed=committed)) as consumer:
+            try:
+                kafka_answers.committed(consumer, [partition], _ANSWER_S)
+            except KafkaException:
+                return False
+            return True

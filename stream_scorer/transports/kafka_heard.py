@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError
 
-from stream_scorer.transports.kafka_config import librdkafka_log
+from stream_scorer.transports.kafka_clients import librdkafka_log
 
 
 class Reason(NamedTuple):

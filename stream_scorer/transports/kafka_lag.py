@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.records import Lag, Partition
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports.kafka_answers import begin_at, committed
+from stream_scorer.transports.kafka_clients import Pair, Properties
 from stream_scorer.transports.kafka_ends import Ends, offsets
-from stream_scorer.transports.kafka_reader import begin_at
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class Backlog:
     """
 
     def __init__(self, properties: Properties, start: str = "earliest") -> None:
-        self._properties = {**properties, "client.id": "stream-scorer-lag"}
+        self._properties = properties
         self._start = start
         self._positions: Positions = {}
         self._ends: dict[Partition, tuple[int, float]] = {}  # and when it was told
@@ -47,7 +46,7 @@ class Backlog:
         self._before: Positions = {}  # at the last look
         self._held: dict[Partition, tuple[int, float]] = {}  # the offset where it waits, and since when
         self._told: set[Partition] = set()
-        self._clients: dict[str, Consumer] = {}
+        self._clients = Pair(properties, "lag")
         self._closed, self._wake = False, threading.Event()
         self._thread = threading.Thread(target=self._watch, name="lag", daemon=True)
         self._thread.start()
@@ -82,15 +81,15 @@ class Backlog:
                 self._look()
             except (KafkaException, StreamScorerError) as error:
                 log.debug("the ends of partitions are not known now: %s", error)
-                self._close_clients()  # a client that has seen a broker's restart may never be answered again
+                self._clients.close()
             self._wake.wait(ASK_EVERY_S)
             self._wake.clear()
-        self._close_clients()
+        self._clients.close()
 
     def _look(self) -> None:
         positions = self._positions
         asked = list(positions)
-        ends = offsets(self._client("read_uncommitted"), asked) if asked else {}
+        ends = offsets(self._clients.uncommitted, asked) if asked else {}
         now = time.monotonic()
         self._ends = {partition: (end, now) for partition, end in ends.items()}
         self._begins = self._where_they_begin([at for at in asked if positions[at] is None])
@@ -101,14 +100,11 @@ class Backlog:
         """Positions of partitions that are being set up: what the group has committed, or else where they will begin."""
         if not coming:
             return {}
-        begins = {}
-        consumer = self._client("read_uncommitted")  # which does not wait for a position that is not certain
-        for found in consumer.committed([TopicPartition(*at) for at in coming], timeout=_ANSWER_S):
-            if found.error:
-                raise KafkaException(found.error)
-            at = Partition(found.topic, found.partition)
-            begins[at] = found.offset if found.offset >= 0 else begin_at(consumer, at, self._start)[0]
-        return begins
+        consumer = self._clients.uncommitted  # which does not wait for a position that is not certain
+        return {
+            at: found.offset if found.offset >= 0 else begin_at(consumer, at, self._start, _ANSWER_S)[0]
+            for at, found in committed(consumer, coming, _ANSWER_S).items()
+        }
 
     def _look_for_holds(self, positions: Positions) -> None:
         """A partition that has not moved, though there is more, may wait for a transaction to end."""
@@ -117,7 +113,7 @@ class Backlog:
             for at, position in positions.items()
             if position is not None and position == self._before.get(at) and position < self._ends[at][0]
         }
-        stable = offsets(self._client("read_committed"), list(still)) if still else {}
+        stable = offsets(self._clients.committed, list(still)) if still else {}
         now = time.monotonic()
         held = {
             at: known if (known := self._held.get(at)) and known[0] == offset else (offset, now)
@@ -138,13 +134,3 @@ class Backlog:
             for hanging in ends.whose({at: self._held[at][0] for at in since}, stood_s):
                 log.warning("%s waits: %s", hanging.partition, hanging.text())
         self._told |= since.keys()
-
-    def _client(self, isolation: str) -> Consumer:
-        if isolation not in self._clients:
-            self._clients[isolation] = open_client(Consumer, {**self._properties, "isolation.level": isolation})
-        return self._clients[isolation]
-
-    def _close_clients(self) -> None:
-        while self._clients:
-            with contextlib.suppress(KafkaException):
-                self._clients.popitem()[1].close()

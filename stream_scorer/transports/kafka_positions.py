@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from stream_scorer.records import Partition
-from stream_scorer.transports.kafka_config import Properties
+from stream_scorer.transports import kafka_answers
+from stream_scorer.transports.kafka_clients import Properties
 from stream_scorer.transports.kafka_errors import may_pass, unreachable
 
 ASK_S = 2.0
@@ -87,16 +88,16 @@ class Positions:
                 self.start({partition: offset})
 
     def now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """The next offset of each partition.
+        """The next offset of each partition that is read.
 
         position(), not the last offset + 1: it has stepped over transaction markers, so that lag reaches 0.
         """
-        mine = {partition: partition for partition in partitions}
+        mine = {partition: partition for partition in partitions if partition in self._first}
         found = self._consumer.position([TopicPartition(*partition) for partition in mine])
         now = {}
         for at in found:
             partition = mine[Partition(at.topic, at.partition)]
-            now[partition] = at.offset if at.offset >= 0 else self._first.get(partition, 0)
+            now[partition] = at.offset if at.offset >= 0 else self._first[partition]
         return now
 
     def committed(
@@ -107,20 +108,16 @@ class Positions:
         `unsure` is called whenever one has not come in 2 s.
         Raises Unavailable: no answer, or a transaction that moves it is still open.
         """
-        wanted = [TopicPartition(*partition) for partition in partitions]
+        wanted = list(partitions)
         if not wanted:
             return {}
         deadline = time.monotonic() + UNSTABLE_S
         while True:
             breathe()
             try:
-                found = self._consumer.committed(wanted, timeout=ASK_S)
-                error = next((at.error for at in found if at.error), None)
+                return kafka_answers.committed(self._consumer, wanted, ASK_S)
             except KafkaException as failed:
                 error = failed.args[0]
-            if error is None:
-                return {Partition(at.topic, at.partition): at for at in found}
             if not may_pass(error) or time.monotonic() > deadline:
-                where = ", ".join(f"{at.topic}[{at.partition}]" for at in wanted[:3])
-                raise unreachable(f"{where}: no committed offset", error)
-            unsure(Partition(wanted[0].topic, wanted[0].partition))
+                raise unreachable(f"{', '.join(map(str, wanted[:3]))}: no committed offset", error)
+            unsure(wanted[0])

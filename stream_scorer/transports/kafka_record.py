@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from stream_scorer.records import UNREADABLE, Partition, Record
-from stream_scorer.transports.kafka_config import RateLimitedLog
+from stream_scorer.transports.kafka_clients import RateLimitedLog
 
 headers_log = logging.getLogger(f"{__name__}.headers")
 headers_log.addFilter(RateLimitedLog())

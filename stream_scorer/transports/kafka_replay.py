@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from stream_scorer.errors import BrokerError
 from stream_scorer.ports import Codec
 from stream_scorer.replay import Row
-from stream_scorer.transports.kafka_config import Properties, open_client, stamp
+from stream_scorer.transports.kafka_clients import Properties, open_client
+from stream_scorer.transports.kafka_config import stamp
 
 FLUSH_S = 60.0
 TIMESTAMP_REFUSED = (

@@ -14,15 +14,14 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Unavailable
 from stream_scorer.records import Partition
-from stream_scorer.transports.kafka_config import Properties, open_client, stamp
+from stream_scorer.transports.kafka_clients import SILENT, Properties, open_client
+from stream_scorer.transports.kafka_config import stamp
 from stream_scorer.transports.kafka_dead_letters import RESUBMITTED, DeadLetter
 from stream_scorer.transports.kafka_ends import Ends
 from stream_scorer.transports.kafka_errors import REFUSED, classify, persist
 from stream_scorer.transports.kafka_reader import read_topic
 
 log = logging.getLogger(__name__)
-_silent = logging.Logger("nobody", logging.CRITICAL + 1)
-"""An aborted transaction is an error to librdkafka, and an ordinary step here."""
 
 BATCH, BATCH_BYTES = 500, 8 << 20
 TRIES = 3
@@ -84,7 +83,7 @@ class Resubmission:
         self._open()
 
     def _open(self) -> None:
-        self._producer = open_client(Producer, self._properties, _silent)
+        self._producer = open_client(Producer, self._properties, SILENT)  # an abort is an ordinary step
         _patiently(self._producer.init_transactions)
 
     def new(self, letters: Sequence[DeadLetter], reader: Properties) -> list[DeadLetter]:

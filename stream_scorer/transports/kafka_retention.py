@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from stream_scorer.errors import BrokerError
-from stream_scorer.records import Outgoing, Reject
+from stream_scorer.records import Outgoing, Partition, Reject
 from stream_scorer.retention import MOST_MS, shown
-from stream_scorer.transports.kafka_config import Properties, open_client
-from stream_scorer.transports.kafka_errors import committed
+from stream_scorer.transports import kafka_answers
+from stream_scorer.transports.kafka_clients import Properties, open_beside
 
 log = logging.getLogger(__name__)
 
@@ -235,28 +236,17 @@ def look_for_gone(properties: Properties, topic: str, partitions: int) -> Gone:
     Blocks for 10 s at most in each of three calls. Where the broker does not answer, or does not allow it, nothing is
     found: who reads the topic then will say so.
     """
+    places = [Partition(topic, number) for number in range(partitions)]
     # Up to the end, not to the last stable offset: what lies between is not gone.
-    consumer = open_client(Consumer, {**properties, "isolation.level": "read_uncommitted"})
-    places = range(partitions)
-    try:
-        # In the place of a time -2 is the first offset there is, -1 the one after the last.
-        low, high = (
-            consumer.offsets_for_times([TopicPartition(topic, at, when) for at in places], timeout=TIMEOUT_S)
-            for when in (-2, -1)
-        )
-        if any(at.error for at in (*low, *high)):
+    with contextlib.closing(open_beside(properties, "gone", committed=False)) as consumer:
+        try:
+            first = kafka_answers.offsets(consumer, places, kafka_answers.FIRST, TIMEOUT_S)
+            ends = kafka_answers.offsets(consumer, places, kafka_answers.END, TIMEOUT_S)
+            empty = [at for at in places if first[at] == ends[at] > 0]
+            known = kafka_answers.surely_committed(consumer, empty, TIMEOUT_S) if empty else {}
+        except KafkaException as error:
+            log.debug("topic %r: %s", topic, error.args[0].str())
             return Gone([], alone=False)
-        ends = {
-            last.partition: last.offset for first, last in zip(low, high, strict=True) if first.offset == last.offset
-        }
-        empty = [at for at, end in ends.items() if end > 0]
-        if not empty:
-            return Gone([], alone=False)
-        known = committed(consumer, [TopicPartition(topic, at) for at in empty], TIMEOUT_S)
-    except KafkaException as error:
-        log.debug("topic %r: %s", topic, error.args[0].str())
-        return Gone([], alone=False)
-    finally:
-        consumer.close()
-    never = [ends[at.partition] for at in known if at.offset < 0]
-    return Gone(never, alone=len(never) == len(empty) and len(ends) == partitions)
+    never = [ends[at] for at, found in known.items() if found.offset < 0]
+    had_none = all(first[at] == ends[at] for at in places)
+    return Gone(never, alone=bool(empty) and len(never) == len(empty) and had_none)

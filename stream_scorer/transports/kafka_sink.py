@@ -11,7 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Unavailable
 from stream_scorer.records import Headers, Outgoing, Partition, Place, Reject, Snapshot
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports import kafka_answers
+from stream_scorer.transports.kafka_clients import Properties, open_client
 from stream_scorer.transports.kafka_errors import classify, persist, unreachable
 from stream_scorer.transports.kafka_fences import Fences
 from stream_scorer.transports.kafka_hanging import Probe
@@ -115,7 +116,7 @@ class _Sink:
         """Learn how many partitions topics have now: the producer would refuse new ones for minutes. Raises Unavailable."""
         for topic in topics:
             try:
-                self._producer.list_topics(topic, timeout=OFFSETS_S)
+                kafka_answers.topic(self._producer, topic, OFFSETS_S)
             except KafkaException as error:
                 raise unreachable(f"topic {topic!r}: no partition count", error.args[0]) from error
 

@@ -12,12 +12,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from stream_scorer.errors import BrokerError, EndOfInput, Interrupted, Unavailable
 from stream_scorer.records import Begun, Committed, Lag, Log, Partition, Record
+from stream_scorer.transports import kafka_answers
+from stream_scorer.transports.kafka_clients import Properties, open_client
 from stream_scorer.transports.kafka_commits import Commits, committed_at
-from stream_scorer.transports.kafka_config import Properties, open_client
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, finished, is_final, unreachable
 from stream_scorer.transports.kafka_health import HEARD_EVERY_MS, Finding, Health
 from stream_scorer.transports.kafka_lag import Backlog
 from stream_scorer.transports.kafka_positions import Positions
+from stream_scorer.transports.kafka_reader import arrived
 from stream_scorer.transports.kafka_record import to_record
 from stream_scorer.transports.kafka_topic_ids import GONE_S, TopicIds
 
@@ -129,17 +131,14 @@ class KafkaSource:
         return records
 
     def _poll(self, limit: int, timeout_s: float) -> list[Record]:
-        # consume(limit, timeout_s) would wait the whole time unless `limit` records come: wait for the
-        # first, then take what is queued, or comes while gathering.
         # All of these, whatever the limit: the consumer's position is after them.
         messages, self._early = self._early, []
         if not messages:
-            first = self._consumer.poll(timeout_s)
-            if first is None:
+            messages = arrived(self._consumer, limit, timeout_s, self._gather_s)
+            if not messages:
                 if self.health.ill():
                     self._look_into(Partition(self._topics[0], 0))
                 return []
-            messages = [first, *self._consumer.consume(limit - 1, self._gather_s)] if limit > 1 else [first]
         assigned = set(map(id, self._partitions.values()))
         records = self._records(messages)
         if assigned != set(map(id, self._partitions.values())):
@@ -225,7 +224,7 @@ class KafkaSource:
         now = time.monotonic()
         if now - self._noted_at >= every_s:
             self._noted_at = now
-            self._backlog.note({**dict.fromkeys(self._coming), **self._at.now(self._partitions)})
+            self._backlog.note({**dict.fromkeys([*self._coming, *self._partitions]), **self._at.now(self._partitions)})
 
     def close(self) -> None:
         self._backlog.close()
@@ -326,10 +325,9 @@ class KafkaSource:
 
     def _bounds(self, partition: Partition) -> tuple[int, int]:
         try:
-            first, end = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=TIMEOUT_S)
+            return kafka_answers.bounds(self._consumer, partition, TIMEOUT_S)
         except KafkaException as error:
             raise unreachable(f"{partition}: no offsets", error.args[0]) from error
-        return int(first), int(end)
 
     def _breathe(self, partition: Partition) -> None:
         """Keep the membership alive while a partition is set up.

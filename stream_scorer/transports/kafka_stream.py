@@ -10,8 +10,11 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from stream_scorer.errors import BrokerError, EndOfInput, SettingsError, TransportError
-from stream_scorer.transports import kafka_config
-from stream_scorer.transports.kafka_errors import MISSING, committed, unreachable
+from stream_scorer.records import Partition
+from stream_scorer.transports import kafka_answers, kafka_config
+from stream_scorer.transports.kafka_clients import open_client
+from stream_scorer.transports.kafka_errors import MISSING, unreachable
+from stream_scorer.transports.kafka_reader import arrived
 
 TIMEOUT_S = 10.0
 _AT_ONCE = 1000
@@ -31,7 +34,7 @@ def _kerberos(fields: dict[str, Any]) -> dict[str, str]:
 
 def _open(client: Any, properties: dict[str, Any]) -> Any:
     try:
-        return kafka_config.open_client(client, properties)
+        return open_client(client, properties)
     except SettingsError as error:
         raise TransportError(f"Kafka: this client cannot be had with Principal and Keytab: {error}") from error
 
@@ -69,28 +72,18 @@ class KafkaFeed:
 
     def _begin(self, partition: int) -> None:
         try:
-            found = self._consumer.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
-            if found.error is not None:
-                raise unreachable(f"topic {self._topic!r}", found.error)
+            found = kafka_answers.partitions_of(self._consumer, self._topic, TIMEOUT_S)
+            mine = found if self._group else [one for one in found if one.number == partition]
+            if not mine:
+                raise BrokerError(f"topic {self._topic!r} has no partition {partition}; it has {len(found)}.")
+            # First and next offset of each as they are now.
+            self._ends = {one.number: kafka_answers.bounds(self._consumer, one, TIMEOUT_S) for one in mine}
             if self._group:
-                self._ends = self._all_ends(list(found.partitions))
                 self._consumer.subscribe([self._topic], on_assign=self._assigned)
-            elif partition not in found.partitions:
-                raise BrokerError(
-                    f"topic {self._topic!r} has no partition {partition}; it has {len(found.partitions)}."
-                )
             else:
-                self._ends = self._all_ends([partition])
                 self._consumer.assign([TopicPartition(self._topic, partition, self._first(partition))])
         except KafkaException as error:
             raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
-
-    def _all_ends(self, partitions: list[int]) -> dict[int, tuple[int, int]]:
-        """First and next offset of each as they are now."""
-        return {
-            number: self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), timeout=TIMEOUT_S)
-            for number in partitions
-        }
 
     def _first(self, partition: int) -> int:
         low, high = self._ends.get(partition, (0, 0))
@@ -99,15 +92,15 @@ class KafkaFeed:
         return low if self._start == "earliest" else high
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for at in committed(consumer, partitions, TIMEOUT_S):
-            one = next(one for one in partitions if one.partition == at.partition)
-            one.offset = at.offset if at.offset >= 0 else self._first(at.partition)
+        places = [Partition(at.topic, at.partition) for at in partitions]
+        known = kafka_answers.surely_committed(consumer, places, TIMEOUT_S)
+        for at, place in zip(partitions, places, strict=True):
+            at.offset = known[place].offset if known[place].offset >= 0 else self._first(place.number)
         consumer.assign(partitions)
 
     def read(self, timeout_s: float) -> list[bytes]:
         try:
-            first = self._consumer.poll(timeout_s)
-            messages = [] if first is None else [first, *self._consumer.consume(_AT_ONCE - 1, 0)]
+            messages = arrived(self._consumer, _AT_ONCE, timeout_s)
         except KafkaException as error:
             raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
         records = [record for message in messages if (record := self._record(message)) is not None]
@@ -161,11 +154,10 @@ class KafkaDrain:
         self._failed: KafkaError | None = None
         self._closed = False
         try:
-            found = self._producer.list_topics(self._topic, timeout=TIMEOUT_S).topics[self._topic]
+            kafka_answers.topic(self._producer, self._topic, TIMEOUT_S)
         except KafkaException as error:
-            raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
-        if found.error is not None and found.error.code() not in MISSING:
-            raise unreachable(f"topic {self._topic!r}", found.error)
+            if error.args[0].code() not in MISSING:
+                raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
 
     def write(self, pieces: Sequence[bytes]) -> None:
         for piece in pieces:

@@ -11,7 +11,8 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from stream_scorer.errors import BrokerError, Unavailable
-from stream_scorer.transports.kafka_config import Properties, open_client
+from stream_scorer.transports import kafka_answers
+from stream_scorer.transports.kafka_clients import Properties, open_client
 from stream_scorer.transports.kafka_errors import MISSING, unreachable
 
 TIMEOUT_S = 5.0
@@ -63,10 +64,9 @@ class TopicIds:
         """A stand-in for a broker has none, and whoever asks for descriptions waits for one."""
         if not self._controller:
             try:
-                found = self._admin.list_topics(timeout=TIMEOUT_S)
+                self._controller = not kafka_answers.is_stand_in(kafka_answers.cluster(self._admin, TIMEOUT_S))
             except KafkaException as error:
                 raise unreachable("no description of topics", error.args[0]) from error
-            self._controller = found.controller_id in found.brokers
         return self._controller
 
     def ask(self) -> None:

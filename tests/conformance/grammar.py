@@ -308,11 +308,8 @@ def _action(draw: Draw, states: list[Any], slots: list[int], typed: dict[int, st
 
     def output() -> str:
         slot = draw(st.sampled_from(slots))
-        if typed[slot] == "number":
-            made = draw(st.sampled_from(numbers))
-        else:
-            made = "x" if typed[slot] == "given" else "GIVEN[w % 2]"
-        made = draw(st.sampled_from([made] * 9 + ["object"]))
+        of_type = {"given": ["x"], "number": numbers}.get(typed[slot], ["GIVEN[w % 2]"])
+        made = draw(st.sampled_from([draw(st.sampled_from(of_type))] * 9 + ["object"]))
         shown = draw(st.sampled_from([str(slot), f"numpy.int64({slot})"]))
         bare = slot == (slots[0] if len(slots) == 1 else 1)
         return f"({made})" if bare and draw(st.booleans()) else f"({shown}, {made})"

@@ -8,17 +8,15 @@ import pytest
 
 from stream_scorer.errors import EndOfInput
 from stream_scorer.records import Outgoing, Reject
-from tests.contract.transports import KafkaTopics, Lines, Memory, Seen, record, take
+from tests.contract.transports import KafkaTopics, Memory, Seen, record, take
 
 KAFKA = [pytest.param(name, marks=pytest.mark.broker) for name in ("kafka", "kafka-at-least-once")]
 
 
-@pytest.fixture(params=["memory", "lines", *KAFKA])
+@pytest.fixture(params=["memory", *KAFKA])
 def transport(request, tmp_path):
     if request.param == "memory":
         found = Memory()
-    elif request.param == "lines":
-        found = Lines(tmp_path)
     else:
         kafka, name = (request.getfixturevalue(fixture) for fixture in ("kafka", "name"))
         found = KafkaTopics(kafka, name, exactly_once=request.param == "kafka")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from stream_scorer.ports import Sink, Source
@@ -17,7 +14,6 @@ from stream_scorer.transports.kafka_routes import Routes
 from stream_scorer.transports.kafka_sink import AckingSink, TransactionalSink
 from stream_scorer.transports.kafka_source import KafkaSource
 from stream_scorer.transports.kafka_topic_ids import TopicIds
-from stream_scorer.transports.lines import LinesSink, LinesSource
 from stream_scorer.transports.memory import MemoryLog, MemorySink, MemorySource
 from tests.support.kafka import Kafka
 
@@ -62,31 +58,6 @@ class Memory:
 
     def close(self) -> None:
         pass
-
-
-class Lines:
-    """Scores of an aborted step are not written; what was told of its rejects stays told."""
-
-    features = Features(replayable=False, keyed=False)
-
-    def __init__(self, folder: Path) -> None:
-        self._input = folder / "in.jsonl"
-        self._out, self._rejects = io.BytesIO(), io.StringIO()
-        self._descriptor = -1
-
-    def open(self, records: list[Record]) -> tuple[Source, Sink]:
-        self._input.write_bytes(b"".join((record.value or b"") + b"\n" for record in records))
-        self._descriptor = os.open(self._input, os.O_RDONLY)
-        return LinesSource(self._descriptor, "in"), LinesSink(self._out, self._rejects)
-
-    def outputs(self) -> list[Seen]:
-        return [Seen(None, line, None) for line in self._out.getvalue().splitlines()]
-
-    def rejects(self) -> list[Seen]:
-        return [Seen(None, line.encode(), None) for line in self._rejects.getvalue().splitlines()]
-
-    def close(self) -> None:
-        os.close(self._descriptor)
 
 
 class KafkaTopics:
@@ -149,7 +120,7 @@ class KafkaTopics:
                 one.close()
 
 
-Transport = Memory | Lines | KafkaTopics
+Transport = Memory | KafkaTopics
 
 
 def record(number: int, offset: int, value: bytes | None, timestamp: int | None = None) -> Record:

@@ -25,8 +25,8 @@ GROUPS = {
 
 @pytest.mark.parametrize(
     ("kills", "records", "batch", "longest_s"),
-    [(50, 20_000, 20, 0.25), pytest.param(1_000, 1_000_000, 200, 1.5, marks=pytest.mark.soak)],
-    ids=["50", "1000"],
+    [(30, 12_000, 20, 0.25), pytest.param(1_000, 1_000_000, 200, 1.5, marks=pytest.mark.soak)],
+    ids=["30", "1000"],
 )
 def test_kill_nine_at_random_moments(kills, records, batch, longest_s, kafka, name, tmp_path):
     """A static member, so that each life begins at once with the partitions of the last one.

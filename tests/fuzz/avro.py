@@ -12,7 +12,6 @@ from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.framing import FramedCodec
 from stream_scorer.codec.registry import UnknownSchema
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.errors import DecodeError, EncodeError
 from tests.fuzz.schemas import EVOLVED, SCHEMAS
 
@@ -46,13 +45,13 @@ def avro() -> list[Target]:
     found = []
     for name, (definition, samples) in SCHEMAS.items():
         schema = make_schema(name, definition)
-        codec, stream = AvroCodec(schema), AvroValues(schema)
+        codec = AvroCodec(schema)
         seeds = [written(schema.parsed, sample) for sample in samples]
         registry: Any = _Schemas(definition)
         framed = FramedCodec(codec, schema, registry=registry, schema_id=7, subject="s")
         found += [
             Target(f"avro {name}", seeds, back_and_forth(codec), (DecodeError, EncodeError)),
-            Target(f"avro stream {name}", [b"".join(seeds) * 3, *seeds], _ends(stream), (DecodeError,)),
+            Target(f"avro stream {name}", [b"".join(seeds) * 3, *seeds], _ends(codec), (DecodeError,)),
             Target(f"avro framed {name}", [b"\0\0\0\0\7" + one for one in seeds], framed.decode, (DecodeError,)),
         ]
     return found
@@ -71,12 +70,12 @@ def back_and_forth(codec: Any) -> Callable[[bytes], None]:
     return run
 
 
-def _ends(stream: AvroValues) -> Callable[[bytes], None]:
+def _ends(stream: AvroCodec) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         ends, _ = stream.ends(data, True)
         assert ends == sorted(set(ends))
         assert not ends or 0 < ends[0] <= ends[-1] <= len(data)
-        stream.load(data)
+        stream.decode(data)
 
     return run
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.avro import AvroCodec
+from stream_scorer.codec.csv_rows import Dialect
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec, EvaluationJson
 from stream_scorer.codec.registry import Registry, UnknownSchema
 from stream_scorer.codec.registry_answers import Definition, Reference
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.codec.slot import StreamCodec
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.errors import DecodeError, DescriptorError, EncodeError, ModelError, SchemaError, TransportError
 from stream_scorer.evaluate.tail import Tail
 from stream_scorer.jets import snapshot
@@ -27,6 +27,8 @@ from stream_scorer.records import Control, Evaluation, Headers, Note, Partition,
 from stream_scorer.state import notes, values
 from stream_scorer.state.snapshots import SnapshotWriter, read_saved
 from stream_scorer.streams import envelopes, literals
+from stream_scorer.streams.avro_ends import AvroEnds
+from stream_scorer.streams.csv_lines import CsvLines
 from stream_scorer.streams.descriptor import parse
 from stream_scorer.streams.forms import Envelope
 from stream_scorer.streams.ocf import OcfFramer, OcfSplitter
@@ -157,18 +159,18 @@ def _streams() -> list[Target]:
         seeds = [OcfFramer(envelope, definition).frame(rows * many) for many in (1, 20)]
 
         def ocf(envelope: Envelope = envelope) -> OcfSplitter:
-            return OcfSplitter(envelope, schema, AvroValues(schema).ends)
+            return OcfSplitter(envelope, schema)
 
         found.append(Target(f"ocf {compress}", seeds, _split(ocf), (TransportError,)))
-    csv = envelopes.CsvLines
-    dialect = envelopes.Dialect
+    csv = CsvLines
+    dialect = Dialect
     kinds: dict[str, tuple[Callable[[], envelopes.Splitter], list[bytes]]] = {
         "delimited": (lambda: envelopes.Delimited(b"\r\n", blank=False), [b"1\r\n2\r\n\r\n3"]),
         "fixed": (lambda: envelopes.Fixed(3, padded=True), [b"abcde\0fgh"]),
         "csv lines": (lambda: csv(dialect(), header=True, skip_blank=True), [b'a,b\r\n1,"2\r\n"\r\n\r\n3,4\r\n']),
-        "msgpack": (lambda: envelopes.SelfDelimited(envelopes.msgpack_ends), [b"\x81\xa1a\x01\x93\x01\x02\x03\xc0"]),
+        "msgpack": (lambda: envelopes.SelfDelimited(envelopes.MsgpackEnds()), [b"\x81\xa1a\x01\x93\x01\x02\x03\xc0"]),
         "avro": (
-            lambda: envelopes.SelfDelimited(AvroValues(schema).ends),
+            lambda: envelopes.SelfDelimited(AvroEnds(schema)),
             [b"".join(written(schema.parsed, one) for one in samples)],
         ),
         "whole": (envelopes.Whole, [b"abc"]),
@@ -216,7 +218,7 @@ class _OneSchema:
 def _texts() -> list[Target]:
     def schema(data: bytes) -> None:
         made = checked_schema("x", json.loads(data))
-        AvroValues(made)
+        AvroCodec(made)
         codec = AvroCodec(made)
         json_codec = codec_for("json", made)
         for sample in (b"", b"\0\0\0\0", b"\2\2\2\2\2"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
 import time
 
+import fastavro
 import pytest
 
 from stream_scorer.errors import TransportError
+from stream_scorer.streams import envelopes
 from tests.support.brokers import free_ports
 from tests.support.manifold import DISCARD, REST, Engine, package, until
 
@@ -21,6 +24,7 @@ EXPLICIT = """
     for xs in Slot(0):
         Slot(1).write(len(xs))
 """
+ROW = {"type": "record", "name": "row", "fields": [{"name": "a", "type": "int"}]}
 BY_DEFAULT = {"Transport": "REST", "Encoding": "json"}
 SOON_S, NAGLE_S = 0.3, 0.5
 
@@ -209,3 +213,58 @@ def test_a_pipe_as_input(engine, tmp_path):
     began = time.monotonic()
     engine.reset()
     assert time.monotonic() - began < 3
+
+
+def test_what_came_before_a_broken_block_is_scored(engine, tmp_path):
+    """The run fails then: nothing behind that place can be trusted."""
+    out = io.BytesIO()
+    fastavro.writer(out, "long", range(500), sync_interval=100)
+    (tmp_path / "x.avro").write_bytes(out.getvalue()[:-1] + b"!")
+    file = {"Transport": {"Type": "file", "Path": str(tmp_path / "x.avro")}, "Encoding": "avro-binary"}
+    engine.run_model(DOUBLE, {0: {**file, "Envelope": "ocf-block", "Schema": "long"}, 1: REST})
+    until(lambda: engine.state == "error")
+    found = _numbers(iter(lambda: engine.output(1, 0.05), None))
+    assert 300 < len(found) < 500
+    assert found == [2 * number for number in range(len(found))]
+    assert "sync marker" in engine.status()["error"]
+
+
+def test_an_open_quote_of_csv_is_one_rejected_record(engine, tmp_path):
+    (tmp_path / "x.csv").write_text('a\n1\n2\n"3\n4\n' + "5\n" * 100)
+    csv = {"Encoding": "csv", "Envelope": {"Type": "delimited-csv", "Separator": "\n"}, "Schema": ROW}
+    file = {"Transport": {"Type": "file", "Path": str(tmp_path / "x.csv")}}
+    engine.run_model("def action(x):\n    yield x['a']\n", {0: {**file, **csv}, 1: REST})
+    assert _numbers(engine.outputs()) == [1, 2, 4, *[5] * 100]
+    assert engine._taps.flow("manifold.0.records.rejected.by.encoding").total == 1
+
+
+def test_a_record_without_an_end_is_one_rejected_record(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(envelopes, "MOST_LINE", 1000)
+    (tmp_path / "x.jsonl").write_bytes(b"1\n" + b"7" * (1 << 20) + b"\n2\n")
+    file = {"Transport": {"Type": "file", "Path": str(tmp_path / "x.jsonl")}, "Encoding": "json"}
+    engine.run_model(DOUBLE, {0: file, 1: REST})
+    assert _numbers(engine.outputs()) == [2, 4]
+    assert engine._taps.flow("manifold.0.records.rejected.by.encoding").total == 1
+
+
+PIGS = {
+    "json": b'{"$fastscore":"pig"}',
+    "utf-8": "\u262efastscore.pig".encode(),
+    None: b"\xfastscore.pig",
+    "msgpack": b"\x81\xaa$fastscore\xa3pig",
+    "avro-binary": b"\x1c$fastscore.pig\0\0\0",
+}
+
+
+def test_a_pig_comes_out_of_every_slot_in_its_encoding_as_it_went_in(engine):
+    slots = dict(zip(range(1, 11, 2), PIGS, strict=True))
+    source = "".join(f"# fastscore.slot.{slot}: in-use\n" for slot in slots) + "def action(x):\n    yield x\n"
+    ends = {slot: {**REST, "Encoding": encoding} for slot, encoding in slots.items()}
+    ends[9]["Schema"] = "string"
+    engine.run_model(source, {0: REST, **ends})
+    for pig in (PIGS["json"], b'{ "mine": [1.50], "$fastscore" : "pig" }'):
+        engine.input(0, pig)
+        assert engine.outputs(1)[0] == pig
+        for slot, encoding in list(slots.items())[1:]:
+            (found,) = engine.outputs(1, slot=slot)
+            assert found == PIGS[encoding] or (b"mine" in pig and encoding == "msgpack")

@@ -73,6 +73,30 @@ def test_state_goes_on_where_it_was(delivery, kafka, topics):
     assert _values(kafka.read(topics["output_topic"]))[-1] == sum(range(149 - 87, 150, 3)) / 30
 
 
+def test_records_are_numbered_on_over_restarts(kafka, topics, tmp_path):
+    """By the changelog alone: the model has no state of its own. One that is rejected takes no number, its slot is the third,
+    and what it writes to a slot that it does not use rejects a record though there is a topic for it."""
+    model = tmp_path / "counts.py"
+    model.write_text(
+        "# fastscore.slot.1: unused\n# fastscore.slot.3: in-use\n"
+        "def action(x, slot, seqno):\n 1 / x\n yield [seqno, begun]\n if x == 9: yield 5, x\n"
+        "def begin(d):\n global begun\n begun = [d['name'], d['type'], d['attachments']]\n"
+    )
+    how = {**topics, "output_topic": f"3={topics['output_topic']},5={topics['output_topic']}"}
+    for values in (b"120", b"9", b"304"):
+        sent = [{"value": b"%c" % value, "key": b"k", "partition": 0} for value in values]
+        kafka.send(topics["input_topic"], sent)
+        done = score_topic(str(model), kafka.servers, input_encoding="json", output_encoding="json", **how)
+        assert "--output-topic 5=" in done.stderr
+    found = [json.loads(message.value()) for message in kafka.read(topics["output_topic"])]
+    assert found == [[number, ["counts", "python3", []]] for number in (1, 2, 3, 4)]
+    kafka.send(topics["input_topic"], [{"value": b"5", "key": b"k", "partition": 0}])
+    model.write_text(model.read_text() + "def end(): yield 1\n")
+    refused = run("run", str(model), bootstrap_servers=kafka.servers, until_end=True, **how)
+    assert refused.returncode == 3
+    assert "its end() yields outputs: a topic has no end" in refused.stderr
+
+
 def test_sigterm_stops_within_ten_seconds_and_the_next_goes_on(kafka, topics, tmp_path):
     kafka.send(topics["input_topic"], [{"value": _double(1.0), "partition": 0}] * 5)
     with Service(tmp_path, ECHO, kafka.servers, **topics) as service:

@@ -27,6 +27,7 @@ from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
 from stream_scorer.records import Outgoing, Partition, Record
 from stream_scorer.state.sessions import Sessions
+from tests.support.host import scores
 
 pytestmark = pytest.mark.tensorflow
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def score_alone(module: Module, values: list[float]) -> list[float | None]:
 
 
 def score_next(module: Module, value: float) -> float | None:
-    outputs = module.score(value)
+    outputs = scores(module, value)
     return outputs[0][1] if outputs else None
 
 

@@ -211,7 +211,7 @@ def changed_cpi(tmp_path_factory):
     return changed
 
 
-@pytest.mark.parametrize("row", [60, 150, 151, 170, 299])
+@pytest.mark.parametrize("row", [60, 151, 299])
 def test_prices_and_cpi_of_after_a_day_change_no_forecast_made_by_then(
     row, inputs, scores, changed_cpi, prices, tmp_path
 ):

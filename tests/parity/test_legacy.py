@@ -27,6 +27,7 @@ from stream_scorer.records import Cut, Partition, Record
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.streams.coding import CodecSpec
 from tests.support import wired
+from tests.support.host import scores
 from tests.support.service import MODELS, run
 from tests.support.tutorial import Tutorial
 
@@ -88,7 +89,7 @@ def seed(shared_data, tmp_path_factory) -> tuple[Path, Path, np.lib.npyio.NpzFil
 
 
 def scored(module: Module, values: list[float]) -> list[object]:
-    return [output for value in values for _, output in module.score(value)]
+    return [output for value in values for _, output in scores(module, value)]
 
 
 def test_the_seeds_own_script_gives_tensorflow_1_4s_scores(seed):
@@ -245,7 +246,7 @@ def test_models_of_both_times_live_side_by_side():
         for at, value in enumerate(values):
             mixed += scored(flagship, [value])
             for module in old:
-                module.score(EXPECTED["inputs"][at % 8])
+                scores(module, EXPECTED["inputs"][at % 8])
         assert mixed == alone
         later = Module(FLAGSHIP / "tf_sp500_lstm.py")
         later.begin()
@@ -261,7 +262,7 @@ def test_a_session_left_open_takes_nothing_of_the_process_with_it(tmp_path):
     def load() -> None:
         module = Module(LEGACY / "frozen.py")
         module.begin()
-        module.score(1.0)
+        scores(module, 1.0)
 
     with sandbox(None):
         load()
@@ -311,7 +312,7 @@ def test_in_the_model_it_is_as_it_was(case, tmp_path):
     with sandbox(None):
         module = Module(tmp_path / "model.py")
         module.begin()
-        assert [bool(output) for _, output in module.score(3)] == [True]
+        assert [bool(output) for _, output in scores(module, 3)] == [True]
 
 
 def test_keras_in_graph_mode_is_warned_of(tmp_path, caplog):

@@ -132,7 +132,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_killed_and_begun_again_it_ends_with_the_same_files(files, tmp_path):
-    options = {**files, "iterations": 400, "seeds": 1, "no_plots": True}
+    options = {**files, "iterations": 200, "seeds": 1, "no_plots": True}
     done = run("train", **options, out=tmp_path / "whole")
     assert done.returncode == 0, done.stderr
     process = subprocess.Popen(command("train", **options, out=tmp_path / "killed"), stdout=subprocess.DEVNULL)
@@ -146,7 +146,7 @@ def test_killed_and_begun_again_it_ends_with_the_same_files(files, tmp_path):
     assert not (tmp_path / "killed" / "report.json").exists()
     done = run("train", **options, out=tmp_path / "killed")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"seed 2017 goes on after [123]00 iterations", done.stdout)
+    assert re.search(r"seed 2017 goes on after 100 iterations", done.stdout)
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")
     assert not list(tmp_path.glob("*/checkpoint*")), "what is done needs none"
 
@@ -215,7 +215,7 @@ def test_files_given_in_each_others_place_are_told(files, tmp_path):
     assert not done.stdout.strip()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_shipped_weights_are_those_that_training_gives(shared_data, tmp_path):
     """To a hair on any machine: the last bits differ between kinds of CPU."""
     if shared_data is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from stream_scorer.arguments import Parser
 from stream_scorer.commands import dead_letters, replay, tail
@@ -15,9 +16,10 @@ from stream_scorer.kafka_settings import KafkaSettings
 from stream_scorer.run_settings import RunSettings
 from stream_scorer.server.settings import EngineSettings
 from stream_scorer.settings import ENV_PREFIX
+from tests.support import values as rows
 
 ROOT = Path(__file__).parents[2]
-DESIGN, CONFIGURATION = ROOT / "docs" / "DESIGN.md", ROOT / "docs" / "configuration.md"
+DESIGN, CONFIGURATION, VALUES = (ROOT / "docs" / f"{name}.md" for name in ("DESIGN", "configuration", "values"))
 _BAKED = """
 An engine image with a model baked in says so by the variables of ModelOp's standalone engines: `MODEL=PATH`,
 `SCHEMAS=NAME:PATH;NAME:PATH`, `STREAMS=SLOT:PATH;SLOT:PATH`, `ATTACHMENTS=PATH;PATH`, `FASTSCORE_CONFIG=PATH` for the
@@ -110,6 +112,103 @@ def configuration() -> str:
     )
 
 
+_VALUES = """# Values: what models get, what they may give, what is written
+
+The same wherever a model runs: `run`, `score`, `verify`, `backtest` and the engine have one codec for each encoding. Every
+row below is a test (`tests/unit/codec/test_values.py`). *refused* costs that record alone, and the text says where in the
+value the fault is, what was expected and what was found.
+
+- Models get the number, bytes or text underneath a logical type: a `timestamp-millis` is an integer of milliseconds, so
+  `x / 1000` works in every encoding. Unions come bare out of Avro. JSON comes as it came: a tagged union stays tagged, an
+  integer for a double stays an integer, a field with a default that was left out stays away.
+- Models may give Python's `datetime`, `date`, `time`, `Decimal` and `UUID`, or what is underneath; NumPy's scalars and
+  arrays; unions bare or tagged as `{"double": 0.5}`; bytes as `bytes` or as a string of code points below 256.
+- A `datetime` without a time zone is in UTC, whatever the zone of the machine. What is finer than the unit is cut off.
+- A tag whose value fits comes first: `{"int": 3}` is 3 where the union has an int, though it could be a map. Else the first
+  branch that takes the value whole, nothing converted, added or left out; else the first in which defaults fill what is
+  missing, a `float` is rounded or midnight is a date; else the first that takes an integer for a double, a string for bytes,
+  or a record with fields that it does not name (JSON keeps those, Avro and CSV leave them out).
+- What does not fit is refused, never changed in silence. Only these are rounded: a number in a `float`, an integer in a
+  `double`, as the types do.
+- A field that is left out and has a default: Avro and CSV write the default, JSON and msgpack leave the field out.
+- NaN and the infinities: Avro has them. JSON has not: `run` refuses them in JSON by name, `score` and the engine read and
+  write them as Python does unless a stream says `Strict`. A number that is too large for a double is refused everywhere.
+- JSON is written in ASCII, with `\\u` for other letters.
+- Without a schema JSON and msgpack take what Python's have, and bytes in JSON are a string of their code points; for a
+  `datetime` there is no unit, so it is refused.
+
+## Keys
+
+Keys are bytes, and a session belongs to a key's bytes as they are: nothing is decoded. If a producer frames its keys
+with a schema registry's five bytes, the id of the schema is part of the key. A new version of the key's schema is
+then a new key: its session begins anew, and Kafka's own partitioner mostly puts it on another partition, where the
+old session is not. No setting of the service could join the two again. So write keys unframed (`StringSerializer` and
+the like), or keep the schema of the key as it is. State of the old key goes by `--session-ttl` or `--max-sessions`.
+
+"""
+
+
+def _code(text: Any) -> str:
+    text = str(text).replace("|", "\\|")
+    return f"`{text if len(text) <= 70 else text[:66] + ' ...'}`"
+
+
+def _result(text: Any) -> str:
+    return rows.REFUSED if text == rows.REFUSED and isinstance(text, str) else _code(text)
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, ["---"] * len(head), *lines)) + "\n"
+
+
+def values() -> str:
+    """docs/values.md: the rows that tests/unit/codec/test_values.py tests."""
+    told = rows.told
+    text = _VALUES + "## What models give\n\n"
+    for title, found in rows.OUT.items():
+        lines = [
+            (_code(told(row.schema)), _code(row.shown or repr(row.given)), _result(row.json), _result(row.avro))
+            for row in found
+        ]
+        text += f"### {title}\n\n" + _table(("schema", "the model gives", "JSON", "Avro (hex)"), lines)
+    lines = [
+        (
+            _code(told(row.schema)),
+            row.encoding,
+            _code(row.wire),
+            _result(row.seen if row.seen == rows.REFUSED else repr(row.seen)),
+        )
+        for row in rows.IN
+    ]
+    text += "## What models get\n\n" + _table(("schema", "encoding", "on the wire", "the model gets"), lines)
+    text += (
+        "## Written by one schema, read by another\n\nWith a schema registry (`--framing registry`), by Avro's rules, and "
+        "beyond them: names of records, enums and fixed\nneed not match, and a time is counted in the reader's unit.\n\n"
+    )
+    text += _table(
+        ("written by", "read by", "written", "the model gets"),
+        [
+            (
+                _code(told(row.writer)),
+                _code(told(row.reader)),
+                _code(repr(row.written)),
+                _result(row.seen if row.seen == rows.REFUSED else repr(row.seen)),
+            )
+            for row in rows.EVOLVED
+        ],
+    )
+    text += (
+        "## Which schemas go together\n\nThe schema of a stream and that of the model's slot, checked when the stream is "
+        "attached. On an input the model's is asked\nfor and the stream's given; on an output the other way round.\n\n"
+    )
+    text += _table(
+        ("asked for", "given", "goes"),
+        [(_code(told(row.asked)), _code(told(row.given)), "yes" if row.goes else "no") for row in rows.MATCH],
+    )
+    return text.rstrip() + "\n"
+
+
 if __name__ == "__main__":
+    VALUES.write_text(values())
     DESIGN.write_text(design())
     CONFIGURATION.write_text(configuration())

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -30,8 +30,15 @@ class Kafka:
     def create(self, topic: str, partitions: int = 1, **config: str) -> str:
         """Also waits until it has leaders; dots in config names are written as underscores."""
         settings = {key.replace("_", "."): value for key, value in config.items()}
-        self.admin.create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic].result(30)
         deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.admin.create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic].result(30)
+                break
+            except KafkaException as error:  # a broker that was paused may not have been taken back yet
+                if error.args[0].code() != KafkaError.INVALID_REPLICATION_FACTOR or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
         while time.monotonic() < deadline:
             found = self.admin.list_topics(topic, timeout=5).topics[topic].partitions
             if len(found) == partitions and all(one.leader >= 0 for one in found.values()):

@@ -168,3 +168,19 @@ def test_run_says_that_every_record_was_rejected(values, code, write, capfd):
         assert main([*line, "--input-encoding", "json", "--on-bad-record", "skip"]) == code
     said = "all 2 records were rejected; the first at a[0]@0: decode: " in capfd.readouterr().err
     assert said == (code == 1)
+
+
+@pytest.mark.parametrize(
+    ("in_use", "given", "told"),
+    [
+        ("1 3", "b", "output slot 3 of m.py is in use and has no topic. Give --output-topic 1=b,3=TOPIC, or say"),
+        ("3", "b", "output slot 3 of m.py is in use and has no topic. Give --output-topic 3=TOPIC, or say"),
+        ("1 3", "3=c", "output slot 1 of m.py is in use and has no topic. Give --output-topic 1=TOPIC,3=c, or say"),
+    ],
+)
+def test_an_output_without_topic_is_told_before_anything_is_opened(in_use, given, told, capsys, write):
+    comments = "# fastscore.slot.1: unused\n" + "".join(f"# fastscore.slot.{slot}: in-use\n" for slot in in_use.split())
+    line = ["run", str(write("m.py", f"{comments}def action(x): pass"))]
+    line += ["--bootstrap-servers", "127.0.0.1:9", "--input-topic", "a", "--output-topic", given]
+    assert main(line) == 2
+    assert told in capsys.readouterr().err

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
 import sys
+import tarfile
 
+import fastavro
 import pytest
 
 SCORE = "import sys; from stream_scorer.cli import main; sys.exit(main(['score', *sys.argv[1:]]))"
@@ -70,7 +73,7 @@ def test_several_slots(write, tmp_path):
     out = tmp_path / "out.jsonl"
     code, lines, err = _score(model, "--input", f"2={right}", "--output", f"3={out}", text="1\n2\n3\n")
     assert (code, err) == (0, "")
-    pig = {"$fastscore": "pig", "id": 7, "timestamp": 0, "misc": ""}
+    pig = {"$fastscore": "pig", "id": 7}
     found = [json.loads(line) for line in lines]
     assert [one for one in found if one != pig] == [["left", 1, 1], ["left", 2, 2], ["left", 3, 3], 6]
     assert found.count(pig) == 1
@@ -103,7 +106,7 @@ def test_an_explicit_model(write):
     text = '1\n2\n{"$fastscore": "pig"}\n3\n'
     code, lines, _ = _score(write("explicit.py", source), text=text)
     assert code == 0
-    assert [json.loads(line) for line in lines] == [2, 4, {"$fastscore": "pig", "id": 0, "timestamp": 0, "misc": ""}, 6]
+    assert [json.loads(line) for line in lines] == [2, 4, {"$fastscore": "pig"}, 6]
 
 
 def test_a_model_that_fails_ends_the_run(write):
@@ -147,13 +150,93 @@ def test_control_records_on_the_quick_way(write):
     )
     code, lines, err = _score(model, text=text)
     assert code == 0
-    pig = {"$fastscore": "pig", "id": 4, "timestamp": 0, "misc": ""}
+    pig = {"$fastscore": "pig", "id": 4}
     assert [json.loads(line) for line in lines] == [2, pig, 3]
     assert "fastscoring" in err
     assert len(err.splitlines()) == 1
 
 
-def test_simple_models_keep_to_the_quick_way(write):
-    dear = "{'pandas', 'stream_scorer.jets', 'stream_scorer.streams', 'msgpack'}"
-    model = write("plain.py", f"import sys\ndef action(x): yield sorted({dear} & sys.modules.keys())")
+def test_simple_models_need_not_wait_for_pandas(write):
+    model = write(
+        "plain.py", "import sys\ndef action(x): yield sorted({'pandas', 'confluent_kafka'} & sys.modules.keys())"
+    )
     assert _score(model, text="1\n")[1] == ["[]"]
+
+
+def test_lines_are_told_by_their_number(write):
+    """Blank lines and control records count."""
+    model = write("mean.py", "def action(x):\n if x == 3: raise ValueError('\\ud800')\n yield x")
+    text = '\n1\n  \r\n{"$fastscore": "pig"}\n{"$fastscore": "set"}\n5\n3\r\n{x\n2'
+    code, lines, err = _score(model, text=text)
+    assert code == 0
+    assert [json.loads(line) for line in lines if "pig" not in line] == [1, 5, 2]
+    assert [line.partition(" The line: ")[::2] for line in err.splitlines()] == [
+        ("stdin:7: action: mean.py:2: action() raised ValueError: \\ud800", "3"),
+        (err.splitlines()[1].partition(" The line: ")[0], "{x"),
+    ]
+    assert err.splitlines()[1].startswith("stdin:8: decode: ")
+
+
+def test_end_gives_outputs_and_a_record_that_fails_costs_itself_alone(write):
+    """By whatever way `end` has become a generator."""
+    source = "n = 0\ndef action(x, slot, seqno):\n global n\n n += x\n 1 / (x - 2)\n yield seqno\n"
+    for end in ("def end():\n yield n\n yield 'no'", "def last():\n yield n\n yield 'no'\nend = last"):
+        model = write("ends.py", f"# fastscore.schema.1: double\n{source}{end}")
+        write("double.avsc", '"double"')
+        code, lines, err = _score(model, text="1\n2\n4\n")
+        assert (code, lines) == (0, ["1", "2", "5"])
+        assert [line.partition(": ")[0] for line in err.splitlines()] == ["stdin:2", "slot 1"]
+
+
+def test_the_only_output_slot_takes_what_names_none(write):
+    model = write("three.py", "# fastscore.slot.1: unused\n# fastscore.slot.3: in-use\ndef action(x): yield x")
+    assert _score(model, text="1\n")[:2] == (0, ["1"])
+
+
+def test_begin_is_told_the_same_either_way(write):
+    model = write("told.py", "def begin(d):\n global k\n k = d\ndef action(x): yield k")
+    with tarfile.open(model.with_name("a.tar.gz"), "w:gz") as tar:
+        tar.add(model, "told.py")
+    told = {"name": "told", "type": "python3", "attachments": ["a.tar.gz"]}
+    lines = write("lines", "1\n")
+    for how in ([], ["--input", f"0={lines}"]):
+        found = _score(model, "--attachment", model.with_name("a.tar.gz"), *how, text="1\n")
+        assert [json.loads(line) for line in found[1]] == [told]
+
+
+def test_a_model_whose_state_cannot_be_kept_is_scored_all_the_same(write):
+    model = write("count.py", "import itertools\nn = itertools.count(1)\ndef action(x): yield next(n)")
+    code, lines, err = _score(model, text="5\n5\n")
+    assert (code, lines) == (0, ["1", "2"])
+    assert "global 'n' is part of the model's state and holds a value of type itertools.count" in err
+
+
+PIG = '{"mine":1.50, "$fastscore":"pig"}'
+
+
+@pytest.mark.parametrize("simple", [True, False])
+def test_a_pig_comes_out_as_it_went_in(write, tmp_path, simple):
+    more = "" if simple else "# fastscore.slot.3: in-use\n"
+    model = write("pigs.py", f"{more}def action(x):\n    yield x\n")
+    text = tmp_path / "text"
+    descriptor = {"Transport": {"Type": "file", "Path": str(text)}, "Encoding": "utf-8"}
+    stream = write("out.json", json.dumps(descriptor))
+    args = () if simple else ("--stream", f"3={stream}")
+    code, out, err = _score(model, *args, text=f'1\n{PIG}\n2\n{{"$fastscore":"pig"}}\n')
+    assert (code, out, err) == (0, ["1", PIG, "2", '{"$fastscore":"pig"}'], "")
+    assert simple or text.read_text() == "\u262efastscore.pig\n" * 2
+
+
+def test_what_came_before_a_broken_stream_is_scored(write, tmp_path):
+    model = write("sums.py", "# fastscore.schema.0: row\ndef action(x):\n    yield x['a'] + 1\n")
+    row = {"type": "record", "name": "row", "fields": [{"name": "a", "type": "int"}]}
+    write("row.avsc", json.dumps(row))
+    out = io.BytesIO()
+    fastavro.writer(out, row, [{"a": number} for number in range(10)], sync_interval=1)
+    (tmp_path / "x.avro").write_bytes(out.getvalue()[:-1] + b"!")
+    file = {"Transport": {"Type": "file", "Path": str(tmp_path / "x.avro")}}
+    stream = write("in.json", json.dumps({**file, "Encoding": "avro-binary", "Envelope": "ocf-block"}))
+    code, lines, err = _score(model, "--stream", f"0={stream}")
+    assert [json.loads(line) for line in lines] == list(range(1, 10))
+    assert code not in (0, 1)
+    assert "sync marker" in err

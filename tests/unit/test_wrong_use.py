@@ -306,9 +306,8 @@ def test_score_says_that_every_record_was_rejected(by_slots, place):
     code, told = _run(["score", "m.py", *how], stdin="lines")
     assert code == 1
     assert told.splitlines()[-1].startswith(
-        "stream-scorer score: every record was rejected; the first: slot 0: schema: "
-        if by_slots
-        else "stream-scorer score: all 2 records were rejected; the first at stdin[0]@0: schema: expected double"
+        "stream-scorer score: all 2 records were rejected; the first at "
+        + ("slot 0: schema: " if by_slots else "stdin[0]@0: schema: expected double")
     )
     how = ["--input", f"0={place / 'half'}", "--output", f"1={place / 'out'}"] if by_slots else []
     assert _run(["score", "m.py", *how], stdin="half")[0] == 0

@@ -1,7 +1,7 @@
 """Models written for TensorFlow 1 and its time, run as they are.
 
 Such a model sees the names of its time by its own imports. Nobody else does: `sys.modules`, the real
-`tensorflow` and `numpy`, and eager mode are as they were.
+`tensorflow` and `numpy`, and eager mode are as they were. A library that is attached to the model is the model's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.model.compat import numpy1, stdlib
-from stream_scorer.model.compat.detect import KERAS, TF1, Reason, find_reasons
+from stream_scorer.model.compat.detect import KERAS, TF1, Reason, attached_libraries, find_reasons
 from stream_scorer.model.compat.imports import Imports
 
 log = logging.getLogger(__name__)
@@ -32,19 +32,22 @@ def execute(
     file = Path(module["__file__"]).name
     found = [] if wanted else find_reasons(source, file, Path.cwd())
     reasons = [reason for reason in found if reason.era != KERAS]
+    own = attached_libraries(Path.cwd(), file)
     if wanted == "none" or not (wanted or reasons):
+        if own:
+            module["__builtins__"] = Imports({}, Path.cwd(), own).builtins
         exec(program, module)
         return
     log.info("%s", _told(file, reasons))
     facades: dict[str, Callable[[], types.ModuleType]] = {"numpy": numpy1.facade, **stdlib.FACADES}
-    tensorflow_1 = bool(wanted) or any(reason.era == TF1 for reason in reasons)
+    tensorflow_1 = (bool(wanted) or any(reason.era == TF1 for reason in reasons)) and "tensorflow" not in own
     if tensorflow_1:
         _warn_of_keras(found)
         # Here, because TensorFlow takes seconds to load and most models do without.
         from stream_scorer.model.compat import tf1
 
         facades["tensorflow"] = tf1.facade
-    module["__builtins__"] = Imports(facades, Path.cwd()).builtins
+    module["__builtins__"] = Imports(facades, Path.cwd(), own).builtins
     if not tensorflow_1:
         exec(program, module)
         return

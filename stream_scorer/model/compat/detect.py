@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib.machinery
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,10 @@ TF1, NUMPY1, STDLIB = "TensorFlow 1", "NumPy 1", "an older Python"
 KERAS = "Keras"  # not gone, but not what it was: worth a warning beside TensorFlow 1's names
 
 
+# What we offer instead of the installed ones. A name that the interpreter itself holds is never looked for in files.
+_OFFERED = {"tensorflow", "keras", "numpy", "imp", *stdlib.REMOVED}.difference(sys.builtin_module_names)
+
+
 @dataclass(frozen=True)
 class Reason:
     era: str  # one of the above
@@ -23,8 +29,12 @@ class Reason:
 
 
 def find_reasons(source: str, file: str, folder: Path) -> list[Reason]:
-    """Every use of a name that is gone: in the source, and in the Python files of `folder` that it imports."""
+    """Every use of a name that is gone: in the source, and in the Python files of `folder` that it imports.
+
+    A library that is in the folder is the model's own, and what it has is there.
+    """
     reasons: list[Reason] = []
+    own = attached_libraries(folder, file)
     waiting, seen = [(source, file, folder)], {Path(file).resolve()}
     while waiting:
         text, name, beside = waiting.pop(0)
@@ -32,12 +42,24 @@ def find_reasons(source: str, file: str, folder: Path) -> list[Reason]:
             tree = ast.parse(text)
         except (SyntaxError, ValueError):
             continue  # whoever runs it tells
-        reasons += sorted(_Reader(name).read(tree), key=lambda reason: reason.line)
+        found = (reason for reason in _Reader(name).read(tree) if reason.name.partition(".")[0] not in own)
+        reasons += sorted(found, key=lambda reason: reason.line)
         for path in _files_of(tree, folder, beside):
             if path.resolve() not in seen:
                 seen.add(path.resolve())
                 waiting.append((_text(path), str(path.relative_to(folder)), path.parent))
     return reasons
+
+
+def attached_libraries(folder: Path, file: str) -> set[str]:
+    """Those of the libraries that are offered to old models which the folder has itself; `file` is the model's."""
+    found = {name: importlib.machinery.PathFinder.find_spec(name, [str(folder)]) for name in _OFFERED}
+    return {
+        name
+        for name, spec in found.items()
+        # Without a loader of a file it is a directory of that name, which an installed library comes before.
+        if spec is not None and spec.has_location and Path(spec.origin or "").name != file
+    }
 
 
 class _Reader:

@@ -15,7 +15,7 @@ import importlib.util
 import os
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,15 @@ class Imports:
     Args:
         facades: what to give for a top-level module, made when it is first imported.
         folder: the model's directory.
+        own: top-level modules that lie in it and come before facades, and before those that the process has loaded.
     """
 
-    def __init__(self, facades: Mapping[str, Facade], folder: Path) -> None:
-        self._facades: dict[str, Facade] = {**facades, "imp": lambda: _imp(self)}
+    def __init__(self, facades: Mapping[str, Facade], folder: Path, own: Collection[str] = ()) -> None:
+        offered: dict[str, Facade] = {**facades, "imp": lambda: _imp(self)}
+        self._facades = {name: make for name, make in offered.items() if name not in own}
+        self._own = frozenset(own)
+        self._own_modules: dict[str, types.ModuleType] = {}
+        self._within = False
         self._made: dict[str, types.ModuleType] = {}
         self._finder = _Finder(os.path.realpath(folder), self)
         self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import}
@@ -48,7 +53,7 @@ class Imports:
     ) -> types.ModuleType:
         top, _, rest = name.partition(".")
         if level or top not in self._facades:
-            with self.own_files():
+            with self._own_in_place(), self.own_files():
                 return builtins.__import__(name, globals, locals, fromlist or (), level)
         module: Any = self._facade(top)
         inner = _down(module, rest) if rest else module
@@ -67,6 +72,22 @@ class Imports:
         return self._made[top]
 
     @contextlib.contextmanager
+    def _own_in_place(self) -> Iterator[None]:
+        """Within the block the model's own libraries have their names in `sys.modules`; then the process's again."""
+        if not self._own or self._within:
+            yield
+            return
+        mine = self._own_modules
+        others = {name: one for name, one in _below(self._own).items() if mine.get(name) is not one}
+        _exchange(others, mine)
+        self._within = True
+        try:
+            yield
+        finally:
+            self._own_modules, self._within = _below(self._own), False
+            _exchange(_below({name.partition(".")[0] for name in others}), others)
+
+    @contextlib.contextmanager
     def own_files(self) -> Iterator[None]:
         """Within the block, modules found in the model's directory are executed as the model is."""
         if self._finder in sys.meta_path:  # an import within an import
@@ -77,6 +98,16 @@ class Imports:
             yield
         finally:
             sys.meta_path.remove(self._finder)
+
+
+def _below(tops: Collection[str]) -> dict[str, types.ModuleType]:
+    return {name: one for name, one in sys.modules.items() if name.partition(".")[0] in tops}
+
+
+def _exchange(out: Mapping[str, types.ModuleType], back: Mapping[str, types.ModuleType]) -> None:
+    for name in out:
+        del sys.modules[name]
+    sys.modules.update(back)
 
 
 def _down(module: Any, rest: str) -> Any:

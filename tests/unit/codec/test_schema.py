@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import itertools
 import json
 import math
-import uuid
 
 import pytest
 from hypothesis import given
@@ -15,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.schema import PRIMITIVES, load_schema, make_schema
-from stream_scorer.errors import EncodeError, ModelError, SchemaError
+from stream_scorer.errors import ModelError, SchemaError
 
 QUOTE = {
     "type": "record",
@@ -78,28 +75,6 @@ def test_a_file_that_is_no_schema_is_told_with_its_path(text, write, tmp_path):
 
 def test_a_logical_type_is_no_primitive():
     assert make_schema("when", {"type": "long", "logicalType": "timestamp-millis"}).primitive is None
-
-
-UTC = datetime.UTC
-LOGICAL = {
-    "date": ("int", {}, datetime.date(2024, 2, 29)),
-    "time-millis": ("int", {}, datetime.time(14, 30, 0, 5000)),
-    "time-micros": ("long", {}, datetime.time(14, 30, 0, 5)),
-    "timestamp-millis": ("long", {}, datetime.datetime(2024, 2, 29, 14, 30, tzinfo=UTC)),
-    "timestamp-micros": ("long", {}, datetime.datetime(2024, 2, 29, 14, 30, 0, 5, tzinfo=UTC)),
-    "local-timestamp-millis": ("long", {}, datetime.datetime(2024, 2, 29, 14, 30)),
-    "decimal": ("bytes", {"precision": 9, "scale": 2}, decimal.Decimal("4567.89")),
-    "uuid": ("string", {}, uuid.UUID(int=7)),
-}
-
-
-@pytest.mark.parametrize("name", LOGICAL)
-def test_what_a_logical_type_is_read_as_may_be_written(name):
-    kind, more, value = LOGICAL[name]
-    codec = AvroCodec(make_schema(name, ["null", {"type": kind, "logicalType": name, **more}]))
-    assert codec.decode(codec.encode(value)) == value
-    with pytest.raises(EncodeError, match="expected one of null"):
-        codec.encode([value])
 
 
 def _without(key):

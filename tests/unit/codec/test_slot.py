@@ -33,7 +33,7 @@ PERSON = {
 def codec(encoding, schema=None, model=None, **options):
     made = None if schema is None else make_schema("s", schema)
     also = None if model is None else make_schema("m", model)
-    return StreamCodec(encoding, options, made, also, model_first=True)
+    return StreamCodec(encoding, options, made, also)
 
 
 DECODED = {

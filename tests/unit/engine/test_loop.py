@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -282,3 +283,51 @@ def test_totals_tell_what_was_committed():
     loop._on_commit = lambda totals: told.append((totals.records, totals.scores, totals.rejects, totals.commits))
     loop.run()
     assert told == [(5, 0, 0, 1), (15, 0, 0, 2), (25, 0, 0, 3), (35, 6, 0, 4), (41, 11, 1, 5)]
+
+
+COUNTS = """
+def action(x, slot, seqno):
+    if x < 0:
+        raise ValueError("no")
+    yield float(seqno)
+"""
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(["good", "rejected", "abort", "restart"]), max_size=40), st.integers(1, 7))
+def test_records_are_numbered_as_they_are_kept(happens, batch):
+    """Per key, from 1: not those rejected, not twice after an abort, on after a restart from what was saved."""
+    items: list = []
+    for what in happens:
+        at = sum(isinstance(one, Record) for one in items)
+        value = -1.0 if what == "rejected" else 1.0
+        items.append(
+            {"abort": ABORT, "restart": None}.get(
+                what, _records([value])[0]._replace(offset=at, key=b"ab"[at % 3 :][:1])
+            )
+        )
+    log, rest = MemoryLog(), items
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "counts.py").write_text(COUNTS)
+        while rest:
+            life, rest = (rest[: rest.index(None)], rest[rest.index(None) + 1 :]) if None in rest else (rest, [])
+            _live(Module(Path(folder, "counts.py")), log, life, batch)
+    expected: dict = {}
+    for record in items:
+        if isinstance(record, Record) and record.value == struct.pack("<d", 1.0):
+            expected[record.key] = [*expected.get(record.key, []), len(expected.get(record.key, [])) + 1.0]
+    found: dict = {}
+    for out in log.outputs:
+        found[out.source.key] = [*found.get(out.source.key, []), struct.unpack("<d", out.value)[0]]
+    assert found == expected
+
+
+def _live(module, log, items, batch):
+    """One life of a worker: what it kept is all it leaves."""
+    sessions = Sessions(module, module.state_names)
+    sessions.restore(Partition("in", 0), [one for one in log.state.values() if one.state is not None])
+    codec = codec_for("avro-binary", load_schema("double", {}, MODELS))
+    scorer = Scorer(module, sessions, codec, {1: codec})
+    Loop(
+        MemorySource(log, items), scorer, sessions, MemorySink(log), pace=Pace(batch, max_batch_s=60), first_pause_s=0
+    ).run()

@@ -124,6 +124,29 @@ def test_state_that_agrees_with_the_offset_is_restored():
     assert worker.begun.saved
 
 
+def _short(store):
+    """As a version of ours saved it that kept less: one value instead of none, or none instead of one."""
+    less = [one._replace(snapshot=one.snapshot._replace(state=values.dump([]))) for one in store.saved[:-1]]
+    return Store([*less, store.saved[-1]])
+
+
+def test_state_of_another_shape_is_refused_with_the_choices():
+    with pytest.raises(
+        ModelError, match=r"does not fit the model's state.*0 values for 1 names\. Going on.*Choose: --on-st"
+    ):
+        Worker(_short(_saved(30))).begin(30)
+
+
+@pytest.mark.parametrize("holds", [HOLDS, Log(35, END, "one")], ids=["", "a gap"])
+@pytest.mark.parametrize("how", ["rebuild", "restart"])
+def test_state_of_another_shape_is_dealt_with_as_chosen(how, holds):
+    worker = Worker(_short(_saved(30)), on_mismatch=how, on_gap="continue")
+    assert worker.begin(30, holds=holds) == max(30, holds.first)
+    assert worker.windows() == (_fed(5, max(30, holds.first)) if how == "rebuild" else {b"a": [], b"b": []})
+    assert not worker.begun.saved
+    assert worker.to_save().keys() == {b"a", b"b"}
+
+
 def test_a_new_group_begins_at_the_earliest_with_nothing():
     worker = Worker(Store())
     assert worker.begin(None) == 5

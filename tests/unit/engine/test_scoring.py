@@ -40,8 +40,8 @@ def test_an_output_to_a_slot_without_stream_rejects_the_record(load_module):
     scorer, sessions = _scorer(load_module("n = 0\ndef action(x):\n global n\n n += 1\n yield x\n yield 3, x"))
     (reject,) = scorer.score(_records([5.0]))
     assert reject.stage == "encode"
-    assert "slot 3, where no stream is attached (attached: [1])" in reject.message
-    assert "--output-topic 3=TOPIC" in reject.message
+    assert "slot 3, which is not in use (outputs in use: 1)" in reject.message
+    assert "'# fastscore.slot.3: in-use'" in reject.message
     assert len(sessions) == 0
 
 
@@ -92,3 +92,36 @@ def test_feeding_leaves_the_state_that_scoring_leaves(model):
         getattr(scorer, how)(_records(values))
         states.append([snapshot.state for snapshot in sessions.unsettled()])
     assert states[0] == states[1]
+
+
+def test_a_batch_that_is_done_again_has_its_values_as_they_came(load_module):
+    """A model may change what it is given, and its state turns out at the end of the batch to need the careful way."""
+    source = "kept = None\ndef action(x):\n global kept\n x['n'] += 1\n kept = [[x['n']]]\n yield x['n']"
+    module, json = load_module(source), codec_for("json", None)
+    sessions = Sessions(module, module.state_names)
+    scorer = Scorer(module, sessions, json, {1: json})
+    records = [record._replace(value=b'{"n": 1}') for record in _records([0.0, 0.0])]
+    assert [one.value for one in scorer.score(records)] == [b"2", b"2"]
+
+
+def test_an_output_is_encoded_before_the_model_goes_on(load_module):
+    module, json = load_module("def action(x):\n for k in (1, 2):\n  x[0] = k\n  yield x"), codec_for("json", None)
+    scorer = Scorer(module, Sessions(module, ()), json, {1: json})
+    (record,) = _records([0.0])
+    assert [one.value for one in scorer.score([record._replace(value=b"[0]")])] == [b"[1]", b"[2]"]
+
+
+def test_a_call_is_ended_before_its_record_is_undone(load_module):
+    """What a generator does behind an output that does not fit is not done to the session as it was before."""
+    module = load_module("n = 0\ndef action(x):\n global n\n try:\n  yield 'no' if x < 0 else n\n finally:\n  n += 1")
+    scorer, _ = _scorer(module)
+    first, reject, last = scorer.score(_records([1.0, -1.0, 1.0]))
+    assert reject.stage == "encode"
+    assert [one.value for one in (first, last)] == [struct.pack("<d", value) for value in (0.0, 1.0)]
+
+
+def test_scores_of_a_batch_go_to_the_only_output_slot(load_module):
+    source = (MODELS / "rolling_mean_batched.py").read_text()
+    module = load_module(source + "\n# fastscore.slot.1: unused\n# fastscore.slot.3: in-use\n")
+    scorer, _ = _scorer(module, slots=(3,))
+    assert [one.slot for one in scorer.score(_records([1.0] * 31))] == [3, 3]

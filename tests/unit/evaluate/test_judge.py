@@ -9,6 +9,8 @@ import math
 import numpy as np
 import pytest
 
+from stream_scorer.codec import codec_for
+from stream_scorer.codec.meaning import meaning_of
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.judge import StreamJudge, check_fields, finite
@@ -105,3 +107,54 @@ def test_a_record_that_may_be_null_may_have_a_date():
 def test_a_date_that_a_schema_has_not_is_told(schema, text):
     with pytest.raises(SettingsError, match=text):
         check_fields("close", "date", 1, schema)
+
+
+def _row(day, close):
+    fields = [{"name": "close", "type": close}, {"name": "at", "type": day}]
+    return make_schema("row", {"type": "record", "name": "row", "fields": fields})
+
+
+MICROS = {"type": "long", "logicalType": "timestamp-micros"}
+MONEY = {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}
+THREE = datetime.date(1970, 1, 4)
+MIDNIGHT = datetime.datetime(1970, 1, 4)
+
+
+@pytest.mark.parametrize("encoding", ["avro-binary", "json"])
+@pytest.mark.parametrize(
+    ("day", "given"),
+    [
+        ({"type": "int", "logicalType": "date"}, THREE),
+        ({"type": "long", "logicalType": "timestamp-millis"}, MIDNIGHT),
+        (MICROS, MIDNIGHT),
+        (["null", MICROS], MIDNIGHT),
+        ("string", "1970-01-04"),
+        ("long", 3 * DAY),
+    ],
+)
+def test_times_and_decimals_are_judged_by_their_schema(encoding, day, given):
+    """Models and the judge get the number underneath, in JSON perhaps within a tag: what it counts the schema says."""
+    schema = _row(day, ["null", MONEY])
+    codec = codec_for(encoding, schema)
+    seen = codec.decode(codec.encode({"close": decimal.Decimal("12.50"), "at": given}))
+    judge = StreamJudge(None, None, field="close", date="at", inputs=meaning_of(schema), outputs=meaning_of(schema))
+    assert judge.actual(seen) == 12.5
+    for datum in (seen, {"close": decimal.Decimal("12.50"), "at": given}):
+        assert judge.forecast(datum) == (12.5, None, None, 3 * DAY)
+    assert judge.met(Note(1.0, 1.0, None, None, 0, 0, 3 * DAY), seen) is True
+
+
+def test_values_that_are_no_records_have_a_meaning_too():
+    judge = StreamJudge(None, None, inputs=meaning_of(make_schema("money", MONEY)))
+    assert judge.actual(b"\x04\xe2") == 12.5
+    assert judge.actual(decimal.Decimal("12.5")) == 12.5
+
+
+def test_a_time_beyond_what_python_knows_is_none():
+    schema = _row(MICROS, "double")
+    judge = StreamJudge(None, None, field="close", date="at", inputs=meaning_of(schema), outputs=meaning_of(schema))
+    assert judge.forecast({"close": 1.0, "at": 2**62}) is None
+
+
+def test_numbers_that_mean_themselves_cost_nothing():
+    assert meaning_of(None) is meaning_of(make_schema("d", "double")) is meaning_of(_row("long", "double")) is None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.errors import ActionError
-from stream_scorer.jets.recordsets import make_set, plain, records_of
+from stream_scorer.model.recordsets import make_set, plain, records_of
 from tests.unit.jets.conftest import SET, cut, told
 
 NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**53), 2**53)

@@ -9,10 +9,10 @@ import zipfile
 import pytest
 
 from stream_scorer.errors import ModelError, SettingsError
-from stream_scorer.jets.imports import Import, find_imports
 from stream_scorer.jets.package import ModelPackage
 from stream_scorer.jets.policy import Policy, Rule
 from stream_scorer.jets.verify import verify
+from stream_scorer.model.imports import Import, find_imports
 
 
 def _package(source: str, **more) -> ModelPackage:

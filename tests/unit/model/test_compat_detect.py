@@ -13,6 +13,7 @@ from stream_scorer.errors import ModelError
 from stream_scorer.model.compat.detect import KERAS, NUMPY1, STDLIB, TF1, find_reasons
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
+from tests.support.host import scores
 from tests.support.service import MODELS
 
 ASKS = {
@@ -124,7 +125,7 @@ def run(write, tmp_path, monkeypatch):
             try:
                 module = Module(write("model.py", source))
                 module.begin()
-                ((_, output),) = module.score(3)
+                ((_, output),) = scores(module, 3)
                 return output
             finally:
                 for name in set(sys.modules) - before:
@@ -286,3 +287,80 @@ def test_a_slip_is_not_taken_for_python_2(source, write):
     with pytest.raises(ModelError, match="not Python 3") as raised:
         Module(write("slip.py", source))
     assert "Python 2" not in str(raised.value)
+
+
+FAKE_TENSORFLOW = (
+    "class Session:\n    def run(self, x): return ['attached', x]\ndef placeholder(t): return t\nfloat32 = 7"
+)
+ATTACHED = {
+    "tensorflow, a module": (
+        {"tensorflow.py": FAKE_TENSORFLOW},
+        "import tensorflow as tf\ndef action(x): return tf.Session().run(x)",
+        ["attached", 3],
+    ),
+    "tensorflow, a package": (
+        {"tensorflow/__init__.py": "from .core import *", "tensorflow/core.py": FAKE_TENSORFLOW},
+        "import tensorflow.core\nfrom tensorflow import Session\ndef action(x): return Session().run(x)",
+        ["attached", 3],
+    ),
+    "tensorflow.contrib": (
+        {"tensorflow/__init__.py": "", "tensorflow/contrib/__init__.py": "rnn = 'mine'"},
+        "from tensorflow.contrib import rnn\ndef action(x): return rnn",
+        "mine",
+    ),
+    "tensorflow, in the call": (
+        {"tensorflow.py": FAKE_TENSORFLOW},
+        "def action(x):\n    import tensorflow as tf\n    return tf.Session().run(tf.placeholder(x))",
+        ["attached", 3],
+    ),
+    "tensorflow, though the comment says TensorFlow 1": (
+        {"tensorflow.py": FAKE_TENSORFLOW},
+        "# stream-scorer.compat: tf1\nimport tensorflow as tf\ndef action(x): return tf.Session().run(x)",
+        ["attached", 3],
+    ),
+    "tensorflow, beside NumPy 1": (
+        {"tensorflow.py": FAKE_TENSORFLOW},
+        "import tensorflow as tf, numpy as np\ndef action(x): return tf.Session().run(np.asscalar(np.array(x)))",
+        ["attached", 3],
+    ),
+    "tensorflow, by another attached file": (
+        {"tensorflow.py": FAKE_TENSORFLOW, "helper.py": "import tensorflow as tf\nrun = tf.Session().run"},
+        "import helper\ndef action(x): return helper.run(x)",
+        ["attached", 3],
+    ),
+    "numpy, which is loaded here": (
+        {"numpy/__init__.py": "from . import inner", "numpy/inner.py": "def asscalar(x): return ['attached', x]"},
+        "import numpy as np\nfrom numpy.inner import asscalar\ndef action(x): return np.inner.asscalar(x)",
+        ["attached", 3],
+    ),
+    "numpy, without a name that is gone": (
+        {"numpy.py": "def array(x): return ['attached', x]"},
+        "import numpy as np\ndef action(x): return np.array(x)",
+        ["attached", 3],
+    ),
+    "imp": ({"imp.py": "load_source = 'mine'"}, "import imp\ndef action(x): return imp.load_source", "mine"),
+    "fractions": ({"fractions.py": "gcd = 'mine'"}, "from fractions import gcd\ndef action(x): return gcd", "mine"),
+    "collections": (
+        {"collections.py": "Mapping = 'mine'"},
+        "import collections\ndef action(x): return collections.Mapping",
+        "mine",
+    ),
+    "a directory of data is no library": (
+        {"numpy/data.txt": "", "tensorflow/graph.pb": ""},
+        "import numpy as np\ndef action(x): return np.asscalar(np.array(x))",
+        3,
+    ),
+    "time, which the interpreter holds": (
+        {"time.py": "raise RuntimeError"},
+        "import time\ndef action(x): return time.clock() >= 0",
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ATTACHED)
+def test_what_is_attached_comes_before_what_we_offer(case, run):
+    files, source, output = ATTACHED[case]
+    loaded = {name: sys.modules.get(name) for name in ("numpy", "numpy.linalg", "collections", "fractions")}
+    assert run(source, files) == output
+    assert {name: sys.modules.get(name) for name in loaded} == loaded

@@ -11,6 +11,7 @@ import pytest
 from stream_scorer.errors import ActionError, GiveUp, ModelError
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
+from tests.support.host import scores
 
 SHAPES = {
     "yields": ("def action(x):\n yield x\n yield x + 1", [(1, 5), (1, 6)]),
@@ -33,12 +34,12 @@ SHAPES = {
 @pytest.mark.parametrize("case", SHAPES)
 def test_an_action(case, load_module):
     source, outputs = SHAPES[case]
-    assert load_module(source).score(5) == outputs
+    assert scores(load_module(source), 5) == outputs
 
 
 def test_the_number_of_an_input_counts_from_one(load_module):
     module = load_module("def action(x, slot, seqno): return seqno")
-    assert [module.score(0)[0][1] for _ in range(3)] == [1, 2, 3]
+    assert [scores(module, 0)[0][1] for _ in range(3)] == [1, 2, 3]
 
 
 def test_the_hash_is_of_the_files_bytes(load_module):
@@ -51,23 +52,72 @@ def test_state_goes_in_and_out(load_module):
         "def begin():\n global n, k\n n = 0\n k = 9\ndef action(x):\n global n\n n += x\n return n * k"
     )
     assert module.state_names == ("n",)
-    module.score(2)
+    scores(module, 2)
     assert module.state() == (2,)
     module.set_state((40,))
-    assert module.score(1) == [(1, 369)]
+    assert scores(module, 1) == [(1, 369)]
 
 
 def test_two_modules_of_one_file_share_nothing(load_module):
     source = "n = 0\ndef action(x):\n global n\n n += 1\n return n"
     one, two = load_module(source), load_module(source)
-    one.score(0)
-    assert two.score(0) == [(1, 1)]
+    scores(one, 0)
+    assert scores(two, 0) == [(1, 1)]
 
 
-@pytest.mark.parametrize(("arguments", "given"), [("", None), ("d", {}), ("d=7", 7)])
+TOY = {"name": "toy", "type": "python3", "attachments": []}
+
+
+@pytest.mark.parametrize(("arguments", "given"), [("", None), ("d", TOY), ("d=7", 7)])
 def test_begin_may_take_the_models_definition(arguments, given, load_module):
     module = load_module(f"def begin({arguments}):\n global s\n s = locals().get('d')\ndef action(x): return [s]")
-    assert module.score(0) == [(1, [given])]
+    assert scores(module, 0) == [(1, [given])]
+
+
+def test_attachments_are_told_to_begin_by_name(write):
+    module = Module(write("toy.py", "def begin(d):\n global k\n k = d\ndef action(x): return [k]"), ["w.tar.gz"])
+    module.begin()
+    assert scores(module, 0) == [(1, [{**TOY, "attachments": ["w.tar.gz"]}])]
+
+
+def test_an_output_without_slot_goes_to_the_only_one_in_use(load_module):
+    module = load_module("# fastscore.slot.1: unused\n# fastscore.slot.3: in-use\ndef action(x): yield x")
+    assert module.default == 3
+    assert scores(module, 5) == [(3, 5)]
+
+
+def test_an_output_is_taken_before_the_model_goes_on(load_module):
+    module = load_module("def action(x):\n for k in (1, 2):\n  x['k'] = k\n  yield x")
+    seen = []
+    module.score({}, lambda slot, datum: seen.append(dict(datum)))
+    assert seen == [{"k": 1}, {"k": 2}]
+
+
+def test_the_number_is_state(load_module):
+    module = load_module("n = 0\ndef action(x, slot, seqno):\n global n\n n += x\n return [n, seqno]")
+    assert module.state_names == ("n", "sequence number of slot 0")
+    scores(module, 2)
+    kept = module.state()
+    scores(module, 3)
+    module.set_state(kept)
+    assert scores(module, 4) == [(1, [6, 2])]
+    assert "sequence number of slot 0" not in load_module("def action(x, slot): return x").namespace
+
+
+def test_end_runs_and_what_it_returns_is_read_to_its_end(load_module, caplog):
+    module = load_module("""
+        log = []
+        def items():
+            log.append("begun")
+            yield 1
+            yield 2
+            log.append("done")
+        def action(x): return log
+        def end(): return items()
+    """)
+    module.end()
+    assert module.namespace["log"] == ["begun", "done"]
+    assert "toy.py: end() gave 2 outputs, which nobody takes" in caplog.text
 
 
 def test_begin_and_end_may_be_missing(load_module):
@@ -83,7 +133,7 @@ def test_a_dataclass_of_the_module_works(load_module):
         a: int
     def action(x): return P(x).a
     """
-    assert load_module(source, name="toy_with_dataclass").score(3) == [(1, 3)]
+    assert scores(load_module(source, name="toy_with_dataclass"), 3) == [(1, 3)]
 
 
 BROKEN = {
@@ -128,11 +178,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 
 
 def test_a_byte_order_mark_is_no_code(load_module):
-    assert load_module(b"\xef\xbb\xbfdef action(x): return x").score(1) == [(1, 1)]
+    assert scores(load_module(b"\xef\xbb\xbfdef action(x): return x"), 1) == [(1, 1)]
 
 
 def test_a_file_may_declare_its_encoding(load_module):
-    assert load_module(b"# -*- coding: latin-1 -*-\ndef action(x): return '\xe9'").score(1) == [(1, "é")]
+    assert scores(load_module(b"# -*- coding: latin-1 -*-\ndef action(x): return '\xe9'"), 1) == [(1, "é")]
 
 
 @pytest.mark.parametrize("action", ["max", "functools.partial(max)"])
@@ -169,13 +219,13 @@ def test_what_an_action_raises_is_one_records_fault(case, form, load_module):
     what, message = RAISES[case]
     module = load_module(f"def action(x):\n    if x: {form} x\n    {what}")
     with pytest.raises(ActionError, match=message):
-        module.score(0)
+        scores(module, 0)
 
 
 def test_ctrl_c_in_an_action_is_no_fault_of_the_record(load_module):
     module = load_module("def action(x): raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
-        module.score(0)
+        scores(module, 0)
 
 
 def test_a_state_comment_wins_over_what_the_code_shows(load_module):
@@ -285,13 +335,43 @@ def test_what_a_topic_cannot_give_is_refused(comment, message, load_module):
         load_module(f"# fastscore.{comment}\ndef action(x): return x")
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "def action(x): pass\ndef end(): yield 99",
+            r"its end\(\) yields outputs: a topic has no end, and each restart",
+        ),
+        ("def action(x): pass\ndef items(): yield 99\nend = items", r"its end\(\) yields outputs"),
+        ("import functools\ndef action(x): pass\ndef items(a): yield a\nend = functools.partial(items, 1)", r"end\(\)"),
+        ("# stream-scorer.window: 3\ndef action(x, slot, seqno): pass", "takes the sequence number, .* last 3 inputs"),
+        ("import json, fastscore\ndef action(x): pass", "it imports fastscore"),
+        ("def action(x):\n    from fastscore.io import Slot", "it imports fastscore"),
+    ],
+)
+def test_what_a_topic_cannot_do_is_refused(source, message, load_module):
+    with pytest.raises(ModelError, match=message):
+        load_module(source)
+
+
+def test_outputs_are_without_pandas(load_module):
+    module = load_module(
+        "import pandas as pd\ndef action(x):\n yield pd.NA\n yield {'a': pd.Series([x])}\n yield 1, pd.DataFrame({'d': [x]})"
+    )
+    assert scores(module, 5) == [(1, None), (1, {"a": [5]}), (1, [{"d": 5}])]
+
+
+def test_a_text_that_speaks_of_an_import_is_none(load_module):
+    assert scores(load_module('"""\nimport fastscore\n"""\ndef action(x): return x'), 1) == [(1, 1)]
+
+
 def test_roles_of_2_x_stand_in_for_the_classic_names(load_module):
     source = (
         "# modelop.init\ndef start():\n global n\n n = 0\n# modelop.score\ndef score(x):\n global n\n n += x\n return n"
     )
     module = load_module(source)
     assert module.state_names == ("n",)
-    assert module.score(3) == [(1, 3)]
+    assert scores(module, 3) == [(1, 3)]
 
 
 @pytest.mark.parametrize("action", ["real", "functools.partial(real, by=2)"])
@@ -300,7 +380,7 @@ def test_state_is_found_behind_another_name(action, load_module):
     module = load_module(source)
     module.begin()
     assert module.state_names == ("n",)
-    assert module.score(0) in ([(1, 1)], [(1, 2)])
+    assert scores(module, 0) in ([(1, 1)], [(1, 2)])
 
 
 ANY = {
@@ -333,13 +413,13 @@ def test_whatever_is_raised_is_one_records_fault(case, form, load_module, handle
     what = ANY[case] if (form, case) != ("yield", "RecursionError") else "yield from action(x)"
     module = load_module(f"{CLASSES}\ndef action(x):\n    if x: {form} x\n    {what}")
     with pytest.raises(ActionError, match=rf"toy\.py:\d+: action\(\) raised {case}"):
-        module.score(0)
+        scores(module, 0)
 
 
 def test_a_generator_that_fails_at_its_end_is_one_records_fault(load_module, handled):
     module = load_module("def action(x):\n try:\n  yield x\n finally:\n  raise GeneratorExit")
     with pytest.raises(ActionError, match="GeneratorExit"):
-        module.score(0)
+        scores(module, 0)
 
 
 @pytest.mark.parametrize("where", ["push", "predict"])
@@ -359,12 +439,12 @@ def test_what_begin_raises_is_the_models_error(load_module, handled):
 def test_a_signal_to_give_up_passes_through_a_model(load_module, handled):
     module = load_module("from stream_scorer.errors import GiveUp\ndef action(x): raise GiveUp")
     with pytest.raises(GiveUp):
-        module.score(0)
+        scores(module, 0)
 
 
 def test_a_text_of_a_hundred_megabytes_is_cut(load_module):
     module = load_module("def action(x): raise ValueError('x' * 100_000_000)")
     with pytest.raises(ActionError) as raised:
-        module.score(0)
+        scores(module, 0)
     assert len(str(raised.value)) < 9_000
     assert str(raised.value).endswith("... (100,000,000 characters)")

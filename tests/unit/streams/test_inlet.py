@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 
+import fastavro
 import pytest
 
-from stream_scorer.errors import EndOfInput, NoSuchStream
+from stream_scorer.errors import EndOfInput, NoSuchStream, TransportError
 from stream_scorer.records import Control, Cut
-from stream_scorer.streams import opening
+from stream_scorer.streams import envelopes, opening
 from stream_scorer.streams.inlet import StreamInlet
+from stream_scorer.transports import stream_local
 
 END = Control("end")
 SET = b'{"$fastscore": "set"}'
@@ -248,3 +251,36 @@ def test_a_sample_and_a_rate(stream):
     found = opening.rate(one)
     assert found["rps"] > 0
     assert found["mbps"] > 0
+
+
+def test_what_came_before_a_failure_is_handed_on_before_it(stream, tmp_path):
+    schema = {"type": "record", "name": "r", "fields": [{"name": "n", "type": "long"}]}
+    out = io.BytesIO()
+    fastavro.writer(out, schema, [{"n": number} for number in range(5)], sync_interval=1)
+    (tmp_path / "x.avro").write_bytes(out.getvalue()[:-3] + b"...")  # the last block is broken
+    found = opening.open_inlet(
+        stream(
+            {"Type": "file", "Path": str(tmp_path / "x.avro")},
+            Encoding="avro-binary",
+            Envelope="ocf-block",
+            Schema=schema,
+        )
+    )
+    assert found.next(2).records == [b"\0", b"\x02", b"\x04", b"\x06"]
+    for _ in range(2):
+        with pytest.raises(TransportError, match="ocf-block"):
+            found.next(2)
+    found.close()
+
+
+def test_a_record_that_is_too_long_has_no_number_and_is_told_of(inlet, monkeypatch, tmp_path):
+    monkeypatch.setattr(envelopes, "MOST_LINE", 100)
+    monkeypatch.setattr(stream_local, "CHUNK", 50)
+    (tmp_path / "x.jsonl").write_bytes(b"1\n" + b"9" * 500 + b"\n2\n")
+    one, told = inlet({"Type": "file", "Path": str(tmp_path / "x.jsonl")}), []
+    one.on_reject = lambda record, why: told.append((record[:3], why))
+    (cut,) = cuts(one)
+    assert (cut.records, cut.first) == ([b"1", b"2"], 1)
+    ((record, why),) = told
+    assert record == b"999"
+    assert "its end has not come within" in why

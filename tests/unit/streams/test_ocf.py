@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.avro_long import avro_long
+from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.values import AvroValues
 from stream_scorer.errors import DecodeError, TransportError
 from stream_scorer.streams.forms import envelope
 from stream_scorer.streams.ocf import OcfFramer, OcfSplitter
@@ -24,7 +24,7 @@ ROW = {
     "fields": [{"name": "id", "type": "long"}, {"name": "note", "type": ["null", "string"]}],
 }
 MARKER = bytes(range(16))
-AVRO = AvroValues(make_schema("row", ROW))
+AVRO = AvroCodec(make_schema("row", ROW))
 ROWS = [{"id": number, "note": None if number % 3 else "x" * number} for number in range(40)]
 
 
@@ -36,11 +36,11 @@ def container(rows=ROWS, codec="null", schema=ROW, block=60):
 
 def splitter(schema=ROW, **fields):
     made = make_schema("row", schema)
-    return OcfSplitter(envelope({"Type": "ocf-block", **fields}), made, AvroValues(made).ends)
+    return OcfSplitter(envelope({"Type": "ocf-block", **fields}), made)
 
 
 def split(one, pieces):
-    return [AVRO.load(record) for piece in pieces for record in one.feed(piece)] + one.end()
+    return [AVRO.decode(record) for piece in pieces for record in one.feed(piece)] + one.end()
 
 
 def without_header(data):
@@ -99,14 +99,14 @@ def test_a_broken_file_is_told(case):
 @pytest.mark.parametrize("compress", [None, "deflate"])
 def test_what_is_written_avros_own_library_reads(compress):
     framer = OcfFramer(envelope({"Type": "ocf-block", "Compress": compress}), ROW)
-    records = [AVRO.dump(row) for row in ROWS]
+    records = [AVRO.encode(row) for row in ROWS]
     data = framer.frame(records[:7]) + framer.frame(records[7:])
     assert list(fastavro.reader(io.BytesIO(data))) == ROWS
 
 
 def test_without_a_header_there_are_blocks_only():
     fields = {"Type": "ocf-block", "SkipHeader": False, "SyncMarker": base64.b64encode(MARKER).decode()}
-    data = OcfFramer(envelope(fields), ROW).frame([AVRO.dump(ROWS[0])])
+    data = OcfFramer(envelope(fields), ROW).frame([AVRO.encode(ROWS[0])])
     assert data == without_header(container(ROWS[:1]))
 
 
@@ -131,3 +131,52 @@ def test_a_bomb_is_not_inflated(monkeypatch):
     data = avro_long(1) + avro_long(len(body)) + body + MARKER
     with pytest.raises(TransportError, match="larger than"):
         splitter("boolean", Compress="deflate").feed(data)
+
+
+@pytest.mark.parametrize("broken", ["the marker", "the count", "the records", "cut off"])
+@pytest.mark.parametrize("step", [1, 100, 10_000])
+def test_blocks_before_a_broken_one_come_before_the_error(broken, step):
+    data = bytearray(container(block=60))
+    ends = [at + 16 for at in range(len(data)) if data.startswith(MARKER, at)]  # of the header, then of blocks
+    good = split(splitter(), [bytes(data[: ends[3]])])
+    assert 0 < len(good) < len(ROWS)
+    if broken == "the marker":
+        data[ends[4] - 1] ^= 1
+    elif broken == "the count":
+        data[ends[3]] ^= 2
+    elif broken == "the records":
+        data[ends[3] + 3 : ends[3] + 13] = b"\xff" * 10
+    else:
+        del data[ends[4] - 1 :]
+    one, found = splitter(), []
+
+    def read():
+        for at in range(0, len(data), step):
+            found.extend(one.feed(bytes(data[at : at + step])))
+        one.end()
+
+    with pytest.raises(TransportError):
+        read()
+    assert [AVRO.load(record) for record in found] == good
+    with pytest.raises(TransportError):
+        one.end()
+
+
+def test_a_record_in_a_block_that_is_wrong_costs_itself_only():
+    schema = {"type": "record", "name": "r", "fields": [{"name": "s", "type": "string"}]}
+    made = make_schema("r", schema)
+    records = [b"\x02a", b"\x02\xff", b"\x02b"]  # the second is no UTF-8
+    data = OcfFramer(envelope("ocf-block"), schema).frame(records)
+    one = OcfSplitter(envelope("ocf-block"), made)
+    assert one.feed(data) + one.end() == records
+
+
+def test_a_header_without_an_end_is_not_kept(monkeypatch):
+    from stream_scorer.streams import ocf
+
+    monkeypatch.setattr(ocf, "_MOST_HEADER", 1000)
+    one = splitter()
+    entry = avro_long(1) + avro_long(1) + b"a" + avro_long(100) + bytes(100)
+    one.feed(b"Obj\x01" + entry * 8)
+    with pytest.raises(TransportError, match="a header of more than"):
+        one.feed(entry * 2)

@@ -7,9 +7,10 @@ import logging
 import pytest
 
 from stream_scorer.errors import SettingsError, StreamScorerError
-from stream_scorer.transports import kafka_config
+from stream_scorer.transports import kafka_clients, kafka_config
 from stream_scorer.transports.kafka_admin import Cluster
-from stream_scorer.transports.kafka_config import GUARDED, RateLimitedLog, check_extra
+from stream_scorer.transports.kafka_clients import RateLimitedLog
+from stream_scorer.transports.kafka_config import GUARDED, check_extra
 from stream_scorer.transports.kafka_sink import AckingSink, Routes
 
 
@@ -151,7 +152,7 @@ def test_partitions_move_one_by_one_unless_the_user_says_otherwise():
 
 def test_the_same_line_is_logged_once_in_ten_seconds(monkeypatch):
     now = 100.0
-    monkeypatch.setattr(kafka_config.time, "monotonic", lambda: now)
+    monkeypatch.setattr(kafka_clients.time, "monotonic", lambda: now)
     limited = RateLimitedLog()
 
     def passes(text):

@@ -6,7 +6,7 @@ import pytest
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Unavailable
 from stream_scorer.records import Partition
-from stream_scorer.transports.kafka_config import librdkafka_log
+from stream_scorer.transports.kafka_clients import librdkafka_log
 from stream_scorer.transports.kafka_ends import Hanging
 from stream_scorer.transports.kafka_hanging import Probe, coordinator_hash
 

@@ -1,0 +1,267 @@
+"""Bytes of Avro read as the schema that wrote them has them.
+
+fastavro's reader takes what no writer can mean (branch -1 of a union, symbol -1, 2^40 for an int, 7 for a boolean, ever
+longer numbers) and cannot be told not to: so we read ourselves. Schemas are compiled to functions, once.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stream_scorer.codec.checks import RANGES
+from stream_scorer.codec.parts import type_of
+
+Read = Callable[[bytes, int], tuple[Any, int]]
+"""The value that begins at a place, and where it ends.
+
+Raises EOFError, IndexError or struct.error where the bytes end too early, ValueError where no value is written so, and
+Unresolved.
+"""
+CUT = (EOFError, IndexError, struct.error)
+_unpack_double, _unpack_float = struct.Struct("<d").unpack_from, struct.Struct("<f").unpack_from
+
+
+class Unresolved(ValueError):
+    """What was written cannot be read as what is asked for."""
+
+
+def read_long(data: bytes, at: int) -> tuple[int, int]:
+    """Up to three bytes by hand: most numbers are so short. Of each byte that says that there is more the bit goes off."""
+    number = data[at]
+    if number < 0x80:
+        return (number >> 1) ^ -(number & 1), at + 1
+    byte = data[at + 1]
+    number += (byte << 7) - 0x80
+    if byte < 0x80:
+        return (number >> 1) ^ -(number & 1), at + 2
+    byte = data[at + 2]
+    number += (byte << 14) - 0x4000
+    if byte < 0x80:
+        return (number >> 1) ^ -(number & 1), at + 3
+    at, shift = at + 3, 21
+    while byte >= 0x80:
+        byte = data[at]
+        number += (byte - 1) << shift
+        at += 1
+        shift += 7
+        if shift > 70:
+            raise ValueError("a number of more than 10 bytes")
+    if number >> 64:
+        raise ValueError("a number of more than 64 bits")
+    return (number >> 1) ^ -(number & 1), at
+
+
+def _int(data: bytes, at: int) -> tuple[int, int]:
+    number = data[at]
+    if number < 0x80:
+        return (number >> 1) ^ -(number & 1), at + 1
+    byte = data[at + 1]
+    if byte < 0x80:
+        number += (byte << 7) - 0x80
+        return (number >> 1) ^ -(number & 1), at + 2
+    number, at = read_long(data, at)
+    low, high = RANGES["int"]
+    if not low <= number <= high:
+        raise ValueError(f"an int of {number}, which is more than 32 bits")
+    return number, at
+
+
+def _boolean(data: bytes, at: int) -> tuple[bool, int]:
+    byte = data[at]
+    if byte > 1:
+        raise ValueError(f"a boolean of {byte}, which is neither 0 nor 1")
+    return byte == 1, at + 1
+
+
+def _float(data: bytes, at: int) -> tuple[float, int]:
+    return _unpack_float(data, at)[0], at + 4
+
+
+def _double(data: bytes, at: int) -> tuple[float, int]:
+    return _unpack_double(data, at)[0], at + 8
+
+
+def _bytes(data: bytes, at: int) -> tuple[bytes, int]:
+    size, at = read_long(data, at)
+    end = at + size
+    found = data[at:end]
+    if len(found) != size:
+        if size < 0:
+            raise ValueError(f"a length of {size}")
+        raise EOFError(f"{size} bytes are said to come, and there are {len(found)}")
+    return found, end
+
+
+def _string(data: bytes, at: int) -> tuple[str, int]:
+    found, at = _bytes(data, at)
+    return found.decode(), at
+
+
+def _null(_: bytes, at: int) -> tuple[None, int]:
+    return None, at
+
+
+SIMPLE: dict[str, Read] = {
+    "null": _null, "boolean": _boolean, "int": _int, "long": read_long, "float": _float, "double": _double,
+    "bytes": _bytes, "string": _string,
+}  # fmt: skip
+
+
+def read_fixed(size: int) -> Read:
+    def read(data: bytes, at: int) -> tuple[bytes, int]:
+        found = data[at : at + size]
+        if len(found) < size:
+            raise EOFError(f"{size} bytes are to come, and there are {len(found)}")
+        return found, at + size
+
+    return read
+
+
+def read_enum(symbols: list[Any]) -> Read:
+    """A symbol that is an Unresolved is raised."""
+
+    def read(data: bytes, at: int) -> tuple[str, int]:
+        number, at = read_long(data, at)
+        if not 0 <= number < len(symbols):
+            raise ValueError(f"symbol {number} of an enum of {len(symbols)}")
+        if isinstance(symbols[number], Unresolved):
+            raise symbols[number]
+        return symbols[number], at
+
+    return read
+
+
+def read_union(branches: list[Read]) -> Read:
+    def read(data: bytes, at: int) -> tuple[Any, int]:
+        number, at = read_long(data, at)
+        if not 0 <= number < len(branches):
+            raise ValueError(f"branch {number} of a union of {len(branches)}")
+        return branches[number](data, at)
+
+    return read
+
+
+def _blocks(data: bytes, at: int) -> tuple[int, int]:
+    """How many items come next; 0 at the end."""
+    count, at = read_long(data, at)
+    return (-count, read_long(data, at)[1]) if count < 0 else (count, at)
+
+
+def read_array(item: Read) -> Read:
+    many = _MANY.get(item)
+
+    def read(data: bytes, at: int) -> tuple[list[Any], int]:
+        found: list[Any] = []
+        while True:
+            count, at = _blocks(data, at)
+            if not count:
+                return found, at
+            if many is not None:
+                at = many(data, at, count, found)
+                continue
+            for _ in range(count):
+                value, at = item(data, at)
+                found.append(value)
+
+    return read
+
+
+def _reals(letter: str, size: int) -> Callable[[bytes, int, int, list[Any]], int]:
+    def read(data: bytes, at: int, count: int, found: list[Any]) -> int:
+        end = at + count * size
+        if end > len(data):
+            raise EOFError(f"{count} numbers are said to come, in more bytes than there are")
+        found += struct.unpack_from(f"<{count}{letter}", data, at)
+        return end
+
+    return read
+
+
+def _longs(data: bytes, at: int, count: int, found: list[Any]) -> int:
+    """As `read_long` of each, without a call for those of three bytes or less."""
+    put = found.append
+    for _ in range(count):
+        number = data[at]
+        if number < 0x80:
+            at += 1
+        elif (byte := data[at + 1]) < 0x80:
+            number += (byte << 7) - 0x80
+            at += 2
+        elif (last := data[at + 2]) < 0x80:
+            number += (byte << 7) + (last << 14) - 0x4080
+            at += 3
+        else:
+            value, at = read_long(data, at)
+            put(value)
+            continue
+        put((number >> 1) ^ -(number & 1))
+    return at
+
+
+_MANY: dict[Read, Callable[[bytes, int, int, list[Any]], int]] = {
+    _double: _reals("d", 8), _float: _reals("f", 4), read_long: _longs
+}  # fmt: skip
+"""Of items that arrays often have, a block at once: puts so many into `found`, gives where they end."""
+
+
+def read_map(item: Read) -> Read:
+    def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
+        found: dict[str, Any] = {}
+        while True:
+            count, at = _blocks(data, at)
+            if not count:
+                return found, at
+            for _ in range(count):
+                key, at = _string(data, at)
+                found[key], at = item(data, at)
+
+    return read
+
+
+def read_record(fields: list[tuple[str | None, Read]], supplied: list[tuple[str, Callable[[], Any]]]) -> Read:
+    """Both lists may be filled later: a record may contain itself. A field of no name is read and dropped."""
+
+    def read(data: bytes, at: int) -> tuple[dict[Any, Any], int]:
+        found: dict[Any, Any] = {}
+        for name, field in fields:
+            found[name], at = field(data, at)
+        if supplied or None in found:
+            found.pop(None, None)
+            for name, supply in supplied:
+                found[name] = supply()
+        return found, at
+
+    return read
+
+
+class Readers:
+    """Compiles the types of one writer. Each record is known by its name, as it may contain itself."""
+
+    def __init__(self, written: Mapping[str, Any]) -> None:
+        self._written = written
+        self._own: dict[str, Read] = {}
+
+    def own(self, schema: Any) -> Read:
+        """What is written by a schema, as it was written."""
+        schema = type_of(schema, self._written)
+        if isinstance(schema, list):
+            return read_union([self.own(branch) for branch in schema])
+        kind = schema["type"]
+        if kind in SIMPLE:
+            return SIMPLE[kind]
+        if kind == "array":
+            return read_array(self.own(schema["items"]))
+        if kind == "map":
+            return read_map(self.own(schema["values"]))
+        if kind == "enum":
+            return read_enum(schema["symbols"])
+        if kind == "fixed":
+            return read_fixed(schema["size"])
+        name = schema["name"]
+        if name not in self._own:
+            fields: list[tuple[str | None, Read]] = []
+            self._own[name] = read_record(fields, [])
+            fields += [(field["name"], self.own(field["type"])) for field in schema["fields"]]
+        return self._own[name]

@@ -1,0 +1,150 @@
+"""What single values fit each type of Avro, and what of them is written: numbers, text, bytes, symbols, logical types."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stream_scorer.codec.logical import Logical, logical_of
+from stream_scorer.codec.plain import plain
+from stream_scorer.codec.walk import LOOSE, WHOLE, Fit, Misfit, Walk
+
+RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
+_FLOAT = struct.Struct("<f")
+Check = Callable[[Any, int], Any]
+"""A plain value of one type, as it is written. Args: the value, and how well it has to fit. Raises Misfit."""
+
+
+def leaf(kind: str, schema: Any, write: Callable[[Any], Any] | None) -> Fit:
+    """`write` makes what is written of what fits; None: that is written as it is."""
+    check, logical = CHECKS[kind](schema), logical_of(schema)
+
+    def fit(value: Any, walk: Walk) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            value = plain(value)
+        if logical is not None and isinstance(value, logical.type):
+            value = _under(value, logical, schema, walk.level)
+        value = check(value, walk.level)
+        return value if write is None else write(value)
+
+    return fit
+
+
+def _under(value: Any, logical: Logical, schema: Any, level: int) -> Any:
+    if level == WHOLE and type(value) is not logical.type and schema["logicalType"] == "date":
+        raise Misfit("date", value)
+    try:
+        return logical.under(value, schema)
+    except (ValueError, OverflowError, ArithmeticError) as error:
+        raise Misfit(f"{schema['logicalType']} ({error})", value) from None
+
+
+def _null(_: Any) -> Check:
+    def check(value: Any, _: int) -> None:
+        if value is not None:
+            raise Misfit("null", value)
+
+    return check
+
+
+def _of_type(expected: str, kind: type) -> Callable[[Any], Check]:
+    def check(value: Any, _: int) -> Any:
+        if not isinstance(value, kind):
+            raise Misfit(expected, value)
+        return value
+
+    return lambda _: check
+
+
+def _integer(kind: str) -> Callable[[Any], Check]:
+    low, high = RANGES[kind]
+
+    def check(value: Any, _: int) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise Misfit(kind, value)
+        return value
+
+    return lambda _: check
+
+
+def _number(kind: str) -> Callable[[Any], Check]:
+    """A tensor of one number has __float__ and is taken; so have True and texts of NumPy's, which are no numbers."""
+
+    def check(value: Any, level: int) -> Any:
+        if type(value) is not float:
+            if level < LOOSE and not isinstance(value, float):
+                raise Misfit(kind, value)
+            value = _as_number(value, kind)
+        if kind == "float":
+            if level == WHOLE:
+                raise Misfit(kind, value)  # where there is a double too, nothing is rounded
+            try:
+                _FLOAT.pack(value)
+            except (OverflowError, struct.error):
+                raise Misfit("float (32 bits)", value) from None
+        return value
+
+    return lambda _: check
+
+
+def _as_number(value: Any, kind: str) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            float(value)
+        except OverflowError:
+            raise Misfit(f"{kind} (64 bits)" if kind == "double" else "float (32 bits)", value) from None
+        return value
+    if isinstance(value, bool | str | bytes | list) or not hasattr(value, "__float__"):
+        raise Misfit(kind, value)
+    number = float(value)
+    if math.isinf(number) and not value == number:
+        raise Misfit(f"{kind} (64 bits)", value)
+    return number
+
+
+def _bytes(expected: str, size: int | None) -> Check:
+    """JSON carries bytes as a string of code points up to 255."""
+
+    def check(value: Any, level: int) -> bytes:
+        found = value
+        if isinstance(value, bytearray):
+            found = bytes(value)
+        elif isinstance(value, str) and level == LOOSE:
+            try:
+                found = value.encode("latin-1")
+            except UnicodeEncodeError:
+                raise Misfit(expected, value) from None
+        if not isinstance(found, bytes) or size not in (None, len(found)):
+            raise Misfit(expected, value)
+        return found
+
+    return check
+
+
+def _symbol(schema: Any) -> Check:
+    symbols = frozenset(schema["symbols"])
+
+    def check(value: Any, _: int) -> str:
+        if not isinstance(value, str) or value not in symbols:
+            raise Misfit(f"one of {', '.join(schema['symbols'])}", value)
+        return value
+
+    return check
+
+
+CHECKS: dict[str, Callable[[Any], Check]] = {
+    "null": _null,
+    "boolean": _of_type("boolean", bool),
+    "int": _integer("int"),
+    "long": _integer("long"),
+    "float": _number("float"),
+    "double": _number("double"),
+    "string": _of_type("string", str),
+    "bytes": lambda _: _bytes("bytes", None),
+    "fixed": lambda schema: _bytes(f"fixed of {schema['size']} bytes", schema["size"]),
+    "enum": _symbol,
+}

@@ -1,0 +1,147 @@
+"""Logical types, in one table: what Python has for each, and the number, bytes or text underneath that is written.
+
+Models see what is underneath: `x / 1000` of a timestamp works in every encoding. They may give either.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+_ZERO_DAY = datetime.date(1970, 1, 1).toordinal()
+_US = datetime.timedelta(microseconds=1)
+# As many digits as anything has: numbers are moved by powers of ten here, never rounded.
+_EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+_MOST_DIGITS = 10_000
+Definition = Mapping[str, Any]
+
+
+class Logical(NamedTuple):
+    """One logical type over one type of Avro.
+
+    type: Python's type for it.
+    under: what is written of a value of it. Raises ValueError and the like where it does not fit: the text says why.
+    over: the value of Python's of what is underneath. Raises as `under` does.
+    us: microseconds of one step, of what counts time; 0 of the rest.
+    """
+
+    type: type
+    under: Callable[[Any, Definition], Any]
+    over: Callable[[Any, Definition], Any]
+    us: int = 0
+
+
+def logical_of(schema: Any) -> Logical | None:
+    """Of a part of a parsed schema. A logical type that is not in the table is the type underneath, as Avro says."""
+    if not isinstance(schema, dict) or "logicalType" not in schema:
+        return None
+    return LOGICAL.get((schema["type"], schema["logicalType"])) if isinstance(schema["type"], str) else None
+
+
+def unlike(reader: Any, writer: Any, *, units: bool = True) -> str | None:
+    """Why numbers of the writer's part of a schema cannot mean what the reader's part says; None if they can.
+
+    units: whether they have to be counted in the same unit.
+    """
+    one, other = logical_of(reader), logical_of(writer)
+    if one is None or other is None:
+        return None
+    same = one.type is other.type and (one.us == other.us or not units)
+    if same and reader.get("scale", 0) == writer.get("scale", 0):
+        return None
+    return f"{_text(reader)} is asked for, {_text(writer)} is given"
+
+
+def _text(schema: Any) -> str:
+    scale = f" of scale {schema.get('scale', 0)}" if schema["logicalType"] == "decimal" else ""
+    return f"{schema['logicalType']}{scale}"
+
+
+def _days(value: datetime.date, _: Definition) -> int:
+    if isinstance(value, datetime.datetime):
+        value = _naive(value)
+        if value.time() != datetime.time():
+            raise ValueError("a date has no time of day")
+    return value.toordinal() - _ZERO_DAY
+
+
+def _naive(value: datetime.datetime) -> datetime.datetime:
+    """In UTC. A datetime without a time zone is in UTC already, whatever the machine's is."""
+    return value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def _time(us: int) -> Callable[[datetime.time, Definition], int]:
+    def under(value: datetime.time, _: Definition) -> int:
+        if value.tzinfo is not None:
+            raise ValueError("a time of day has no time zone")
+        seconds = (value.hour * 60 + value.minute) * 60 + value.second
+        return (seconds * 1_000_000 + value.microsecond) // us
+
+    return under
+
+
+def _moment(us: int, *, local: bool) -> Callable[[datetime.datetime, Definition], int]:
+    """Of a local timestamp the clock on the wall counts, so a time zone falls away."""
+
+    def under(value: datetime.datetime, _: Definition) -> int:
+        return ((value.replace(tzinfo=None) if local else _naive(value)) - _EPOCH) // _US // us
+
+    return under
+
+
+def _of_time(us: int) -> Callable[[int, Definition], datetime.time]:
+    return lambda number, _: (_EPOCH + datetime.timedelta(microseconds=number * us)).time()
+
+
+def _of_moment(us: int, *, local: bool) -> Callable[[int, Definition], datetime.datetime]:
+    zone = None if local else datetime.UTC
+    return lambda number, _: (_EPOCH + datetime.timedelta(microseconds=number * us)).replace(tzinfo=zone)
+
+
+def _unscaled(value: decimal.Decimal, schema: Definition) -> bytes:
+    scale, precision = schema.get("scale", 0), schema.get("precision")
+    if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
+        raise ValueError("no number that can be written")
+    moved = value.scaleb(scale, _EXACT)
+    number = int(moved)
+    if number != moved:
+        raise ValueError(f"more than {scale} digits after the point")
+    if precision and len(str(abs(number))) > precision:
+        raise ValueError(f"more than {precision} digits")
+    if schema["type"] == "bytes":
+        return number.to_bytes(((number if number >= 0 else ~number).bit_length() + 8) // 8, "big", signed=True)
+    return number.to_bytes(schema["size"], "big", signed=True)
+
+
+def _scaled(data: Any, schema: Definition) -> decimal.Decimal:
+    data = data.encode("latin-1") if isinstance(data, str) else data
+    return decimal.Decimal(int.from_bytes(data, "big", signed=True)).scaleb(-schema.get("scale", 0), _EXACT)
+
+
+def _counting(kind: str, name: str, us: int) -> dict[tuple[str, str], Logical]:
+    local = name.startswith("local")
+    return {
+        (kind, name): Logical(datetime.datetime, _moment(us, local=local), _of_moment(us, local=local), us),
+    }
+
+
+LOGICAL: dict[tuple[str, str], Logical] = {
+    ("int", "date"): Logical(
+        datetime.date, _days, lambda number, _: datetime.date.fromordinal(number + _ZERO_DAY), 86_400_000_000
+    ),
+    ("int", "time-millis"): Logical(datetime.time, _time(1000), _of_time(1000), 1000),
+    ("long", "time-micros"): Logical(datetime.time, _time(1), _of_time(1), 1),
+    **_counting("long", "timestamp-millis", 1000),
+    **_counting("long", "timestamp-micros", 1),
+    **_counting("long", "local-timestamp-millis", 1000),
+    **_counting("long", "local-timestamp-micros", 1),
+    ("bytes", "decimal"): Logical(decimal.Decimal, _unscaled, _scaled),
+    ("fixed", "decimal"): Logical(decimal.Decimal, _unscaled, _scaled),
+    ("string", "uuid"): Logical(uuid.UUID, lambda value, _: str(value), lambda text, _: uuid.UUID(text)),
+    ("fixed", "uuid"): Logical(uuid.UUID, lambda value, _: value.bytes, lambda data, _: uuid.UUID(bytes=data)),
+}
+"""By the type underneath and the logical type."""

@@ -1,0 +1,63 @@
+"""What fields of a record mean: Python's time or decimal of the number or bytes that a schema has there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stream_scorer.codec.logical import logical_of
+from stream_scorer.codec.parts import branch_name, type_of
+from stream_scorer.codec.schema import Schema
+
+Meaning = Callable[[str, Any], Any]
+"""Of a field's name ("" for a value that is no record) and what stands there. What has no meaning of its own, or is
+Python's already, stays as it is; None for a time beyond what Python knows."""
+
+
+def meaning_of(schema: Schema | None) -> Meaning | None:
+    """None where everything means what it is."""
+    if schema is None:
+        return None
+    whole = type_of(schema.parsed, schema.named)
+    fields = {"": whole}
+    if isinstance(whole, dict) and "fields" in whole:
+        fields = {field["name"]: field["type"] for field in whole["fields"]}
+    known = {name: lift for name, kind in fields.items() if (lift := _lift(kind, schema.named)) is not None}
+    if not known:
+        return None
+
+    def meaning(name: str, value: Any) -> Any:
+        return known[name](value) if name in known else value
+
+    return meaning
+
+
+def _lift(kind: Any, named: Mapping[str, Any]) -> Callable[[Any], Any] | None:
+    kind = type_of(kind, named)
+    if isinstance(kind, list):
+        branches = [type_of(branch, named) for branch in kind]
+        lifts = [_lift(branch, named) for branch in branches]
+        return functools.partial(_of_union, {branch_name(branch) for branch in branches}, [one for one in lifts if one])
+    logical = logical_of(kind)
+    if logical is None:
+        return None
+
+    def lift(value: Any) -> Any:
+        if value is None or isinstance(value, bool | float | logical.type):
+            return value
+        try:
+            return logical.over(value, kind)
+        except (ValueError, OverflowError, ArithmeticError):
+            return None
+        except (TypeError, AttributeError):
+            return value
+
+    return lift
+
+
+def _of_union(tags: set[str], lifts: list[Callable[[Any], Any]], value: Any) -> Any:
+    """A tag falls away. Of several branches with a meaning none is known to be the one."""
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in tags:
+        (value,) = value.values()
+    return lifts[0](value) if len(lifts) == 1 else value

@@ -1,0 +1,50 @@
+"""Parts of schemas as fastavro parsed them: of what type they are, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NAMED = ("record", "error", "enum", "fixed")
+
+
+def kind_of(schema: Any) -> str:
+    """The name of a type, be it said as text or as an object."""
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    return kind if isinstance(kind, str) else kind_of(kind)
+
+
+def type_of(schema: Any, named: Mapping[str, Any]) -> Any:
+    """Of a name what it stands for; primitives as objects."""
+    while not isinstance(schema, list):
+        kind = schema if isinstance(schema, str) else schema["type"]
+        if isinstance(kind, dict | list):
+            schema = kind
+        elif kind in named and not (isinstance(schema, dict) and "name" in schema and kind in NAMED):
+            schema = named[kind]
+        else:
+            return schema if isinstance(schema, dict) else {"type": schema}
+    return schema
+
+
+def branch_name(branch: Any) -> str:
+    """A union's branch as a tag has it."""
+    if isinstance(branch, dict):
+        return str(branch.get("name", branch["type"]) if branch["type"] in NAMED else branch["type"])
+    return str(branch)
+
+
+def named_in(parsed: Any) -> dict[str, Any]:
+    """The named types of a schema that fastavro parsed, by full name."""
+    found: dict[str, Any] = {}
+    todo = [parsed]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, list):
+            todo += part
+        elif isinstance(part, dict) and part.get("name") not in found:
+            if part["type"] in NAMED:
+                found[part["name"]] = part
+            todo += [part[key] for key in ("items", "values", "type") if isinstance(part.get(key), dict | list | str)]
+            todo += [field["type"] for field in part.get("fields", ())]
+    return found

@@ -1,0 +1,34 @@
+"""Places and values as error texts show them: short, whatever a model or a client has sent."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import reprlib
+from collections.abc import Iterable
+from typing import Any
+
+_MOST_AT, _MOST_SHOWN = 200, 80  # characters
+_SHOWN = json.JSONEncoder(default=reprlib.repr)
+
+
+def fault(expected: str, value: Any) -> str:
+    return f"expected {expected}, not {_shown(value)} ({type(value).__name__})"
+
+
+def within(path: Iterable[str]) -> str:
+    """`at levels[1].bid: `, or nothing for the value itself."""
+    at = "".join(path).removeprefix(".")
+    return f"at {at if len(at) <= _MOST_AT else f'{at[:_MOST_AT]}...'}: " if at else ""
+
+
+def _shown(value: Any) -> str:
+    """Raises nothing: what a model gives may be a list in itself, or an integer too long for text."""
+    try:
+        if isinstance(value, dict | list | tuple):
+            # No more of it than is shown, and an object's own text is as long as it likes.
+            pieces = itertools.islice(_SHOWN.iterencode(value), _MOST_SHOWN)
+            return "".join(piece[:_MOST_SHOWN] for piece in pieces)[:_MOST_SHOWN]
+        return json.dumps(value, default=reprlib.repr)[:_MOST_SHOWN]
+    except (TypeError, ValueError, RecursionError):
+        return "what JSON cannot write"

@@ -1,0 +1,85 @@
+"""The encodings of ModelOp streams that are no Avro and no JSON. Section [g]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+
+from stream_scorer.codec.base import ValueCodec
+from stream_scorer.codec.bert import read_integer, write_integer
+from stream_scorer.codec.csv_values import CsvValues
+from stream_scorer.codec.forms import PlainForm
+from stream_scorer.codec.schema import Schema
+from stream_scorer.errors import DecodeError
+
+
+class TextCodec(ValueCodec):
+    said = "UTF-8"
+
+    def load(self, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise DecodeError(f"expected UTF-8, got {data[:60]!r}: {error}") from error
+
+    def dump(self, value: Any) -> bytes:
+        if not isinstance(value, str):
+            raise TypeError(f"utf-8 takes a string, not {type(value).__name__}")
+        return value.encode()
+
+
+class RawCodec(ValueCodec):
+    """Bytes as they are. Out of a model a string will do too, and of the rest the text that Python shows."""
+
+    said = "bytes"
+
+    def load(self, data: bytes) -> bytes:
+        return data
+
+    def dump(self, value: Any) -> bytes:
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value)
+        return (value if isinstance(value, str) else repr(value)).encode()
+
+
+class MsgpackCodec(ValueCodec):
+    said = "msgpack"
+
+    def load(self, data: bytes) -> Any:
+        try:
+            return msgpack.unpackb(data, strict_map_key=False)
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+            reason = str(error) or type(error).__name__
+            raise DecodeError(f"expected one msgpack value, got {data[:20].hex(' ')}: {reason}") from error
+
+    def dump(self, value: Any) -> bytes:
+        packed: bytes = msgpack.packb(value)
+        return packed
+
+
+class CsvCodec(ValueCodec):
+    """Records by the schema's fields, or on an input by the header."""
+
+    said = "CSV"
+
+    def __init__(self, schema: Schema | None, options: Mapping[str, Any]) -> None:
+        super().__init__(schema, PlainForm(text=True))
+        self._values = CsvValues(schema, options)
+
+    def load(self, data: bytes) -> Any:
+        return self._values.load(data)
+
+    def dump(self, value: Any) -> bytes:
+        return self._values.dump(value)
+
+
+class BertCodec(ValueCodec):
+    said = "a time stream's integer"
+
+    def load(self, data: bytes) -> int:
+        return read_integer(data)
+
+    def dump(self, value: Any) -> bytes:
+        return write_integer(value)

@@ -1,0 +1,98 @@
+"""Which branch of a union a value is of, bare or tagged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stream_scorer.codec.parts import branch_name, kind_of
+from stream_scorer.codec.plain import plain
+from stream_scorer.codec.walk import Fit, Misfit, Walk
+
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "null": (type(None),),
+    "boolean": (bool,),
+    "int": (int,),
+    "long": (int,),
+    "float": (float, int),
+    "double": (float, int),
+    "string": (str,),
+    "enum": (str,),
+    "bytes": (bytes, str),
+    "fixed": (bytes, str),
+    "array": (list, tuple),
+    "map": (dict,),
+}
+"""Of the types that values mostly are, those that a branch may take; of a record and what has a name: a dict."""
+
+
+class Union:
+    """Bare, or tagged as Avro's JSON has it: {"int": 3}. A tag whose value fits comes before all else."""
+
+    def __init__(self, branches: list[Any], fits: list[Fit], done: Callable[[int, str, Any], Any]) -> None:
+        self._fits, self._done = fits, done
+        self._names = [branch_name(branch) for branch in branches]
+        self._tags = {name: at for at, name in enumerate(self._names)}
+        self._expected = f"one of {', '.join(self._names)}"
+        kinds = [kind_of(branch) for branch in branches]
+        # What fits a float or a double equally well, as an integer does, is rounded less by a double.
+        self._all = sorted(range(len(branches)), key=lambda at: kinds[at] == "float")
+        self._by_type = {
+            kind: [at for at in self._all if kind in _PLAIN.get(kinds[at], (dict, str, bytes))]
+            for kind in {kind for kinds in _PLAIN.values() for kind in kinds}
+        }
+
+    def fit(self, value: Any, walk: Walk) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            value = plain(value)
+        among = self._by_type.get(type(value), self._all)
+        tag = self._tag(value) if type(value) is dict and len(value) == 1 else None
+        if tag is None and len(among) == 1:
+            return self._only(among[0], value, walk)
+        if type(value) not in (dict, list):
+            return self._first(among, tag, value, walk)
+        # What is found is kept with the value, as an id is one value's for as long as that lives.
+        part = id(value), id(self), walk.level
+        if part not in walk.known:
+            try:
+                walk.known[part] = value, (self._first(among, tag, value, walk),)
+            except Misfit as error:
+                walk.known[part] = value, error
+                raise
+        found = walk.known[part][1]
+        if isinstance(found, Misfit):
+            raise Misfit(found.expected, *found.value)
+        return found[0]
+
+    def _tag(self, value: dict[Any, Any]) -> int | None:
+        (name,) = value
+        return self._tags.get(name) if isinstance(name, str) else None
+
+    def _only(self, at: int, value: Any, walk: Walk) -> Any:
+        try:
+            return self._done(at, self._names[at], self._fits[at](value, walk))
+        except Misfit:
+            raise Misfit(self._expected, value) from None
+
+    def _first(self, among: list[int], tag: int | None, value: Any, walk: Walk) -> Any:
+        wrong = None
+        if tag is not None:
+            try:
+                (inner,) = value.values()
+                return self._done(tag, self._names[tag], self._fits[tag](inner, walk))
+            except Misfit as error:
+                wrong = error
+        most = walk.level
+        try:
+            for level in range(most + 1):
+                walk.level = level
+                for at in among:
+                    try:
+                        return self._done(at, self._names[at], self._fits[at](value, walk))
+                    except Misfit:
+                        continue
+        finally:
+            walk.level = most
+        raise wrong or Misfit(self._expected, value)

@@ -1,0 +1,155 @@
+"""One model in this process, called by the ModelOp contract. Sections [b] and [c].
+
+The same wherever a model runs: in the Kafka service, `score`, `verify` and `backtest` (through `model.module`), and in
+the processes of an engine (through `jets.runner`). A host knows values and slots, and nothing of bytes: codecs, counts
+and rejects are put around it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import GeneratorType
+from typing import Any
+
+from stream_scorer.model import callbacks
+from stream_scorer.model.annotations import Annotations
+from stream_scorer.model.program import Program
+from stream_scorer.model.recordsets import make_set, plain
+from stream_scorer.model.state_names import find_hidden, find_state
+
+Emit = Callable[[int, Any], None]
+"""Takes one output: slot and datum, at once, as a model may change the datum afterwards.
+
+Without pandas in it, but for a record set at a slot that has such.
+"""
+
+
+class Host:
+    """`execute` the body and `find` the callbacks, then `begin`, `give` values, `end`. An explicit model is executed only.
+
+    What the model raises is raised as it is, and so is what an `emit` raises.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.annotations = program.annotations
+        self.namespace: dict[str, Any] = {}
+        self.default = default_slot(program.annotations)
+        self.names: dict[int, str] = {}
+        """Of the callback of each input slot."""
+        self.numbered: dict[int, str] = {}
+        """Slots whose callback takes the sequence number; the number of the last value is in the namespace by this name."""
+        self._calls: dict[int, Callable[[Any], Any]] = {}
+
+    def execute(self) -> None:
+        """Run the module body: of an explicit model that is all of it."""
+        entries = [
+            *callbacks.begin_names(self.program),
+            "end",
+            *(self.annotations.batch or ()),
+            *(name for slot in self.annotations.inputs for name in callbacks.action_names(self.program, slot)),
+        ]
+        self.namespace = self.program.execute(() if self.annotations.explicit else dict.fromkeys(entries))
+
+    def find(self) -> None:
+        """Look up the callbacks. Raises ModelError: one is missing, or takes a wrong number of arguments."""
+        for slot in self.annotations.inputs:
+            some = callbacks.action_names(self.program, slot)
+            callback = callbacks.required(self.program, self.namespace, some, slot)
+            name = self.names[slot] = next(name for name in some if self.namespace.get(name) is callback)
+            arity = callbacks.arity(self.program, callback, name)
+            if arity == 3:
+                # No global can have such a name, so that it goes with the state globals wherever they go.
+                self.numbered[slot] = f"sequence number of slot {slot}"
+                self.begin_at(slot, 1)
+            self._calls[slot] = self._call(callback, slot, arity)
+
+    def hooks(self) -> list[Callable[..., Any]]:
+        """The functions of `# stream-scorer.batch`, if it is there. Raises ModelError: one is missing."""
+        return [callbacks.required(self.program, self.namespace, [name]) for name in self.annotations.batch or ()]
+
+    def state_names(self) -> tuple[str, ...]:
+        """Globals that are the model's state: what its comment says, else what its code shows."""
+        named = self.annotations.state
+        if named is not None:
+            return named
+        names = [*(self.annotations.batch or ()), *self.names.values()]
+        # By the names they were defined by, too: `action = partial(other)`.
+        behind = [callbacks.defined_as(self.namespace[name]) for name in names if callable(self.namespace.get(name))]
+        entries = names + behind
+        hidden = find_hidden(self.program.source, entries, self.namespace)
+        return tuple(sorted({*find_state(self.program.source, entries), *hidden}))
+
+    def begin(self, definition: dict[str, Any]) -> None:
+        """`definition` is of the model, as `definition_of` makes it."""
+        begin = callbacks.function(self.namespace, *callbacks.begin_names(self.program))
+        if begin is not None:
+            callbacks.call_begin(begin, definition)
+
+    def begin_at(self, slot: int, number: int) -> None:
+        """The next value of this slot has this sequence number. They count from 1 by themselves."""
+        if slot in self.numbered:
+            self.namespace[self.numbered[slot]] = number - 1
+
+    def give(self, slot: int, value: Any, emit: Emit) -> None:
+        """One value to the callback of its slot."""
+        self._hand_on(self._calls[slot](value), emit)
+
+    def give_set(self, slot: int, values: Sequence[Any], emit: Emit) -> None:
+        """A record set to the callback of its slot. Its sequence number is that of its first record."""
+        self.give(slot, make_set(values), emit)
+
+    def ends_with_outputs(self) -> bool:
+        """Whether the body has made `end` a generator."""
+        return inspect.isgeneratorfunction(callbacks.function(self.namespace, "end"))
+
+    def end(self, emit: Emit) -> None:
+        """What a generator yields is an output; what a plain function returns is none."""
+        end = callbacks.function(self.namespace, "end")
+        result = None if end is None else end()
+        if isinstance(result, Iterator):
+            self._hand_on(result, emit)
+
+    def _call(self, callback: Callable[..., Any], slot: int, arity: int) -> Callable[[Any], Any]:
+        if arity == 1:
+            return callback
+        if arity == 2:
+            return lambda value: callback(value, slot)
+        namespace, name = self.namespace, self.numbered[slot]
+
+        def call(value: Any) -> Any:
+            number = namespace[name] = namespace[name] + 1
+            return callback(value, slot, number)
+
+        return call
+
+    def _hand_on(self, result: Any, emit: Emit) -> None:
+        """A generator gives its items; None nothing; any other value is one output."""
+        if type(result) is GeneratorType or isinstance(result, Iterator):
+            default = self.default
+            for output in result:
+                if type(output) is float:
+                    emit(default, output)
+                else:
+                    self._output(output, emit)
+        elif result is not None:
+            self._output(result, emit)
+
+    def _output(self, output: Any, emit: Emit) -> None:
+        slot, datum = callbacks.slotted(output, self.default)
+        if "pandas" in sys.modules and slot not in self.annotations.recordsets:
+            datum = plain(datum)
+        emit(slot, datum)
+
+
+def default_slot(annotations: Annotations) -> int:
+    """Of an output that names none: 1, or the only one in use."""
+    in_use = annotations.outputs
+    return in_use[0] if len(in_use) == 1 else 1
+
+
+def definition_of(name: str, mtype: str, attachments: Sequence[str]) -> dict[str, Any]:
+    """What `begin` is given, if it takes an argument. `attachments` are names of files."""
+    return {"name": name, "type": mtype, "attachments": list(attachments)}
