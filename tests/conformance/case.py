@@ -14,7 +14,8 @@ A file says what goes in and what must come out, wherever the model runs:
     [slots.N] pieces                    ... which the engine is sent in pieces of so many bytes
     [slots.N] any_order                 outputs may come in any order
     [slots.N] interpreted               JSON: members that the answer to a dry-run attach must have
-    [rejected] N = {encoding, schema}   how many records of a slot are rejected, and why
+    [rejected] N = {encoding, schema}   how many records of a slot are rejected, and why (20 of a slot at most: more in one
+                                        batch are counted by an engine, and not shown)
     [fails] error, where, input         the model fails: its last line and the place (patterns), members of its input
     refused                             the load or an attach is refused with this line (a pattern)
     runs = false                        only what is in `slots` is attached, and nothing is sent

@@ -63,7 +63,10 @@ def portable(value):
         return {portable(key): portable(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return (list if isinstance(value, list) else tuple)(map(portable, value))
-    return ... if type(value).__module__ == "model" else copy.deepcopy(value)
+    if type(value).__module__ != "model":
+        return copy.deepcopy(value)
+    plain = [kind.__new__(kind, value) for kind in (int, float, str, bytes) if isinstance(value, kind)]
+    return plain[0] if plain else ...
 
 
 def only_items(result):

@@ -11,14 +11,13 @@ from stream_scorer import app
 from stream_scorer.codec.schema import load_schema
 from stream_scorer.engine.loop import Loop
 from stream_scorer.engine.pace import Pace
-from stream_scorer.engine.scoring import Scorer
+from stream_scorer.hosting import opened, paths
 from stream_scorer.jets.runner import Runner
 from stream_scorer.model.locate import locate
 from stream_scorer.model.program import read_program
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Cut, Partition, Record
 from stream_scorer.run_settings import RunSettings
-from stream_scorer.state.sessions import Sessions
 from stream_scorer.streams.coding import CodecSpec
 from stream_scorer.transports.memory import ABORT, Fault, MemoryLog, MemorySink, MemorySource
 
@@ -81,18 +80,17 @@ def _parts(records: Sequence[Record], aborts: set[int], restarts: Sequence[int])
 def _serve(model: Path, chosen: RunSettings, log: MemoryLog, part: list[Record | Fault], batch: int) -> None:
     """A process's life, of what `app.serve` and the Kafka service put together."""
     attachment = chosen.attachment.resolve() if chosen.attachment else None
-    with app.opened(locate(str(model)), attachment, app.paths(chosen.schema)) as found:
-        module = found.module
-        decoder, encoders = app._codecs(found, chosen, None)
-        sessions = Sessions(module, module.state_names, by_key=chosen.session == "key")
+    located = locate(str(model))
+    app._check_outputs(located.module, chosen)
+    with opened(located, attachment, paths(chosen.schema)) as found:
+        sessions, scorer = app._wire(found, chosen, None, None)
         sessions.restore(PLACE, log.state.values())
-        scorer = Scorer(module, sessions, decoder, encoders)
         pace = Pace(batch, max_batch_s=60)
         Loop(MemorySource(log, part), scorer, sessions, MemorySink(log), pace=pace, first_pause_s=0.001).run()
 
 
 def in_jet(
-    model: Path, encoding: str, schemas: Mapping[str, str], records: Sequence[bytes]
+    model: Path, encoding: str, schemas: Mapping[str, str], records: Sequence[bytes], output: str | None = None
 ) -> tuple[list[tuple[int, bytes]], bool]:
     """What a jet gives of records of slot 0 and at the end, in this process; whether the model failed."""
     program = read_program(model)
@@ -100,8 +98,9 @@ def in_jet(
     codecs: dict[int, SlotCodec] = {}
     for slot in found.slots_in_use:
         name = found.schemas.get(slot)
-        schema = None if name is None else json.loads(load_schema(name, app.paths(schemas), model.parent).canonical)
-        codecs[slot] = CodecSpec(encoding, schema_name=name, schema=schema).make(output=slot % 2 == 1)
+        schema = None if name is None else json.loads(load_schema(name, paths(schemas), model.parent).canonical)
+        way = output or encoding if slot % 2 else encoding
+        codecs[slot] = CodecSpec(way, schema_name=name, schema=schema).make(output=slot % 2 == 1)
     runner = Runner(program, codecs, dict.fromkeys(codecs, encoding))
     runner.load()
     runner.begin({"name": program.name, "type": "python3", "attachments": []})
