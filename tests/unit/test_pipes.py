@@ -252,7 +252,7 @@ def test_a_record_too_long_to_be_kept_is_rejected(write):
     before = "from stream_scorer.streams import envelopes; envelopes.MOST_LINE = 100; "
     code, lines, err = _score(model, text=f'"{"x" * 300}"', before=before)
     assert (code, lines) == (1, [])
-    assert err.splitlines()[0].startswith('slot 0: decode: its end has not come within ')
+    assert err.splitlines()[0].startswith("slot 0: decode: its end has not come within ")
     assert err.splitlines()[1].startswith(
         "stream-scorer score: all 1 records were rejected; the first at slot 0: decode: "
     )
