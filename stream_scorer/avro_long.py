@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+_SHORT = [bytes((number,)) for number in range(0x80)]
+
 
 def avro_long(value: int) -> bytes:
     """Zig-zag, variable length."""
     rest = (value << 1) ^ (value >> 63)
+    if rest < 0x80:
+        return _SHORT[rest]
     out = bytearray()
     while rest > 0x7F:
         out.append(rest & 0x7F | 0x80)

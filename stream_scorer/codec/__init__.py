@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from stream_scorer.codec.avro import AvroCodec, DoubleCodec
-from stream_scorer.codec.base import ValueCodec
-from stream_scorer.codec.forms import PlainForm
 from stream_scorer.codec.framing import FramedCodec
 from stream_scorer.codec.plain_json import JsonCodec
 from stream_scorer.codec.registry import Registry
 from stream_scorer.codec.schema import Schema
-from stream_scorer.codec.simple import BertCodec, CsvCodec, MsgpackCodec, RawCodec, TextCodec
 from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.ports import Codec
 
 ENCODINGS = ("avro-binary", "json")
 """Of topics. Streams of the engine have those of the norm too."""
-_OF_STREAMS: dict[str | None, Callable[[Schema | None, Mapping[str, Any]], ValueCodec]] = {
-    "utf-8": lambda schema, _: TextCodec(schema, PlainForm()),
-    None: lambda schema, _: RawCodec(schema, PlainForm()),
-    "msgpack": lambda schema, _: MsgpackCodec(schema, PlainForm()),
-    "bert": lambda schema, _: BertCodec(schema, PlainForm()),
-    "csv": CsvCodec,
-}
 
 
 def codec_for(
@@ -48,9 +38,11 @@ def codec_for(
         if framing != "none":
             raise SettingsError("--framing registry goes with avro-binary, not with json.")
         return JsonCodec(schema, strict=strict, tagged=options.get("Unions") != "untagged")
-    if encoding in _OF_STREAMS:
-        return _OF_STREAMS[encoding](schema, options)
     if encoding != "avro-binary":
+        from stream_scorer.codec.simple import OF_STREAMS  # with libraries that topics do not need
+
+        if encoding in OF_STREAMS:
+            return OF_STREAMS[encoding](schema, options)
         raise SettingsError(f"no encoding {encoding!r}. There are {', '.join(ENCODINGS)}.")
     if schema is None:
         raise ModelError("avro-binary needs a schema, and the model names none for this slot.")

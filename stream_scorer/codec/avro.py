@@ -9,7 +9,6 @@ from typing import Any
 from stream_scorer.codec.avro_reader import CUT, Read, Readers, Unresolved
 from stream_scorer.codec.base import ValueCodec, null_value
 from stream_scorer.codec.bounds import Guard, guard_of
-from stream_scorer.codec.control_records import begins_control, may_begin_control, read_avro_control
 from stream_scorer.codec.forms import AvroForm
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import DecodeError
@@ -44,6 +43,8 @@ class AvroCodec(ValueCodec):
 
         `last`: no more bytes will come, so what may be the beginning of a control record is none.
         """
+        from stream_scorer.codec.control_records import begins_control, may_begin_control, read_avro_control
+
         ends: list[int] = []
         at = 0
         while at < len(data):

@@ -27,6 +27,9 @@ class Unresolved(ValueError):
     """What was written cannot be read as what is asked for."""
 
 
+_SHIFTS = range(21, 70, 7)
+
+
 def read_long(data: bytes, at: int) -> tuple[int, int]:
     """Up to three bytes by hand: most numbers are so short. Of each byte that says that there is more the bit goes off."""
     number = data[at]
@@ -40,14 +43,15 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
     number += (byte << 14) - 0x4000
     if byte < 0x80:
         return (number >> 1) ^ -(number & 1), at + 3
-    at, shift = at + 3, 21
-    while byte >= 0x80:
+    at += 3
+    for shift in _SHIFTS:
         byte = data[at]
-        number += (byte - 1) << shift
         at += 1
-        shift += 7
-        if shift > 70:
-            raise ValueError("a number of more than 10 bytes")
+        number += (byte - 1) << shift
+        if byte < 0x80:
+            break
+    else:
+        raise ValueError("a number of more than 10 bytes")
     if number >> 64:
         raise ValueError("a number of more than 64 bits")
     return (number >> 1) ^ -(number & 1), at
@@ -95,8 +99,15 @@ def _bytes(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _string(data: bytes, at: int) -> tuple[str, int]:
-    found, at = _bytes(data, at)
-    return found.decode(), at
+    size = data[at]
+    if size & 0x81:  # more than 63 bytes, or no length at all
+        found, at = _bytes(data, at)
+        return found.decode(), at
+    at += 1
+    end = at + (size >> 1)
+    if end > len(data):
+        raise EOFError(f"{size >> 1} bytes are said to come, and there are {len(data) - at}")
+    return data[at:end].decode(), end
 
 
 def _null(_: bytes, at: int) -> tuple[None, int]:
@@ -136,9 +147,9 @@ def read_enum(symbols: list[Any]) -> Read:
 def read_union(branches: list[Read]) -> Read:
     def read(data: bytes, at: int) -> tuple[Any, int]:
         number, at = read_long(data, at)
-        if not 0 <= number < len(branches):
-            raise ValueError(f"branch {number} of a union of {len(branches)}")
-        return branches[number](data, at)
+        if 0 <= number < len(branches):
+            return branches[number](data, at)
+        raise ValueError(f"branch {number} of a union of {len(branches)}")
 
     return read
 

@@ -7,10 +7,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from stream_scorer.codec.logical import Logical, logical_of
-from stream_scorer.codec.plain import plain
+from stream_scorer.codec.plain import NUMPY, plain
 from stream_scorer.codec.walk import LOOSE, WHOLE, Fit, Misfit, Walk
 
 RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
@@ -24,7 +22,7 @@ def leaf(kind: str, schema: Any, write: Callable[[Any], Any] | None) -> Fit:
     check, logical = CHECKS[kind](schema), logical_of(schema)
 
     def fit(value: Any, walk: Walk) -> Any:
-        if isinstance(value, np.generic | np.ndarray):
+        if isinstance(value, NUMPY):
             value = plain(value)
         if logical is not None and isinstance(value, logical.type):
             value = _under(value, logical, schema, walk.level)

@@ -77,7 +77,7 @@ def _array(inner: Fit, done: Callable[[list[Any]], Any]) -> Fit:
     def fit(value: Any, walk: Walk) -> Any:
         if isinstance(value, np.ndarray):
             value = plain(value)
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, (list, tuple)):
             raise Misfit("array", value)
         found: list[Any] = []
         try:

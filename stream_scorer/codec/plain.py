@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+NUMPY = (np.generic, np.ndarray)
+
 
 def plain(value: Any) -> Any:
     """The same value with NumPy scalars and arrays made Python numbers and lists, at any depth."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
@@ -83,3 +83,12 @@ class BertCodec(ValueCodec):
 
     def dump(self, value: Any) -> bytes:
         return write_integer(value)
+
+
+OF_STREAMS: dict[str | None, Callable[[Schema | None, Mapping[str, Any]], ValueCodec]] = {
+    "utf-8": lambda schema, _: TextCodec(schema, PlainForm()),
+    None: lambda schema, _: RawCodec(schema, PlainForm()),
+    "msgpack": lambda schema, _: MsgpackCodec(schema, PlainForm()),
+    "bert": lambda schema, _: BertCodec(schema, PlainForm()),
+    "csv": CsvCodec,
+}

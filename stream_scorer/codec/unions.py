@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from stream_scorer.codec.parts import branch_name, kind_of
-from stream_scorer.codec.plain import plain
+from stream_scorer.codec.plain import NUMPY, plain
 from stream_scorer.codec.walk import Fit, Misfit, Walk
 
 _PLAIN: dict[str, tuple[type, ...]] = {
@@ -28,6 +26,9 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 """Of the types that values mostly are, those that a branch may take; of a record and what has a name: a dict."""
 
 
+_WITH_PARTS = (dict, list, tuple)
+
+
 class Union:
     """Bare, or tagged as Avro's JSON has it: {"int": 3}. A tag whose value fits comes before all else."""
 
@@ -45,13 +46,13 @@ class Union:
         }
 
     def fit(self, value: Any, walk: Walk) -> Any:
-        if isinstance(value, np.generic | np.ndarray):
+        if isinstance(value, NUMPY):
             value = plain(value)
         among = self._by_type.get(type(value), self._all)
-        tag = self._tag(value) if type(value) is dict and len(value) == 1 else None
+        tag = self._tag(value) if isinstance(value, dict) and len(value) == 1 else None
         if tag is None and len(among) == 1:
             return self._only(among[0], value, walk)
-        if type(value) not in (dict, list):
+        if not isinstance(value, _WITH_PARTS):
             return self._first(among, tag, value, walk)
         # What is found is kept with the value, as an id is one value's for as long as that lives.
         part = id(value), id(self), walk.level
