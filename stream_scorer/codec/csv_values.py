@@ -68,9 +68,7 @@ class CsvValues:
             raise ValueError("CSV needs a schema to write by")
         missing = [field for name, field in self._fields if name not in value]
         defaults = {field["name"]: field["default"] for field in missing}
-        return self._dialect.write(
-            [_text(value.get(name, defaults.get(name)), field["type"]) for name, field in self._fields]
-        ).encode()
+        return self._dialect.write([_text(value.get(name, defaults.get(name))) for name, _ in self._fields]).encode()
 
 
 def with_header(header: bytes, record: bytes) -> bytes:
@@ -133,13 +131,12 @@ def _json(text: str) -> Any:
         return text
 
 
-def _text(value: Any, kind: Any) -> str:
+def _text(value: Any) -> str:
+    """Of a value that is bare already: a dict is a record or a map, also in a union."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):
         return value.decode("latin-1")
-    if isinstance(value, dict) and len(value) == 1 and isinstance(kind, list):
-        return _text(next(iter(value.values())), None)
     return json.dumps(value)
