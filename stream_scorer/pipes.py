@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import operator
@@ -41,6 +42,8 @@ class Pipes:
         self._stopped = False
         self._written = self._records = self._rejected = self._outputs_rejected = 0
         self._first_reject = ""
+        for slot, inlet in inlets.items():
+            inlet.on_reject = functools.partial(self._too_long, slot)
 
     def stop(self) -> None:
         self._stopped = True
@@ -95,6 +98,12 @@ class Pipes:
         self._first_reject = self._first_reject or first
         # JSON may carry half a surrogate pair.
         self.tell(line.encode(errors="backslashreplace").decode())
+
+    def _too_long(self, slot: int, record: bytes, why: str) -> None:
+        """Of a record its inlet does not hand on; `record` is its beginning."""
+        self._records += 1
+        line = f"slot {slot}: decode: {why} The record: {record[:200].decode(errors='replace').strip()}"
+        self.reject(line, first=line, output=False)
 
     def tell(self, text: str) -> None:
         self._rejects.write(text + "\n")

@@ -55,7 +55,7 @@ class Module:
         self._push: Callable[..., Any] | None
         self._predict: Callable[..., Any] | None
         self._push, self._predict = host.hooks() or (None, None)
-        self.state_names: tuple[str, ...] = ()
+        self.state_names = self._state_names()
 
     @property
     def batched(self) -> bool:
@@ -65,7 +65,7 @@ class Module:
         """Run the module's `begin`; its state afterwards is where every session starts."""
         with without_banners():
             self._guard("begin()", lambda: self._host.begin(self._definition))
-        self.state_names = self._state_names()
+        self.state_names = self._state_names()  # objects that begin has made are found now
         missing = [name for name in self.state_names if name not in self.namespace]
         if missing and self.annotations.state:
             raise ModelError(

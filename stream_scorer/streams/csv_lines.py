@@ -143,16 +143,21 @@ class CsvLines:
         if self._next_end < self._at:
             self._next_end = data.find(self._separator, max(self._at, self._unseparated))
         end = self._next_end
-        if end < 0:
+        whole = end >= 0
+        if not whole:
             self._unseparated = len(data) - len(self._separator) + 1
-            return False
+            if not self._last:
+                return False
+            end = len(data)
         if self._next_opening < self._at:
             self._next_opening = data.find(self._opening, self._at, end)
         if 0 <= self._next_opening < end:
             next_field = data.find(self._delimiter, self._at, end)
             self._at, self._place = next_field + len(self._delimiter), _FIELD
-        else:
+        elif whole:
             self._end_record(end)
+        else:
+            self._at = end
         return True
 
     def _end_record(self, end: int) -> None:

@@ -15,9 +15,14 @@ import pytest
 SCORE = "import sys; from stream_scorer.cli import main; sys.exit(main(['score', *sys.argv[1:]]))"
 
 
-def _score(*args, text="", cwd=None):
+def _score(*args, text="", cwd=None, before=""):
     done = subprocess.run(
-        [sys.executable, "-c", SCORE, *map(str, args)], input=text, capture_output=True, text=True, timeout=60, cwd=cwd
+        [sys.executable, "-c", before + SCORE, *map(str, args)],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
     )
     return done.returncode, done.stdout.splitlines(), done.stderr
 
@@ -240,3 +245,14 @@ def test_what_came_before_a_broken_stream_is_scored(write, tmp_path):
     assert [json.loads(line) for line in lines] == list(range(1, 10))
     assert code not in (0, 1)
     assert "sync marker" in err
+
+
+def test_a_record_too_long_to_be_kept_is_rejected(write):
+    model = write("echo.py", "def action(x): yield x")
+    before = "from stream_scorer.streams import envelopes; envelopes.MOST_LINE = 100; "
+    code, lines, err = _score(model, text=f'"{"x" * 300}"', before=before)
+    assert (code, lines) == (1, [])
+    assert err.splitlines()[0].startswith("slot 0: decode: its end has not come within ")
+    assert err.splitlines()[1].startswith(
+        "stream-scorer score: all 1 records were rejected; the first at slot 0: decode: "
+    )
