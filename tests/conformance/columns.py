@@ -284,9 +284,11 @@ def _by_slot(facts: Facts, found: Sequence[Given]) -> tuple[dict[int, list[str]]
     for given in found:
         for slot, datum in given.outputs:
             try:
-                forms.setdefault(slot, []).append(facts.form(slot, datum))
+                form = facts.form(slot, datum)
             except Misfit:
                 misfits[slot] = misfits.get(slot, 0) + 1
+            else:
+                forms.setdefault(slot, []).append(form)
     return forms, misfits
 
 

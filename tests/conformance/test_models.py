@@ -93,7 +93,8 @@ class Case:
         for one in given:
             for slot, datum in one.outputs:
                 with contextlib.suppress(Misfit):
-                    forms.setdefault(slot, []).append(self.form(slot, datum))
+                    form = self.form(slot, datum)
+                    forms.setdefault(slot, []).append(form)
         return forms, bool(given and given[-1].error)
 
     def read(self, slot: int, encoding: str, data: bytes) -> str:
