@@ -5,5 +5,5 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"tests.conformance.{name}" for name in ("by_engine", "by_score", "columns", "outcome"))
+    *(f"tests.conformance.{name}" for name in ("by_engine", "by_score", "columns", "facts", "outcome"))
 )

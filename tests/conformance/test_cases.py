@@ -14,7 +14,8 @@ from tests.conformance import by_run, by_score
 from tests.conformance.by_engine import ByEngine
 from tests.conformance.by_plain import Plain
 from tests.conformance.case import Case, load_cases
-from tests.conformance.columns import COLUMNS, RUN, InPlain, InRun, left_out
+from tests.conformance.columns import COLUMNS, InPlain, InRun, left_out
+from tests.conformance.facts import RUN
 from tests.conformance.outcome import Outcome, check
 from tests.support.engine import EngineProcess
 

@@ -13,7 +13,8 @@ from tests.conformance.by_plain import Plain
 from tests.conformance.by_run import Found
 from tests.conformance.by_score import FORKS
 from tests.conformance.case import Case, Slot, load_cases
-from tests.conformance.columns import RUN, InRun, data_of, left_out
+from tests.conformance.columns import InRun, left_out
+from tests.conformance.facts import RUN, data_of
 from tests.support.kafka import Kafka
 
 pytestmark = pytest.mark.broker
