@@ -157,7 +157,7 @@ def test_blocks_before_a_broken_one_come_before_the_error(broken, step):
 
     with pytest.raises(TransportError):
         read()
-    assert [AVRO.load(record) for record in found] == good
+    assert [AVRO.decode(record) for record in found] == good
     with pytest.raises(TransportError):
         one.end()
 
