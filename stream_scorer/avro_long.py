@@ -1,4 +1,4 @@
-"""Avro's whole numbers, for records that are written by hand."""
+"""Avro's whole numbers and lengths, for records that are written by hand."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def avro_long(value: int) -> bytes:
         rest >>= 7
     out.append(rest)
     return bytes(out)
+
+
+def avro_sized(data: bytes) -> bytes:
+    """`data` with its length before it, as Avro writes bytes and, in UTF-8, strings."""
+    return avro_long(len(data)) + data

@@ -35,9 +35,7 @@ class Pipes:
         self, streams: Mapping[int, Stream], inlets: dict[int, Inlet], outlets: Mapping[int, Outlet], rejects: TextIO
     ) -> None:
         self._inlets, self._outlets, self._rejects = inlets, outlets, rejects
-        self.codecs: dict[int, SlotCodec] = {
-            slot: stream.spec.make(output=stream.output) for slot, stream in streams.items()
-        }
+        self.codecs: dict[int, SlotCodec] = {slot: stream.spec.make() for slot, stream in streams.items()}
         self._pigs: list[Control] = []
         self._stopped = False
         self._written = self._records = self._rejected = self._outputs_rejected = 0

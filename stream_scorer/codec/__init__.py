@@ -14,7 +14,7 @@ from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.ports import Codec
 
 ENCODINGS = ("avro-binary", "json")
-"""Of topics. Streams of the engine have those of the norm too."""
+"""Of topics. Streams of the engine may have those of the norm as well (`simple.OF_STREAMS`)."""
 
 
 def codec_for(
@@ -28,10 +28,17 @@ def codec_for(
     strict: bool = True,
     options: Mapping[str, Any] | None = None,
 ) -> Codec:
-    """The codec of an encoding: the only place that chooses. Raises SettingsError, ModelError.
+    """The codec of an encoding. Codecs are chosen here and nowhere else.
 
-    strict: whether NaN and Infinity are refused in JSON.
-    options: of a stream's encoding, as its descriptor has them.
+    Args:
+        encoding: one of ENCODINGS, or the encoding of a stream of the engine; None there: raw bytes.
+        schema: of the values; None: untyped, which avro-binary does not allow.
+        framing, registry, schema_id, subject: of avro-binary, as in `FramedCodec`.
+        strict: refuse NaN and Infinity in JSON.
+        options: of a stream's encoding, as its descriptor has them.
+    Raises:
+        SettingsError: there is no such encoding, or framing does not go with it.
+        ModelError: avro-binary without a schema.
     """
     options = options or {}
     if encoding == "json":
@@ -39,7 +46,7 @@ def codec_for(
             raise SettingsError("--framing registry goes with avro-binary, not with json.")
         return JsonCodec(schema, strict=strict, tagged=options.get("Unions") != "untagged")
     if encoding != "avro-binary":
-        from stream_scorer.codec.simple import OF_STREAMS  # with libraries that topics do not need
+        from stream_scorer.codec.simple import OF_STREAMS  # imports libraries that topics do not need
 
         if encoding in OF_STREAMS:
             return OF_STREAMS[encoding](schema, options)

@@ -29,7 +29,7 @@ class AvroCodec(ValueCodec):
         self._guard = guard_of(schema.parsed)
 
     def decode(self, data: bytes | None) -> Any:
-        """What was read fits: nothing is left to check."""
+        """No check follows: what was read by a schema fits it."""
         if data is None:
             raise null_value()
         return read_avro(data, self._read, self._name, self._guard)
@@ -39,9 +39,10 @@ class AvroCodec(ValueCodec):
         return data
 
     def ends(self, data: bytes, last: bool) -> tuple[list[int], bool]:
-        """Where the values, and control records, end that these bytes begin with; whether the rest cannot be read.
+        """The ends of the values and control records at the beginning of `data`, and whether the rest cannot be read.
 
-        `last`: no more bytes will come, so what may be the beginning of a control record is none.
+        Args:
+            last: no more bytes will come, so what looks like the beginning of a control record is a value.
         """
         from stream_scorer.codec.control_records import begins_control, may_begin_control, read_avro_control
 
@@ -100,9 +101,11 @@ class DoubleCodec(AvroCodec):
 
 
 def read_avro(data: bytes, read: Read, name: str, guard: Guard | None = None) -> Any:
-    """One value of all the bytes. Raises DecodeError.
+    """The value that `data` holds. Raises DecodeError, also if bytes are left over.
 
-    read, guard: of the writer's schema. name: of the schema that it is read as.
+    Args:
+        read, guard: made of the writer's schema.
+        name: of the schema that the value is read as, for error texts.
     """
     try:
         if guard is not None:
@@ -112,12 +115,14 @@ def read_avro(data: bytes, read: Read, name: str, guard: Guard | None = None) ->
         text = str(error) if isinstance(error, EOFError) else "the bytes end within the value"
         raise wrong_bytes(f"Avro of schema {name!r} (EOFError: {text})", data) from error
     except Unresolved as error:
-        raise DecodeError(f"what was written cannot be read as {name!r}: {str(error)[:300]}") from error
+        raise DecodeError(
+            f"a value of the writer's schema cannot be read as schema {name!r}: {str(error)[:300]}"
+        ) from error
     except _WRONG as error:
         raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {str(error)[:300]})", data) from error
     if end != len(data):
         rest = len(data) - end
-        raise wrong_bytes(f"Avro of schema {name!r}, and {rest} bytes are left over", data, expected=end)
+        raise wrong_bytes(f"Avro of schema {name!r}, but {rest} bytes are left over", data, expected=end)
     return value
 
 

@@ -1,7 +1,8 @@
-"""Bytes of Avro read as the schema that wrote them has them.
+"""Reads Avro bytes by the schema that wrote them.
 
-fastavro's reader takes what no writer can mean (branch -1 of a union, symbol -1, 2^40 for an int, 7 for a boolean, ever
-longer numbers) and cannot be told not to: so we read ourselves. Schemas are compiled to functions, once.
+Why not fastavro's reader: it accepts bytes that no writer can mean (branch -1 of a union, symbol -1 of an enum, 2^40 for
+an int, 7 for a boolean, numbers of any length), and has no option to refuse them. Each schema is compiled to functions
+once.
 """
 
 from __future__ import annotations
@@ -14,24 +15,28 @@ from stream_scorer.codec.checks import RANGES
 from stream_scorer.codec.parts import type_of
 
 Read = Callable[[bytes, int], tuple[Any, int]]
-"""The value that begins at a place, and where it ends.
+"""Takes the bytes and the offset where a value begins; returns the value and the offset where it ends.
 
-Raises EOFError, IndexError or struct.error where the bytes end too early, ValueError where no value is written so, and
-Unresolved.
+Raises one of CUT, ValueError (no value is written so) or Unresolved.
 """
 CUT = (EOFError, IndexError, struct.error)
+"""What a `Read` raises if the bytes end too early."""
 _unpack_double, _unpack_float = struct.Struct("<d").unpack_from, struct.Struct("<f").unpack_from
 
 
 class Unresolved(ValueError):
-    """What was written cannot be read as what is asked for."""
+    """A value of the writer's schema cannot be read as the reader's schema asks."""
 
 
 _SHIFTS = range(21, 70, 7)
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """Up to three bytes by hand: most numbers are so short. Of each byte that says that there is more the bit goes off."""
+    """A zig-zag number of variable length.
+
+    The first three bytes are read without a loop: most numbers have no more. A byte of 0x80 or above says that another
+    one follows; that bit is subtracted again.
+    """
     number = data[at]
     if number < 0x80:
         return (number >> 1) ^ -(number & 1), at + 1
@@ -94,19 +99,19 @@ def _bytes(data: bytes, at: int) -> tuple[bytes, int]:
     if len(found) != size:
         if size < 0:
             raise ValueError(f"a length of {size}")
-        raise EOFError(f"{size} bytes are said to come, and there are {len(found)}")
+        raise EOFError(f"a length of {size} bytes, of which {len(found)} are there")
     return found, end
 
 
 def _string(data: bytes, at: int) -> tuple[str, int]:
     size = data[at]
-    if size & 0x81:  # more than 63 bytes, or no length at all
+    if size & 0x81:  # the length has more than one byte, or is negative
         found, at = _bytes(data, at)
         return found.decode(), at
     at += 1
     end = at + (size >> 1)
     if end > len(data):
-        raise EOFError(f"{size >> 1} bytes are said to come, and there are {len(data) - at}")
+        raise EOFError(f"a length of {size >> 1} bytes, of which {len(data) - at} are there")
     return data[at:end].decode(), end
 
 
@@ -124,14 +129,14 @@ def read_fixed(size: int) -> Read:
     def read(data: bytes, at: int) -> tuple[bytes, int]:
         found = data[at : at + size]
         if len(found) < size:
-            raise EOFError(f"{size} bytes are to come, and there are {len(found)}")
+            raise EOFError(f"a fixed of {size} bytes, of which {len(found)} are there")
         return found, at + size
 
     return read
 
 
 def read_enum(symbols: list[Any]) -> Read:
-    """A symbol that is an Unresolved is raised."""
+    """A "symbol" that is an Unresolved is raised when it is read."""
 
     def read(data: bytes, at: int) -> tuple[str, int]:
         number, at = read_long(data, at)
@@ -155,7 +160,7 @@ def read_union(branches: list[Read]) -> Read:
 
 
 def _blocks(data: bytes, at: int) -> tuple[int, int]:
-    """How many items come next; 0 at the end."""
+    """The number of items in the next block, 0 at the end; and the offset of the first."""
     count, at = read_long(data, at)
     return (-count, read_long(data, at)[1]) if count < 0 else (count, at)
 
@@ -183,7 +188,7 @@ def _reals(letter: str, size: int) -> Callable[[bytes, int, int, list[Any]], int
     def read(data: bytes, at: int, count: int, found: list[Any]) -> int:
         end = at + count * size
         if end > len(data):
-            raise EOFError(f"{count} numbers are said to come, in more bytes than there are")
+            raise EOFError(f"an array block of {count} numbers, which takes more bytes than there are")
         found += struct.unpack_from(f"<{count}{letter}", data, at)
         return end
 
@@ -191,7 +196,7 @@ def _reals(letter: str, size: int) -> Callable[[bytes, int, int, list[Any]], int
 
 
 def _longs(data: bytes, at: int, count: int, found: list[Any]) -> int:
-    """As `read_long` of each, without a call for those of three bytes or less."""
+    """The same as `read_long` for each, but without a call for numbers of up to three bytes."""
     put = found.append
     for _ in range(count):
         number = data[at]
@@ -214,7 +219,7 @@ def _longs(data: bytes, at: int, count: int, found: list[Any]) -> int:
 _MANY: dict[Read, Callable[[bytes, int, int, list[Any]], int]] = {
     _double: _reals("d", 8), _float: _reals("f", 4), read_long: _longs
 }  # fmt: skip
-"""Of items that arrays often have, a block at once: puts so many into `found`, gives where they end."""
+"""For items that arrays often have: reads a whole block, appends the items to `found`, returns the offset behind them."""
 
 
 def read_map(item: Read) -> Read:
@@ -232,7 +237,12 @@ def read_map(item: Read) -> Read:
 
 
 def read_record(fields: list[tuple[str | None, Read]], supplied: list[tuple[str, Callable[[], Any]]]) -> Read:
-    """Both lists may be filled later: a record may contain itself. A field of no name is read and dropped."""
+    """Both lists may be filled later, as a record may contain itself.
+
+    Args:
+        fields: in the order of the bytes; one whose name is None is read and dropped.
+        supplied: fields that the bytes do not have, with what gives their value.
+    """
 
     def read(data: bytes, at: int) -> tuple[dict[Any, Any], int]:
         found: dict[Any, Any] = {}
@@ -248,14 +258,14 @@ def read_record(fields: list[tuple[str | None, Read]], supplied: list[tuple[str,
 
 
 class Readers:
-    """Compiles the types of one writer. Each record is known by its name, as it may contain itself."""
+    """Compiles the types of one writer. Records are kept by name, as a record may contain itself."""
 
     def __init__(self, written: Mapping[str, Any]) -> None:
         self._written = written
         self._own: dict[str, Read] = {}
 
     def own(self, schema: Any) -> Read:
-        """What is written by a schema, as it was written."""
+        """Reads values of the writer's own schema, without another schema that asks for something."""
         schema = type_of(schema, self._written)
         if isinstance(schema, list):
             return read_union([self.own(branch) for branch in schema])

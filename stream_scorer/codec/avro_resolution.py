@@ -1,7 +1,7 @@
-"""Bytes of Avro that one schema wrote, read as another one asks: by Avro's rules of evolution.
+"""Reads Avro bytes that one schema wrote as another schema asks, by Avro's rules of schema resolution.
 
-With what the norm says beyond them: names of records need not match. A default is of the type that the reader's schema
-says, and a time is counted in the reader's unit.
+Two things differ from those rules. The norm says that names of records need not match. And a time is converted to the
+reader's unit. A default value has the type that the reader's schema says.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from stream_scorer.codec.avro_reader import (
 from stream_scorer.codec.fitting import Compiler
 from stream_scorer.codec.forms import PlainForm, fit_default
 from stream_scorer.codec.logical import logical_of, unlike
-from stream_scorer.codec.parts import NAMED, branch_name, named_in, type_of
+from stream_scorer.codec.parts import NAMED, branch_name, named_in, type_of, widens
 from stream_scorer.codec.schema import Schema
 from stream_scorer.codec.walk import Misfit
 
-_NUMBERS = ("int", "long", "float", "double")
 _TEXTS = ("string", "bytes")
 
 
 def resolved(writer: Any, reader: Schema) -> Read:
-    """Of a writer's schema as fastavro parsed it. Where nothing that it may write can be read so, each value raises."""
+    """How to read, as `reader` asks, what `writer` wrote. `writer` is a schema that fastavro parsed.
+
+    Raises nothing: if no value of the writer can be read so, the `Read` raises Unresolved for each value.
+    """
     try:
         return Resolution(named_in(writer), reader.named).resolved(writer, reader.parsed)
     except Unresolved as error:
@@ -43,10 +45,11 @@ def resolved(writer: Any, reader: Schema) -> Read:
 
 
 class Resolution(Readers):
-    """Compiles what one schema wrote and another one asks for.
+    """Compiles pairs of types: one that was written, one that is asked for.
 
     Args:
-        written: the types that the writer's schema names. asked: those of the reader's.
+        written: named types of the writer's schema.
+        asked: named types of the reader's schema.
     """
 
     def __init__(self, written: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
@@ -56,7 +59,7 @@ class Resolution(Readers):
         self._wrong: dict[tuple[str, str], str] = {}
 
     def resolved(self, writer: Any, reader: Any) -> Read:
-        """Of the writer's schema, read as the reader's. Raises Unresolved: nothing it may write can be read so."""
+        """Reads values of one type of the writer as one type of the reader. Raises Unresolved: no value can be read so."""
         writer, reader = type_of(writer, self._written), type_of(reader, self._asked)
         if isinstance(writer, list):
             return read_union([self._branch(branch, reader) for branch in writer])
@@ -80,14 +83,14 @@ class Resolution(Readers):
         return self._as_record(writer, reader)
 
     def _branch(self, writer: Any, reader: Any) -> Read:
-        """One branch of the writer may be beyond the reader: that costs the records that have it."""
+        """If the reader cannot take one branch of the writer, only records with that branch are rejected."""
         try:
             return self.resolved(writer, reader)
         except Unresolved as error:
             return _raising(error)
 
     def _into_union(self, writer: Any, reader: list[Any]) -> Read:
-        """The branch of the same type and name, else of the same type, else the first that can be read so."""
+        """Tries the branch of the same type and name, then those of the same type, then all in order."""
         branches = [type_of(branch, self._asked) for branch in reader]
         alike = [one for one in branches if one["type"] == writer["type"]]
         for branch in (*(one for one in alike if _last(one) == _last(writer)), *alike, *branches):
@@ -110,7 +113,7 @@ class Resolution(Readers):
             try:
                 self._fill(writer, reader, fields, supplied)
             except Unresolved as error:
-                # What was made since then may rely on this pair.
+                # Pairs compiled since then may refer to this one.
                 while len(self._done) > before:
                     self._done.popitem()
                 self._wrong[key] = str(error)
@@ -148,12 +151,12 @@ class Resolution(Readers):
 
 
 def _last(schema: Any) -> str:
-    """The name of a type without its namespace; nothing of what has none."""
+    """The name of a type without its namespace; "" if the type has no name."""
     return str(schema.get("name", "")).rpartition(".")[2] if schema["type"] in NAMED else ""
 
 
 def _matched(writer: Any, reader: Any) -> dict[str, Any]:
-    """The reader's fields by the name that the writer has for them: their own, else an alias."""
+    """The reader's fields, each by the name of the writer's field: the same name, else an alias."""
     wrote = {field["name"] for field in writer["fields"]}
     found = {field["name"]: field for field in reader["fields"] if field["name"] in wrote}
     for field in reader["fields"]:
@@ -166,7 +169,7 @@ def _matched(writer: Any, reader: Any) -> dict[str, Any]:
 def _simple(writer: Any, reader: Any) -> Read:
     wrote, asked = writer["type"], reader["type"]
     read = SIMPLE[wrote]
-    if wrote in _NUMBERS and asked in _NUMBERS and _NUMBERS.index(wrote) <= _NUMBERS.index(asked):
+    if widens(wrote, asked):
         if asked in ("float", "double") and wrote in ("int", "long"):
             return _then(read, float)
     elif wrote in _TEXTS and asked in _TEXTS and wrote != asked:
@@ -177,7 +180,7 @@ def _simple(writer: Any, reader: Any) -> Read:
 
 
 def _changed(read: Read, writer: Any, reader: Any) -> Read:
-    """Where both schemas say what the number counts: from the one unit to the other."""
+    """Converts times to the reader's unit, if both schemas have a unit. Raises Unresolved: logical types do not match."""
     problem = unlike(reader, writer, units=False)
     if problem is not None:
         raise Unresolved(problem)
@@ -189,7 +192,7 @@ def _changed(read: Read, writer: Any, reader: Any) -> Read:
 
 
 def _symbols(writer: Any, reader: Any) -> list[Any]:
-    """Of each symbol written what is read for it."""
+    """For each symbol of the writer, in its order, the symbol to give; an Unresolved if there is none."""
     known, default = reader["symbols"], reader.get("default")
     wrong = [f"enum {reader['name']} has no symbol {symbol!r}, and no default" for symbol in writer["symbols"]]
     return [

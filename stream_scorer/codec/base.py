@@ -1,4 +1,4 @@
-"""What all codecs have in common: values are checked by a schema, if there is one, and errors are of two kinds."""
+"""What all codecs have in common: a schema, if there is one, checks each value; and which errors are raised."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stream_scorer.errors import DecodeError, EncodeError, SchemaError
 
 
 class ValueCodec:
-    """The `Codec` port. An encoding says `load` and `dump`.
+    """The `Codec` port. A subclass for each encoding defines `load` and `dump`.
 
     Args:
-        form: what values are made by the schema before they are dumped.
+        form: makes of a value what `dump` writes, by the schema.
     """
 
     said = ""
-    """The encoding, as error texts have it."""
+    """Name of the encoding in error texts."""
 
     def __init__(self, schema: Schema | None, form: Form) -> None:
         self._check = None if schema is None else schema.check
@@ -30,7 +30,7 @@ class ValueCodec:
         raise NotImplementedError
 
     def dump(self, value: Any) -> bytes:
-        """Raises ValueError and the like for what the encoding cannot say."""
+        """Raises ValueError or TypeError if the encoding cannot write the value."""
         raise NotImplementedError
 
     def decode(self, data: bytes | None) -> Any:

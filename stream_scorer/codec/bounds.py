@@ -1,14 +1,16 @@
-"""Bytes of Avro looked through before they are decoded, for schemas by which few bytes may become very much.
+"""Bounds for Avro values: checked before decoding, where a schema lets a few bytes become a very large value.
 
-Two kinds of schema need it: those that contain themselves (a list of 5,000 links in 10 kB ends the process, as
-fastavro's reader calls itself for each), and those with values of no bytes at all (nulls, records without fields) in an
-array, of which 10 bytes can claim 2^60. All other schemas cost nothing here: what they say is bounded by the bytes.
+Two kinds of schema need it. One contains itself: a list of 5,000 links fits in 10 kB, and the reader calls itself for
+each link. The other has an array of values that take no bytes (nulls, records without fields): 10 bytes can claim 2^60
+of them. For all other schemas there is no check and no cost: the number of bytes bounds the value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
+
+from stream_scorer.codec.avro_reader import CUT, read_long
 
 MOST_DEPTH = 256
 """Records, arrays and maps within each other."""
@@ -56,8 +58,8 @@ class _Most(NamedTuple):
 def guard_of(schema: Any) -> Guard | None:
     """`guard(data, at)` of a schema that fastavro parsed, or None if it needs none.
 
-    The guard raises ValueError where the value that begins at `at` nests too deep, or claims more than its bytes can
-    hold. It is silent where the bytes end too early: the reader itself says that.
+    The guard raises ValueError if the value that begins at `at` is nested too deeply, or claims to hold more values
+    than its bytes allow. If the bytes end too early, it returns: the reader reports that.
     """
     root = _compiled(schema, {})
     if not _Judge().needs_guard(root):
@@ -129,12 +131,8 @@ class _Judge:
         return self._known[node]
 
 
-class _End(Exception):
-    """The bytes end before the value does."""
-
-
 def _walk(root: _Node, data: bytes, at: int) -> None:
-    left = MOST_VALUES + PER_BYTE * (len(data) - at)
+    left = most = MOST_VALUES + PER_BYTE * (len(data) - at)
     todo = [(root, 1, 0)]  # what is still to be read, the last first: type, how many of it, depth
     try:
         while todo:
@@ -143,13 +141,13 @@ def _walk(root: _Node, data: bytes, at: int) -> None:
                 todo.append((node, count - 1, depth))
             left -= node.values * (count if node.hollow else 1)
             if left < 0:
-                raise ValueError(f"{len(data)} bytes claim to hold more values than they can: nulls without end")
+                raise ValueError(f"{len(data)} bytes claim to hold more values than they can: more than {most:,}")
             _check_depth(depth + node.depth)
             if not node.hollow:
                 at = _step(node, data, at, depth, todo)
             if at > len(data):
                 return
-    except _End:
+    except CUT:
         return
 
 
@@ -161,7 +159,7 @@ def _step(node: _Node, data: bytes, at: int, depth: int, todo: list[tuple[_Node,
     if kind == "record":
         todo.extend((field, 1, depth + 1) for field in reversed(node.inner))
         return at
-    number, at = _long(data, at)
+    number, at = read_long(data, at)
     if kind == "bytes":
         return at + _size(number)
     if kind == "union":
@@ -170,7 +168,7 @@ def _step(node: _Node, data: bytes, at: int, depth: int, todo: list[tuple[_Node,
         todo.append((node.inner[number], 1, depth))
     elif kind in ("array", "map") and number:
         if number < 0:
-            at = _long(data, at)[1]  # the bytes of the block
+            at = read_long(data, at)[1]  # the size of the block in bytes
         todo += [(node, 1, depth), *_items(node, abs(number), depth + 1)]
     return at
 
@@ -194,18 +192,3 @@ def _size(number: int) -> int:
     if number < 0:
         raise ValueError(f"a length of {number}")
     return number
-
-
-def _long(data: bytes, at: int) -> tuple[int, int]:
-    shift = number = 0
-    while True:
-        if at >= len(data):
-            raise _End
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (number >> 1) ^ -(number & 1), at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number of more than 10 bytes")

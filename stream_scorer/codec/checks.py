@@ -1,4 +1,4 @@
-"""What single values fit each type of Avro, and what of them is written: numbers, text, bytes, symbols, logical types."""
+"""Which single values (numbers, text, bytes, symbols, logical types) fit a type of Avro, and what is written for them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from stream_scorer.codec.walk import LOOSE, WHOLE, Fit, Misfit, Walk
 RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 _FLOAT = struct.Struct("<f")
 Check = Callable[[Any, int], Any]
-"""A plain value of one type, as it is written. Args: the value, and how well it has to fit. Raises Misfit."""
+"""Takes a value and how well it has to fit (a level of `walk`); returns what is written for it. Raises Misfit."""
 
 
 def leaf(kind: str, schema: Any, write: Callable[[Any], Any] | None) -> Fit:
-    """`write` makes what is written of what fits; None: that is written as it is."""
+    """Checks values of one type.
+
+    Args:
+        write: makes the result of a value that fits. None: the value is the result.
+    """
     check, logical = CHECKS[kind](schema), logical_of(schema)
 
     def fit(value: Any, walk: Walk) -> Any:
@@ -70,7 +74,7 @@ def _integer(kind: str) -> Callable[[Any], Check]:
 
 
 def _number(kind: str) -> Callable[[Any], Check]:
-    """A tensor of one number has __float__ and is taken; so have True and texts of NumPy's, which are no numbers."""
+    """Takes whatever has __float__, such as a tensor of one number; except True and NumPy's strings, which have it too."""
 
     def check(value: Any, level: int) -> Any:
         if type(value) is not float:
@@ -79,7 +83,7 @@ def _number(kind: str) -> Callable[[Any], Check]:
             value = _as_number(value, kind)
         if kind == "float":
             if level == WHOLE:
-                raise Misfit(kind, value)  # where there is a double too, nothing is rounded
+                raise Misfit(kind, value)  # so that a union prefers a double, which rounds nothing
             try:
                 _FLOAT.pack(value)
             except (OverflowError, struct.error):
@@ -105,7 +109,7 @@ def _as_number(value: Any, kind: str) -> Any:
 
 
 def _bytes(expected: str, size: int | None) -> Check:
-    """JSON carries bytes as a string of code points up to 255."""
+    """LOOSE takes a string of code points up to 255 too, as JSON writes bytes."""
 
     def check(value: Any, level: int) -> bytes:
         found = value

@@ -1,7 +1,8 @@
-"""Control records, as each encoding has them: end, set and pig between the data of a ModelOp stream. Section [d].
+"""Control records in each encoding: end, set and pig between the data of a ModelOp stream. Section [d].
 
-One that was read goes out as it came where the output has the same encoding: published clients wait for the bytes of
-the pig they have sent. In another encoding it has the properties that it came with, and no others.
+If the output has the encoding of the input, a control record is written with the bytes that were read: published clients
+wait for the bytes of the pig that they have sent. In another encoding it has the properties that it came with, and no
+others.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ AVRO_SCHEMA = fastavro.parse_schema(
 
 
 class ControlForm(NamedTuple):
-    """`read` gives None for data; `write` takes what `read` of this form or another gives."""
+    """`read` returns None for data; `write` takes a control record that this or another form has read."""
 
     read: Callable[[bytes], Control | None]
     write: Callable[[Control], bytes]
@@ -56,7 +57,7 @@ def _of_map(value: Any, record: bytes, encoding: str) -> Control | None:
     try:
         properties: Any = [None if one is None else of(one) for of, one in zip((int, int, str), given, strict=True)]
     except (ValueError, TypeError, OverflowError):
-        properties = ()  # the client's own; an output of the same kind has them all the same
+        properties = ()  # not of the documented types; an output of the same encoding still has them
     return Control(value[_KEY], *properties, record=record, encoding=encoding)
 
 
@@ -75,12 +76,12 @@ def _read_json(data: bytes) -> Control | None:
 
 
 def _write_json(control: Control) -> bytes:
-    # What stands on several lines would be several records of a delimited stream.
+    # A record of several lines would be several records of a delimited stream.
     if control.encoding == "json" and control.record and not any(end in control.record for end in (b"\n", b"\r")):
         return control.record
     try:
         return _compact(_members(control))
-    except (ValueError, TypeError, RecursionError):  # msgpack says more than JSON can
+    except (ValueError, TypeError, RecursionError):  # msgpack has values that JSON has not
         return _compact(_as_map(control))
 
 
@@ -89,7 +90,7 @@ def _compact(members: Mapping[str, Any]) -> bytes:
 
 
 def _members(control: Control) -> Any:
-    """All that a control record of json or msgpack holds, the client's own members too."""
+    """All members of a control record of json or msgpack, with those that the client has added."""
     if control.record and control.encoding == "json":
         return json.loads(control.record)
     if control.record and control.encoding == "msgpack":
@@ -111,7 +112,7 @@ def _write_msgpack(control: Control) -> bytes:
         return control.record
     try:
         packed: bytes = msgpack.packb(_members(control))
-    except (ValueError, TypeError, OverflowError, RecursionError):  # JSON has longer numbers, and halves of letters
+    except (ValueError, TypeError, OverflowError, RecursionError):  # JSON has longer numbers, and half surrogate pairs
         given = {name: _short(value) for name, value in _as_map(control).items()}
         packed = msgpack.packb(given)
     return packed
@@ -175,14 +176,14 @@ def _read_avro(data: bytes) -> Control | None:
 
 
 def begins_control(data: bytes, at: int) -> bool:
-    """Whether an Avro control record begins there, whole or not."""
+    """Whether an Avro control record begins at `at`; its end may not be there yet."""
     return data.startswith(_AVRO, at)
 
 
 def may_begin_control(data: bytes, at: int) -> bool:
-    """Whether what is there is a control record with its end cut off.
+    """Whether the bytes from `at` on are two or more, and the beginning of a control record.
 
-    Of one byte alone it is not said: it may be a small number, and those are not to wait for more.
+    One byte is not enough: it may be a small number, and such a number must not wait for more bytes.
     """
     cut = data[at : at + len(_AVRO[0])]
     return len(cut) > 1 and any(whole.startswith(cut) for whole in _AVRO)
@@ -201,7 +202,7 @@ def read_avro_control(data: bytes) -> tuple[Control, int] | None:
     kind = text.rpartition(".")[2]
     if kind not in KINDS:
         return None
-    # A record always has them: what it has by default stands for what is not given.
+    # An Avro record always has all three: a default value means that the property was not given.
     properties: Any = [one or None for one in given]
     return Control(kind, *properties, record=data[: stream.tell()], encoding="avro-binary"), stream.tell()
 
@@ -222,7 +223,7 @@ def _write_avro(control: Control) -> bytes:
 
 
 def _properties(control: Control) -> tuple[int, int, str]:
-    """With what stands for those that it does not have."""
+    """id, timestamp and misc, with a default for each that it does not have."""
     return control.id or 0, control.timestamp or 0, control.misc or ""
 
 
@@ -232,7 +233,7 @@ def _whole(text: str) -> str:
 
 
 def _fold(number: int, bits: int) -> int:
-    """Into the signed integers of so many bits: what a client counts with may have more."""
+    """Wraps a number into a signed integer of `bits` bits: a client may count with more."""
     return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
 
 
@@ -243,4 +244,4 @@ CONTROL_FORMS: dict[str | None, ControlForm] = {
     "msgpack": ControlForm(_read_msgpack, _write_msgpack),
     "avro-binary": ControlForm(_read_avro, _write_avro),
 }
-"""By encoding. csv has no control records, nor has the internal encoding of time streams."""
+"""By encoding. csv and the internal encoding of time streams have no control records."""

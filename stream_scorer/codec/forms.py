@@ -7,16 +7,12 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stream_scorer.avro_long import avro_long
+from stream_scorer.avro_long import avro_long, avro_sized
 from stream_scorer.codec.plain import plain
 from stream_scorer.codec.walk import Fit, Misfit, Walk
 
 _DOUBLE, _FLOAT = struct.Struct("<d"), struct.Struct("<f")
 _END = b"\0"
-
-
-def _sized(data: bytes) -> bytes:
-    return avro_long(len(data)) + data
 
 
 class AvroForm:
@@ -29,8 +25,8 @@ class AvroForm:
         "long": avro_long,
         "float": _FLOAT.pack,
         "double": _DOUBLE.pack,
-        "string": lambda text: _sized(text.encode()),
-        "bytes": _sized,
+        "string": lambda text: avro_sized(text.encode()),
+        "bytes": avro_sized,
     }
 
     def leaf(self, kind: str, schema: Any) -> Callable[[Any], Any] | None:
@@ -42,7 +38,7 @@ class AvroForm:
         return b"".join((avro_long(len(items)), *items, _END)) if items else _END
 
     def map(self, keys: Sequence[str], items: list[Any]) -> Any:
-        pairs = [part for key, item in zip(keys, items, strict=True) for part in (_sized(key.encode()), item)]
+        pairs = [part for key, item in zip(keys, items, strict=True) for part in (avro_sized(key.encode()), item)]
         return b"".join((avro_long(len(items)), *pairs, _END)) if items else _END
 
     def record(self, names: Sequence[str], values: list[Any], given: Mapping[str, Any]) -> Any:

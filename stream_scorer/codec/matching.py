@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from stream_scorer.codec.logical import unlike
-from stream_scorer.codec.parts import NAMED, branch_name, type_of
+from stream_scorer.codec.parts import NAMED, NUMBERS, branch_name, type_of, widens
 from stream_scorer.codec.schema import Schema
-
-_NUMBERS = ("int", "long", "float", "double")
 
 
 def mismatch(reader: Schema, writer: Schema) -> str | None:
@@ -37,9 +35,8 @@ class _Match:
         asked, given = reader["type"], writer["type"]
         if (problem := unlike(reader, writer)) is not None:
             return f"{f'at {at}: ' if at else ''}{problem}"
-        if asked in _NUMBERS and given in _NUMBERS:
-            fits = _NUMBERS.index(given) <= _NUMBERS.index(asked)
-            return None if fits else _told(asked, given, at)
+        if asked in NUMBERS and given in NUMBERS:
+            return None if widens(given, asked) else _told(asked, given, at)
         if asked != given:
             return _told(_text(reader), _text(writer), at)
         if asked == "array":

@@ -1,4 +1,4 @@
-"""Parts of schemas as fastavro parsed them: of what type they are, and what they are called."""
+"""Parts of schemas that fastavro has parsed: their types and names, and which number may be read as which."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 NAMED = ("record", "error", "enum", "fixed")
+NUMBERS = ("int", "long", "float", "double")
+"""In this order: each type of number may be read as any later one."""
+
+
+def widens(written: str, read: str) -> bool:
+    """Whether both are types of numbers, and numbers of the type `written` may be read as the type `read`."""
+    return written in NUMBERS and read in NUMBERS and NUMBERS.index(written) <= NUMBERS.index(read)
 
 
 def kind_of(schema: Any) -> str:
-    """The name of a type, be it said as text or as an object."""
+    """The name of a type, whether the schema gives it as text or as an object."""
     kind = schema["type"] if isinstance(schema, dict) else schema
     return kind if isinstance(kind, str) else kind_of(kind)
 
 
 def type_of(schema: Any, named: Mapping[str, Any]) -> Any:
-    """Of a name what it stands for; primitives as objects."""
+    """The definition of a type: a name is looked up in `named`, a primitive type becomes an object."""
     while not isinstance(schema, list):
         kind = schema if isinstance(schema, str) else schema["type"]
         if isinstance(kind, dict | list):
@@ -28,7 +35,7 @@ def type_of(schema: Any, named: Mapping[str, Any]) -> Any:
 
 
 def branch_name(branch: Any) -> str:
-    """A union's branch as a tag has it."""
+    """What a tag calls a branch of a union."""
     if isinstance(branch, dict):
         return str(branch.get("name", branch["type"]) if branch["type"] in NAMED else branch["type"])
     return str(branch)

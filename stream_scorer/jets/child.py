@@ -68,7 +68,7 @@ class Child:
         Limits(**head["limits"]).apply()
         program = read_program(Path(head["module"]))
         specs = {int(slot): CodecSpec.from_json(spec) for slot, spec in head["codecs"].items()}
-        codecs = {slot: spec.make(output=bool(slot % 2)) for slot, spec in specs.items()}
+        codecs = {slot: spec.make() for slot, spec in specs.items()}
         encodings = {slot: spec.encoding for slot, spec in specs.items()}
         runner = self._runner = Runner(program, codecs, encodings, self._progress)
         os.chdir(head["sandbox"])

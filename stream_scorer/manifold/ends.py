@@ -130,7 +130,7 @@ class Output:
 
     def _set(self, stream: Stream) -> None:
         self.stream = stream
-        self._codec = stream.spec.make(output=True)
+        self._codec = stream.spec.make()
         self._marker = self._codec.write_control(Control("set"))
 
     def open(self) -> None:

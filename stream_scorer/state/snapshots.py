@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import fastavro
 
-from stream_scorer.avro_long import avro_long
+from stream_scorer.avro_long import avro_long, avro_sized
 from stream_scorer.records import Origin, Partition, Saved, Snapshot
 from stream_scorer.shipped_schemas import shipped_schema
 
@@ -66,9 +66,8 @@ class SnapshotWriter:
     def _encode(self, partition: Partition, offset: int, timestamp: int | None, state: bytes) -> bytes:
         head = self._heads.get(partition)
         if head is None:
-            head = self._heads[partition] = (
-                _string(self._model) + _string(partition.topic) + avro_long(partition.number)
-            )
+            names = avro_sized(self._model.encode()) + avro_sized(partition.topic.encode())
+            head = self._heads[partition] = names + avro_long(partition.number)
         when = b"\x00" if timestamp is None else b"\x02" + avro_long(timestamp)
         return b"".join((head, avro_long(offset), when, avro_long(len(state)), state))
 
@@ -100,8 +99,3 @@ def _read_origin(state: bytes) -> Origin:
     if not isinstance(found, dict):
         raise ValueError(f"not the origin of a state: {state[:40]!r}")
     return Origin(*(str(found.get(name, "")) for name in Origin._fields))
-
-
-def _string(text: str) -> bytes:
-    data = text.encode()
-    return avro_long(len(data)) + data

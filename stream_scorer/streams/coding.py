@@ -29,7 +29,8 @@ class CodecSpec:
     model_schema_name: str | None = None
     model_schema: Any | None = None
 
-    def make(self, *, output: bool) -> SlotCodec:  # noqa: ARG002 - the same both ways, and callers say what it is for
+    def make(self) -> SlotCodec:
+        """The same for inputs and outputs. Raises BadSchema."""
         schema = None if self.schema is None else checked_schema(self.schema_name or "stream", self.schema)
         also = (
             None if self.model_schema is None else checked_schema(self.model_schema_name or "model", self.model_schema)

@@ -39,7 +39,7 @@ class StreamInlet:
         self._nagle_s = None if stream.batching.nagle_ms is None else stream.batching.nagle_ms / 1000
         self._loop = stream.loop
         self._end_marker = None if stream.end_marker is None else stream.end_marker.encode()
-        self._control_of = stream.spec.make(output=False).control
+        self._control_of = stream.spec.make().control
         self._whole_pieces = stream.transport.keeps_boundaries
         self._carries_header = stream.encoding == "csv" and stream.schema is None
         self._open_feed, self._open_splitter = open_feed, open_splitter

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from stream_scorer.avro_long import avro_long
+from stream_scorer.avro_long import avro_long, avro_sized
 from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.schema import Schema
 from stream_scorer.codec.schema_rules import checked_schema
@@ -198,7 +198,7 @@ class OcfFramer:
         self._marker = os.urandom(_MARKER) if marker is None else base64.b64decode(marker)
         self._deflate = envelope.fields["Compress"] == "deflate"
         meta = {"avro.schema": json.dumps(schema).encode(), "avro.codec": b"deflate" if self._deflate else b"null"}
-        pairs = b"".join(_sized(key.encode()) + _sized(value) for key, value in meta.items())
+        pairs = b"".join(avro_sized(key.encode()) + avro_sized(value) for key, value in meta.items())
         head = MAGIC + avro_long(len(meta)) + pairs + b"\0" + self._marker
         self._head = head if envelope.fields["SkipHeader"] else b""
 
@@ -210,8 +210,4 @@ class OcfFramer:
         if self._deflate:
             engine = zlib.compressobj(wbits=-15)
             data = engine.compress(data) + engine.flush()
-        return head + avro_long(len(records)) + _sized(data) + self._marker
-
-
-def _sized(data: bytes) -> bytes:
-    return avro_long(len(data)) + data
+        return head + avro_long(len(records)) + avro_sized(data) + self._marker

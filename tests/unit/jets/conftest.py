@@ -51,7 +51,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: SharedState) ->
             slot: CodecSpec("json", schema_name="s", schema=(schemas or {}).get(slot))
             for slot in program.annotations.slots_in_use
         }
-        codecs = {slot: spec.make(output=bool(slot % 2)) for slot, spec in specs.items()}
+        codecs = {slot: spec.make() for slot, spec in specs.items()}
         runner = Runner(program, codecs, dict.fromkeys(codecs, "json"))
         if not program.annotations.explicit:
             runner.load()

@@ -387,4 +387,4 @@ def test_references_that_double_are_refused():
 
 def test_a_schema_that_is_taken_is_one_for_the_process_of_the_model(stream):
     found = stream("REST", Encoding="json", Schema={"type": {"type": ["null", "int"]}})
-    assert found.spec.make(output=False).decode(b"7") == 7
+    assert found.spec.make().decode(b"7") == 7

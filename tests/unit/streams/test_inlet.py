@@ -235,7 +235,7 @@ def test_a_cut_is_settled_when_the_next_is_asked_for(stream):
 
 def test_the_header_of_csv_goes_with_each_record(stream):
     one = stream({"Type": "inline", "Data": "id,name\r\n1,Joe\r\n2,Ann\r\n"}, Encoding="csv")
-    decode = one.spec.make(output=False).decode
+    decode = one.spec.make().decode
     inlet = opening.open_inlet(one)
     assert [decode(record) for record in inlet.next(1).records] == [
         {"id": "1", "name": "Joe"},

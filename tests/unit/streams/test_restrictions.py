@@ -140,6 +140,6 @@ def test_a_dry_run_of_an_input_at_an_output_is_not_matched_with_that_slot(stream
 @pytest.mark.parametrize("inherited", [None, ("score", {"type": "double"}), ("r", RECORD)])
 def test_discard_takes_any_encoding_and_none(stream, encoding, inherited):
     found = stream("discard", 1, Encoding=encoding, inherited=inherited)
-    codec = found.spec.make(output=True)
+    codec = found.spec.make()
     if encoding != "utf-8":
         codec.encode({"a": 1} if inherited and inherited[0] == "r" else 2.5)

@@ -80,7 +80,7 @@ def test_there_and_back(case, stream, tmp_path):
     transport = {"Type": "file", "Path": str(tmp_path / "data")}
     inherited = None if schema is None else ("s", schema)
     output, source = (stream(transport, slot, inherited=inherited, **more) for slot in (1, 0))
-    codec = output.spec.make(output=True)
+    codec = output.spec.make()
     outlet = open_outlet(output)
     outlet.write([codec.encode(value) for value in values[:1]])
     pig = codec.write_control(Control("pig", 7))
@@ -90,7 +90,7 @@ def test_there_and_back(case, stream, tmp_path):
     outlet.finish()
     outlet.close()
 
-    decode = source.spec.make(output=False).decode
+    decode = source.spec.make().decode
     inlet = open_inlet(source)
     found, ends = [], []
     while (cut := inlet.next(1)) is not None:
