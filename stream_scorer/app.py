@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LONGEST_CALL_S = 120.0
-"""No call to a broker that is away takes so long."""
+"""A call to an unreachable broker ends sooner."""
 
 
 def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lifeline | None = None) -> int:
@@ -73,7 +73,7 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
             wasted = all_rejected(totals) if settings.until_end else None
     if wasted:
         log.error("%s", wasted)
-        # Of several workers one may well have the bad partitions: the others' scores count.
+        # With several workers, one may have only bad partitions: the scores of the others count.
         return signals.code or (EXIT_DONE if line else EXIT_NOTHING)
     return signals.code
 
@@ -90,9 +90,9 @@ def _control_of(settings: RunSettings, closing: Closing) -> HttpControl | None:
 
 
 def _tame_collector() -> None:
-    """What was loaded so far stays (TensorFlow is a million objects): not to be looked through again and again.
+    """Keep Python's garbage collector from the objects loaded so far (a million, with TensorFlow): they stay.
 
-    And seldom for the rest: a batch makes objects by the thousand, none of them in a cycle.
+    And let it run seldom: a batch makes thousands of objects, none of them in a cycle.
     """
     gc.collect()
     gc.freeze()

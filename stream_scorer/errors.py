@@ -147,7 +147,7 @@ def is_for_the_host(error: BaseException) -> bool:
 
 
 def no_output(slot: int, in_use: Iterable[int]) -> str:
-    """What is to be told of a model that has written to a slot which is no output of it."""
+    """The text of the error if a model writes to a slot that is not an output of it. `in_use`: its output slots."""
     return (
         f"the model wrote to slot {slot}, which is {'no output' if slot % 2 == 0 else 'not in use'} (outputs in use: "
         f"{', '.join(map(str, sorted(in_use))) or 'none'}). Declare it by '# fastscore.slot.{slot}: in-use' and attach a "

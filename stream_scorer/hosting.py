@@ -1,6 +1,6 @@
-"""A model opened and wired: begun in its sandbox, with codecs, sessions and a scorer around it.
+"""Opens a model in its sandbox and wires it with codecs, sessions and a scorer.
 
-The same for all that score in this process: `run`, `score`, `verify`, `backtest`.
+`run`, `score`, `verify` and `backtest` all do it here.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ log = logging.getLogger(__name__)
 
 
 class Wired(NamedTuple):
-    """What scores records with a model, and the state that it keeps between them."""
+    """A scorer, and the sessions that keep the model's state between records."""
 
     sessions: Sessions
     scorer: Scorer
 
     def score(self, records: Sequence[Record], sizes: Iterable[int]) -> list[Scored]:
-        """Batch after batch, of these sizes while there are any; all of it is kept."""
+        """Score records in batches of these sizes, then the rest in one batch. Every batch is settled: none is undone."""
         scored: list[Scored] = []
         at, left = 0, iter(sizes)
         while at < len(records):
@@ -52,10 +52,10 @@ class Opened:
         self.module = module
         self.schemas = schemas
         self.identity = module.sha256 if attachment is None else f"{module.sha256}+{_sha256(attachment)}"
-        """Of module and attachment: state that another one saved is not this one's."""
+        """sha256 of the module and, behind a +, of the attachment. State is used only by the identity that saved it."""
 
     def codec(self, slot: int, encoding: str, **how: Any) -> Codec:
-        """Of a slot in use; `how` as `codec_for` takes it. Raises ModelError: no schema, and Avro needs one."""
+        """The codec of a slot in use; `how` as in `codec_for`. Raises ModelError: Avro, and the slot has no schema."""
         schema = self.schemas.get(slot)
         if schema is None and encoding != "json":
             raise ModelError(
@@ -73,11 +73,11 @@ class Opened:
         one_by_one: bool = False,
         **sessions: Any,
     ) -> Wired:
-        """The model with these codecs. Raises ModelError: its state cannot be kept.
+        """Sessions and a scorer for the model with these codecs. Raises ModelError: its state cannot be kept.
 
         Args:
             judge: of forecasts, see `Scorer`.
-            one_by_one: leave the batch hook of the module alone.
+            one_by_one: do not use the batch hook of the module.
             sessions: `by_key`, `ttl_ms` and `cap` of `Sessions`.
         """
         model: Any = _OneByOne(self.module) if one_by_one else self.module
@@ -85,7 +85,7 @@ class Opened:
         return Wired(kept, Scorer(model, kept, decoder, encoders, judge))
 
     def wire_json(self, *, strict: bool = True, **how: Any) -> Wired:
-        """The same with JSON at all slots. `strict`: NaN and Infinity are refused."""
+        """As `wire`, with JSON at all slots. `strict`: refuse NaN and Infinity."""
         codecs = {slot: self.codec(slot, "json", strict=strict) for slot in self.schemas}
         return self.wire(codecs[0], {slot: codec for slot, codec in codecs.items() if slot % 2}, **how)
 
@@ -94,9 +94,12 @@ class Opened:
 def opened(
     located: Located, attachment: Path | None, schema_files: Mapping[str, Path], *, endless: bool = True
 ) -> Iterator[Opened]:
-    """Load and begin a model, with its attachment unpacked around it; `end` it after the block. Raises ModelError.
+    """Load and begin a model in a sandbox with its attachment; call its `end` after the block. Raises ModelError.
 
-    endless: refuse a model that needs the end of its input, which a topic has not.
+    Blocks while the model loads and begins: seconds, with TensorFlow.
+
+    Args:
+        endless: refuse a model that needs the end of its input, as a topic has none.
     """
     attachment = attachment or located.attachment
     with sandbox(attachment):
@@ -127,7 +130,7 @@ def opened(
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """What fails in the block is not to hide what has failed before it."""
+    """A ModelError in the block is only logged: it must not hide the error that came before."""
     try:
         yield
     except ModelError as error:
@@ -135,7 +138,7 @@ def _told() -> Iterator[None]:
 
 
 class _OneByOne:
-    """A module without its batch hook."""
+    """A module whose batch hook is not used."""
 
     batched = False
 
@@ -152,4 +155,5 @@ def _sha256(path: Path) -> str:
 
 
 def paths(schemas: Mapping[str, str]) -> dict[str, Path]:
+    """Absolute paths: in the sandbox the working directory is another one."""
     return {name: Path(path).resolve() for name, path in schemas.items()}

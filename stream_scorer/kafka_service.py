@@ -95,8 +95,8 @@ class KafkaService:
         """The loop of this worker, joined to its group.
 
         Args:
-            found: the model. State that one of another identity saved is not used.
-            wired: of it, with the topics' codecs.
+            found: the model. State is used only if a model of the same identity saved it.
+            wired: its sessions and scorer, with the codecs of the topics.
             show: draws how far the restore of a partition is.
             answers: raises Unanswered as long as what the codecs need does not answer.
         """

@@ -1,4 +1,4 @@
-"""The streams of a model in this process: files, pipes, or what descriptors say. For `score`."""
+"""The streams of a model for `score`: stdin and stdout, files, or streams by descriptors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Outputs = Iterable[tuple[int, bytes]]
 
 
 class Pipes:
-    """The streams of a model, and what has come of it so far. `stop` ends it with what is in hand, from any thread."""
+    """The streams of a model, and counts of what was read, written and rejected. `stop` ends reading, from any thread."""
 
     def __init__(
         self, streams: Mapping[int, Stream], inlets: dict[int, Inlet], outlets: Mapping[int, Outlet], rejects: TextIO
@@ -47,7 +47,7 @@ class Pipes:
         self._stopped = True
 
     def cuts(self) -> Iterator[Cut]:
-        """A cut of each input in turn, until all have ended. To ask for the next says that one has been dealt with."""
+        """One cut of each input in turn, until all have ended. Asking for the next says that the last was processed."""
         while self._inlets and not self._stopped:
             for slot in list(self._inlets):
                 cut = self._next(slot, _ALONE_S if len(self._inlets) == 1 else _AMONG_OTHERS_S)
@@ -80,7 +80,7 @@ class Pipes:
         self._pigs.clear()
 
     def write(self, outputs: Outputs, records: int = 0) -> None:
-        """What came of so many records."""
+        """Write outputs, and count the input records that they came of."""
         self._records += records
         # Slots that share a pipe keep the order of their records.
         for slot, run in itertools.groupby(outputs, operator.itemgetter(0)):
@@ -90,20 +90,26 @@ class Pipes:
         self._rejects.flush()
 
     def reject(self, line: str, *, first: str, output: bool) -> None:
-        """An input record, or an output, that is not taken: the line that tells of it, and how it is told as the first."""
+        """Count a rejected input record (or output) and write a line for it.
+
+        Args:
+            line: for the rejects.
+            first: for the final text, if all are rejected and this is the first.
+        """
         self._outputs_rejected += output
         self._rejected += not output
         self._first_reject = self._first_reject or first
-        # JSON may carry half a surrogate pair.
+        # JSON may hold half a surrogate pair, which UTF-8 cannot.
         self.tell(line.encode(errors="backslashreplace").decode())
 
     def _too_long(self, slot: int, record: bytes, why: str) -> None:
-        """Of a record its inlet does not hand on; `record` is its beginning."""
+        """Rejects a record that is too long to be handed on; `record` is its beginning."""
         self._records += 1
         line = f"slot {slot}: decode: {why} The record: {record[:200].decode(errors='replace').strip()}"
         self.reject(line, first=line, output=False)
 
     def tell(self, text: str) -> None:
+        """Write a line to the rejects."""
         self._rejects.write(text + "\n")
 
     def finish(self) -> None:
@@ -145,7 +151,7 @@ def streams_of(
 def open_inlets(
     streams: Mapping[int, Stream], program: Program, descriptors: Mapping[int, Any], stdin: int, *, blank: bool
 ) -> dict[int, Inlet]:
-    """`blank`: blank lines are handed on, to be counted."""
+    """Raises SettingsError: two inputs want stdin. `blank`: hand on blank lines, so that lines can be counted."""
     inlets: dict[int, Inlet] = {}
     on_stdin: list[int] = []
     for slot in program.annotations.inputs:
@@ -184,7 +190,7 @@ def file_stream(path: str) -> dict[str, Any]:
 
 
 def descriptor(path: Path) -> Any:
-    """Of a file. Raises SettingsError."""
+    """The stream descriptor in a file. Raises SettingsError."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

@@ -195,8 +195,8 @@ class Inlet(Protocol):
 
     eager: where the batching has a time limit, do not wait for it: hand on what is there. For models that see no
     batches. Set from any thread, at any time.
-    on_reject: told of a record that is too long to be handed on: its beginning, and why. It counts as rejected by
-    encoding, and has no number.
+    on_reject: called with the beginning of a record that is too long to be handed on, and the reason. The record counts
+    as rejected by encoding, and takes no sequence number.
     """
 
     eager: bool
@@ -252,7 +252,7 @@ class Model(Protocol):
 
     @property
     def default(self) -> int:
-        """The output slot of what names none: of all that `predict` gives."""
+        """The output slot of outputs that name none, and of all that `predict` returns."""
 
     def score(self, value: Any, emit: Callable[[int, Any], None]) -> None:
         """One `action` call; `emit` takes slot and datum of each output as it comes. Raises ActionError.

@@ -123,9 +123,11 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """A control record of a ModelOp stream. `kind` is "end", "set" or "pig"; `timestamp` in ms since 1970.
+    """A control record of a ModelOp stream.
 
-    None: a property that it does not have. `record`, in `encoding`, is what it was read from, b"" where it was not.
+    kind: "end", "set" or "pig".
+    id, timestamp, misc: its properties, None if it has none; `timestamp` is in ms since 1970.
+    record, encoding: the bytes that it was read from and their encoding; b"" if it was not read.
     """
 
     kind: str

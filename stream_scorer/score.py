@@ -1,4 +1,4 @@
-"""`stream-scorer score`: a model over its streams in this process, to their end."""
+"""`stream-scorer score`: runs a model over its streams in this process until they end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from stream_scorer.streams.descriptor import Stream
 log = logging.getLogger(__name__)
 
 TOGETHER, IN_A_SET = 1024, 1000
-"""Most records of stdin that go to the model together."""
+"""Most records of stdin that are scored in one batch; most in one cut of an engine's model."""
 _STDIN = Partition("stdin", 0)
 
 
@@ -45,10 +45,11 @@ def score(
     rejects: TextIO,
     batch: int | None = None,
 ) -> int:
-    """Run a model until its inputs end, or a signal comes; the exit code.
+    """Run a model until its inputs end or a signal comes. Returns the exit code.
 
-    A model that only takes records from stdin one at a time is scored as the service does it: a record that it fails at
-    is rejected and leaves no trace. Any other is run as an engine does it: a failure ends the run.
+    If the model takes one input, one record at a time, and no descriptors are given, the service's scorer runs it: a
+    record on which the model fails is rejected and leaves no trace. Otherwise it runs as in an engine: a failure of the
+    model ends the run.
 
     Args:
         descriptors: ModelOp stream descriptors by slot. The first input without one is read from `stdin`,
@@ -87,23 +88,23 @@ def score(
 
 class _Host(Protocol):
     def run(self) -> None:
-        """The model over its streams, to their end."""
+        """Blocks until the streams end."""
 
 
 class _AsService:
-    """By the service's own scorer, with one session."""
+    """Scores with the service's scorer and one session."""
 
     def __init__(self, pipes: Pipes, found: Opened) -> None:
         self._pipes, self._module = pipes, found.module
         self._wired = self._wire(found)
-        self._line = 0  # of the next record, from 0: blank lines and control records count
+        self._line = 0  # number of the next line, from 0; blank lines and control records are lines too
 
     def _wire(self, found: Opened) -> Wired:
-        """State that cannot be kept is no reason to refuse a model that begins and ends here."""
+        """A model whose state cannot be kept is not refused: its run begins and ends here, and nothing is saved."""
         try:
             return found.wire_json(strict=False, by_key=False)
         except ModelError as error:
-            log.warning("%s Until then a record that is rejected leaves its traces in it.", error)
+            log.warning("%s Until then, what a rejected record changes in the state is not undone.", error)
             self._module.state_names = ()
             return found.wire_json(strict=False, by_key=False)
 
@@ -136,7 +137,7 @@ class _AsService:
         )
 
     def _give(self, outputs: list[tuple[int, bytes]], slot: int, datum: Any) -> None:
-        """What `end` gives."""
+        """Encodes one output of `end`."""
         try:
             outputs.append((slot, self._wired.scorer.encode(slot, datum)))
         except RecordError as error:
@@ -145,14 +146,14 @@ class _AsService:
 
 
 class _AsEngine:
-    """As a jet runs it, in this process."""
+    """Runs the model as a jet of an engine does, in this process."""
 
     def __init__(self, pipes: Pipes, program: Program, streams: Mapping[int, Stream], attachments: list[str]) -> None:
         self._pipes, self._program = pipes, program
         self._definition = definition_of(program.name, "python3", attachments)
         encodings = {slot: stream.encoding for slot, stream in streams.items()}
         self._runner = Runner(program, pipes.codecs, encodings, on_reject=self._reject)
-        self._unnumbered = dict.fromkeys(program.annotations.inputs, 0)  # records that were rejected
+        self._unnumbered = dict.fromkeys(program.annotations.inputs, 0)  # rejected records, which take no number
 
     def run(self) -> None:
         runner, explicit = self._runner, self._program.annotations.explicit

@@ -84,7 +84,7 @@ def _compare(found: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterato
 def _score(
     found: Opened, records: Sequence[Record], sizes: Sequence[int], *, one_by_one: bool = False
 ) -> list[Outgoing | Reject]:
-    """By new sessions."""
+    """Outputs and rejects of new sessions."""
     encoders: dict[int, Codec] = {
         slot: _Bits(found.codec(slot, "avro-binary" if schema else "json"))
         for slot, schema in found.schemas.items()
@@ -97,7 +97,8 @@ def _score(
 
 
 class _Bits:
-    """Keeps a score as it is, so that bits are compared and not their text; after a look whether it can be written."""
+    """Encodes a score as its bits, so that bits are compared and not their text. Raises as `codec` does if that cannot
+    write the score."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec

@@ -82,7 +82,7 @@ def header_of(schema: Schema, options: Mapping[str, Any]) -> bytes:
 
 
 def _typed(text: str, quoted: bool, kind: Any, named: Mapping[str, Any]) -> Any:
-    """What a text says in its type; the text itself where it does not, for the schema to refuse."""
+    """A field's text as a value of its type; the text itself if it is not of that type: the schema then refuses it."""
     if isinstance(kind, list):
         return _branch(text, quoted, kind, named)
     if isinstance(kind, str) and kind in named:
@@ -99,7 +99,7 @@ def _typed(text: str, quoted: bool, kind: Any, named: Mapping[str, Any]) -> Any:
 
 
 def _number(text: str, *, whole: bool) -> Any:
-    """Python would read more: 1_000, digits of other scripts, and as infinite what is too large for a double."""
+    """Stricter than Python, which takes 1_000 and digits of other scripts, and reads 1e400 as infinite."""
     try:
         if "_" in text or not text.isascii():
             return text
@@ -132,7 +132,7 @@ def _json(text: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Of a value that is bare already: a dict is a record or a map, also in a union."""
+    """The text of a field. Union tags are gone already: a dict is a record or a map."""
     if value is None:
         return ""
     if isinstance(value, str):

@@ -1,7 +1,7 @@
-"""Whether a value fits a schema, and what is written of it: one walk through the value, for every encoding.
+"""Checks a value against a schema and makes what is written for it, in one walk through the value.
 
-A schema is compiled once, for one `Form`: Avro's bytes, or values as JSON, msgpack and CSV write them. What the walk
-takes for each type, with unions, logical types and defaults, is the table of docs/values.md.
+It serves every encoding. A schema is compiled once for each `Form`: Avro's bytes, or the values that JSON, msgpack and
+CSV write. docs/values.md has the table of what is accepted for each type, with unions, logical types and defaults.
 """
 
 from __future__ import annotations
@@ -20,26 +20,31 @@ Field = tuple[str, Fit, Callable[[], Any] | None]
 
 
 class Form(Protocol):
-    """What becomes of the parts of a value."""
+    """Makes what is written for each part of a value that fits."""
 
     def leaf(self, kind: str, schema: Any) -> Callable[[Any], Any] | None:
-        """Of null, a boolean, number, text, bytes, fixed or symbol that fits. None: as it is."""
+        """For null, booleans, numbers, text, bytes, fixed and symbols. None: the value is written as it is."""
 
     def array(self, items: list[Any]) -> Any: ...
 
     def map(self, keys: Sequence[str], items: list[Any]) -> Any: ...
 
     def record(self, names: Sequence[str], values: list[Any], given: Mapping[str, Any]) -> Any:
-        """In the schema's order. `given`: as it came, with what the schema does not name."""
+        """`values` by `names`, in the schema's order. `given`: the model's record, with fields that the schema lacks."""
 
     def union(self, index: int, name: str, value: Any) -> Any: ...
 
     def default(self, fit: Fit, default: Any) -> Callable[[], Any]:
-        """Gives what stands for a field that is left out, of its default in the schema. The call may raise Misfit."""
+        """A function that returns what is written for a field that is left out. It may raise Misfit.
+
+        Args:
+            fit: of the field's type.
+            default: as the schema has it, in JSON.
+        """
 
 
 class Compiler:
-    """Of one schema. Records are known by name, so that one may contain itself."""
+    """Compiles the parts of one schema. Records are kept by name, as a record may contain itself."""
 
     def __init__(self, named: Mapping[str, Any], form: Form) -> None:
         self._named, self._form = named, form
@@ -82,7 +87,7 @@ def _array(inner: Fit, done: Callable[[list[Any]], Any]) -> Fit:
         found: list[Any] = []
         try:
             for item in value:
-                found.append(inner(item, walk))  # noqa: PERF401 - how many are done is the place of the misfit
+                found.append(inner(item, walk))  # noqa: PERF401 - an error tells the index of the item
         except Misfit as error:
             error.path.append(f"[{len(found)}]")
             raise
@@ -111,7 +116,7 @@ def _map(inner: Fit, done: Callable[[Sequence[str], list[Any]], Any]) -> Fit:
 
 
 def _record(fields: list[Field], done: Callable[[Sequence[str], list[Any], Mapping[str, Any]], Any]) -> Fit:
-    """`fields` is filled later: a record may contain itself."""
+    """`fields` is filled later, as a record may contain itself."""
     names: list[str] = []
 
     def fit(value: Any, walk: Walk) -> Any:
@@ -120,7 +125,7 @@ def _record(fields: list[Field], done: Callable[[Sequence[str], list[Any], Mappi
         if len(names) < len(fields):
             names[:] = [name for name, _, _ in fields]
         if walk.level < LOOSE and not value.keys() <= set(names):
-            raise Misfit("record without more fields", value)
+            raise Misfit("record without other fields", value)
         found: list[Any] = []
         name = ""
         try:

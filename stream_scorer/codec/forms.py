@@ -1,4 +1,4 @@
-"""What becomes of values that fit: bytes of Avro, or values as JSON, msgpack and CSV write them. `Form`s of `fitting`."""
+"""The `Form`s of `fitting`: Avro's bytes, and the values that JSON, msgpack and CSV write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _END = b"\0"
 
 
 class AvroForm:
-    """Bytes of each part; a record without a field has the field's default."""
+    """The bytes of each part. A field that is left out is written with its default."""
 
     _LEAVES: Mapping[str, Callable[[Any], bytes]] = {
         "null": lambda _: b"",
@@ -32,7 +32,7 @@ class AvroForm:
     def leaf(self, kind: str, schema: Any) -> Callable[[Any], Any] | None:
         if kind == "enum":
             return {symbol: avro_long(at) for at, symbol in enumerate(schema["symbols"])}.__getitem__
-        return self._LEAVES.get(kind)  # fixed is what it is
+        return self._LEAVES.get(kind)  # None for fixed: its bytes are written as they are
 
     def array(self, items: list[Any]) -> Any:
         return b"".join((avro_long(len(items)), *items, _END)) if items else _END
@@ -52,12 +52,12 @@ class AvroForm:
 
 
 class PlainForm:
-    """Values of Python: bytes as they are, or as a string of their code points.
+    """Values of Python.
 
     Args:
-        text: whether bytes are written as such a string. JSON has no bytes.
-        tagged: unions as Avro's JSON has them, {"int": 3}; else bare.
-        filled: a field that is left out has its default; else it stays away, as in what clients sent.
+        text: write bytes as a string of code points below 256, as JSON has no bytes.
+        tagged: write unions with a tag, as Avro's JSON has them: {"int": 3}. Else bare.
+        filled: give a field that is left out its default. Else leave it out.
     """
 
     def __init__(self, *, text: bool = False, tagged: bool = False, filled: bool = False) -> None:
@@ -73,7 +73,7 @@ class PlainForm:
         return dict(zip(keys, items, strict=True))
 
     def record(self, names: Sequence[str], values: list[Any], given: Mapping[str, Any]) -> Any:
-        """In the order of what was given, with what more there was."""
+        """In the order of `given`, with the fields that only `given` has."""
         found = {name: value for name, value in zip(names, values, strict=True) if value is not LEFT_OUT}
         if list(given) == list(found):
             return found
@@ -88,7 +88,7 @@ class PlainForm:
 
 
 class CheckForm(PlainForm):
-    """Makes nothing: whether values fit is all that is asked."""
+    """For a check alone: makes no copies of records and maps."""
 
     def record(self, names: Sequence[str], values: list[Any], given: Mapping[str, Any]) -> Any:
         return None
@@ -98,13 +98,14 @@ class CheckForm(PlainForm):
 
 
 LEFT_OUT = object()
-"""Stands for a field that stays away."""
+"""Stands for a field that is left out."""
 
 
 def fit_default(fit: Fit, default: Any) -> Any:
-    """Of a default in a schema, which is JSON. Raises Misfit.
+    """What is written for a default of a schema. Raises Misfit.
 
-    A union's is of its first branch by Avro's rules; another that fits will do. Numbers may be NaN and the like as text.
+    More than Avro allows: a union's default may be of any branch, not only the first; a number may be "NaN" or
+    "Infinity" as text.
     """
     try:
         return fit(default, Walk())

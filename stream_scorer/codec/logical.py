@@ -1,6 +1,6 @@
-"""Logical types, in one table: what Python has for each, and the number, bytes or text underneath that is written.
+"""Logical types, in one table: Python's type for each, and the number, bytes or text underneath, which is written.
 
-Models see what is underneath: `x / 1000` of a timestamp works in every encoding. They may give either.
+Models get what is underneath, so `x / 1000` of a timestamp works in every encoding. They may give either.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 _EPOCH = datetime.datetime(1970, 1, 1)
 _ZERO_DAY = datetime.date(1970, 1, 1).toordinal()
 _US = datetime.timedelta(microseconds=1)
-# As many digits as anything has: numbers are moved by powers of ten here, never rounded.
+# Without a limit of digits: a shift by a power of ten must never round.
 _EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 _MOST_DIGITS = 10_000
 Definition = Mapping[str, Any]
@@ -24,9 +24,10 @@ class Logical(NamedTuple):
     """One logical type over one type of Avro.
 
     type: Python's type for it.
-    under: what is written of a value of it. Raises ValueError and the like where it does not fit: the text says why.
-    over: the value of Python's of what is underneath. Raises as `under` does.
-    us: microseconds of one step, of what counts time; 0 of the rest.
+    under: from a value of that type to what is underneath. Raises ValueError, OverflowError or ArithmeticError with the
+        reason if the value does not fit.
+    over: from what is underneath to a value of that type. Raises as `under` does.
+    us: its unit, in microseconds; 0 for types that count no time.
     """
 
     type: type
@@ -36,16 +37,17 @@ class Logical(NamedTuple):
 
 
 def logical_of(schema: Any) -> Logical | None:
-    """Of a part of a parsed schema. A logical type that is not in the table is the type underneath, as Avro says."""
+    """The logical type of a part of a parsed schema. None: it has none, or one that is not in the table; Avro says to
+    treat that as the type underneath."""
     if not isinstance(schema, dict) or "logicalType" not in schema:
         return None
     return LOGICAL.get((schema["type"], schema["logicalType"])) if isinstance(schema["type"], str) else None
 
 
 def unlike(reader: Any, writer: Any, *, units: bool = True) -> str | None:
-    """Why numbers of the writer's part of a schema cannot mean what the reader's part says; None if they can.
+    """The reason if logical types of reader and writer do not go together, else None.
 
-    units: whether they have to be counted in the same unit.
+    units: times must have the same unit, too.
     """
     one, other = logical_of(reader), logical_of(writer)
     if one is None or other is None:
@@ -70,7 +72,7 @@ def _days(value: datetime.date, _: Definition) -> int:
 
 
 def _naive(value: datetime.datetime) -> datetime.datetime:
-    """In UTC. A datetime without a time zone is in UTC already, whatever the machine's is."""
+    """The same time in UTC, without a time zone. A datetime without one is taken as UTC, never as the machine's zone."""
     return value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
@@ -85,7 +87,7 @@ def _time(us: int) -> Callable[[datetime.time, Definition], int]:
 
 
 def _moment(us: int, *, local: bool) -> Callable[[datetime.datetime, Definition], int]:
-    """Of a local timestamp the clock on the wall counts, so a time zone falls away."""
+    """A local timestamp keeps what the clock shows: its time zone is dropped, not converted."""
 
     def under(value: datetime.datetime, _: Definition) -> int:
         return ((value.replace(tzinfo=None) if local else _naive(value)) - _EPOCH) // _US // us
@@ -105,7 +107,7 @@ def _of_moment(us: int, *, local: bool) -> Callable[[int, Definition], datetime.
 def _unscaled(value: decimal.Decimal, schema: Definition) -> bytes:
     scale, precision = schema.get("scale", 0), schema.get("precision")
     if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
-        raise ValueError("no number that can be written")
+        raise ValueError(f"not finite, or of more than {_MOST_DIGITS:,} digits")
     moved = value.scaleb(scale, _EXACT)
     number = int(moved)
     if number != moved:

@@ -10,7 +10,7 @@ from stream_scorer.codec.schema import Schema
 
 
 def mismatch(reader: Schema, writer: Schema) -> str | None:
-    """Why data of `writer` may not go where `reader` is asked for, in one line; None if they may."""
+    """The reason, in one line, if data of `writer` may not go where `reader` is asked for; else None."""
     try:
         return _Match(reader, writer).compare(reader.parsed, writer.parsed, "")
     except RecursionError:
@@ -20,7 +20,7 @@ def mismatch(reader: Schema, writer: Schema) -> str | None:
 class _Match:
     def __init__(self, reader: Schema, writer: Schema) -> None:
         self._reader, self._writer = reader.named, writer.named
-        # Pairs of records that match, or are taken to while they are under way, in order; and those that do not.
+        # Pairs of records that match, or are under way and assumed to, in order; and pairs that do not match.
         self._good: dict[tuple[str, str], None] = {}
         self._bad: dict[tuple[str, str], str] = {}
 

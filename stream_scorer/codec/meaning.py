@@ -1,4 +1,4 @@
-"""What fields of a record mean: Python's time or decimal of the number or bytes that a schema has there."""
+"""What fields of a record mean: the time or decimal of Python that a schema's number or bytes stand for."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from stream_scorer.codec.parts import branch_name, type_of
 from stream_scorer.codec.schema import Schema
 
 Meaning = Callable[[str, Any], Any]
-"""Of a field's name ("" for a value that is no record) and what stands there. What has no meaning of its own, or is
-Python's already, stays as it is; None for a time beyond what Python knows."""
+"""Takes the name of a field ("" for a value that is not a record) and its value; returns what the value means.
+
+Values without a logical type, and those that are of Python's type already, are returned as they are. None: a time that
+Python cannot represent."""
 
 
 def meaning_of(schema: Schema | None) -> Meaning | None:
-    """None where everything means what it is."""
+    """None if the schema has no logical types."""
     if schema is None:
         return None
     whole = type_of(schema.parsed, schema.named)
@@ -57,7 +59,7 @@ def _lift(kind: Any, named: Mapping[str, Any]) -> Callable[[Any], Any] | None:
 
 
 def _of_union(tags: set[str], lifts: list[Callable[[Any], Any]], value: Any) -> Any:
-    """A tag falls away. Of several branches with a meaning none is known to be the one."""
+    """Drops the tag. If several branches have a logical type, the value stays as it is: which one it is of is unknown."""
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in tags:
         (value,) = value.values()
     return lifts[0](value) if len(lifts) == 1 else value

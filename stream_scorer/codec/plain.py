@@ -26,12 +26,12 @@ def plain(value: Any) -> Any:
 
 
 def plain_scalar(value: np.generic) -> Any:
-    """Of NumPy's times those that Python has: of nanoseconds NumPy itself would give the bare number."""
+    """Times in microseconds, which Python has: for nanoseconds NumPy would give the bare number."""
     return (value.astype("M8[us]") if isinstance(value, np.datetime64) else value).item()
 
 
 def reason(error: Exception) -> str:
-    """What an exception says, or its type: one out of a model's value may fail to say anything."""
+    """The text of an exception, or its type if it has no text: `str` of a model's own exception may raise."""
     try:
         return str(error) or type(error).__name__
     except Exception:  # noqa: BLE001
@@ -39,5 +39,5 @@ def reason(error: Exception) -> str:
 
 
 def _plain_key(key: Any) -> Any:
-    """A tuple stays one: a list is no key."""
+    """Tuples stay tuples, as a list cannot be a key."""
     return key.item() if isinstance(key, np.generic) else key

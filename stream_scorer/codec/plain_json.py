@@ -15,15 +15,17 @@ from stream_scorer.errors import DecodeError
 _BOM = b"\xef\xbb\xbf"
 _LARGE = re.compile(rb"[eE]\+?\d{3}")
 _LONG = 309
-"""Digits. Only a number with so many, or with an exponent of three digits, may be more than a double holds."""
+"""Digits. A number that is too large for a double has so many digits, or an exponent of three digits."""
 
 
 class JsonCodec(ValueCodec):
-    """JSON in UTF-8, checked against a schema if there is one; what came is what the model sees.
+    """JSON in UTF-8, checked against a schema if there is one. The model gets the value as it came.
+
+    Bytes are written as a string of code points below 256.
 
     Args:
-        strict: NaN and Infinity are no JSON, and are refused by name; else they are read and written as Python has them.
-        tagged: unions, which may be bare or tagged, are written tagged; else bare. Bytes are a string of their code points.
+        strict: refuse NaN and Infinity, which are not JSON. Else they are read and written as Python does.
+        tagged: write unions with a tag; else bare. Models may give either.
     """
 
     said = "JSON"
@@ -31,7 +33,7 @@ class JsonCodec(ValueCodec):
     def __init__(self, schema: Schema | None, *, strict: bool = True, tagged: bool = True) -> None:
         super().__init__(schema, PlainForm(text=True, tagged=tagged))
         self._refuse = _refuse if strict else None
-        # Made once: `json.loads` and `json.dumps` with options of their own would make them for every value.
+        # Made once: `json.loads` and `json.dumps` with options make a new decoder or encoder for every value.
         self._value = json.JSONDecoder(parse_constant=self._refuse).decode
         self._text = json.JSONEncoder(allow_nan=not strict, default=_more).encode
 

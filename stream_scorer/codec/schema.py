@@ -1,4 +1,4 @@
-"""Avro schemas: found by the name a model uses, and checked against values."""
+"""Avro schemas: found by the name that a model uses, and what checks and writes values by them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ _OF_FASTAVRO = frozenset(("__fastavro_parsed", "__named_schemas"))
 
 @dataclass(frozen=True)
 class Schema:
-    """name: as the model says it. parsed: for fastavro. canonical: as JSON text, with everything said.
+    """One schema.
 
+    name: as the model says it.
+    parsed: as fastavro parsed it.
+    canonical: as JSON text that needs no other schema.
     named: the named types in it, by full name.
     """
 
@@ -52,8 +55,11 @@ class Schema:
         return json.dumps({"type": definition} if isinstance(definition, str) else definition) + "\n"
 
     def writer(self, form: Form) -> Callable[[Any], Any]:
-        """Makes of a value what the form writes. It raises SchemaError that says where in the value, what was expected
-        and what was found; and whatever methods of the value raise."""
+        """A function that takes a value and returns what the form writes for it.
+
+        It raises SchemaError with the place in the value, what was expected and what was found; and whatever methods of
+        the value raise.
+        """
         fit = Compiler(self.named, form).fit(self.parsed)
 
         def write(value: Any) -> Any:
@@ -68,7 +74,7 @@ class Schema:
 
     @functools.cached_property
     def check(self) -> Callable[[Any], Any]:
-        """Raises SchemaError where a value does not fit, as `writer` does. Returns nothing of use."""
+        """A function that raises as `writer`'s does if a value does not fit. Its result means nothing."""
         return self.writer(CheckForm())
 
 

@@ -1,4 +1,4 @@
-"""Places and values as error texts show them: short, whatever a model or a client has sent."""
+"""Places and values in error texts: always short, however large the value of a model or client is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fault(expected: str, value: Any) -> str:
 
 
 def within(path: Iterable[str]) -> str:
-    """`at levels[1].bid: `, or nothing for the value itself."""
+    """`at levels[1].bid: `; "" for the value itself."""
     at = "".join(path).removeprefix(".")
     return f"at {at if len(at) <= _MOST_AT else f'{at[:_MOST_AT]}...'}: " if at else ""
 
@@ -26,7 +26,7 @@ def _shown(value: Any) -> str:
     """Raises nothing: what a model gives may be a list in itself, or an integer too long for text."""
     try:
         if isinstance(value, dict | list | tuple):
-            # No more of it than is shown, and an object's own text is as long as it likes.
+            # Only as much as is shown: a value may be endless, and the text of an object of any length.
             pieces = itertools.islice(_SHOWN.iterencode(value), _MOST_SHOWN)
             return "".join(piece[:_MOST_SHOWN] for piece in pieces)[:_MOST_SHOWN]
         return json.dumps(value, default=reprlib.repr)[:_MOST_SHOWN]

@@ -1,4 +1,4 @@
-"""The encodings of ModelOp streams that are no Avro and no JSON. Section [g]."""
+"""The encodings of ModelOp streams other than Avro and JSON. Section [g]."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from stream_scorer.codec.base import ValueCodec
 from stream_scorer.codec.bert import read_integer, write_integer
 from stream_scorer.codec.csv_values import CsvValues
 from stream_scorer.codec.forms import PlainForm
+from stream_scorer.codec.plain import reason
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import DecodeError
 
@@ -31,7 +32,7 @@ class TextCodec(ValueCodec):
 
 
 class RawCodec(ValueCodec):
-    """Bytes as they are. Out of a model a string will do too, and of the rest the text that Python shows."""
+    """Bytes as they are. A model may also give a string; anything else is written as Python shows it (`repr`)."""
 
     said = "bytes"
 
@@ -51,8 +52,7 @@ class MsgpackCodec(ValueCodec):
         try:
             return msgpack.unpackb(data, strict_map_key=False)
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-            reason = str(error) or type(error).__name__
-            raise DecodeError(f"expected one msgpack value, got {data[:20].hex(' ')}: {reason}") from error
+            raise DecodeError(f"expected one msgpack value, got {data[:20].hex(' ')}: {reason(error)}") from error
 
     def dump(self, value: Any) -> bytes:
         packed: bytes = msgpack.packb(value)

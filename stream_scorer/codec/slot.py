@@ -1,4 +1,4 @@
-"""The codec of an attached stream: that of its encoding, with control records and the schema of the model's slot."""
+"""The codec of an attached stream: its encoding, its control records, and the schema of the model's slot."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class StreamCodec:
     """The `SlotCodec` port.
 
     Args:
-        schema: of the stream; it types what the encoding cannot (csv, avro-binary).
-        model: the schema of the model's slot, where it is another one: every record must fit both.
+        schema: of the stream. csv and avro-binary need it to give values their types.
+        model: the schema of the model's slot, if it is another one: every record must fit both.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class StreamCodec:
         self._check = None if model is None else model.check
         self._form = CONTROL_FORMS.get(encoding)
         if self._check is None:
-            # Nothing stands between the stream and its encoding.
+            # Nothing to add: spares a call for each record.
             self.decode, self.encode = codec.decode, codec.encode  # type: ignore[method-assign]
 
     def control(self, data: bytes) -> Control | None:

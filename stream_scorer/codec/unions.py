@@ -1,4 +1,4 @@
-"""Which branch of a union a value is of, bare or tagged."""
+"""Chooses the branch of a union for a value, bare or tagged."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "array": (list, tuple),
     "map": (dict,),
 }
-"""Of the types that values mostly are, those that a branch may take; of a record and what has a name: a dict."""
-
-
+"""Which of Python's common types each type of Avro may take."""
+_BY_NAME = (dict, str, bytes)
+"""The same for a branch that is given by its name: a record, an enum or a fixed."""
 _WITH_PARTS = (dict, list, tuple)
 
 
@@ -38,10 +38,10 @@ class Union:
         self._tags = {name: at for at, name in enumerate(self._names)}
         self._expected = f"one of {', '.join(self._names)}"
         kinds = [kind_of(branch) for branch in branches]
-        # What fits a float or a double equally well, as an integer does, is rounded less by a double.
+        # An integer fits float and double alike, and a double rounds less: floats come last.
         self._all = sorted(range(len(branches)), key=lambda at: kinds[at] == "float")
         self._by_type = {
-            kind: [at for at in self._all if kind in _PLAIN.get(kinds[at], (dict, str, bytes))]
+            kind: [at for at in self._all if kind in _PLAIN.get(kinds[at], _BY_NAME)]
             for kind in {kind for kinds in _PLAIN.values() for kind in kinds}
         }
 
@@ -54,7 +54,7 @@ class Union:
             return self._only(among[0], value, walk)
         if not isinstance(value, _WITH_PARTS):
             return self._first(among, tag, value, walk)
-        # What is found is kept with the value, as an id is one value's for as long as that lives.
+        # The value is kept with what was found: while it lives, no other value has its id.
         part = id(value), id(self), walk.level
         if part not in walk.known:
             try:

@@ -1,4 +1,4 @@
-"""One walk through a value by a compiled schema: how well it has to fit, and what is said where it does not."""
+"""One walk through a value by a compiled schema: how well the value has to fit, and the error if it does not."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Any
 from stream_scorer.codec.shown import fault, within
 
 WHOLE, FILLED, LOOSE = range(3)
-"""How well a value has to fit. WHOLE: nothing is converted, added or left out. FILLED: a default may stand for a field,
-a `float` may be rounded, midnight may be a date. LOOSE: an integer may be a double, a text bytes, a field nobody asked
-for may be left out. A union takes the first branch that fits WHOLE, else FILLED, else LOOSE; elsewhere LOOSE will do."""
+"""How well a value has to fit.
+
+WHOLE: nothing is converted, added or left out. FILLED: also a default may fill in for a field, a `float` may round, and a
+datetime at midnight may be a date. LOOSE: also an integer may be a double, a string may be bytes, and a record may have
+fields that the schema lacks. A union takes the first branch that fits WHOLE, else FILLED, else LOOSE; outside unions
+LOOSE is enough."""
 
 
 class Misfit(Exception):
-    """expected: in words, or a whole sentence where `value` is left out. path: from the inside out."""
+    """A value does not fit.
+
+    expected: what, in words; the whole text if no `value` is given.
+    path: the place in the value, the innermost part first.
+    """
 
     def __init__(self, expected: str, *value: Any) -> None:
         super().__init__(expected)
@@ -28,8 +35,9 @@ class Misfit(Exception):
 class Walk:
     """One walk through one value.
 
-    level: how well it has to fit, here. known: what was found of parts in unions, by value, union and level; a list of
-    40 unions in each other would be walked 2^40 times without.
+    level: how well the part in hand has to fit.
+    known: what was found for parts in unions, by value, union and level. Without it, 40 unions within each other would be
+        walked 2^40 times.
     """
 
     __slots__ = ("known", "level")
@@ -40,4 +48,5 @@ class Walk:
 
 
 Fit = Callable[[Any, Walk], Any]
-"""What is written of a value. Raises Misfit, RecursionError, and whatever methods of the value raise."""
+"""Takes a value and the walk; returns what is written for the value. Raises Misfit, RecursionError, and whatever methods
+of the value raise."""

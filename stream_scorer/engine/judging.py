@@ -65,7 +65,7 @@ class Judging:
         self._made.update(zip(map(id, records), map(self._judge.forecast, data), strict=True))
 
     def made_one_by_one(self, record: Record, slot: int, datum: Any) -> None:
-        """An output of `action`, as it comes: the model may change it afterwards."""
+        """One output of `action`. Judged at once, as the model may change it afterwards."""
         if slot == self._judge.slot:
             self._made[id(record)] = self._judge.forecast(datum)
 

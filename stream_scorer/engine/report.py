@@ -50,7 +50,7 @@ def all_rejected(totals: Totals) -> str | None:
 
 
 def wasted(what: str, count: int, first: str) -> str:
-    """The text for records, or outputs, of which every one was rejected. `first`: where and why."""
+    """The text if every record, or every output, was rejected. `first`: place and reason of the first."""
     return f"all {count:,} {what} were rejected; the first at {first}"
 
 

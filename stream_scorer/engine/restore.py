@@ -192,7 +192,8 @@ class Restorer:
         started: float,
         breathe: Breathe,
     ) -> bool:
-        """False: what is saved has another shape (a version of ours kept less), and was dealt with as what does not fit."""
+        """False if the saved state has another shape, as an earlier version may have saved fewer values. Then
+        `--on-state-mismatch` has decided."""
         snapshots = (one.snapshot for one in saved if one.snapshot is not None)
         try:
             count = self._sessions.restore(partition, snapshots, position.stream_time if position else None)

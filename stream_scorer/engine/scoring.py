@@ -53,7 +53,7 @@ class Scorer:
         self._decoder = decoder
         self._encoders = encoders
         self._encode_by = {slot: encoder.encode for slot, encoder in encoders.items()}
-        # Of the record in hand: what came of it so far, and the first fault in that.
+        # The record in hand, its outputs so far, and the first error in one of them.
         self._record: Record
         self._made: list[Scored] = []
         self._fault: BaseException | None = None
@@ -80,7 +80,7 @@ class Scorer:
     ) -> list[Scored]:
         scored = self._score_and_join(records, refused, published=published)
         if not self._sessions.rest():
-            # Not flat after all: once more, the careful way. This happens once in the life of a model.
+            # The state was not flat after all: score once more, with copies. Happens at most once for a model.
             scored = self._score_and_join(records, refused, published=published)
             self._sessions.rest()
         return scored
@@ -105,7 +105,7 @@ class Scorer:
         try:
             return self._together(records, values)
         except (ActionError, EncodeError):
-            # Some window made predict fail. Alone, it costs one record; its session must not keep it.
+            # One window made predict fail. One by one, it costs one record, which its session must not keep.
             self._sessions.roll_back()
             if self._judging is not None:
                 self._judging.begin()
@@ -116,7 +116,7 @@ class Scorer:
             ]
 
     def _values(self, records: Sequence[Record], refused: Mapping[Place, RecordError]) -> list[Any]:
-        """Decoded anew each time: a model may change what it is given."""
+        """Decodes at each call: a model may change the values that it was given."""
         values = self._decode(records)
         if refused:
             values = [refused.get(record.place, value) for record, value in zip(records, values, strict=True)]
@@ -170,8 +170,11 @@ class Scorer:
         return self._made
 
     def _take(self, slot: int, datum: Any) -> None:
-        """One output, encoded before the model goes on, which may change it. After a fault the model still ends its call,
-        so that nothing of it happens after the session is as it was."""
+        """Encodes one output at once, as the model may change it afterwards.
+
+        After an error outputs are ignored, but the model's call goes on to its end: otherwise a generator could go on
+        (in `finally`) after the session was restored.
+        """
         if self._fault is not None:
             return
         try:
@@ -179,7 +182,7 @@ class Scorer:
             self._made.append(Outgoing(slot, self._record, encode(datum)))
         except StreamScorerError as error:
             self._fault = error
-        except BaseException as error:  # noqa: BLE001 - of a model's own class, whose methods run here
+        except BaseException as error:  # noqa: BLE001 - the datum may be of the model's class, whose methods run here
             self._fault = _not_encoded(error)
         else:
             if self._judging is not None:

@@ -27,8 +27,8 @@ class StreamJudge:
         low, high: fields of output records that bound the forecast's interval, where an output has both.
         date: field of output records that says which day or time is forecast, and of input records that says which
             they are of. Without it a forecast is of the next record.
-        inputs, outputs: what the value of a field means ("" names a value that is no record), where a schema says more of
-            it than that it is a number: a time in its unit, a decimal.
+        inputs, outputs: take the name of a field ("" for a value that is not a record) and its value, and give the time
+            or decimal that a logical type of the schema makes of it; None if the schema has none.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class StreamJudge:
 
 
 def _part(value: Any, field: str, meaning: Meaning | None) -> Any:
-    """What stands in a field, or the value itself where it is no record, as it is meant."""
+    """The meaning of a field, or of the value itself if it is not a record."""
     name, part = (field, value.get(field)) if isinstance(value, dict) else ("", value)
     return part if meaning is None else meaning(name, part)
 

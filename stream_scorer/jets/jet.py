@@ -72,7 +72,7 @@ class Jet:
     def start(self, meet: Callable[[], None] = lambda: None) -> None:
         """Process, sandbox, module body, snapshot, `begin`; the body of an explicit model waits for `run_explicit`.
 
-        `meet` is called between the body and what comes then: it waits for other jets that start.
+        `meet` is called after the body: it waits until the bodies of other jets that start are done, too.
 
         Raises ModelError; `failure` has the traceback where the model's code has failed.
         """

@@ -1,4 +1,4 @@
-"""What a model gives, encoded and put where it belongs."""
+"""Encodes the outputs of a model and keeps them by slot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ OnReject = Callable[[int, bytes | None, RecordError], None]
 
 
 class Outputs:
-    """Takes the outputs of one model and keeps them in `fed` until somebody takes that. Section [b]."""
+    """Takes the outputs of one model and keeps them in `fed` until `take`. Section [b].
+
+    Args:
+        on_reject: called for each output that is rejected: slot, None, the error.
+    """
 
     def __init__(self, host: Host, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None) -> None:
         self._on_reject = on_reject
@@ -29,6 +33,7 @@ class Outputs:
         }
 
     def take(self) -> Fed:
+        """What has come since the last call."""
         fed, self.fed = self.fed, Fed()
         return fed
 
@@ -40,7 +45,7 @@ class Outputs:
         emitter(datum)
 
     def write_explicit(self, slot: int, datum: Any) -> None:
-        """What `Slot.write` was given: where the slot's schema refuses a set as one record, its elements go."""
+        """The argument of `Slot.write`. If the slot's schema refuses a set as one record, each element is a record."""
         codec = self._codecs.get(slot)
         if codec is not None and slot not in self._sets and is_set(datum):
             try:

@@ -1,4 +1,4 @@
-"""A model's host, with codecs, counts and rejects around it: cuts of records in, records out. Sections [b] and [c]."""
+"""A host with codecs, counts and rejects around it: takes cuts of records, gives records. Sections [b] and [c]."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Cut
 
 MODEL_ERRORS = BaseException
-"""What ends a model and not its host: all but what is for the host, which is raised again."""
+"""What a failing model may raise; of these, `is_for_the_host` errors are raised again."""
 
 
 class Runner:
     """One model: `load` its body, `begin`, `feed` it cuts, `end`; an explicit model is `run` instead.
 
-    In the model's own directory, with its `fastscore` to be imported. After a failure it is not to be called again.
+    To be used in the model's own directory, with its `fastscore` importable. Do not call it again after a failure.
 
     Args:
         codecs: of every slot in use.
-        encodings: by slot, for the input that a failure shows.
-        progress: its first item is the number of the record in the cut that the model has in hand, from 1.
-        on_reject: told of each record that is rejected: slot, the undecoded record (None of an output), why.
+        encodings: by slot, to show the input of a failure.
+        progress: its first item is set to the number, from 1, of the record in the cut that the model has in hand.
+        on_reject: called for each record that is rejected: slot, the undecoded record (None for an output), the error.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Runner:
         return self._feed_records(cut)
 
     def run(self, slots: Slots) -> Fed:
-        """The module body of an explicit model, which reads and writes its slots by `slots`."""
+        """Execute the body of an explicit model, which reads and writes its slots through `slots`. Blocks until it ends."""
         try:
             self._host.execute()
         except MODEL_ERRORS as error:
@@ -124,7 +124,7 @@ class Runner:
         return self.outputs.take()
 
     def decoded(self, cut: Cut) -> list[Any]:
-        """Values of a cut without those that are rejected."""
+        """Decoded values of a cut, without the records that are rejected."""
         values = []
         for record in cut.records:
             try:
@@ -140,7 +140,7 @@ class Runner:
             self._on_reject(slot, record, error)
 
     def _failed(self, where: str, error: BaseException, last: tuple[int, int, Iterable[bytes], int] | None) -> Fed:
-        """What came before stands."""
+        """The outputs before the failure, with the failure in them."""
         if is_for_the_host(error):
             raise error
         fed = self.outputs.take()

@@ -54,7 +54,8 @@ def read(blob: bytes) -> ModelSnapshot:
 
 
 def alike(blobs: list[bytes]) -> list[bytes]:
-    """Of jets that have left one after the other: all with the cells and pools of the last, which saw all changes."""
+    """The snapshots of jets that ended one after the other, each with the cells and pools of the last one, which has all
+    changes."""
     found = [read(blob) for blob in blobs]
     return [write(one._replace(shared=found[-1].shared)) for one in found]
 

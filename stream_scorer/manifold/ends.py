@@ -53,7 +53,7 @@ class Input:
             self._inlet.on_reject = self._reject
 
     def _reject(self, record: bytes, _: str) -> None:
-        """Of a record that is too long to be handed to a jet."""
+        """Counts a record that is too long to be handed to a jet."""
         self._traffic.rejected("encoding", 1, [shown_record(record, self.stream.encoding)])
 
     def unopen(self) -> None:
@@ -87,7 +87,7 @@ class Input:
                 self.eof = cut.end is not None and cut.end.kind == "end"
                 flow.put(cut if cut.slot == self.slot else cut._replace(slot=self.slot))
                 if self.eof:
-                    inlet.next(0)  # which says that the last cut is dealt with
+                    inlet.next(0)  # a call says that the last cut was processed
                     return
         except Exception as error:  # noqa: BLE001 - whatever a transport raises ends the run, not the engine
             flow.through(self.slot, lambda: self._left)  # what came before it is scored

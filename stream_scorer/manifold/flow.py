@@ -93,9 +93,9 @@ class Flow:
             self._life.inputs_ended(self._all_ended())
 
     def take(self, leave: Callable[[], bool], slot: int | None = None) -> Cut | None:
-        """The next cut, of one slot if given; waits, for jets that start too. A pig comes as a cut with no record.
+        """The next cut, of one slot if given. Blocks until there is one and no jet is starting.
 
-        None when the caller should leave, or when nothing will come any more.
+        A pig comes as a cut without records. None: the caller should leave, or nothing more will come.
         """
         with self.changed:
             while not (self.closed or leave()):
@@ -148,7 +148,7 @@ class Flow:
             return self.changed.wait_for(lambda: self.closed or not self._under_way, timeout_s)
 
     def through(self, slot: int, leave: Callable[[], bool]) -> None:
-        """Waits until what was read from the slot is scored, or the caller should leave."""
+        """Blocks until all that was read from the slot is scored, or the caller should leave."""
         with self.changed:
             self._reading.discard(slot)
             while not (leave() or self._through(slot)):

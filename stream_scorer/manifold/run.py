@@ -68,9 +68,10 @@ class Run:
         return [worker for worker in self._workers if worker.ready]
 
     def scale(self, jets: int) -> None:
-        """So many jets from now on; those too many finish what they have in hand. Does not wait.
+        """Change the number of jets. Does not block.
 
-        No jet is given a record before the new ones have run `begin`. One that is too many and has not is killed.
+        Added jets run `begin` before any jet is given the next record. Of the jets that are too many, those that have
+        begun finish the cut in hand, and the others are killed.
         """
         with self.flow.changed:
             staying = [worker for worker in self._workers if not (worker.leaving or worker.ended)]

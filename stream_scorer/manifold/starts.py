@@ -1,4 +1,4 @@
-"""Jets on their way up. Records wait for them, and each waits for the others before its `begin`."""
+"""Jets that are starting. Records wait until all have begun, and each jet waits for the others before its `begin`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _LEAVE_CHECK_S = 1.0
 
 
 class Starts:
-    """Guarded by the lock of `changed`, which is notified when one has come further.
+    """The order of a start. The lock of `changed` guards it, and `changed` is notified at each step.
 
-    What a module body and `begin` do to cells and pools must not depend on how fast a jet starts: all bodies are done
-    before a snapshot is restored and before the first `begin`, and all `begin` before the next record is given to any
-    jet. Jets that run already finish what they have in hand meanwhile.
+    What module bodies and `begin` do to cells and pools must not depend on how fast each jet starts. So all bodies end
+    before a snapshot is restored and before the first `begin`; and every `begin` ends before any jet is given the next
+    record. Jets that already run finish the cut in hand meanwhile.
     """
 
     def __init__(self, changed: threading.Condition) -> None:
@@ -23,7 +23,7 @@ class Starts:
         self._body_done: dict[object, bool] = {}
 
     def __bool__(self) -> bool:
-        """Whether any jet is on its way."""
+        """Whether any jet is starting."""
         return bool(self._body_done)
 
     def add(self, jet: object) -> None:
@@ -31,13 +31,13 @@ class Starts:
             self._body_done[jet] = False
 
     def remove(self, jet: object) -> None:
-        """It has begun, or never will."""
+        """The jet has begun, or will never begin."""
         with self._changed:
             self._body_done.pop(jet, None)
             self._changed.notify_all()
 
     def meet(self, jet: object, leave: Callable[[], bool]) -> None:
-        """The body of this one is done: waits for those of the others. Raises ModelError when it should leave."""
+        """The body of this jet is done: blocks until those of the others are. Raises ModelError if `leave` says so."""
         with self._changed:
             self._body_done[jet] = True
             self._changed.notify_all()

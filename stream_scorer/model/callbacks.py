@@ -17,7 +17,7 @@ BEGIN = "begin"
 
 
 def action_names(program: Program, slot: int) -> list[str]:
-    """Names that the callback of an input slot may have, the first that is there counts."""
+    """Names that the callback of an input slot may have: the first that the module defines is it."""
     named = program.annotations.actions.get(slot)
     if named:
         return [named]

@@ -1,8 +1,8 @@
 """One model in this process, called by the ModelOp contract. Sections [b] and [c].
 
-The same wherever a model runs: in the Kafka service, `score`, `verify` and `backtest` (through `model.module`), and in
-the processes of an engine (through `jets.runner`). A host knows values and slots, and nothing of bytes: codecs, counts
-and rejects are put around it.
+The same host wherever a model runs: in the Kafka service, `score`, `verify` and `backtest` (through `model.module`), and
+in the processes of an engine (through `jets.runner`). It knows values and slots, and no bytes: codecs, counts and
+rejects are the caller's.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from stream_scorer.model.recordsets import make_set, plain
 from stream_scorer.model.state_names import find_hidden, find_state
 
 Emit = Callable[[int, Any], None]
-"""Takes one output: slot and datum, at once, as a model may change the datum afterwards.
+"""Takes slot and datum of one output. It must encode or copy the datum at once: the model may change it afterwards.
 
-Without pandas in it, but for a record set at a slot that has such.
+The datum has no pandas objects in it, except a record set at a slot with record sets.
 """
 
 
 class Host:
-    """`execute` the body and `find` the callbacks, then `begin`, `give` values, `end`. An explicit model is executed only.
+    """Lifecycle: `execute` the body, `find` the callbacks, `begin`, `give` values, `end`; of an explicit model `execute` only.
 
-    What the model raises is raised as it is, and so is what an `emit` raises.
+    What the model or an `emit` raises is raised unchanged.
     """
 
     def __init__(self, program: Program) -> None:
@@ -38,13 +38,13 @@ class Host:
         self.namespace: dict[str, Any] = {}
         self.default = default_slot(program.annotations)
         self.names: dict[int, str] = {}
-        """Of the callback of each input slot."""
+        """Name of the callback, by input slot."""
         self.numbered: dict[int, str] = {}
-        """Slots whose callback takes the sequence number; the number of the last value is in the namespace by this name."""
+        """Of slots whose callback takes the sequence number: the name in the namespace that holds the last number."""
         self._calls: dict[int, Callable[[Any], Any]] = {}
 
     def execute(self) -> None:
-        """Run the module body: of an explicit model that is all of it."""
+        """Run the module body; an explicit model has nothing else to run."""
         entries = [
             *callbacks.begin_names(self.program),
             "end",
@@ -61,52 +61,52 @@ class Host:
             name = self.names[slot] = next(name for name in some if self.namespace.get(name) is callback)
             arity = callbacks.arity(self.program, callback, name)
             if arity == 3:
-                # No global can have such a name, so that it goes with the state globals wherever they go.
+                # No global can have such a name. Kept like a global, so it is saved and restored with the state.
                 self.numbered[slot] = f"sequence number of slot {slot}"
                 self.begin_at(slot, 1)
             self._calls[slot] = self._call(callback, slot, arity)
 
     def hooks(self) -> list[Callable[..., Any]]:
-        """The functions of `# stream-scorer.batch`, if it is there. Raises ModelError: one is missing."""
+        """The functions that `# stream-scorer.batch` names; none without it. Raises ModelError: one is missing."""
         return [callbacks.required(self.program, self.namespace, [name]) for name in self.annotations.batch or ()]
 
     def state_names(self) -> tuple[str, ...]:
-        """Globals that are the model's state: what its comment says, else what its code shows."""
+        """Globals that are the model's state: those that its comment names, else those that its code changes."""
         named = self.annotations.state
         if named is not None:
             return named
         names = [*(self.annotations.batch or ()), *self.names.values()]
-        # By the names they were defined by, too: `action = partial(other)`.
+        # Also the names by which they were defined: `action = partial(other)`.
         behind = [callbacks.defined_as(self.namespace[name]) for name in names if callable(self.namespace.get(name))]
         entries = names + behind
         hidden = find_hidden(self.program.source, entries, self.namespace)
         return tuple(sorted({*find_state(self.program.source, entries), *hidden}))
 
     def begin(self, definition: dict[str, Any]) -> None:
-        """`definition` is of the model, as `definition_of` makes it."""
+        """Call the model's `begin`, if it has one. `definition`: as `definition_of` makes it."""
         begin = callbacks.function(self.namespace, *callbacks.begin_names(self.program))
         if begin is not None:
             callbacks.call_begin(begin, definition)
 
     def begin_at(self, slot: int, number: int) -> None:
-        """The next value of this slot has this sequence number. They count from 1 by themselves."""
+        """Set the sequence number of the slot's next value. Without a call the numbers begin at 1."""
         if slot in self.numbered:
             self.namespace[self.numbered[slot]] = number - 1
 
     def give(self, slot: int, value: Any, emit: Emit) -> None:
-        """One value to the callback of its slot."""
+        """Call the callback of a slot with one value."""
         self._hand_on(self._calls[slot](value), emit)
 
     def give_set(self, slot: int, values: Sequence[Any], emit: Emit) -> None:
-        """A record set to the callback of its slot. Its sequence number is that of its first record."""
+        """Call the callback of a slot with a record set, under the sequence number of its first record."""
         self.give(slot, make_set(values), emit)
 
     def ends_with_outputs(self) -> bool:
-        """Whether the body has made `end` a generator."""
+        """Whether the model's `end` is a generator function."""
         return inspect.isgeneratorfunction(callbacks.function(self.namespace, "end"))
 
     def end(self, emit: Emit) -> None:
-        """What a generator yields is an output; what a plain function returns is none."""
+        """Call the model's `end`, if it has one. What it yields are outputs; what a plain function returns is not."""
         end = callbacks.function(self.namespace, "end")
         result = None if end is None else end()
         if isinstance(result, Iterator):
@@ -126,7 +126,7 @@ class Host:
         return call
 
     def _hand_on(self, result: Any, emit: Emit) -> None:
-        """A generator gives its items; None nothing; any other value is one output."""
+        """A generator or iterator: each item is an output. None: no output. Anything else is one output."""
         if type(result) is GeneratorType or isinstance(result, Iterator):
             default = self.default
             for output in result:
@@ -145,11 +145,11 @@ class Host:
 
 
 def default_slot(annotations: Annotations) -> int:
-    """Of an output that names none: 1, or the only one in use."""
+    """The slot of an output that names none: the only output slot in use, else 1."""
     in_use = annotations.outputs
     return in_use[0] if len(in_use) == 1 else 1
 
 
 def definition_of(name: str, mtype: str, attachments: Sequence[str]) -> dict[str, Any]:
-    """What `begin` is given, if it takes an argument. `attachments` are names of files."""
+    """The argument of `begin`, for a `begin` that takes one. `attachments`: names of files."""
     return {"name": name, "type": mtype, "attachments": list(attachments)}

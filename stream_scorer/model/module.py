@@ -1,4 +1,4 @@
-"""A module file loaded and begun: one copy of code and weights, its state to be put in and taken out."""
+"""A module file, loaded and begun: one copy of code and weights, whose state can be taken out and put in."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ log = logging.getLogger(__name__)
 
 
 class Module:
-    """The `Model` port over a ModelOp module file: a model whose one input is records of a topic, or lines.
+    """The `Model` port over a ModelOp module file that takes the records of one input, one at a time.
 
-    Lifecycle: construct (reads, hashes, executes the body), `begin`, then score, then `end`. To be
-    used inside its `sandbox`, whose files the body and `begin` open.
+    Lifecycle: construct (reads, hashes and executes the file), `begin`, score, `end`. To be used inside its `sandbox`:
+    the body and `begin` open files there.
 
     Args:
         attachments: names of its files, for `begin`.
-        endless: refuse what cannot be had of an input that never ends.
+        endless: the input never ends, as a topic; refuse a model that needs an end.
     Raises:
-        ModelError: the file cannot be read, compiled or executed, breaks the contract, or asks for what only an
-            engine has.
+        ModelError: the file cannot be read, compiled or executed, breaks the contract, or needs an engine.
     """
 
     def __init__(self, path: Path, attachments: Sequence[str] = (), *, endless: bool = True) -> None:
@@ -65,7 +64,7 @@ class Module:
         """Run the module's `begin`; its state afterwards is where every session starts."""
         with without_banners():
             self._guard("begin()", lambda: self._host.begin(self._definition))
-        self.state_names = self._state_names()  # objects that begin has made are found now
+        self.state_names = self._state_names()  # again: now with the objects that begin has made
         missing = [name for name in self.state_names if name not in self.namespace]
         if missing and self.annotations.state:
             raise ModelError(
@@ -78,7 +77,7 @@ class Module:
         return (*self._host.state_names(), *self._host.numbered.values())
 
     def end(self, emit: Emit | None = None) -> None:
-        """Run the module's `end`, if it has one; a second call does nothing. What it gives is dropped without `emit`."""
+        """Run the module's `end`, if it has one; a second call does nothing. Without `emit` its outputs are dropped."""
         if self._ended:
             return
         self._ended = True
@@ -195,7 +194,7 @@ def needs_an_engine(program: Program) -> str | None:
 
 
 def _needs_an_end(host: Host) -> str | None:
-    """What a model does that goes with a whole input only, and not with a topic; None if nothing."""
+    """Why a model cannot run on an input that never ends; None if it can."""
     if host.ends_with_outputs():
         return "its end() yields outputs: a topic has no end, and each restart would publish them again"
     if host.numbered and host.annotations.window:

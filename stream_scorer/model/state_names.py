@@ -29,8 +29,11 @@ def find_state(source: str, entries: Iterable[str]) -> tuple[str, ...]:
 
 
 def find_hidden(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of globals that change with each record without being rebound, sorted: objects of the module's own classes
-    whose methods change them, and callbacks that keep values of an outer function."""
+    """Names of globals that change with records though no function of the module rebinds or changes them, sorted.
+
+    They are objects of the module's own classes whose methods change them, and callbacks that change variables of the
+    function they were made in. `entries`: functions called per record.
+    """
     entries = list(entries)
     reached = _Reached(ast.parse(source), entries)
     changing = reached.changing_classes()
@@ -45,7 +48,7 @@ def find_hidden(source: str, entries: Iterable[str], namespace: Mapping[str, Any
 
 
 def _keeps_outer_values(callback: Any) -> bool:
-    """Whether it rebinds a name of the function that it was made in."""
+    """Whether a callback rebinds a variable of the function that it was made in (`nonlocal`)."""
     code = getattr(callback, "__code__", None)
     return code is not None and any(
         one.opname == "STORE_DEREF" and one.argval in code.co_freevars for one in dis.get_instructions(code)
@@ -53,9 +56,9 @@ def _keeps_outer_values(callback: Any) -> bool:
 
 
 class _Reached:
-    """What the functions called per record touch, and those that they reach.
+    """What the functions called per record, and all module functions that they reach, read and change.
 
-    state: globals that are changed. loaded: names that are read. attributes: names read of anything.
+    state: globals that they change. loaded: names that they read.
     """
 
     def __init__(self, tree: ast.Module, entries: Iterable[str]) -> None:
@@ -76,11 +79,11 @@ class _Reached:
             self.loaded |= found.loaded
             self._attributes |= _attributes(functions[name])
             waiting += [other for other in found.loaded if other in functions]
-        # A function that is rebound is one of several; one that has an attribute set keeps something.
+        # A function that is rebound is a choice among functions, no state; one with an attribute that is set is state.
         self.state = ((touched - functions.keys()) | changed) - imported
 
     def changing_classes(self) -> set[str]:
-        """Those with a method that changes its object, as far as names tell which methods are reached."""
+        """Classes with a method that changes its object. A method is taken as reached if its name is read anywhere."""
         methods = [(one.name, node) for one in self._classes for node in one.body if isinstance(node, _FUNCTIONS)]
         names, changing = {*self._attributes, "__call__"}, set[str]()
         before = -1
@@ -95,7 +98,8 @@ class _Reached:
 
 
 class _Touched(NamedTuple):
-    """Of a function: globals it rebinds, and changes in place; names it reads; whether it changes a default value."""
+    """What one function does: the globals it rebinds and those it changes in place, the names it reads, and whether it
+    changes a default value of its own arguments."""
 
     rebound: set[str]
     changed: set[str]

@@ -1,4 +1,4 @@
-"""Where Avro values end in bytes that come in any pieces. Each byte is looked at once, however small the pieces."""
+"""Finds the ends of Avro values in bytes that come in pieces. Each byte is read once, however small the pieces."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from stream_scorer.codec.control_records import AVRO_SCHEMA, begins_control, may
 from stream_scorer.codec.schema import Schema
 
 _MOST_DEPTH = 1 << 16
-"""Types within each other. What is not so deep, and too deep to be decoded, is one bad record and no bad stream."""
+"""Types within each other: many more than can be decoded. A value that is too deep for the decoder but not for this is
+one bad record, and the stream goes on."""
 _SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 
 
 class _Type:
-    """kind: "fixed", "long", "bytes", "union", "record", "array". A map is an array of pairs. size: of "fixed"."""
+    """One type, reduced to what tells its end.
+
+    kind: "fixed", "long", "bytes", "union", "record" or "array". A map is an array of pairs.
+    inner: types within. size: of "fixed", in bytes.
+    """
 
     __slots__ = ("inner", "kind", "size")
 
@@ -27,7 +32,7 @@ _LONG, _BYTES = _Type("long"), _Type("bytes")
 
 
 def _compiled(schema: Any, named: dict[str, _Type]) -> _Type:
-    """`schema` is canonical: names are whole."""
+    """`schema` is canonical: names are full names."""
     if isinstance(schema, list):
         return _Type("union", *(_compiled(branch, named) for branch in schema))
     kind = schema["type"] if isinstance(schema, dict) else schema
@@ -59,15 +64,18 @@ _LONGEST_HEAD = b"\x1c$fastscore.end"
 
 
 class _Walk:
-    """One value: `go` as often as there are more bytes. `at`: how far it has come, beyond the bytes where it skips."""
+    """The walk through one value. Call `go` whenever more bytes have come.
+
+    at: how many bytes of the value were read; more than there are if it skips bytes that have not come yet.
+    """
 
     def __init__(self, root: _Type) -> None:
-        # What is open, the innermost last: type, how many more of it, and of a record the next field.
+        # Open types, the innermost last: type, how many more values of it, and the next field of a record.
         self._open: list[list[Any]] = [[root, 1, 0]]
         self.at = 0
 
     def go(self, data: bytearray, start: int) -> bool:
-        """Whether the value that begins at `start` is all there. Raises ValueError where it can be none."""
+        """Whether all bytes of the value that begins at `start` are there. Raises ValueError: no value begins so."""
         while self._open and start + self.at <= len(data):
             frame = self._open[-1]
             node, left, field = frame
@@ -88,7 +96,7 @@ class _Walk:
         fields = frame[0].inner
         if field == len(fields):
             if not fields:
-                frame[1] = 0  # without fields it has no bytes, and there may be 2^60 of it
+                frame[1] = 0  # a record without fields has no bytes, and there may be 2^60 of them
             frame[1] -= bool(fields)
             frame[2] = 0
         else:
@@ -96,7 +104,7 @@ class _Walk:
             self._open.append([fields[field], 1, 0])
 
     def _number(self, frame: list[Any], data: bytearray, start: int) -> bool:
-        """What begins with a number; False where its end is not there yet."""
+        """Reads a type that begins with a number; False if not all bytes of the number are there yet."""
         found = _long(data, start + self.at)
         if found is None:
             return False
@@ -124,6 +132,11 @@ class _Walk:
 
 
 def _long(data: bytearray, at: int) -> tuple[int, int] | None:
+    """None if its end is not there yet.
+
+    Unlike the decoder's `read_long` it takes a number of 10 bytes and more than 64 bits: its end is known, so it costs
+    one record and not the stream.
+    """
     shift = number = 0
     for place in range(at, min(at + 10, len(data))):
         byte = data[place]
@@ -137,28 +150,31 @@ def _long(data: bytearray, at: int) -> tuple[int, int] | None:
 
 
 class AvroEnds:
-    """Values of a schema, control records among them, in one stream."""
+    """The `Ends` of a stream of Avro values and control records."""
 
     def __init__(self, schema: Schema) -> None:
         self._read = AvroCodec(schema).ends
         self._root = _compiled(json.loads(schema.canonical), {})
-        self._walk: _Walk | None = None  # of the value that is not all there
+        self._walk: _Walk | None = None  # through the value whose end has not come
         self._is_control = False
-        self._sure = True  # enough bytes were there to tell whether it is a control record
+        self._sure = True  # there were enough bytes to tell whether that value is a control record
 
     def anew(self) -> None:
         self._walk, self._sure = None, True
 
     def whole(self, data: bytes) -> tuple[list[int], bool]:
-        """Of values that are all there, whatever came before."""
+        """As `more`, for bytes that begin with a value and are complete."""
         self.anew()
         return self.more(bytearray(data), last=True)
 
     def more(self, data: bytearray, last: bool) -> tuple[list[int], bool]:
-        """Where values end in all bytes that no end was told of yet; whether what follows can never be read.
+        """The ends of values in `data`, and whether what follows can never be read.
 
-        What no reader can read, but has an end, is told too: it is one bad record between good ones. `last`: no more
-        bytes will come, so what may be the beginning of a control record is none.
+        A value that has an end but cannot be decoded counts too: it is one bad record between good ones.
+
+        Args:
+            data: all bytes after the last end that was returned.
+            last: no more bytes will come, so what looks like the beginning of a control record is a value.
         """
         ends: list[int] = []
         at = 0
@@ -168,7 +184,7 @@ class AvroEnds:
         try:
             while at < len(data):
                 if self._walk is None and fast:
-                    # Most values are complete and good, and the decoder tells the ends of those faster.
+                    # Most values are complete and good, and the decoder finds the ends of those faster.
                     fast = False
                     ends += [at + end for end in self._read(bytes(data[at:] if at else data), last)[0]]
                     at = ends[-1] if ends else 0
@@ -185,7 +201,7 @@ class AvroEnds:
         return ends, False
 
     def _begin(self, data: bytearray, at: int, last: bool) -> bool:
-        """False while it may be a control record."""
+        """Begins a value; False while it is open whether it is a control record."""
         head = bytes(data[at : at + len(_LONGEST_HEAD)])
         self._is_control, self._sure = begins_control(head, 0), len(head) == len(_LONGEST_HEAD)
         if not self._is_control and not last and may_begin_control(head, 0):
@@ -194,7 +210,7 @@ class AvroEnds:
         return True
 
     def _arrive(self, data: bytearray, at: int, last: bool) -> bool:
-        """Whether the value is all there. What has turned out to be no control record is data."""
+        """Whether all bytes of the value are there. What turns out not to be a control record is read again as a value."""
         assert self._walk is not None
         try:
             there = self._walk.go(data, at)

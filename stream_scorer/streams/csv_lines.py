@@ -1,8 +1,8 @@
-"""Records of CSV in a stream of bytes: what stands between quotes is data, a separator too. Section [g].
+"""Records of CSV in a stream of bytes. Separators between quotes are data. Section [g].
 
-Quotes are seen as `Dialect.parse` sees them: a field is quoted where it begins with one. Where text follows a closing
-quote, or a quote is still open at the end of the stream or after MOST_QUOTED bytes, the record is broken: if it is of
-several lines, its first line stands for it and is rejected, and what follows that line is read on.
+A field is quoted if it begins with a quote, as in `Dialect.parse`. A record is broken if text follows a closing quote,
+or if a quote is still open at the end of the stream or after MOST_QUOTED bytes. If a broken record has several lines,
+only its first line is taken as a record (and rejected when it is decoded); reading goes on at the second line.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ _FIELD, _PLAIN, _QUOTED = range(3)  # at the beginning of a field, within one, b
 
 
 class CsvLines:
-    """Args:
-    header: whether the first record is a line of names.
+    """The `Splitter` of delimited-csv.
+
+    Args:
+        header: the first record is a line of names.
+        skip_blank: blank lines are not records.
     """
 
     def __init__(self, dialect: Dialect, *, header: bool, skip_blank: bool) -> None:
@@ -34,14 +37,14 @@ class CsvLines:
         self._clear()
 
     def _clear(self) -> None:
-        self._broken_up_to = 0  # what is before is read a second time, and no third time
+        self._broken_up_to = 0  # bytes before this place are read a second time, and never a third time
         self._begin_record(0)
 
     def _begin_record(self, at: int) -> None:
-        self._start = self._at = at  # and how far it has been looked through
+        self._start = self._at = at  # where the record begins, and how far it was read
         self._place = _FIELD
-        self._unseparated = 0  # no separator begins before, from _at on
-        self._next_end = self._next_opening = -1  # as they were found, while _at has not passed them
+        self._unseparated = 0  # between _at and this place no separator begins
+        self._next_end = self._next_opening = -1  # found ahead of _at, so as not to search twice
 
     def feed(self, data: bytes) -> list[bytes]:
         self._data += data
@@ -79,7 +82,7 @@ class CsvLines:
         self._next_end = self._next_opening = -1
 
     def _give_up_line(self, at: int) -> bool:
-        """The record cannot be one, as is seen at `at`: its first line is. False where it has one line only."""
+        """At `at` the record turns out to be broken: its first line is a record. False if it has only one line."""
         first = self._data.find(self._separator, self._start, at)
         if first >= 0:
             self._broken_up_to = at
@@ -87,7 +90,7 @@ class CsvLines:
         return first >= 0
 
     def _give_up_all(self) -> bool:
-        """Each line of it is one. False where it has one line only."""
+        """Each line of the broken record is a record. False if it has only one line."""
         *lines, rest = bytes(self._data[self._start :]).split(self._separator)
         for line in lines:
             self._found += self._record(line)
@@ -95,7 +98,7 @@ class CsvLines:
         return bool(lines)
 
     def _scan(self) -> None:
-        """On to the end of what is there."""
+        """Reads on to the end of the bytes that are there."""
         data = self._data
         if self._header_due and self._at == 0 and data.startswith(_BOM):
             self._at = len(_BOM)
@@ -109,7 +112,7 @@ class CsvLines:
                 going = self._to_separator()
 
     def _to_closing_quote(self) -> bool:
-        """Each of these: False where more bytes are needed to tell."""
+        """Like the two below: one step; False if it needs more bytes."""
         data, quote = self._data, self._quote
         at = data.find(quote, self._at)
         if at < 0:

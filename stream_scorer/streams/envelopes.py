@@ -7,9 +7,9 @@ from typing import Protocol
 
 import msgpack
 
-MOST_RECORD = 256 << 20  # bytes that a value which tells its own length may have: foreign bytes claim any length
-MOST_LINE = 64 << 20  # bytes that are kept while the separator behind them has not come
-_KEPT = 1000  # of what was longer: for those who look for the reason
+MOST_RECORD = 256 << 20  # bytes; most of a value that tells its own end, as wrong bytes may claim any length
+MOST_LINE = 64 << 20  # bytes; most that is kept while the separator has not come
+_KEPT = 1000  # bytes; kept of what is longer, to show the reason
 
 
 class Splitter(Protocol):
@@ -31,7 +31,10 @@ class Framer(Protocol):
 
 
 class TooLong(bytes):
-    """The beginning of a record that is too long to be kept: it is no record, and is rejected."""
+    """The beginning of a record that is too long to be kept, given in its place: it must be rejected.
+
+    why: the reason, for logs and reject lines.
+    """
 
     why = "it is too long."
 
@@ -43,14 +46,14 @@ def too_long(data: bytes | bytearray) -> TooLong:
 
 
 class Skipping:
-    """The rest of a record that is too long: up to its separator nothing is kept."""
+    """Skips the rest of a record that is too long, up to its separator. `over`: nothing is being skipped."""
 
     def __init__(self, separator: bytes) -> None:
         self._separator = separator
         self.over = True
 
     def through(self, data: bytearray) -> bool:
-        """Drops what belongs to it; False while its end is not there."""
+        """Drops from `data` what is to be skipped; False while the separator has not come."""
         if not self.over:
             at = data.find(self._separator)
             self.over = at >= 0
@@ -61,7 +64,7 @@ class Skipping:
         del data[: end if self.over else max(end - len(self._separator) + 1, 0)]
 
     def cut_short(self, data: bytearray, most: int | None = None) -> list[bytes]:
-        """`data` is the beginning of a record: where that is too long, it goes, and skipping begins."""
+        """If `data`, the beginning of a record, is too long: drops it, begins to skip, and returns its TooLong."""
         if len(data) <= (MOST_LINE if most is None else most):
             return []
         found: list[bytes] = [too_long(data)]
@@ -74,7 +77,7 @@ class Delimited:
     """Records with a separator after each. The last may lack it, and is none if it is empty.
 
     Args:
-        blank: whether a record may be empty, as one of null and utf-8 may. In other encodings a blank line is no record.
+        blank: a blank line is a record, as in the encodings null and utf-8. In others it is not.
     """
 
     header = b""
@@ -86,7 +89,7 @@ class Delimited:
         self._skipping = Skipping(separator)
 
     def feed(self, data: bytes) -> list[bytes]:
-        # A long record comes in many pieces: only where a separator may have been completed is it looked for.
+        # A long record comes in many pieces: search only where a separator may have been completed.
         behind = max(len(self._rest) - len(self._separator) + 1, 0)
         found = self._separator in self._rest[behind:] + data
         self._rest += data
@@ -105,8 +108,10 @@ class Delimited:
 
 
 class Fixed:
-    """Args:
-    padded: whether zeros at the end are padding, as in text they can only be.
+    """Records of one size.
+
+    Args:
+        padded: zeros at the end are padding: encodings of text have no others.
     """
 
     header = b""
@@ -133,7 +138,7 @@ class Fixed:
 
 
 class Whole:
-    """No envelope, and an encoding that does not tell where a record ends: all there is is one record."""
+    """No envelope, and an encoding that does not tell where a record ends: the whole stream is one record."""
 
     header = b""
 
@@ -156,7 +161,7 @@ class Whole:
 
 
 class Pieces:
-    """As `Whole`, of a stream that has no end: what comes together is a record."""
+    """As `Whole`, for a stream without an end: each piece that comes is a record."""
 
     header = b""
 
@@ -168,20 +173,22 @@ class Pieces:
 
 
 class Ends(Protocol):
-    """Tells where the values of one stream end."""
+    """Finds where the values of one stream end."""
 
     def more(self, data: bytearray, last: bool) -> tuple[list[int], bool]:
-        """`data`: all bytes after the last end that was told. Whether what follows can never be read.
+        """The ends of values in `data`, and whether what follows can never be read.
 
-        `last`: no more bytes will come.
+        Args:
+            data: all bytes after the last end that was returned.
+            last: no more bytes will come.
         """
 
     def anew(self) -> None:
-        """What comes next is the beginning of a value."""
+        """The next bytes are the beginning of a value."""
 
 
 class SelfDelimited:
-    """No envelope, and values that tell where they end. What cannot be read is one bad record."""
+    """No envelope, and values that tell where they end. Bytes that cannot be read are one bad record."""
 
     header = b""
 
@@ -213,7 +220,7 @@ class SelfDelimited:
 
 
 class MsgpackEnds:
-    """The unpacker goes on where it was when there are more bytes."""
+    """The `Ends` of msgpack. When more bytes come, the unpacker goes on where it stopped."""
 
     def __init__(self) -> None:
         self.anew()

@@ -59,7 +59,7 @@ class StreamInlet:
         self._unsettled = self._handed = 0
 
     def next(self, timeout_s: float) -> Cut | None:
-        """As the port has it. To ask again, also after the end, says that the cut before has been dealt with.
+        """As in the port. A call, also one after the end, says that the cut before it has been processed.
 
         What came before a failure is handed on before it is raised.
         """
@@ -128,7 +128,7 @@ class StreamInlet:
         return records + splitter.end() if self._whole_pieces else records
 
     def _cut(self, now: float) -> Cut | None:
-        """What the records that are there complete; all of them are looked at before time decides."""
+        """The next cut of the records that are there, if any. All of them are looked at before time decides."""
         while self._at < len(self._ready):
             record = self._ready[self._at]
             self._at += 1
@@ -178,7 +178,7 @@ class StreamInlet:
             return self._close_batch(END)
         cut = self._close_batch(None) if self._batch else None
         if not self._round_records:
-            time.sleep(SLICE_S)  # nothing in it: to read it again at once would be to spin
+            time.sleep(SLICE_S)  # an empty stream: without a pause this would spin
         self._feed.close()
         self._feed = self._open_feed()
         self._splitter = self._open_splitter() if self._open_splitter else None

@@ -32,8 +32,11 @@ class _More(Exception):
 
 
 class OcfSplitter:
-    """A block's records are told apart by the schema. Raises TransportError where the file is broken: nothing behind
-    that place could be trusted. Records before it come first, the error at the next call."""
+    """The schema tells where the records of a block end.
+
+    If the file is broken, TransportError is raised: nothing behind that place can be trusted. Records before it come
+    first, the error at the next call.
+    """
 
     header = b""
 
@@ -46,7 +49,7 @@ class OcfSplitter:
         self._ends = AvroEnds(schema)
         self._rest = bytearray()
         self._wait_for = 0
-        self._meta: dict[str, bytes] | None = None  # of a header that is being read
+        self._meta: dict[str, bytes] | None = None  # of the header in hand
         self._pairs = self._header_bytes = 0
         self._broken: TransportError | None = None
 
@@ -84,7 +87,7 @@ class OcfSplitter:
         return []
 
     def _next(self, stream: io.BytesIO, at: int) -> list[bytes]:
-        """The records of a block, or none of a part of a header. Raises _More where that is not all there."""
+        """Reads a block, or a part of a header: the records of it. Raises _More if not all its bytes are there."""
         if self._meta is not None:
             self._read_header(stream, at)
         elif MAGIC.startswith(self._rest[at : at + 4]):
@@ -131,7 +134,7 @@ class OcfSplitter:
             written = checked_schema("header", json.loads(text))
         except ValueError as error:
             raise TransportError(f"ocf-block: the header has no schema that can be read: {error}") from error
-        # Bytes are read by the descriptor's schema: a wider one would not do.
+        # Records are read by the descriptor's schema, so both must allow the same values.
         problem = mismatch(self._schema, written) or mismatch(written, self._schema)
         if problem:
             raise TransportError(

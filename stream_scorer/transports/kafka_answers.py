@@ -1,9 +1,10 @@
-"""What a broker answers to a question: whole, or an error.
+"""Questions to brokers about partitions, offsets and positions: each gives a complete answer or raises an error.
 
-An answer about several partitions may hold an error in the place of some. Whoever reads past it takes a leader that has
-moved, or a coordinator that is loading, for "nothing is there". So these questions are asked here and nowhere else.
+In an answer about several partitions, some may have an error in place of an offset. Code that overlooks the error takes
+a leader that has moved, or a coordinator that is loading, for "nothing is there". So these questions are asked here and
+nowhere else.
 
-Every call blocks for `seconds` at most and raises KafkaException, of which `kafka_errors.unreachable` makes ours.
+Every call blocks for `seconds` at most and raises KafkaException; `kafka_errors.unreachable` turns it into our errors.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from stream_scorer.times import timestamp_ms
 from stream_scorer.transports.kafka_errors import may_pass, persist
 
 FIRST, END = OFFSET_BEGINNING, OFFSET_END
-"""In the place of a time: the first offset there is, and the one after the last that the isolation level shows."""
+"""In place of a time or an offset: the first offset, and the end as the isolation level has it."""
 
 
 def cluster(client: Any, seconds: float) -> ClusterMetadata:
     """Brokers and all topics. `client`: of any kind.
 
-    A broker that has just woken up, and is not yet taken back by the cluster, knows of no broker: that is no answer.
+    A broker that was paused and is not yet back in its cluster names no broker at all: that counts as an error.
     """
     found: ClusterMetadata = client.list_topics(timeout=seconds)
     if not found.brokers:
@@ -34,12 +35,12 @@ def cluster(client: Any, seconds: float) -> ClusterMetadata:
 
 
 def is_stand_in(found: ClusterMetadata) -> bool:
-    """Whether it is librdkafka's mock cluster: without a controller, whoever asks it to describe something waits."""
+    """Whether it is librdkafka's mock cluster. It has no controller, and a question to describe topics never returns."""
     return (found.cluster_id or "").startswith("mockCluster")
 
 
 def topic(client: Any, name: str, seconds: float) -> ClusterMetadata:
-    """Of one topic that is there, with its partitions. A producer learns from it how many there are."""
+    """One topic, with its partitions. An error if there is no such topic. A producer also learns the count for itself."""
     found: ClusterMetadata = client.list_topics(name, timeout=seconds)
     known = found.topics.get(name)
     if known is None or (known.error is None and not known.partitions):
@@ -54,15 +55,15 @@ def partitions_of(client: Any, name: str, seconds: float) -> list[Partition]:
 
 
 def bounds(consumer: Consumer, partition: Partition, seconds: float) -> tuple[int, int]:
-    """The first offset, and the one after the last that the consumer's isolation level shows."""
+    """The first offset, and the end as the consumer's isolation level has it."""
     first, end = consumer.get_watermark_offsets(TopicPartition(*partition), timeout=seconds)
     return int(first), int(end)
 
 
 def offsets(consumer: Consumer, partitions: Iterable[Partition], at: int, seconds: float) -> dict[Partition, int]:
-    """Of each partition the first offset at a time in ms, or at FIRST or END. One request per broker.
+    """For each partition, the first offset at or after a time in ms since 1970, or FIRST or END. One request per broker.
 
-    END where no record is that late.
+    A partition without a record of that time or later gives END.
     """
     wanted = [TopicPartition(*partition, at) for partition in partitions]
     found = consumer.offsets_for_times(wanted, timeout=seconds) if wanted else []
@@ -71,7 +72,7 @@ def offsets(consumer: Consumer, partitions: Iterable[Partition], at: int, second
 
 
 def committed(consumer: Consumer, partitions: Iterable[Partition], seconds: float) -> dict[Partition, TopicPartition]:
-    """What the group has committed; offset below 0: nothing."""
+    """The position of the group in each partition; an offset below 0: it has committed none."""
     wanted = [TopicPartition(*partition) for partition in partitions]
     found = consumer.committed(wanted, timeout=seconds) if wanted else []
     _check_whole(found)
@@ -81,7 +82,7 @@ def committed(consumer: Consumer, partitions: Iterable[Partition], seconds: floa
 def surely_committed(
     consumer: Consumer, partitions: Iterable[Partition], patience_s: float
 ) -> dict[Partition, TopicPartition]:
-    """The same, asked again while another try may help. Blocks for about twice `patience_s` at most."""
+    """As `committed`, with retries while they may help. Blocks for about twice `patience_s` at most."""
     places = list(partitions)
     return persist(lambda seconds: committed(consumer, places, seconds), patience_s, lambda: patience_s, may_pass)
 
@@ -94,16 +95,17 @@ def _check_whole(found: Sequence[TopicPartition]) -> None:
 
 
 def begin_at(consumer: Consumer, partition: Partition, start: str, seconds: float) -> tuple[int, int | None]:
-    """(offset, least timestamp of the records from there on; None: all) for "earliest", "latest", a time or ms since 1970.
+    """Where to begin for "earliest", "latest", a time, or ms since 1970. Asks two questions.
 
-    There may be older records behind the offset: the broker's answer to a time counts transaction markers, whose time
-    is the wall clock's, so that on a topic of old dates it is the first marker, whatever was asked. Two questions.
+    Returns the offset, and the time in ms before which records are to be skipped; None: skip none. A time needs both,
+    because brokers also count transaction markers, whose time is the wall clock's. So on a topic of old dates the offset
+    may be that of a marker, with older records behind it.
     """
     low, high = bounds(consumer, partition, seconds)
     if start in ("earliest", "latest"):
         return high if start == "latest" else low, None
     wanted = int(start) if start.isdecimal() else timestamp_ms(start)
-    if wanted < 0:  # brokers look up no time before 1970, though records may be of one
+    if wanted < 0:  # brokers do not look up times before 1970, which records may have
         return low, wanted
     found = offsets(consumer, [partition], wanted, seconds)[partition]
     return high if found < 0 else found, wanted

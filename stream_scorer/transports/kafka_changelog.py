@@ -21,12 +21,12 @@ from stream_scorer.transports.kafka_reader import Reader, Stalled, read_topic
 
 NAME = "restore"
 STALLED_S = 10.0
-"""So long without a record or the end, and the read is given up, to be tried again with clients opened anew."""
+"""After so long without a record or the end, a read fails; it is tried again with new clients."""
 STUCK_S = 90.0
 REUSED_S = 5.0
 """Clients opened for one partition serve the next if it comes within so long."""
 ANSWER_S = 5.0
-"""For one question: a service that is asked to stop waits for its answer."""
+"""For one question. Short, as a service that is asked to stop waits for the answer."""
 _LONGEST_NAME = 249
 
 
@@ -61,10 +61,9 @@ class KafkaChangelog:
     def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[Saved]:
         """The last committed record of every key of the partition. Blocks until all are read.
 
-        That is up to the last stable offset, if the position record there agrees with the committed offset. Else the
-        commit marker of the last transaction may have reached the offsets topic and not yet this one: a reader content
-        with the last stable offset would restore a state older than the committed position. Then it reads up to the
-        end as it is now.
+        It reads up to the last stable offset. If the position record there agrees with the committed offset, that is all.
+        Otherwise the commit marker of the last transaction may have reached the offsets topic but not this one, and the
+        state would be older than the committed position: then it reads on to the present end of the partition.
         """
         if time.monotonic() - self._used_at > REUSED_S:
             self.close()
@@ -84,7 +83,7 @@ class KafkaChangelog:
 
     def _read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[Saved]:
         place = Partition(self._topic, partition.number)
-        if self._reader is None:  # one serves them all: partitions mostly come several at a time
+        if self._reader is None:  # kept for the next partition: mostly several come at a time
             self._reader = Reader(self._properties, NAME, what="changelog ", answer_s=ANSWER_S, stalled_s=STALLED_S)
         reader, kept = self._reader, _Kept(partition)
         _, stable = reader.bounds(place)
@@ -93,7 +92,7 @@ class KafkaChangelog:
         reader.begin({place: kafka_answers.FIRST})
         self._read_up_to(stable, reader, place, kept, breathe)
         if committed is None or kept.position() != committed:
-            # To the end, open transactions included: what they write is decided by then.
+            # To the end, behind open transactions: by then each is committed or aborted.
             self._read_up_to(self._end_with_open(place), reader, place, kept, breathe, enough=committed)
         self._stuck.pop(place.number, None)
         reader.begin({})
@@ -102,7 +101,7 @@ class KafkaChangelog:
     def _read_up_to(
         self, end: int, reader: Reader, place: Partition, kept: _Kept, breathe: Breathe, enough: int | None = None
     ) -> None:
-        """To an offset, or until the position record says `enough`."""
+        """Reads up to an offset, or until the position record says `enough`."""
         shown = reader.at[place]
         try:
             for records in reader.up_to({place: end}):
@@ -136,7 +135,7 @@ class KafkaChangelog:
         return BrokerError(f"{where} for {now - since:.0f} s: {whose}.")
 
     def _end_with_open(self, place: Partition) -> int:
-        # Of a consumer that reads uncommitted: to any other, a topic ends at its last stable offset.
+        # Asked by a consumer that reads uncommitted: for any other a partition ends at its last stable offset.
         try:
             return kafka_answers.bounds(self._pair.uncommitted, place, ANSWER_S)[1]
         except KafkaException as error:
@@ -163,7 +162,7 @@ def _owner_of(record: Record) -> str | None:
 
 
 class _Kept:
-    """What one partition of a changelog holds: the last record of every key. `partition`: of the input, whose state it is."""
+    """The last record of every key of one changelog partition. `partition`: of the input topic, whose state it is."""
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition

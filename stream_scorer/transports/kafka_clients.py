@@ -1,4 +1,4 @@
-"""Clients of librdkafka: made here and nowhere else, each with our log."""
+"""Makes clients of librdkafka, here and nowhere else, each with our log."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RateLimitedLog(logging.Filter):
 librdkafka_log = logging.getLogger("librdkafka")
 librdkafka_log.addFilter(RateLimitedLog())
 SILENT = logging.Logger("nobody", logging.CRITICAL + 1)
-"""For a client whose errors are ordinary steps here."""
+"""For a client whose errors are expected."""
 
 
 def open_client(
@@ -48,12 +48,12 @@ def open_client(
     log: logging.Logger = librdkafka_log,
     heard: Heard | None = None,
 ) -> T:
-    """A Consumer, a Producer or an AdminClient.
+    """A Consumer, a Producer or an AdminClient. Does not wait for a broker.
 
     Args:
-        heard: is told why no connection to a broker comes about, whenever the client is polled.
+        heard: learns why there is no connection to a broker, whenever the client is polled.
     Raises:
-        SettingsError: librdkafka refuses the properties, alone or in company.
+        SettingsError: librdkafka refuses a property, or properties together.
     """
     if heard is not None:
         properties, log = {**properties, "error_cb": heard.error}, heard.log
@@ -65,12 +65,12 @@ def open_client(
 
 
 def open_beside(properties: Properties, name: str, *, committed: bool = True, heard: Heard | None = None) -> Consumer:
-    """A consumer that joins no group: librdkafka wants the name of one, and positions of it can be asked.
+    """A consumer that joins no group. It has the name of one, as librdkafka requires: it can ask for its positions.
 
     Args:
         properties: of a consumer, as `kafka_config.consumer` gives them.
-        name: tells it from our other clients in the broker's log.
-        committed: whether records, and the ends of partitions, are those of committed transactions only.
+        name: of the client, in the broker's log.
+        committed: read_committed: partitions end at the last stable offset. Else read_uncommitted.
     """
     own = {
         "client.id": f"stream-scorer-{name}",
@@ -80,10 +80,10 @@ def open_beside(properties: Properties, name: str, *, committed: bool = True, he
 
 
 class Pair:
-    """Two consumers beside the group's, one of each isolation level: it decides what a broker answers.
+    """Two consumers outside the group, one for each isolation level, which decides what a broker answers.
 
-    Each is opened when it is first wanted, and again after a `close`: one that has seen a broker's restart keeps old
-    leader epochs and may never be answered.
+    Each is opened at its first use, also after a `close`. Close the pair after an error: a consumer that has seen a broker
+    restart keeps old leader epochs and may never get an answer.
     """
 
     def __init__(self, properties: Properties, name: str) -> None:
@@ -92,12 +92,12 @@ class Pair:
 
     @property
     def committed(self) -> Consumer:
-        """Its partitions end at the last stable offset, and a position that is not certain is not answered."""
+        """Partitions end at the last stable offset. No answer for a position in an open transaction."""
         return self._of(True)
 
     @property
     def uncommitted(self) -> Consumer:
-        """Its partitions end at their end, and it takes a position that is not certain."""
+        """Partitions end at the high watermark. Positions are given even while a transaction may change them."""
         return self._of(False)
 
     def _of(self, committed: bool) -> Consumer:

@@ -1,4 +1,4 @@
-"""Settings -> librdkafka properties. What a client beside the group's has besides is in `kafka_clients`, `kafka_reader`.
+"""Settings -> librdkafka properties. `kafka_clients` and `kafka_reader` add those of clients outside the group.
 
 What the user gives by --kafka KEY=VALUE comes last and wins, but for the few properties the guarantees
 rest on.

@@ -104,7 +104,7 @@ def persist(
     patience_s: Callable[[], float],
     again: Callable[[KafkaError], bool] = lambda error: error.retriable(),
 ) -> _T:
-    """Call again while the same call may succeed: `again` says so of its error. Returns what the call returns.
+    """Calls `call` until it succeeds, as long as `again` says that another try may help. Returns what it returns.
 
     Raises the last KafkaException.
 

@@ -1,4 +1,4 @@
-"""Topics followed as records come, by a reader that is in no group: committed records only, nobody's share."""
+"""Follows topics as records come, outside any group: committed records only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Partitions read apart from any group: no position is kept, and nobody's share is taken.
+"""Reads partitions outside a group: no position is committed, and no member of a group loses a partition.
 
-One reader for all who do that: restore, warm-up and rebuild, the last evaluations, dead letters, `tail`. They say where
-to begin, where to end and how long nothing may come; what is an error, and its text, is decided here.
+All that read so use this one reader: restore, warm-up and rebuild, the last evaluations, dead letters, `tail`. They say
+where to begin, where to end and how long to wait without records. What is an error, and its text, is decided here.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from stream_scorer.transports.kafka_record import to_record
 T = TypeVar("T")
 
 TIMEOUT_S = 30.0
-"""For commands. A service that restores gives up sooner, and tries again with clients opened anew."""
+"""For commands. A service that restores gives up sooner, and tries again with new clients."""
 FIRST_S = 10.0
-"""For the first answer of all: no broker may be there."""
+"""For the first answer: there may be no broker."""
 WAIT_S = 0.05
 _CHUNK = 5_000
 
 
 class Stalled(Unavailable):
-    """Nothing came for too long."""
+    """No record came for too long, and the end was not reached."""
 
 
 class Reader:
@@ -40,14 +40,14 @@ class Reader:
 
     Args:
         properties: of a consumer, as `kafka_config.consumer` gives them.
-        name: of the client, as the broker's log has it.
-        what: of which the topics are, for errors: "changelog ", or nothing.
-        answer_s: for so long each question blocks.
-        stalled_s: so long nothing may come before an end.
-        follows: it has no end, and goes on after what librdkafka tries again by itself. A reader to an end must not:
-            what an error stood for would be missing from what it gives. A follower also asks the broker less often.
+        name: of the client, in the broker's log.
+        what: comes before places in error texts: "changelog ", or nothing.
+        answer_s: how long each question may block.
+        stalled_s: how long no record may come before the end is reached.
+        follows: the reader has no end, and goes on after errors that librdkafka retries by itself. A reader with an end
+            must not: records could be missing. A follower also asks the broker less often.
     Raises:
-        Of every call: BrokerError where only a person can mend it, else Unavailable.
+        Every call: BrokerError if only a person can mend it, else Unavailable.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class Reader:
         self._heard = Heard()
         own = {
             "enable.partition.eof": True,
-            # Records from where it stands may be deleted meanwhile: it goes on with the first there is.
+            # If the records at its position are deleted meanwhile, it goes on at the first that is left.
             "auto.offset.reset": "earliest",
-            # The end is often a marker, after which a fetch finds nothing: it should not wait long to say so.
+            # The last offset is often a transaction marker: a fetch finds no record there, and should not wait long.
             "fetch.wait.max.ms": 50 if follows else 10,
         }
         self._consumer = open_beside({**properties, **own}, name, heard=self._heard)
         self._mine: dict[Partition, Partition] = {}
         self.at: dict[Partition, int] = {}
-        """The next offset of each partition: after what has come, and after markers that were stepped over."""
+        """The next offset of each partition, behind the records that have come and the markers that were skipped."""
         self.ended: set[Partition] = set()
-        """Those of which all has come that there was at the last look."""
+        """Partitions of which everything has come that was there at the last fetch."""
 
     def partitions(self, topic: str) -> list[Partition]:
         return self._ask(
@@ -82,7 +82,7 @@ class Reader:
         )
 
     def bounds(self, partition: Partition) -> tuple[int, int]:
-        """The first offset, and the one after the last committed record: behind it a transaction may be open."""
+        """The first offset, and the last stable offset: up to there no transaction is open."""
         return self._ask(partition, lambda: kafka_answers.bounds(self._consumer, partition, self._answer_s))
 
     def begin_at(self, partition: Partition, start: str) -> tuple[int, int | None]:
@@ -97,14 +97,14 @@ class Reader:
         self._ask("partitions cannot be read", lambda: self._consumer.assign(places))
 
     def come(self, timeout_s: float) -> list[Record]:
-        """What has come; [] after `timeout_s` seconds."""
+        """Records that have come; [] if there was none for `timeout_s` seconds. Blocks for that long at most."""
         records, at = [], self.at
         for message in arrived(self._consumer, _CHUNK, timeout_s):
             partition = self._mine.get((message.topic(), message.partition()))  # type: ignore[call-overload]
             error = message.error()
             if error is not None:
                 self._event(message, error, partition)
-            elif partition is not None:  # else of a partition that was read before
+            elif partition is not None:  # None: it is of a partition that was read before
                 record = to_record(message, partition)
                 if record.offset < at[partition] and not self._follows:
                     raise self._cut(record)
@@ -115,9 +115,10 @@ class Reader:
         return records
 
     def until(self, left: Callable[[], list[Partition]], wait_s: float = WAIT_S) -> Iterator[list[Record]]:
-        """Batches as they come until no partition is `left`, [] among them: who reads may do what cannot wait.
+        """Batches as they come, until `left` returns no partition. [] at least every `wait_s`, so that the caller can do
+        other things.
 
-        Raises Stalled where nothing comes of those left. Time that passes elsewhere, as in a model, does not count.
+        Raises Stalled if nothing comes of the partitions that are left. Time spent by the caller does not count.
         """
         waited = 0.0
         while missing := left():
@@ -132,15 +133,15 @@ class Reader:
             yield records
 
     def up_to(self, ends: Mapping[Partition, int]) -> Iterator[list[Record]]:
-        """Batches, [] among them, until each partition has been read to an offset. Some records behind it may come too.
+        """Batches, some empty, until each partition was read up to an offset. Records behind it may come, too.
 
-        A partition that ends before it now is not done: its replica may lag behind the leader that told the end, and
-        transactions that are open there may yet be committed.
+        A partition that ends before that offset is not finished: the replica may lag behind the leader that gave the
+        offset, and transactions that are still open there may be committed.
         """
         return self.until(lambda: [partition for partition, end in ends.items() if self.at[partition] < end])
 
     def between(self, bounds: Mapping[Partition, tuple[int, int]]) -> Iterator[list[Record]]:
-        """Batches, [] among them, of the records that each partition has from an offset on and before another."""
+        """Batches, some empty, of the records of each partition from the first to before the second of two offsets."""
         ends = {partition: end for partition, (first, end) in bounds.items() if first < end}
         if ends:
             self.begin({partition: bounds[partition][0] for partition in ends})
@@ -149,7 +150,10 @@ class Reader:
 
     def _cut(self, record: Record) -> Unavailable:
         where = self._where([record.partition])
-        return Unavailable(f"{where}: offset {record.offset} came. The log was cut there: it has to be read again")
+        return Unavailable(
+            f"{where}: offset {record.offset} came. The log was cut there meanwhile (an unclean leader election?): "
+            "it has to be read again."
+        )
 
     def _event(self, message: Message, error: KafkaError, partition: Partition | None) -> None:
         if error.code() != KafkaError._PARTITION_EOF:
@@ -168,7 +172,7 @@ class Reader:
         try:
             return ask()
         except KafkaException as error:
-            self._consumer.poll(0)  # hears what went wrong
+            self._consumer.poll(0)  # calls back with the reason
             raise self._problem(f"{self._what}{where}", error.args[0]) from error
 
     def _problem(self, where: str, error: KafkaError) -> BrokerError | Unavailable:
@@ -182,7 +186,7 @@ class Reader:
         return type(problem)(f"{problem}. {then}")
 
     def _reason(self) -> str:
-        """Why no broker is connected, and what to change."""
+        """The reason why no broker is connected, and what to change."""
         return str(self._heard.reason or "Is the broker there?")
 
     def close(self) -> None:
@@ -190,9 +194,9 @@ class Reader:
 
 
 def arrived(consumer: Consumer, limit: int, timeout_s: float, gather_s: float = 0.0) -> list[Message]:
-    """Messages of a consumer: waits `timeout_s` for the first, then takes what is queued, or comes in `gather_s`.
+    """Messages of a consumer, `limit` at most. Blocks up to `timeout_s` for the first, then `gather_s` for more.
 
-    `consume` alone would wait its whole time unless `limit` messages came.
+    Why not `consume` alone: it blocks its whole time unless `limit` messages come.
     """
     first = consumer.poll(timeout_s)
     if first is None:

@@ -1,4 +1,4 @@
-"""Lines of text from and to descriptors that somebody else opened: stdin and stdout, for `score`."""
+"""Transports over file descriptors that somebody else opened: stdin and stdout of `score`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK = 1 << 16
 
 
 class LinesFeed(NothingToSettle):
-    """The feed of a ModelOp stream over a file descriptor that somebody else opened: what is there, at once."""
+    """The `Feed` of a ModelOp stream. It reads what is there, without waiting for more."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -32,7 +32,7 @@ class LinesFeed(NothingToSettle):
 
 
 class LinesDrain:
-    """The drain of a ModelOp stream over a file that somebody else opened."""
+    """The `Drain` of a ModelOp stream. It never closes the file."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out

@@ -1,6 +1,6 @@
-"""A host of ModelOp modules in thirty lines: begin, action, end by the rules of section [b]. Nothing of this project.
+"""A small host of ModelOp modules: begin, action and end by the rules of section [b]. It uses nothing of this project.
 
-As a program it takes folders from standard input, a line each, and runs the job in it in a process forked for that.
+As a program it reads names of folders from standard input, a line each, and runs the job in each in a forked process.
 """
 
 import copy

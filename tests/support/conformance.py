@@ -27,23 +27,24 @@ A case is a small model with what goes in and what must come out. It runs in the
 
 | column | what it is |
 |---|---|
-| plain | a host of thirty lines that knows begin, action and end, and nothing of this project |
+| plain | a small host that knows begin, action and end, and nothing of this project |
 | score | `stream-scorer score`, in a process of its own |
 | engine | `stream-scorer engine`, over HTTP as the vendor's clients do it: outputs, rejected records, the failure and its input |
 | run json, run avro | the parts of `stream-scorer run` on a transport in memory, JSON and avro-binary in and out |
 
-Avro is written and read by fastavro, as a producer and a consumer would. Each case goes through `run` in one piece, and
-with an aborted transaction and a restart, which must make no difference.
+In the tests fastavro writes and reads Avro, as a producer and a consumer would. Each case goes through `run` twice: in one
+piece, and with an aborted transaction and a restart, which must make no difference.
 
-40 of those in `run` go through a real broker too, with an abort and a restart
+40 cases of `run` go through a real broker too, with an abort and a restart
 ([test_on_a_broker](../tests/conformance/test_on_a_broker.py)). Random models on random values are compared in the same
-columns ([test_models](../tests/conformance/test_models.py)). A number in a column is how many of a rule's cases run there; what
-`run` must refuse by name, as it needs an engine, is counted as refused. Other tests are named by their file and function.
+columns ([test_models](../tests/conformance/test_models.py)). The number in a column is how many cases of the rule run there;
+models that `run` must refuse by name, as they need an engine, are counted as refused. Other tests are named by file and
+function.
 
-In `run` a record on which the model raises, or whose output does not fit, is rejected as a whole and has never happened.
-`score` takes standard input and output for models of one input, and there it keeps to the ways of the Kafka service: a
-record on which the model raises is rejected and the run goes on, and of a record with a bad output no output is written.
-With `--input`, `--output` or `--stream` it does as an engine does, and so do the cases where that makes a difference.
+In `run` a record on which the model raises, or whose output does not fit, is rejected as a whole: none of its outputs is
+written, and the state is as before it. `score` does the same for models of one input on standard input: the record is
+rejected and the run goes on. With `--input`, `--output` or `--stream` it does as an engine does: the cases use that where
+it makes a difference.
 
 """
 

@@ -114,36 +114,38 @@ def configuration() -> str:
 
 _VALUES = """# Values: what models get, what they may give, what is written
 
-The same wherever a model runs: `run`, `score`, `verify`, `backtest` and the engine have one codec for each encoding. Every
-row below is a test (`tests/unit/codec/test_values.py`). *refused* costs that record alone, and the text says where in the
-value the fault is, what was expected and what was found.
+The rules are the same wherever a model runs: `run`, `score`, `verify`, `backtest` and the engine use one codec for each
+encoding. Every row below is a test (`tests/unit/codec/test_values.py`). *refused* means that this record alone is rejected.
+The text of the reject says where in the value the fault is, what was expected and what was found.
 
 - Models get the number, bytes or text underneath a logical type: a `timestamp-millis` is an integer of milliseconds, so
-  `x / 1000` works in every encoding. Unions come bare out of Avro. JSON comes as it came: a tagged union stays tagged, an
-  integer for a double stays an integer, a field with a default that was left out stays away.
+  `x / 1000` works in every encoding. Values of Avro unions have no tag. JSON values are given as they come: a tagged union
+  keeps its tag, an integer for a double stays an integer, and a field that is left out stays left out, default or not.
 - Models may give Python's `datetime`, `date`, `time`, `Decimal` and `UUID`, or what is underneath; NumPy's scalars and
   arrays; unions bare or tagged as `{"double": 0.5}`; bytes as `bytes` or as a string of code points below 256.
-- A `datetime` without a time zone is in UTC, whatever the zone of the machine. What is finer than the unit is cut off.
-- A tag whose value fits comes first: `{"int": 3}` is 3 where the union has an int, though it could be a map. Else the first
-  branch that takes the value whole, nothing converted, added or left out; else the first in which defaults fill what is
-  missing, a `float` is rounded or midnight is a date; else the first that takes an integer for a double, a string for bytes,
-  or a record with fields that it does not name (JSON keeps those, Avro and CSV leave them out).
-- What does not fit is refused, never changed in silence. Only these are rounded: a number in a `float`, an integer in a
-  `double`, as the types do.
+- A `datetime` without a time zone is in UTC, whatever the zone of the machine.
+- Which branch of a union a value belongs to is decided in this order. First, a tag whose value fits: `{"int": 3}` is 3 in a
+  union with an int, even if the union has a map. Then the first branch that takes the value whole, with nothing converted,
+  added or left out. Then the first that takes it with defaults for missing fields, a rounded `float`, or a `datetime` at
+  midnight as a date. Then the first that takes an integer as a double, a string as bytes, or a record with fields that the
+  branch does not name.
+- A record may have fields that its schema does not name: JSON and msgpack write them, Avro and CSV leave them out.
+- A value that does not fit is refused, never changed in silence. There are only these roundings: a number in a `float`, an
+  integer in a `double`, and a time that is finer than its unit, which is cut off.
 - A field that is left out and has a default: Avro and CSV write the default, JSON and msgpack leave the field out.
-- NaN and the infinities: Avro has them. JSON has not: `run` refuses them in JSON by name, `score` and the engine read and
-  write them as Python does unless a stream says `Strict`. A number that is too large for a double is refused everywhere.
+- Avro has NaN and the infinities. JSON has not: `run` refuses them in JSON; `score` and the engine read and write them as
+  Python does, unless the descriptor of a stream says `Strict`. A number too large for a double is refused everywhere.
 - JSON is written in ASCII, with `\\u` for other letters.
-- Without a schema JSON and msgpack take what Python's have, and bytes in JSON are a string of their code points; for a
-  `datetime` there is no unit, so it is refused.
+- Without a schema, JSON and msgpack write what Python's libraries for them do, and JSON writes bytes as a string of code
+  points below 256. A `datetime` is refused: without a schema it has no unit.
 
 ## Keys
 
-Keys are bytes, and a session belongs to a key's bytes as they are: nothing is decoded. If a producer frames its keys
-with a schema registry's five bytes, the id of the schema is part of the key. A new version of the key's schema is
-then a new key: its session begins anew, and Kafka's own partitioner mostly puts it on another partition, where the
-old session is not. No setting of the service could join the two again. So write keys unframed (`StringSerializer` and
-the like), or keep the schema of the key as it is. State of the old key goes by `--session-ttl` or `--max-sessions`.
+Keys are bytes and are never decoded: a session belongs to the exact bytes of its key. If a producer frames its keys with
+a schema registry's five bytes, the id of the schema is part of the key. With a new version of the key's schema, every
+key is then a new key: its session begins anew, and Kafka's partitioner mostly puts it on another partition, where the old
+session is not. No setting of the service can join the two. So write keys unframed (`StringSerializer` and the like), or
+do not change the schema of the key. The state of old keys is dropped by `--session-ttl` or `--max-sessions`.
 
 """
 
@@ -198,8 +200,8 @@ def values() -> str:
         ],
     )
     text += (
-        "## Which schemas go together\n\nThe schema of a stream and that of the model's slot, checked when the stream is "
-        "attached. On an input the model's is asked\nfor and the stream's given; on an output the other way round.\n\n"
+        "## Which schemas go together\n\nWhen a stream is attached, its schema is compared with that of the model's slot. "
+        "On an input the model's schema is asked\nfor and the stream's is given; on an output the other way round.\n\n"
     )
     text += _table(
         ("asked for", "given", "goes"),

@@ -1,7 +1,7 @@
 """Models written for TensorFlow 1 and its time, run as they are.
 
 Such a model sees the names of its time by its own imports. Nobody else does: `sys.modules`, the real
-`tensorflow` and `numpy`, and eager mode are as they were. A library that is attached to the model is the model's.
+`tensorflow` and `numpy`, and eager mode are as they were. If a library is attached to the model, the model gets that one.
 """
 
 from __future__ import annotations

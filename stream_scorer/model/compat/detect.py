@@ -16,7 +16,7 @@ TF1, NUMPY1, STDLIB = "TensorFlow 1", "NumPy 1", "an older Python"
 KERAS = "Keras"  # not gone, but not what it was: worth a warning beside TensorFlow 1's names
 
 
-# What we offer instead of the installed ones. A name that the interpreter itself holds is never looked for in files.
+# Modules that we replace for old models. Modules built into the interpreter are never looked for in files.
 _OFFERED = {"tensorflow", "keras", "numpy", "imp", *stdlib.REMOVED}.difference(sys.builtin_module_names)
 
 
@@ -31,7 +31,7 @@ class Reason:
 def find_reasons(source: str, file: str, folder: Path) -> list[Reason]:
     """Every use of a name that is gone: in the source, and in the Python files of `folder` that it imports.
 
-    A library that is in the folder is the model's own, and what it has is there.
+    Names of a library that lies in the folder do not count: the model gets that library.
     """
     reasons: list[Reason] = []
     own = attached_libraries(folder, file)
@@ -52,12 +52,12 @@ def find_reasons(source: str, file: str, folder: Path) -> list[Reason]:
 
 
 def attached_libraries(folder: Path, file: str) -> set[str]:
-    """Those of the libraries that are offered to old models which the folder has itself; `file` is the model's."""
+    """Which of the modules that we replace for old models lie in `folder`. `file`: the model's own."""
     found = {name: importlib.machinery.PathFinder.find_spec(name, [str(folder)]) for name in _OFFERED}
     return {
         name
         for name, spec in found.items()
-        # Without a loader of a file it is a directory of that name, which an installed library comes before.
+        # Without a location it is a plain directory of that name: an installed library goes before it.
         if spec is not None and spec.has_location and Path(spec.origin or "").name != file
     }
 

@@ -30,7 +30,7 @@ class Imports:
     Args:
         facades: what to give for a top-level module, made when it is first imported.
         folder: the model's directory.
-        own: top-level modules that lie in it and come before facades, and before those that the process has loaded.
+        own: top-level modules in that directory that go before facades and before modules that the process has loaded.
     """
 
     def __init__(self, facades: Mapping[str, Facade], folder: Path, own: Collection[str] = ()) -> None:
@@ -73,7 +73,7 @@ class Imports:
 
     @contextlib.contextmanager
     def _own_in_place(self) -> Iterator[None]:
-        """Within the block the model's own libraries have their names in `sys.modules`; then the process's again."""
+        """Within the block `sys.modules` has the model's own libraries; after it, the process's again."""
         if not self._own or self._within:
             yield
             return
