@@ -122,14 +122,14 @@ def opened(
         try:
             yield Opened(module, schemas, attachment)
         except BaseException:
-            with _told():
+            with _only_logged():
                 module.end()
             raise
         module.end()
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _only_logged() -> Iterator[None]:
     """A ModelError in the block is only logged: it must not hide the error that came before."""
     try:
         yield

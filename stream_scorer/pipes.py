@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from stream_scorer.codec.schema import load_schema
-from stream_scorer.engine.report import wasted
+from stream_scorer.engine.report import all_rejected_text
 from stream_scorer.errors import SettingsError
 from stream_scorer.model.locate import Located
 from stream_scorer.model.program import Program
@@ -122,8 +122,8 @@ class Pipes:
         if self._written or not (self._outputs_rejected or 0 < self._records == self._rejected):
             return None
         if 0 < self._records == self._rejected:
-            return wasted("records", self._records, self._first_reject)
-        return wasted("outputs", self._outputs_rejected, self._first_reject)
+            return all_rejected_text("records", self._records, self._first_reject)
+        return all_rejected_text("outputs", self._outputs_rejected, self._first_reject)
 
 
 def streams_of(

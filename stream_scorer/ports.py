@@ -23,6 +23,11 @@ from stream_scorer.records import (
     State,
 )
 
+Meaning = Callable[[str, Any], Any]
+"""Takes the name of a field ("" for a value that is not a record) and its value; returns the time or decimal that it
+stands for by a logical type of the schema.
+
+A value without a logical type, or of Python's type already, is returned as it is. None: a time that Python lacks."""
 Breathe = Callable[[], None]
 """Called all along by what takes long before a partition has begun: it keeps the worker in its group.
 

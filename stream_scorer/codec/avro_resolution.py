@@ -23,7 +23,7 @@ from stream_scorer.codec.avro_reader import (
 )
 from stream_scorer.codec.fitting import Compiler
 from stream_scorer.codec.forms import PlainForm, fit_default
-from stream_scorer.codec.logical import logical_of, unlike
+from stream_scorer.codec.logical import logical_mismatch, logical_of
 from stream_scorer.codec.parts import NAMED, branch_name, named_in, type_of, widens
 from stream_scorer.codec.schema import Schema
 from stream_scorer.codec.walk import Misfit
@@ -181,7 +181,7 @@ def _simple(writer: Any, reader: Any) -> Read:
 
 def _changed(read: Read, writer: Any, reader: Any) -> Read:
     """Converts times to the reader's unit, if both schemas have a unit. Raises Unresolved: logical types do not match."""
-    problem = unlike(reader, writer, units=False)
+    problem = logical_mismatch(reader, writer, units=False)
     if problem is not None:
         raise Unresolved(problem)
     one, other = logical_of(writer), logical_of(reader)

@@ -119,7 +119,7 @@ def _write_msgpack(control: Control) -> bytes:
 
 
 def _short(value: Any) -> Any:
-    return _fold(value, 64) if isinstance(value, int) else _whole(value)
+    return _fold(value, 64) if isinstance(value, int) else _encodable(value)
 
 
 def _read_text(data: bytes) -> Control | None:
@@ -217,7 +217,7 @@ def _write_avro(control: Control) -> bytes:
         "id": _fold(number, 32),
         "timestamp": _fold(timestamp, 64),
     }
-    value["misc"] = _whole(misc)
+    value["misc"] = _encodable(misc)
     fastavro.schemaless_writer(out, AVRO_SCHEMA, value)
     return out.getvalue()
 
@@ -227,7 +227,7 @@ def _properties(control: Control) -> tuple[int, int, str]:
     return control.id or 0, control.timestamp or 0, control.misc or ""
 
 
-def _whole(text: str) -> str:
+def _encodable(text: str) -> str:
     """JSON may carry half of a surrogate pair, which UTF-8 has no bytes for."""
     return text.encode(errors="replace").decode()
 

@@ -44,7 +44,7 @@ def logical_of(schema: Any) -> Logical | None:
     return LOGICAL.get((schema["type"], schema["logicalType"])) if isinstance(schema["type"], str) else None
 
 
-def unlike(reader: Any, writer: Any, *, units: bool = True) -> str | None:
+def logical_mismatch(reader: Any, writer: Any, *, units: bool = True) -> str | None:
     """The reason if logical types of reader and writer do not go together, else None.
 
     units: times must have the same unit, too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream_scorer.codec.logical import unlike
+from stream_scorer.codec.logical import logical_mismatch
 from stream_scorer.codec.parts import NAMED, NUMBERS, branch_name, type_of, widens
 from stream_scorer.codec.schema import Schema
 
@@ -33,7 +33,7 @@ class _Match:
                 return None
             return _told(" or ".join(map(branch_name, reader)), branch_name(writer), at)
         asked, given = reader["type"], writer["type"]
-        if (problem := unlike(reader, writer)) is not None:
+        if (problem := logical_mismatch(reader, writer)) is not None:
             return f"{f'at {at}: ' if at else ''}{problem}"
         if asked in NUMBERS and given in NUMBERS:
             return None if widens(given, asked) else _told(asked, given, at)

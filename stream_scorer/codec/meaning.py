@@ -9,12 +9,7 @@ from typing import Any
 from stream_scorer.codec.logical import logical_of
 from stream_scorer.codec.parts import branch_name, type_of
 from stream_scorer.codec.schema import Schema
-
-Meaning = Callable[[str, Any], Any]
-"""Takes the name of a field ("" for a value that is not a record) and its value; returns what the value means.
-
-Values without a logical type, and those that are of Python's type already, are returned as they are. None: a time that
-Python cannot represent."""
+from stream_scorer.ports import Meaning
 
 
 def meaning_of(schema: Schema | None) -> Meaning | None:

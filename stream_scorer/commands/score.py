@@ -20,7 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
     )
-    for way, text in (("input", "JSON lines of an input slot"), ("output", "where an output slot's go, as JSON lines")):
+    for way, text in (
+        ("input", "file to read an input slot from, JSON lines"),
+        ("output", "file for an output slot, JSON lines"),
+    ):
         parser.add_argument(f"--{way}", action="append", default=[], metavar="SLOT=FILE", help=text)
     parser.add_argument(
         "--stream",
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ModelOp stream descriptor of a slot, as JSON",
     )
     parser.add_argument(
-        "--rejects", type=Path, metavar="FILE", help="where rejected lines are told of (default: stderr)"
+        "--rejects", type=Path, metavar="FILE", help="file for a line about each rejected record (default: stderr)"
     )
     parser.add_argument(
         "--batch", type=whole(1), metavar="N", help="most records scored together (default: 1024, in a record set 1000)"

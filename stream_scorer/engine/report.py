@@ -46,10 +46,10 @@ def all_rejected(totals: Totals) -> str | None:
     """A text if there were records, and every one was rejected."""
     if not totals.records or totals.scores or totals.rejects < totals.records:
         return None
-    return wasted("records", totals.records, totals.first_reject)
+    return all_rejected_text("records", totals.records, totals.first_reject)
 
 
-def wasted(what: str, count: int, first: str) -> str:
+def all_rejected_text(what: str, count: int, first: str) -> str:
     """The text if every record, or every output, was rejected. `first`: place and reason of the first."""
     return f"all {count:,} {what} were rejected; the first at {first}"
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stream_scorer.errors import RecordError, SettingsError
 from stream_scorer.evaluate.live import Live
-from stream_scorer.ports import Codec
+from stream_scorer.ports import Codec, Meaning
 from stream_scorer.records import Evaluation, Note, Record
 from stream_scorer.times import moment_ms
 
-Meaning = Callable[[str, Any], Any]
 _NUMBERS = ("int", "long", "float", "double")
 
 
@@ -27,8 +26,7 @@ class StreamJudge:
         low, high: fields of output records that bound the forecast's interval, where an output has both.
         date: field of output records that says which day or time is forecast, and of input records that says which
             they are of. Without it a forecast is of the next record.
-        inputs, outputs: take the name of a field ("" for a value that is not a record) and its value, and give the time
-            or decimal that a logical type of the schema makes of it; None if the schema has none.
+        inputs, outputs: what fields of input and output records mean; None if their schema has no logical types.
     """
 
     def __init__(

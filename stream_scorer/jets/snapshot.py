@@ -53,7 +53,7 @@ def read(blob: bytes) -> ModelSnapshot:
         ) from error
 
 
-def alike(blobs: list[bytes]) -> list[bytes]:
+def with_last_shared(blobs: list[bytes]) -> list[bytes]:
     """The snapshots of jets that ended one after the other, each with the cells and pools of the last one, which has all
     changes."""
     found = [read(blob) for blob in blobs]

@@ -132,7 +132,7 @@ class Run:
                 worker.handing_over = True
         self._retire(leaving)
         left = sorted(leaving, key=lambda worker: worker.handed_at)
-        self._handed = snapshots.alike([worker.handed for worker in left if worker.handed is not None])
+        self._handed = snapshots.with_last_shared([worker.handed for worker in left if worker.handed is not None])
         # Jets that are added later begin from here too: an older snapshot would bring back older cells.
         self._base = self._handed[0] if self._handed else self._base
         self._exchange(new)

@@ -159,12 +159,12 @@ class AvroEnds:
         self._is_control = False
         self._sure = True  # there were enough bytes to tell whether that value is a control record
 
-    def anew(self) -> None:
+    def reset(self) -> None:
         self._walk, self._sure = None, True
 
     def whole(self, data: bytes) -> tuple[list[int], bool]:
         """As `more`, for bytes that begin with a value and are complete."""
-        self.anew()
+        self.reset()
         return self.more(bytearray(data), last=True)
 
     def more(self, data: bytearray, last: bool) -> tuple[list[int], bool]:
@@ -194,9 +194,9 @@ class AvroEnds:
                     assert self._walk is not None
                     at += self._walk.at
                     ends.append(at)
-                    self.anew()
+                    self.reset()
         except ValueError:
-            self.anew()
+            self.reset()
             return ends, True
         return ends, False
 

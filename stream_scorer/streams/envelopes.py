@@ -183,7 +183,7 @@ class Ends(Protocol):
             last: no more bytes will come.
         """
 
-    def anew(self) -> None:
+    def reset(self) -> None:
         """The next bytes are the beginning of a value."""
 
 
@@ -209,13 +209,13 @@ class SelfDelimited:
         if bad or long:
             found.append(too_long(self._rest) if long else bytes(self._rest))
             self._rest = bytearray()
-            self._ends.anew()
+            self._ends.reset()
         return found
 
     def end(self) -> list[bytes]:
         found = self._split(last=True) if self._rest else []
         rest, self._rest = bytes(self._rest), bytearray()
-        self._ends.anew()
+        self._ends.reset()
         return [*found, rest] if rest else found
 
 
@@ -223,9 +223,9 @@ class MsgpackEnds:
     """The `Ends` of msgpack. When more bytes come, the unpacker goes on where it stopped."""
 
     def __init__(self) -> None:
-        self.anew()
+        self.reset()
 
-    def anew(self) -> None:
+    def reset(self) -> None:
         self._unpacker = msgpack.Unpacker(max_buffer_size=2 * MOST_RECORD)
         self._fed = self._told = 0
 

@@ -79,7 +79,7 @@ def committed(consumer: Consumer, partitions: Iterable[Partition], seconds: floa
     return {Partition(at.topic, at.partition): at for at in found}
 
 
-def surely_committed(
+def committed_with_retries(
     consumer: Consumer, partitions: Iterable[Partition], patience_s: float
 ) -> dict[Partition, TopicPartition]:
     """As `committed`, with retries while they may help. Blocks for about twice `patience_s` at most."""

@@ -14,7 +14,7 @@ from stream_scorer.ports import Breathe, Watch
 from stream_scorer.records import Partition, Record, Saved
 from stream_scorer.state.snapshots import POSITION_KEY, ForeignState, read_saved
 from stream_scorer.transports import kafka_answers
-from stream_scorer.transports.kafka_clients import Pair, Properties
+from stream_scorer.transports.kafka_clients import ConsumerPair, Properties
 from stream_scorer.transports.kafka_errors import unreachable
 from stream_scorer.transports.kafka_hanging import hanging
 from stream_scorer.transports.kafka_reader import Reader, Stalled, read_topic
@@ -55,7 +55,7 @@ class KafkaChangelog:
         self._properties, self._topic, self._watch = properties, topic, watch
         self._stuck: dict[int, tuple[int, float]] = {}
         self._reader: Reader | None = None
-        self._pair = Pair(properties, NAME)
+        self._pair = ConsumerPair(properties, NAME)
         self._used_at = 0.0
 
     def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[Saved]:

@@ -64,7 +64,9 @@ def open_client(
         raise SettingsError(f"--kafka: {text}. Correct what was given by --kafka KEY=VALUE.") from error
 
 
-def open_beside(properties: Properties, name: str, *, committed: bool = True, heard: Heard | None = None) -> Consumer:
+def open_outside_group(
+    properties: Properties, name: str, *, committed: bool = True, heard: Heard | None = None
+) -> Consumer:
     """A consumer that joins no group. It has the name of one, as librdkafka requires: it can ask for its positions.
 
     Args:
@@ -79,7 +81,7 @@ def open_beside(properties: Properties, name: str, *, committed: bool = True, he
     return open_client(Consumer, {**properties, **own}, heard=heard)
 
 
-class Pair:
+class ConsumerPair:
     """Two consumers outside the group, one for each isolation level, which decides what a broker answers.
 
     Each is opened at its first use, also after a `close`. Close the pair after an error: a consumer that has seen a broker
@@ -102,7 +104,7 @@ class Pair:
 
     def _of(self, committed: bool) -> Consumer:
         if committed not in self._opened:
-            self._opened[committed] = open_beside(self._properties, self._name, committed=committed)
+            self._opened[committed] = open_outside_group(self._properties, self._name, committed=committed)
         return self._opened[committed]
 
     def close(self) -> None:

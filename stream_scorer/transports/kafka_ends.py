@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from stream_scorer.errors import Unavailable
 from stream_scorer.records import Partition
 from stream_scorer.transports import kafka_answers, kafka_raw
-from stream_scorer.transports.kafka_clients import Pair, Properties
+from stream_scorer.transports.kafka_clients import ConsumerPair, Properties
 from stream_scorer.transports.kafka_config import OUR_IDS
 from stream_scorer.transports.kafka_errors import UNAUTHORISED, unreachable
 
@@ -79,7 +79,7 @@ class Ends:
     def __init__(self, properties: Properties, stopping: Callable[[], bool] = lambda: False) -> None:
         self._properties = properties
         self._stopping = stopping
-        self._consumers = Pair(properties, "ends")
+        self._consumers = ConsumerPair(properties, "ends")
         self._pool = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Ends:

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException
 from stream_scorer.errors import BrokerError
 from stream_scorer.records import Partition
 from stream_scorer.transports import kafka_answers
-from stream_scorer.transports.kafka_clients import Properties, open_beside
+from stream_scorer.transports.kafka_clients import Properties, open_outside_group
 from stream_scorer.transports.kafka_hanging import hanging_offsets, somebodys_offsets
 from stream_scorer.transports.kafka_heard import Heard
 
@@ -120,7 +120,7 @@ class Health:
         self._unstable_since.pop(partition, None)
 
     def _answers(self, partition: Partition, *, committed: bool) -> bool:
-        with contextlib.closing(open_beside(self._properties, "check", committed=committed)) as consumer:
+        with contextlib.closing(open_outside_group(self._properties, "check", committed=committed)) as consumer:
             try:
                 kafka_answers.committed(consumer, [partition], _ANSWER_S)
             except KafkaException:

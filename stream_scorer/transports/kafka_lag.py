@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from stream_scorer.errors import StreamScorerError
 from stream_scorer.records import Lag, Partition
 from stream_scorer.transports.kafka_answers import begin_at, committed
-from stream_scorer.transports.kafka_clients import Pair, Properties
+from stream_scorer.transports.kafka_clients import ConsumerPair, Properties
 from stream_scorer.transports.kafka_ends import Ends, offsets
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Backlog:
         self._before: Positions = {}  # at the last look
         self._held: dict[Partition, tuple[int, float]] = {}  # the offset where it waits, and since when
         self._told: set[Partition] = set()
-        self._clients = Pair(properties, "lag")
+        self._clients = ConsumerPair(properties, "lag")
         self._closed, self._wake = False, threading.Event()
         self._thread = threading.Thread(target=self._watch, name="lag", daemon=True)
         self._thread.start()

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.records import Partition, Record
 from stream_scorer.transports import kafka_answers
-from stream_scorer.transports.kafka_clients import Properties, open_beside
+from stream_scorer.transports.kafka_clients import Properties, open_outside_group
 from stream_scorer.transports.kafka_errors import MISSING, UNAUTHORISED, unreachable
 from stream_scorer.transports.kafka_heard import Heard
 from stream_scorer.transports.kafka_record import to_record
@@ -69,7 +69,7 @@ class Reader:
             # The last offset is often a transaction marker: a fetch finds no record there, and should not wait long.
             "fetch.wait.max.ms": 50 if follows else 10,
         }
-        self._consumer = open_beside({**properties, **own}, name, heard=self._heard)
+        self._consumer = open_outside_group({**properties, **own}, name, heard=self._heard)
         self._mine: dict[Partition, Partition] = {}
         self.at: dict[Partition, int] = {}
         """The next offset of each partition, behind the records that have come and the markers that were skipped."""

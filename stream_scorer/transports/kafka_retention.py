@@ -15,7 +15,7 @@ from stream_scorer.errors import BrokerError
 from stream_scorer.records import Outgoing, Partition, Reject
 from stream_scorer.retention import MOST_MS, shown
 from stream_scorer.transports import kafka_answers
-from stream_scorer.transports.kafka_clients import Properties, open_beside
+from stream_scorer.transports.kafka_clients import Properties, open_outside_group
 
 log = logging.getLogger(__name__)
 
@@ -238,12 +238,12 @@ def look_for_gone(properties: Properties, topic: str, partitions: int) -> Gone:
     """
     places = [Partition(topic, number) for number in range(partitions)]
     # Up to the end, not to the last stable offset: what lies between is not gone.
-    with contextlib.closing(open_beside(properties, "gone", committed=False)) as consumer:
+    with contextlib.closing(open_outside_group(properties, "gone", committed=False)) as consumer:
         try:
             first = kafka_answers.offsets(consumer, places, kafka_answers.FIRST, TIMEOUT_S)
             ends = kafka_answers.offsets(consumer, places, kafka_answers.END, TIMEOUT_S)
             empty = [at for at in places if first[at] == ends[at] > 0]
-            known = kafka_answers.surely_committed(consumer, empty, TIMEOUT_S) if empty else {}
+            known = kafka_answers.committed_with_retries(consumer, empty, TIMEOUT_S) if empty else {}
         except KafkaException as error:
             log.debug("topic %r: %s", topic, error.args[0].str())
             return Gone([], alone=False)

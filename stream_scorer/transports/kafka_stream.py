@@ -93,7 +93,7 @@ class KafkaFeed:
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [Partition(at.topic, at.partition) for at in partitions]
-        known = kafka_answers.surely_committed(consumer, places, TIMEOUT_S)
+        known = kafka_answers.committed_with_retries(consumer, places, TIMEOUT_S)
         for at, place in zip(partitions, places, strict=True):
             at.offset = known[place].offset if known[place].offset >= 0 else self._first(place.number)
         consumer.assign(partitions)

@@ -82,7 +82,7 @@ def test_a_time_after_the_last_record_is_the_end():
 def test_a_group_whose_coordinator_loads_is_asked_again():
     answers = [[answer(ONE, -1001, LOADS)], [answer(ONE, 5)]]
     loading = client(committed=lambda *_, **__: answers.pop(0))
-    assert kafka_answers.surely_committed(loading, [ONE], 5)[ONE].offset == 5
+    assert kafka_answers.committed_with_retries(loading, [ONE], 5)[ONE].offset == 5
     answers = [[answer(ONE, -1001, LOADS)], [answer(ONE, 5)]]
     unsure = []
     assert Positions(loading, {}).committed([ONE], lambda: None, unsure.append)[ONE].offset == 5
@@ -110,7 +110,7 @@ def test_nothing_is_said_to_be_gone_where_nobody_answered(monkeypatch, ask):
     found = client(
         **{"offsets_for_times": whole, "committed": lambda places, timeout: [answer(ONE, -1001)], ask: alone}
     )
-    monkeypatch.setattr(kafka_retention, "open_beside", lambda *_, **__: found)
+    monkeypatch.setattr(kafka_retention, "open_outside_group", lambda *_, **__: found)
     monkeypatch.setattr(kafka_retention, "TIMEOUT_S", 0.1)
     assert kafka_retention.look_for_gone({}, "prices", 1) == ([], False)
 
@@ -120,7 +120,7 @@ def test_what_is_gone_is_told(monkeypatch):
         offsets_for_times=lambda places, timeout: [answer(ONE, 4)],
         committed=lambda places, timeout: [answer(ONE, -1001)],
     )
-    monkeypatch.setattr(kafka_retention, "open_beside", lambda *_, **__: found)
+    monkeypatch.setattr(kafka_retention, "open_outside_group", lambda *_, **__: found)
     assert kafka_retention.look_for_gone({}, "prices", 1) == ([4], True)
 
 

@@ -38,8 +38,8 @@ def changelog(monkeypatch):
         clock, shown = Clock(), Shown()
         committed, uncommitted = Script(*batches, clock=clock), Script()
         committed.bounds, uncommitted.bounds = (0, stable), (0, end)
-        monkeypatch.setattr(kafka_reader, "open_beside", lambda *_, **__: committed)
-        monkeypatch.setattr(kafka_clients, "open_beside", lambda *_, **__: uncommitted)
+        monkeypatch.setattr(kafka_reader, "open_outside_group", lambda *_, **__: committed)
+        monkeypatch.setattr(kafka_clients, "open_outside_group", lambda *_, **__: uncommitted)
         for module in (kafka_reader, kafka_changelog):
             monkeypatch.setattr(module, "time", clock)
         monkeypatch.setattr(kafka_changelog, "hanging", lambda *_, **__: [])

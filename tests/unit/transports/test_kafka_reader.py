@@ -23,7 +23,7 @@ def opened(monkeypatch):
 
     def open_reader(*batches, clock=None, **more):
         consumer = Script(*batches, clock=clock)
-        monkeypatch.setattr(kafka_reader, "open_beside", lambda *_, **__: consumer)
+        monkeypatch.setattr(kafka_reader, "open_outside_group", lambda *_, **__: consumer)
         if clock is not None:
             monkeypatch.setattr(kafka_reader, "time", clock)
         return Reader({}, "test", **more)
@@ -59,7 +59,7 @@ def test_each_record_between_is_given_once_and_in_order_however_it_comes(data):
     cuts = sorted(data.draw(st.sets(st.integers(0, len(mixed)))))
     batches = [mixed[a:b] for a, b in zip([0, *cuts], [*cuts, len(mixed)], strict=True)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kafka_reader, "open_beside", lambda *_, **__: Script(*batches))
+        patch.setattr(kafka_reader, "open_outside_group", lambda *_, **__: Script(*batches))
         found = given_by(Reader({}, "test").between(bounds))
     for at in (ONE, TWO):
         first, end = bounds[at]
@@ -142,7 +142,7 @@ def test_an_error_of_a_question_says_why_no_broker_is_connected(opened):
 def test_a_topic_is_followed_from_where_each_partition_begins(monkeypatch):
     consumer = Script([Fetched(ONE, 3, timestamp=99), Fetched(ONE, 4, timestamp=100)], [eof(ONE, 5), eof(TWO, 6)])
     consumer.partitions, consumer.times = {"prices": [0, 1]}, 3
-    monkeypatch.setattr(kafka_reader, "open_beside", lambda *_, **__: consumer)
+    monkeypatch.setattr(kafka_reader, "open_outside_group", lambda *_, **__: consumer)
     followed = Followed({}, {"prices": "100"})
     assert [at.offset for at in consumer.assigned] == [3, 3]
     assert given_by(followed.records(until_end=True)) == [(ONE, 4)], "what is older comes with it, and is left out"
