@@ -174,7 +174,7 @@ def open_outlets(streams: Mapping[int, Stream], descriptors: Mapping[int, Any], 
     return {
         slot: open_outlet(stream)
         if slot in descriptors
-        else StreamOutlet(stream, LinesDrain(out), DelimitedFramer(b"\n", None))
+        else StreamOutlet(stream, LinesDrain(out), DelimitedFramer(b"\n"))
         for slot, stream in streams.items()
         if stream.output
     }

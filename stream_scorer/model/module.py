@@ -84,7 +84,11 @@ class Module:
         dropped: list[int] = []
         self._guard("end()", lambda: self._host.end(emit or (lambda slot, _: dropped.append(slot))))
         if dropped:
-            log.warning("%s: end() gave %d outputs, which nobody takes", self.path.name, len(dropped))
+            log.warning(
+                "%s: end() gave %d outputs, which nobody takes: only `stream-scorer score` and an engine write them",
+                self.path.name,
+                len(dropped),
+            )
 
     def state(self) -> State:
         namespace, names = self.namespace, self.state_names

@@ -294,7 +294,7 @@ def _descriptor(data: bytes) -> None:
         if stream.encoding not in (None, "soap-rpc") and (
             stream.schema or stream.encoding not in ("csv", "avro-binary")
         ):
-            stream.spec.make(output=bool(slot))
+            stream.spec.make()
         if opener := _splitter_opener(stream):
             with contextlib.suppress(TransportError):
                 opener().feed(b"1,2\r\n\0\1\2" * 9)

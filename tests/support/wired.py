@@ -100,7 +100,7 @@ def in_jet(
         name = found.schemas.get(slot)
         schema = None if name is None else json.loads(load_schema(name, paths(schemas), model.parent).canonical)
         way = output or encoding if slot % 2 else encoding
-        codecs[slot] = CodecSpec(way, schema_name=name, schema=schema).make(output=slot % 2 == 1)
+        codecs[slot] = CodecSpec(way, schema_name=name, schema=schema).make()
     runner = Runner(program, codecs, dict.fromkeys(codecs, encoding))
     runner.load()
     runner.begin({"name": program.name, "type": "python3", "attachments": []})
