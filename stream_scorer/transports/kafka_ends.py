@@ -71,9 +71,10 @@ class Hanging(NamedTuple):
 
 
 class Ends:
-    """Last stable offset and end of partitions. Two consumers ask, one of each isolation level: it decides the answer.
+    """Last stable offsets and ends of partitions. To be opened for each look: old clients may keep old leader epochs.
 
-    Fresh clients each time: those that have seen a broker's restart keep old leader epochs.
+    Args:
+        stopping: asked while it waits; if it is true, Unavailable is raised.
     """
 
     def __init__(self, properties: Properties, stopping: Callable[[], bool] = lambda: False) -> None:
