@@ -1,0 +1,293 @@
+"""What one function of a module's source may change, as far as its names show. Followed through other names of the same
+object: `w = history; w.append(x)` changes `history`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+_METHODS = frozenset(
+    (
+        "add append appendleft clear difference_update discard extend extendleft fill fit fit_transform insert "
+        "intersection_update itemset learn_many learn_one move_to_end partial_fit pop popitem popleft put remove resize "
+        "reverse rotate send setdefault sort subtract symmetric_difference_update update"
+    ).split()
+)
+"""They change what they are called of."""
+_CALLS = frozenset(
+    (
+        "copyto delattr delitem fill_diagonal heapify heappop heappush heappushpop heapreplace iadd insort insort_left "
+        "insort_right next place put put_along_axis putmask setattr setitem shuffle"
+    ).split()
+)
+"""They change their first argument."""
+_PARTS = frozenset("get items pop popitem popleft ravel reshape setdefault squeeze transpose values view".split())
+"""Methods that give something within an object, or the object by another shape."""
+_THROUGH = frozenset("enumerate filter getattr iter max min next reversed vars zip".split())
+"""Calls that give what is in their arguments."""
+
+
+class Passed(NamedTuple):
+    """An argument of a call.
+
+    called: the name of what is called; of: whether of an object. place: or name. globals, own: names that it may be, of
+    others and of the function's own arguments.
+    """
+
+    called: str
+    of: bool
+    place: int | str
+    globals: set[str]
+    own: set[str]
+
+
+@dataclass
+class Effects:
+    """Of a function, with the functions in it.
+
+    rebound: globals. changed: names, changed in place, that are neither its own nor its arguments'. arguments: those
+    of its arguments that it changes. added: names that an augmented assignment changes if they hold a list or the like.
+    viewed: names that are changed if they hold an array, as a slice of that is no copy. methods: calls of methods that
+    change their object by what they are called: the name, the method, names of others and arguments that it may be.
+    loaded: names of others that it reads. attributes: read of anything, with the name that it begins with. passed: what
+    it gives to calls. changes_defaults: whether a default value is changed that all its calls share.
+    """
+
+    rebound: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    arguments: set[str] = field(default_factory=set)
+    loaded: set[str] = field(default_factory=set)
+    added: set[str] = field(default_factory=set)
+    viewed: set[str] = field(default_factory=set)
+    methods: list[tuple[str, str, set[str], set[str]]] = field(default_factory=list)
+    attributes: set[tuple[str, str]] = field(default_factory=set)
+    passed: list[Passed] = field(default_factory=list)
+    parameters: list[str] = field(default_factory=list)
+    changes_defaults: bool = False
+
+
+def effects_of(function: Function) -> Effects:
+    declared = {name for node in ast.walk(function) if isinstance(node, ast.Global) for name in node.names}
+    stored, loaded = set[str](), set[str]()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name):
+            (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
+        elif isinstance(node, ast.arg):
+            stored.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node is not function:
+            stored.add(node.name)
+    found, names = Effects(), _Names(function)
+    local = stored - declared - _free(function)
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    found.parameters = [one.arg for one in positional]
+    own = {one.arg for one in (*positional, *arguments.kwonlyargs)}
+    changed = names.all_of(_changes(function))
+    found.rebound = (stored & declared) | _by_globals(function)
+    found.changed, found.loaded = changed - local, loaded - local
+    found.arguments = changed & own
+    for name, method in _by_method(function):
+        may_be = names.all_of({name})
+        found.methods.append((name, method, may_be - local, may_be & own))
+    every = changed.union(*(names.all_of({name}) for name, _, _, _ in found.methods))
+    found.viewed = names.views_of(every) - (local - own)
+    added = {
+        one.target.id
+        for one in ast.walk(function)
+        if isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name)
+    }
+    found.added = names.same_as(added) - (local - own)
+    found.attributes = {
+        (node.attr, next(iter(_roots(node.value)), ""))
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+    }
+    found.changes_defaults = bool(_kept_defaults(function) & every)
+    for call, place, given in _given(function):
+        may_be = names.all_of(given)
+        of = isinstance(call.func, ast.Attribute)
+        found.passed.append(Passed(_called(call), of, place, may_be - local, may_be & own))
+    return found
+
+
+class _Names:
+    """Which other names the object of a local name may have."""
+
+    def __init__(self, function: Function) -> None:
+        self._of: dict[str, set[str]] = {}
+        self._same: dict[str, set[str]] = {}
+        self._views: dict[str, set[str]] = {}
+        for node in ast.walk(function):
+            for target, value in _bindings(node):
+                if isinstance(target, ast.Name):
+                    if isinstance(value, ast.Name) and not isinstance(node, ast.For):
+                        self._same.setdefault(target.id, set()).add(value.id)
+                    if isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice | ast.Tuple):
+                        self._views.setdefault(target.id, set()).update(_roots(value.value))
+                    self._of.setdefault(target.id, set()).update(_roots(value))
+                elif isinstance(target, ast.Tuple | ast.List):
+                    for name in (one.id for one in ast.walk(target) if isinstance(one, ast.Name)):
+                        self._of.setdefault(name, set()).update(_roots(value))
+
+    def all_of(self, names: set[str]) -> set[str]:
+        """With those of what it is a part of."""
+        return _closed(names, self._of)
+
+    def views_of(self, names: set[str]) -> set[str]:
+        return self.all_of({one for name in names for one in self._views.get(name, ())})
+
+    def same_as(self, names: set[str]) -> set[str]:
+        return _closed(names, self._same)
+
+
+def _closed(names: set[str], more: Mapping[str, set[str]]) -> set[str]:
+    found, waiting = set[str](), [*names]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += more.get(name, ())
+    return found
+
+
+def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    """Targets with what they are bound to, or to a part of."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                yield from zip(target.elts, node.value.elts, strict=False)
+            else:
+                yield target, node.value
+    elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+        yield node.target, node.value
+    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+        several = node.iter.elts if isinstance(node.iter, ast.Tuple | ast.List) else [node.iter]
+        yield from ((node.target, one) for one in several)
+    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+        yield node.optional_vars, node.context_expr
+
+
+def _roots(node: ast.AST) -> set[str]:
+    """Names of objects that an expression may be, or be a part of. What is made anew has none."""
+    if isinstance(node, ast.Name):
+        return {node.id}
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+        return set()  # of a list it is a copy
+    if isinstance(node, ast.Subscript | ast.Attribute | ast.Starred):
+        return _roots(node.value)
+    if isinstance(node, ast.NamedExpr):
+        return _roots(node.target) | _roots(node.value)
+    if isinstance(node, ast.IfExp):
+        return _roots(node.body) | _roots(node.orelse)
+    if isinstance(node, ast.BoolOp):
+        return set().union(*map(_roots, node.values))
+    if isinstance(node, ast.Call):
+        if isinstance(node.func, ast.Attribute) and node.func.attr in _PARTS:
+            return _roots(node.func.value)
+        if isinstance(node.func, ast.Name) and node.func.id in _THROUGH:
+            return set().union(*map(_roots, node.args))
+    return set()
+
+
+def _changes(function: Function) -> set[str]:
+    """Names of what is changed in place."""
+    changed = set[str]()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            called = _called(node)
+            if (
+                isinstance(node.func, ast.Attribute)
+                and called in _METHODS
+                and not isinstance(node.func.value, ast.Name)
+            ):
+                changed |= _roots(node.func.value)
+            if called in _CALLS and node.args:
+                changed |= _roots(node.args[0])
+            changed |= set().union(*(_roots(one.value) for one in node.keywords if one.arg == "out"))
+        elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            changed |= _roots(node.value)
+    return changed
+
+
+def _by_method(function: Function) -> set[tuple[str, str]]:
+    return {
+        (node.func.value.id, node.func.attr)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.attr in _METHODS
+    }
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _given(function: Function) -> Iterator[tuple[ast.Call, int | str, set[str]]]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call):
+            places: list[tuple[int | str, ast.AST]] = [*enumerate(node.args)]
+            places += [(one.arg, one.value) for one in node.keywords if one.arg]
+            yield from ((node, place, roots) for place, value in places if (roots := _roots(value)))
+
+
+def _by_globals(function: Function) -> set[str]:
+    """`globals()["n"] = x`."""
+    return {
+        node.slice.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Subscript)
+        and not isinstance(node.ctx, ast.Load)
+        and isinstance(node.value, ast.Call)
+        and _called(node.value) == "globals"
+        and isinstance(node.slice, ast.Constant)
+        and isinstance(node.slice.value, str)
+    }
+
+
+def _free(function: Function) -> set[str]:
+    """Names that are an outer function's."""
+    inner = {
+        name
+        for node in ast.walk(function)
+        if isinstance(node, FUNCTIONS) and node is not function
+        for name in _own_names(node)
+    }
+    nonlocal_ = {name for node in ast.walk(function) if isinstance(node, ast.Nonlocal) for name in node.names}
+    return nonlocal_ - _own_names(function) - inner
+
+
+def _own_names(function: Function) -> set[str]:
+    """Its arguments, and what it binds outside of functions in it."""
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    found = {one.arg for one in every if one}
+    body = function.body if isinstance(function.body, list) else [function.body]
+    waiting: list[ast.AST] = [*body]
+    outer = set[str]()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Nonlocal):
+            outer |= set(node.names)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        if not isinstance(node, FUNCTIONS):
+            waiting += ast.iter_child_nodes(node)
+    return found - outer
+
+
+def _kept_defaults(function: Function) -> set[str]:
+    """Arguments whose default is an object that all calls share."""
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs = [*zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True)]
+    pairs += [
+        (arg, default) for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default
+    ]
+    return {arg.arg for arg, default in pairs if not isinstance(default, ast.Constant)}
