@@ -4,12 +4,11 @@ object: `w = history; w.append(x)` changes `history`."""
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+from stream_scorer.model.aliases import FUNCTIONS, Function, Names, called, roots
 
 _METHODS = frozenset(
     (
@@ -26,10 +25,6 @@ _CALLS = frozenset(
     ).split()
 )
 """They change their first argument."""
-_PARTS = frozenset("get items pop popitem popleft ravel reshape setdefault squeeze transpose values view".split())
-"""Methods that give something within an object, or the object by another shape."""
-_THROUGH = frozenset("enumerate filter getattr iter max min next reversed vars zip".split())
-"""Calls that give what is in their arguments."""
 
 
 class Passed(NamedTuple):
@@ -54,8 +49,9 @@ class Effects:
     of its arguments that it changes. added: names that an augmented assignment changes if they hold a list or the like.
     viewed: names that are changed if they hold an array, as a slice of that is no copy. methods: calls of methods that
     change their object by what they are called: the name, the method, names of others and arguments that it may be.
-    loaded: names of others that it reads. attributes: read of anything, with the name that it begins with. passed: what
-    it gives to calls. changes_defaults: whether a default value is changed that all its calls share.
+    loaded: names of others that it reads. calls: names of what it calls. given: names of what it returns. attributes:
+    read of anything, with the name that it begins with. passed: what it gives to calls. changes_defaults: whether a
+    default value is changed that all its calls share.
     """
 
     rebound: set[str] = field(default_factory=set)
@@ -66,6 +62,8 @@ class Effects:
     viewed: set[str] = field(default_factory=set)
     methods: list[tuple[str, str, set[str], set[str]]] = field(default_factory=list)
     attributes: set[tuple[str, str]] = field(default_factory=set)
+    calls: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
     passed: list[Passed] = field(default_factory=list)
     parameters: list[str] = field(default_factory=list)
     changes_defaults: bool = False
@@ -81,7 +79,7 @@ def effects_of(function: Function) -> Effects:
             stored.add(node.arg)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node is not function:
             stored.add(node.name)
-    found, names = Effects(), _Names(function)
+    found, names = Effects(), Names(function)
     local = stored - declared - _free(function)
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
@@ -102,96 +100,18 @@ def effects_of(function: Function) -> Effects:
         if isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name)
     }
     found.added = names.same_as(added) - (local - own)
+    every_call = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    found.calls = {called(node) for node in every_call}
+    found.given = names.all_of(set().union(*map(roots, _returned(function)))) - (local - own)
     found.attributes = {
-        (node.attr, next(iter(_roots(node.value)), ""))
-        for node in ast.walk(function)
-        if isinstance(node, ast.Attribute)
+        (node.attr, next(iter(roots(node.value)), "")) for node in ast.walk(function) if isinstance(node, ast.Attribute)
     }
     found.changes_defaults = bool(_kept_defaults(function) & every)
     for call, place, given in _given(function):
         may_be = names.all_of(given)
         of = isinstance(call.func, ast.Attribute)
-        found.passed.append(Passed(_called(call), of, place, may_be - local, may_be & own))
+        found.passed.append(Passed(called(call), of, place, may_be - local, may_be & own))
     return found
-
-
-class _Names:
-    """Which other names the object of a local name may have."""
-
-    def __init__(self, function: Function) -> None:
-        self._of: dict[str, set[str]] = {}
-        self._same: dict[str, set[str]] = {}
-        self._views: dict[str, set[str]] = {}
-        for node in ast.walk(function):
-            for target, value in _bindings(node):
-                if isinstance(target, ast.Name):
-                    if isinstance(value, ast.Name) and not isinstance(node, ast.For):
-                        self._same.setdefault(target.id, set()).add(value.id)
-                    if isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice | ast.Tuple):
-                        self._views.setdefault(target.id, set()).update(_roots(value.value))
-                    self._of.setdefault(target.id, set()).update(_roots(value))
-                elif isinstance(target, ast.Tuple | ast.List):
-                    for name in (one.id for one in ast.walk(target) if isinstance(one, ast.Name)):
-                        self._of.setdefault(name, set()).update(_roots(value))
-
-    def all_of(self, names: set[str]) -> set[str]:
-        """With those of what it is a part of."""
-        return _closed(names, self._of)
-
-    def views_of(self, names: set[str]) -> set[str]:
-        return self.all_of({one for name in names for one in self._views.get(name, ())})
-
-    def same_as(self, names: set[str]) -> set[str]:
-        return _closed(names, self._same)
-
-
-def _closed(names: set[str], more: Mapping[str, set[str]]) -> set[str]:
-    found, waiting = set[str](), [*names]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += more.get(name, ())
-    return found
-
-
-def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """Targets with what they are bound to, or to a part of."""
-    if isinstance(node, ast.Assign):
-        for target in node.targets:
-            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                yield from zip(target.elts, node.value.elts, strict=False)
-            else:
-                yield target, node.value
-    elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
-        yield node.target, node.value
-    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
-        several = node.iter.elts if isinstance(node.iter, ast.Tuple | ast.List) else [node.iter]
-        yield from ((node.target, one) for one in several)
-    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-        yield node.optional_vars, node.context_expr
-
-
-def _roots(node: ast.AST) -> set[str]:
-    """Names of objects that an expression may be, or be a part of. What is made anew has none."""
-    if isinstance(node, ast.Name):
-        return {node.id}
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
-        return set()  # of a list it is a copy
-    if isinstance(node, ast.Subscript | ast.Attribute | ast.Starred):
-        return _roots(node.value)
-    if isinstance(node, ast.NamedExpr):
-        return _roots(node.target) | _roots(node.value)
-    if isinstance(node, ast.IfExp):
-        return _roots(node.body) | _roots(node.orelse)
-    if isinstance(node, ast.BoolOp):
-        return set().union(*map(_roots, node.values))
-    if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute) and node.func.attr in _PARTS:
-            return _roots(node.func.value)
-        if isinstance(node.func, ast.Name) and node.func.id in _THROUGH:
-            return set().union(*map(_roots, node.args))
-    return set()
 
 
 def _changes(function: Function) -> set[str]:
@@ -199,19 +119,21 @@ def _changes(function: Function) -> set[str]:
     changed = set[str]()
     for node in ast.walk(function):
         if isinstance(node, ast.Call):
-            called = _called(node)
-            if (
-                isinstance(node.func, ast.Attribute)
-                and called in _METHODS
-                and not isinstance(node.func.value, ast.Name)
-            ):
-                changed |= _roots(node.func.value)
-            if called in _CALLS and node.args:
-                changed |= _roots(node.args[0])
-            changed |= set().union(*(_roots(one.value) for one in node.keywords if one.arg == "out"))
+            name = called(node)
+            if isinstance(node.func, ast.Attribute) and name in _METHODS and not isinstance(node.func.value, ast.Name):
+                changed |= roots(node.func.value)
+            if name in _CALLS and node.args:
+                changed |= roots(node.args[0])
+            changed |= set().union(*(roots(one.value) for one in node.keywords if one.arg == "out"))
         elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            changed |= _roots(node.value)
+            changed |= roots(node.value)
     return changed
+
+
+def _returned(function: Function) -> list[ast.AST]:
+    if isinstance(function, ast.Lambda):
+        return [function.body]
+    return [node.value for node in ast.walk(function) if isinstance(node, ast.Return | ast.Yield) and node.value]
 
 
 def _by_method(function: Function) -> set[tuple[str, str]]:
@@ -225,27 +147,32 @@ def _by_method(function: Function) -> set[tuple[str, str]]:
     }
 
 
-def _called(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
 def _given(function: Function) -> Iterator[tuple[ast.Call, int | str, set[str]]]:
     for node in ast.walk(function):
         if isinstance(node, ast.Call):
             places: list[tuple[int | str, ast.AST]] = [*enumerate(node.args)]
             places += [(one.arg, one.value) for one in node.keywords if one.arg]
-            yield from ((node, place, roots) for place, value in places if (roots := _roots(value)))
+            yield from ((node, place, found) for place, value in places if (found := roots(value)))
 
 
 def _by_globals(function: Function) -> set[str]:
-    """`globals()["n"] = x`."""
-    return {
+    """`globals()["n"] = x`, `globals().update(n=x)`."""
+    updates = (
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "update"
+        and isinstance(node.func.value, ast.Call)
+        and called(node.func.value) == "globals"
+    )
+    return {one.arg for node in updates for one in node.keywords if one.arg} | {
         node.slice.value
         for node in ast.walk(function)
         if isinstance(node, ast.Subscript)
         and not isinstance(node.ctx, ast.Load)
         and isinstance(node.value, ast.Call)
-        and _called(node.value) == "globals"
+        and called(node.value) == "globals"
         and isinstance(node.slice, ast.Constant)
         and isinstance(node.slice.value, str)
     }

@@ -9,183 +9,52 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import types
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from stream_scorer.model.effects import FUNCTIONS, Effects, Function, Passed, effects_of
 from stream_scorer.model.live import can_change, cells, goes_on, memory, rebound_outside, within
+from stream_scorer.model.reached import NOT_PER_RECORD, Defined, Reached, first_argument
 
-_NOT_PER_RECORD = frozenset(
-    (
-        "__init__ __new__ __post_init__ __init_subclass__ __set_name__ __del__ __setattr__ __delattr__ __setitem__ "
-        "__delitem__ __setstate__"
-    ).split()
-)
-"""Called as objects are made; or where the source shows that it changes an object."""
 _OWN_RANDOM = frozenset("Random SystemRandom default_rng RandomState Generator".split())
-_Defined = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def find_state(source: str, entries: Iterable[str], namespace: Mapping[str, Any] | None = None) -> tuple[str, ...]:
     """Names of the state globals, sorted. `entries` are the functions called per record."""
-    return tuple(sorted(_Reached(ast.parse(source), [*entries], namespace or {}).state()))
+    return tuple(sorted(_Found(ast.parse(source), [*entries], namespace or {}).state()))
 
 
 def find_hidden(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of globals that change with each record without being changed by name, sorted: objects of the module's own
     classes whose methods change them, iterators, generators of random numbers, functions that keep values."""
-    return tuple(sorted(_Reached(ast.parse(source), [*entries], namespace).hidden()))
+    return tuple(sorted(_Found(ast.parse(source), [*entries], namespace).hidden()))
 
 
 def find_views(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names of arrays that are changed in place, each with that of another array that looks into the same memory."""
-    return _Reached(ast.parse(source), [*entries], namespace).views()
+    return _Found(ast.parse(source), [*entries], namespace).views()
 
 
-class _Reached:
-    """What the functions called per record touch, and those that they reach."""
-
-    def __init__(self, tree: ast.Module, entries: list[str], namespace: Mapping[str, Any]) -> None:
-        self._namespace, self._entries = namespace, entries
-        self._name: str | None = namespace.get("__name__")
-        nodes = [*ast.walk(tree)]
-        self._imported = {name for node in nodes for name in _imported(node)}
-        self._classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
-        self._methods = {id(node): owner for owner in self._classes.values() for node in owner.body}
-        self._seeded = {
-            name
-            for node in nodes
-            if isinstance(node, ast.Attribute) and node.attr == "seed"
-            for name in (one.id for one in ast.walk(node) if isinstance(one, ast.Name))
-        }
-        self._named: dict[str, list[_Defined]] = {}
-        self._lines: dict[int, list[Function]] = {}
-        for node in nodes:
-            if isinstance(node, FUNCTIONS):
-                decorated = [] if isinstance(node, ast.Lambda) else node.decorator_list
-                self._lines.setdefault(min((one.lineno for one in decorated), default=node.lineno), []).append(node)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and id(node) not in self._methods:
-                self._named.setdefault(node.name, []).append(node)
-        self._functions: dict[int, tuple[Function, Effects]] = {}
-        self._owners: dict[str, ast.ClassDef] = {}
-        self.loaded = set[str]()
-        self._reach(entries)
-        for node, one in self._functions.values():
-            self._call_methods(node, one)
-        self._pass_on()
-
+class _Found(Reached):
     def state(self) -> set[str]:
         found = set[str]()
         for node, one in self._functions.values():
             found |= one.changed | (one.rebound - self._named.keys())
             found |= {name for name in one.added if can_change(self._namespace.get(name))}
             found |= {name for name in one.viewed if isinstance(self._namespace.get(name), np.ndarray)}
-            if one.changes_defaults and isinstance(node, _Defined):
+            if one.changes_defaults and isinstance(node, Defined):
                 found.add(node.name)
-        found -= self._imported
+        found = {name for name in found - self._imported if not name.endswith("()")}
         if self._namespace:
             found = {name for name in found if name in self._namespace or name not in self._kept_outside()}
         return found | self._same_as(found)
 
     def hidden(self) -> set[str]:
         return {name for name in self.loaded | {*self._entries} if name in self._namespace and self._hides(name)}
-
-    def _reach(self, entries: list[str]) -> None:
-        names = {*entries}
-        attributes = set(entries)
-        before = -1
-        while before != len(self.loaded) + len(self._functions) + len(attributes) + len(self._owners):
-            before = len(self.loaded) + len(self._functions) + len(attributes) + len(self._owners)
-            for name in names | self.loaded:
-                for node in self._named.get(name, ()):
-                    self._take(node)
-                if name in self._classes:
-                    self._owners[name] = self._classes[name]
-                for value in within(self._namespace.get(name), self._name):
-                    self._take_value(value)
-            for owner in [*self._owners.values()]:
-                for method in owner.body:
-                    if isinstance(method, _Defined) and (method.name in attributes or _is_dunder(method.name)):
-                        self._take(method)
-            for _, one in self._functions.values():
-                attributes |= {name for name, root in one.attributes if root not in self._imported}
-                self.loaded |= one.loaded
-
-    def _take(self, node: Function) -> None:
-        if id(node) not in self._functions:
-            self._functions[id(node)] = node, effects_of(node)
-
-    def _take_value(self, value: Any) -> None:
-        if isinstance(value, types.FunctionType):
-            if (node := self._node_of(value)) is not None:
-                self._take(node)
-        else:
-            kind = value if isinstance(value, type) else type(value)
-            for one in kind.__mro__:
-                if one.__module__ == self._name and one.__name__ in self._classes:
-                    self._owners[one.__name__] = self._classes[one.__name__]
-
-    def _node_of(self, function: types.FunctionType) -> Function | None:
-        code = function.__code__
-        if function.__globals__ is not self._namespace and function.__module__ != self._name:
-            return None
-        nodes = self._lines.get(code.co_firstlineno, [])
-        return next((node for node in nodes if getattr(node, "name", "<lambda>") == code.co_name), None)
-
-    def _call_methods(self, node: Function, one: Effects) -> None:
-        """What is called `add` changes its object, unless it is the module's own: that is looked into."""
-        owner = self._methods.get(id(node))
-        for name, method, others, own in one.methods:
-            if owner is not None and [name] == one.parameters[:1] and self._has(owner.name, method):
-                continue
-            one.arguments |= own
-            for other in others:
-                kinds = type(self._namespace.get(other)).__mro__
-                if not any(kind.__module__ == self._name and self._has(kind.__name__, method) for kind in kinds):
-                    one.changed.add(other)
-
-    def _has(self, owner: str, method: str) -> bool:
-        return owner in self._classes and any(
-            isinstance(node, _Defined) and node.name == method for node in self._classes[owner].body
-        )
-
-    def _pass_on(self) -> None:
-        """What a function changes of an argument it changes of what it is given."""
-        by_name: dict[str, list[tuple[Function, Effects]]] = {}
-        for node, one in self._functions.values():
-            if isinstance(node, _Defined):
-                by_name.setdefault(node.name, []).append((node, one))
-        for name in self.loaded:
-            value = self._namespace.get(name)
-            if isinstance(value, types.FunctionType) and (found := self._node_of(value)) is not None:
-                by_name.setdefault(name, []).append(self._functions[id(found)])
-        going = True
-        while going:
-            going = False
-            for _, one in self._functions.values():
-                for given in one.passed:
-                    going |= self._pass(one, given, by_name.get(given.called, ()))
-
-    def _pass(self, one: Effects, given: Passed, called: Iterable[tuple[Function, Effects]]) -> bool:
-        """Whether anything new came of it."""
-        before = len(one.changed) + len(one.arguments) + len(one.added)
-        for node, inner in called:
-            name = self._parameter(node, inner, given)
-            if name in inner.arguments:
-                one.changed |= given.globals
-                one.arguments |= given.own
-            elif name in inner.added:
-                one.added |= given.globals | given.own
-        return len(one.changed) + len(one.arguments) + len(one.added) > before
-
-    def _parameter(self, node: Function, inner: Effects, given: Passed) -> str:
-        if isinstance(given.place, str):
-            return given.place
-        bound = given.of and id(node) in self._methods and not _is_static(node)
-        return next(iter(inner.parameters[given.place + bound :]), "")
 
     def _kept_outside(self) -> set[str]:
         """Names of outer functions' values."""
@@ -249,34 +118,33 @@ class _Reached:
             node = self._node_of(value)
             found = self._functions.get(id(node))
             return found is not None and bool({*cells(value)} & found[1].changed | rebound_outside(value))
+        if isinstance(value, functools._lru_cache_wrapper):
+            found = self._functions.get(id(self._node_of(inspect.unwrap(value))))
+            return found is not None and bool(found[1].rebound | found[1].changed | found[1].loaded & self.state())
         if isinstance(value, type):
-            return False
+            return any(kind.__module__ == self._name and self._shares(kind) for kind in value.__mro__)
         return any(
             kind.__module__ == self._name and self._changes_itself(kind.__name__) for kind in type(value).__mro__
+        )
+
+    def _shares(self, kind: type) -> bool:
+        """Whether its objects change a list or the like that they all have of their class."""
+        nodes = [] if kind.__name__ not in self._owners else [*ast.walk(self._owners[kind.__name__])]
+        own = {one.attr for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store)}
+        shared = {
+            name for name, value in vars(kind).items() if isinstance(value, list | dict | set | deque | np.ndarray)
+        }
+        return any(
+            one.arguments & {*first_argument(node)}
+            and {(name, first) for name in shared - own for first in first_argument(node)} & one.attributes
+            for node, one in (self._functions[id(node)] for node in nodes if id(node) in self._functions)
+            if isinstance(node, Defined)
         )
 
     def _changes_itself(self, owner: str) -> bool:
         """Whether a method that is reached, as far as names tell, changes its object."""
         return any(
-            id(node) in self._functions and self._functions[id(node)][1].arguments & {*_first(node)}
+            id(node) in self._functions and self._functions[id(node)][1].arguments & {*first_argument(node)}
             for node in (self._owners[owner].body if owner in self._owners else ())
-            if isinstance(node, _Defined)
+            if isinstance(node, Defined) and node.name not in NOT_PER_RECORD
         )
-
-
-def _is_static(node: Function) -> bool:
-    return any(getattr(one, "id", "") == "staticmethod" for one in getattr(node, "decorator_list", ()))
-
-
-def _first(node: _Defined) -> list[str]:
-    return [one.arg for one in [*node.args.posonlyargs, *node.args.args][:1]]
-
-
-def _is_dunder(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__") and name not in _NOT_PER_RECORD
-
-
-def _imported(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
-    return []

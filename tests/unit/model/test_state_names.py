@@ -50,6 +50,17 @@ CASES = {
     "changed by the standard library": ("import bisect\nh = []\ndef action(x): bisect.insort(h, x)", ("h",)),
     "written to by NumPy": ("import numpy\na = numpy.zeros(2)\ndef action(x): numpy.add(a, x, out=a)", ("a",)),
     "by globals()": ("n = 0\ndef action(x): globals()['n'] += x", ("n",)),
+    "by globals() in another way": ("n = 0\ndef action(x): globals().update(n=x)", ("n",)),
+    "what a function gives": (
+        "h = {0: []}\ndef get(k): return h[k]\ndef action(x):\n b = get(0)\n b.append(x)",
+        ("h",),
+    ),
+    "not a copy that a function gives": ("h = [1]\ndef get(): return list(h)\ndef action(x): get().append(x)", ()),
+    "by match": ("h = []\ndef action(x):\n match h:\n  case w: w.append(x)", ("h",)),
+    "in the making of an object": (
+        "n = 0\nclass C:\n def __init__(self):\n  global n\n  n += 1\ndef action(x): C()",
+        ("n",),
+    ),
     "two names of one": ("h = []\ng = h\ndef action(x):\n h.append(x)\n return g", ("g", "h")),
     "in what another holds": ("h = []\nd = {'h': h}\ndef action(x):\n h.append(x)\n return d", ("d", "h")),
     "in a function by another name": ("n = 0\ndef _f(x):\n global n\n n = x\nf = _f\ndef action(x): f(x)", ("n",)),
@@ -170,6 +181,20 @@ HIDDEN = {
     "NumPy's that are not used": ("import numpy\nnumpy.random.seed(1)\ndef action(x): yield numpy.sqrt(x)", ()),
     "a file to read": ("import io\nf = io.StringIO('1')\ndef action(x): yield f.readline()", ("f",)),
     "the console": ("import sys\nf = sys.stderr\ndef action(x): print(x, file=f)", ()),
+    "a list of a class": (
+        "class L:\n seen = []\n def add(self, x): self.seen.append(x)\ndef action(x): L().add(x)",
+        ("L",),
+    ),
+    "a list of its own in place of the class's": (
+        "class L:\n seen = []\n def __init__(self): self.seen = []\n def add(self, x): self.seen.append(x)\n"
+        "def action(x): L().add(x)",
+        (),
+    ),
+    "a cache of what changes": (
+        "n = 0\n@functools.cache\ndef f(x):\n global n\n n += 1\n return n\ndef action(x): yield f(x)",
+        ("f",),
+    ),
+    "a cache of what does not": ("@functools.cache\ndef f(x): return x\ndef action(x): yield f(x)", ()),
     "random numbers made anew": ("def action(x): yield random.Random(x).random()", ()),
     "its own method of a name that else changes": ("def action(x): yield p.add(x)", ()),
     "only made": ("def action(x):\n one = Counter()\n yield one.step(x)", ()),
