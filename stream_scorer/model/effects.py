@@ -77,6 +77,8 @@ def effects_of(function: Function) -> Effects:
             (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
         elif isinstance(node, ast.arg):
             stored.add(node.arg)
+        elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.ExceptHandler) and node.name:
+            stored.add(node.name)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node is not function:
             stored.add(node.name)
     found, names = Effects(), Names(function)

@@ -19,7 +19,7 @@ _COPIES: dict[type, Callable[[Any], Any]] = {
     dict: dict.copy,
     set: set.copy,
     deque: deque.copy,
-    np.ndarray: np.ndarray.copy,
+    np.ndarray: lambda array: array.copy("K"),  # in its order
 }
 
 

@@ -5,7 +5,7 @@ One tag byte per value, then its content; lengths are unsigned 32-bit, all numbe
     N None · T True · F False · i int64 · J big int (two's complement) · d double · s str · b bytes
     I big int as decimal text: as it was written before J
     D list of doubles · l list · t tuple · S set · m dict (key, value pairs in order) · q deque (maxlen or -1, items)
-    a numpy array (dtype, shape, C-order bytes) · g numpy scalar (dtype, bytes)
+    a numpy array (dtype, shape, C-order bytes) · f the same in Fortran's order · g numpy scalar (dtype, bytes)
     @ the same object as an earlier one, by its number: lists, dicts, sets, deques and arrays count from 0 as they end
 
 `D` is there because the state of a window model is a list of floats: packed in one call. `@` because two
@@ -20,7 +20,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -129,9 +129,11 @@ def _write_deque(value: deque[Any], out: list[bytes], depth: int, seen: dict[int
 
 
 def _write_array(value: Any, out: list[bytes], depth: int, seen: dict[int, int]) -> None:
-    _write_bytes(b"a", value.dtype.str.encode(), out)
+    # The order is kept, as sums over an array may differ by it in the last bit.
+    columns = value.flags.f_contiguous and not value.flags.c_contiguous
+    _write_bytes(b"f" if columns else b"a", value.dtype.str.encode(), out)
     _write_items(b"t", value.shape, out, depth, seen)
-    _write_bytes(b"b", value.tobytes(), out)
+    _write_bytes(b"b", value.tobytes("A" if columns else "C"), out)
 
 
 _WRITERS: dict[type, Callable[[Any, list[bytes], int, dict[int, int]], None]] = {
@@ -233,11 +235,11 @@ def _read_deque(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[dequ
     return deque(items, None if maxlen < 0 else maxlen), at
 
 
-def _read_array(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[Any, int]:
+def _read_array(data: bytes, at: int, seen: list[Any], depth: int, order: Literal["C", "F"] = "C") -> tuple[Any, int]:
     dtype, at = _read_bytes(data, at, seen, depth)
     shape, at = _read_items(data, _after(b"t", data, at), seen, depth)
     raw, at = _read_bytes(data, _after(b"b", data, at), seen, depth)
-    return arrays.array(dtype, shape, raw), at
+    return arrays.array(dtype, shape, raw, order), at
 
 
 def _read_scalar(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[Any, int]:
@@ -264,7 +266,7 @@ def _then(make: Callable[[Any], Any], read: _Reader) -> _Reader:
     return reader
 
 
-_SHARED = frozenset(b"DlmSqa")
+_SHARED = frozenset(b"DlmSqaf")
 _READERS: dict[int, _Reader] = {
     ord("N"): lambda _, at, __, ___: (None, at),
     ord("T"): lambda _, at, __, ___: (True, at),
@@ -282,6 +284,7 @@ _READERS: dict[int, _Reader] = {
     ord("m"): _read_dict,
     ord("q"): _read_deque,
     ord("a"): _read_array,
+    ord("f"): lambda data, at, seen, depth: _read_array(data, at, seen, depth, "F"),
     ord("g"): _read_scalar,
     ord("@"): _read_seen,
 }

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.state import flat
 from stream_scorer.state.values import MAX_DEPTH, Unsupported, dump, load
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -96,6 +97,18 @@ def test_minus_zero_and_nan_are_kept():
     zero, nan = load(dump([-0.0, math.nan]))
     assert math.copysign(1, zero) == -1
     assert math.isnan(nan)
+
+
+def test_an_array_keeps_its_order():
+    """A sum over another order may differ in the last bit."""
+    columns = np.asfortranarray(np.random.RandomState(0).rand(37, 53))
+    back, again = load(dump([columns, columns]))
+    assert back is again
+    assert back.flags.f_contiguous
+    assert back.tobytes("A") == columns.tobytes("A")
+    back[0, 1] = 2.0
+    assert flat.copy((back,))[0].flags.f_contiguous
+    assert flat.is_flat([(back,)])
 
 
 @pytest.mark.parametrize("value", [object(), lambda: 0, np.array([object()]), 1j, [{"deep": object()}]])
