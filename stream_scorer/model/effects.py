@@ -25,6 +25,7 @@ _CALLS = frozenset(
     ).split()
 )
 """They change their first argument."""
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.MatchAs, ast.MatchStar, ast.ExceptHandler)
 
 
 class Passed(NamedTuple):
@@ -77,9 +78,7 @@ def effects_of(function: Function) -> Effects:
             (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
         elif isinstance(node, ast.arg):
             stored.add(node.arg)
-        elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.ExceptHandler) and node.name:
-            stored.add(node.name)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node is not function:
+        elif isinstance(node, _NAMED) and node is not function and node.name:
             stored.add(node.name)
     found, names = Effects(), Names(function)
     local = stored - declared - _free(function)
