@@ -66,7 +66,11 @@ def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
         yield node.target, node.value
     elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
         several = node.iter.elts if isinstance(node.iter, ast.Tuple | ast.List) else [node.iter]
-        yield from ((node.target, one) for one in several)
+        for one in several:
+            if isinstance(one, ast.Tuple) and isinstance(node.target, ast.Tuple):
+                yield from zip(node.target.elts, one.elts, strict=False)
+            else:
+                yield node.target, one
     elif isinstance(node, ast.Match):
         names = (one.name for one in ast.walk(node) if isinstance(one, ast.MatchAs | ast.MatchStar) and one.name)
         yield from ((ast.Name(name, ast.Store()), node.subject) for name in names)

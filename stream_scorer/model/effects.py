@@ -25,6 +25,8 @@ _CALLS = frozenset(
     ).split()
 )
 """They change their first argument."""
+_HANDED_ON = frozenset("append appendleft extend insert setdefault".split())
+"""Methods of lists and dicts that change them too where they are not called at once: `map(history.append, found)`."""
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.MatchAs, ast.MatchStar, ast.ExceptHandler)
 
 
@@ -118,6 +120,7 @@ def effects_of(function: Function) -> Effects:
 def _changes(function: Function) -> set[str]:
     """Names of what is changed in place."""
     changed = set[str]()
+    at_once = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
     for node in ast.walk(function):
         if isinstance(node, ast.Call):
             name = called(node)
@@ -126,8 +129,9 @@ def _changes(function: Function) -> set[str]:
             if name in _CALLS and node.args:
                 changed |= roots(node.args[0])
             changed |= set().union(*(roots(one.value) for one in node.keywords if one.arg == "out"))
-        elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            changed |= roots(node.value)
+        elif isinstance(node, ast.Subscript | ast.Attribute):
+            handed_on = isinstance(node, ast.Attribute) and node.attr in _HANDED_ON and id(node) not in at_once
+            changed |= roots(node.value) if handed_on or not isinstance(node.ctx, ast.Load) else set()
     return changed
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -82,7 +83,10 @@ class Reached:
 
     def _take(self, node: Function) -> None:
         if id(node) not in self._functions:
-            self._functions[id(node)] = node, effects_of(node)
+            bare = copy.copy(node)
+            if isinstance(bare, Defined):
+                bare.decorator_list = []  # they are called once
+            self._functions[id(node)] = node, effects_of(bare)
 
     def _take_value(self, value: Any) -> None:
         if isinstance(value, types.FunctionType):

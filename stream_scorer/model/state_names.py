@@ -104,6 +104,8 @@ class _Found(Reached):
         return bool(used) if top.__name__ != "numpy" else "random" in used
 
     def _keeps(self, value: Any) -> bool:
+        if isinstance(value, types.BuiltinMethodType):
+            return goes_on(value)
         if isinstance(value, functools.partial):
             function = value.func
             node = self._node_of(function) if isinstance(function, types.FunctionType) else None

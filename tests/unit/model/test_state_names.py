@@ -56,6 +56,8 @@ CASES = {
         ("h",),
     ),
     "not a copy that a function gives": ("h = [1]\ndef get(): return list(h)\ndef action(x): get().append(x)", ()),
+    "in pairs": ("a, b = [], []\ndef action(x):\n for t, v in ((a, 1), (b, 2)): t.append(v)", ("a", "b")),
+    "by a method that is handed on": ("h = []\ndef action(x): list(map(h.append, [x]))", ("h",)),
     "by match": ("h = []\ndef action(x):\n match h:\n  case w: w.append(x)", ("h",)),
     "in the making of an object": (
         "n = 0\nclass C:\n def __init__(self):\n  global n\n  n += 1\ndef action(x): C()",
@@ -181,6 +183,12 @@ HIDDEN = {
     "NumPy's that are not used": ("import numpy\nnumpy.random.seed(1)\ndef action(x): yield numpy.sqrt(x)", ()),
     "a file to read": ("import io\nf = io.StringIO('1')\ndef action(x): yield f.readline()", ("f",)),
     "the console": ("import sys\nf = sys.stderr\ndef action(x): print(x, file=f)", ()),
+    "methods of a list among others": ("d = [[].append]\ndef action(x):\n for one in d: one(x)", ("d",)),
+    "changed by a decorator, once": (
+        "class R:\n def __init__(self): self.all = {}\n def keep(self, f):\n  self.all[1] = f\n  return f\n"
+        " def run(self, x): return self.all[1](x)\nr = R()\n@r.keep\ndef f(x): return x\ndef action(x): yield r.run(x)",
+        (),
+    ),
     "a list of a class": (
         "class L:\n seen = []\n def add(self, x): self.seen.append(x)\ndef action(x): L().add(x)",
         ("L",),
