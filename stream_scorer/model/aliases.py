@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -21,7 +22,7 @@ class Names:
         self._of: dict[str, set[str]] = {}
         self._same: dict[str, set[str]] = {}
         self._views: dict[str, set[str]] = {}
-        for node in ast.walk(function):
+        for node in nodes_of(function):
             for target, value in _bindings(node):
                 if isinstance(target, ast.Name):
                     if isinstance(value, ast.Name) and not isinstance(node, ast.For):
@@ -99,6 +100,12 @@ def roots(node: ast.AST) -> set[str]:
             return set().union(*map(roots, node.args))
         return {f"{called(node)}()"}
     return set()
+
+
+@functools.lru_cache(64)
+def nodes_of(function: ast.AST) -> list[ast.AST]:
+    """All that is in it, functions in it too."""
+    return [*ast.walk(function)]
 
 
 def called(call: ast.Call) -> str:

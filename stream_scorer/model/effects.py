@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from stream_scorer.model.aliases import FUNCTIONS, Function, Names, called, roots
+from stream_scorer.model.aliases import FUNCTIONS, Function, Names, called, nodes_of, roots
 
 _METHODS = frozenset(
     (
@@ -73,9 +73,9 @@ class Effects:
 
 
 def effects_of(function: Function) -> Effects:
-    declared = {name for node in ast.walk(function) if isinstance(node, ast.Global) for name in node.names}
+    declared = {name for node in nodes_of(function) if isinstance(node, ast.Global) for name in node.names}
     stored, loaded = set[str](), set[str]()
-    for node in ast.walk(function):
+    for node in nodes_of(function):
         if isinstance(node, ast.Name):
             (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
         elif isinstance(node, ast.arg):
@@ -99,15 +99,15 @@ def effects_of(function: Function) -> Effects:
     found.viewed = names.views_of(every) - (local - own)
     added = {
         one.target.id
-        for one in ast.walk(function)
+        for one in nodes_of(function)
         if isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name)
     }
     found.added = names.same_as(added) - (local - own)
-    every_call = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+    every_call = [node for node in nodes_of(function) if isinstance(node, ast.Call)]
     found.calls = {called(node) for node in every_call}
     found.given = names.all_of(set().union(*map(roots, _returned(function)))) - (local - own)
     found.attributes = {
-        (node.attr, next(iter(roots(node.value)), "")) for node in ast.walk(function) if isinstance(node, ast.Attribute)
+        (node.attr, next(iter(roots(node.value)), "")) for node in nodes_of(function) if isinstance(node, ast.Attribute)
     }
     found.changes_defaults = bool(_kept_defaults(function) & every)
     for call, place, given in _given(function):
@@ -120,8 +120,8 @@ def effects_of(function: Function) -> Effects:
 def _changes(function: Function) -> set[str]:
     """Names of what is changed in place."""
     changed = set[str]()
-    at_once = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
-    for node in ast.walk(function):
+    at_once = {id(node.func) for node in nodes_of(function) if isinstance(node, ast.Call)}
+    for node in nodes_of(function):
         if isinstance(node, ast.Call):
             name = called(node)
             if isinstance(node.func, ast.Attribute) and name in _METHODS and not isinstance(node.func.value, ast.Name):
@@ -138,13 +138,13 @@ def _changes(function: Function) -> set[str]:
 def _returned(function: Function) -> list[ast.AST]:
     if isinstance(function, ast.Lambda):
         return [function.body]
-    return [node.value for node in ast.walk(function) if isinstance(node, ast.Return | ast.Yield) and node.value]
+    return [node.value for node in nodes_of(function) if isinstance(node, ast.Return | ast.Yield) and node.value]
 
 
 def _by_method(function: Function) -> set[tuple[str, str]]:
     return {
         (node.func.value.id, node.func.attr)
-        for node in ast.walk(function)
+        for node in nodes_of(function)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
@@ -153,7 +153,7 @@ def _by_method(function: Function) -> set[tuple[str, str]]:
 
 
 def _given(function: Function) -> Iterator[tuple[ast.Call, int | str, set[str]]]:
-    for node in ast.walk(function):
+    for node in nodes_of(function):
         if isinstance(node, ast.Call):
             places: list[tuple[int | str, ast.AST]] = [*enumerate(node.args)]
             places += [(one.arg, one.value) for one in node.keywords if one.arg]
@@ -164,7 +164,7 @@ def _by_globals(function: Function) -> set[str]:
     """`globals()["n"] = x`, `globals().update(n=x)`."""
     updates = (
         node
-        for node in ast.walk(function)
+        for node in nodes_of(function)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "update"
@@ -173,7 +173,7 @@ def _by_globals(function: Function) -> set[str]:
     )
     return {one.arg for node in updates for one in node.keywords if one.arg} | {
         node.slice.value
-        for node in ast.walk(function)
+        for node in nodes_of(function)
         if isinstance(node, ast.Subscript)
         and not isinstance(node.ctx, ast.Load)
         and isinstance(node.value, ast.Call)
@@ -187,11 +187,11 @@ def _free(function: Function) -> set[str]:
     """Names that are an outer function's."""
     inner = {
         name
-        for node in ast.walk(function)
+        for node in nodes_of(function)
         if isinstance(node, FUNCTIONS) and node is not function
         for name in _own_names(node)
     }
-    nonlocal_ = {name for node in ast.walk(function) if isinstance(node, ast.Nonlocal) for name in node.names}
+    nonlocal_ = {name for node in nodes_of(function) if isinstance(node, ast.Nonlocal) for name in node.names}
     return nonlocal_ - _own_names(function) - inner
 
 

@@ -61,6 +61,8 @@ def goes_on(value: Any) -> bool:
 
 def rebound_outside(function: types.FunctionType) -> set[str]:
     free = function.__code__.co_freevars
+    if not free:
+        return set()
     return {one.argval for one in dis.get_instructions(function) if one.opname == "STORE_DEREF" and one.argval in free}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,6 +22,17 @@ NOT_PER_RECORD = frozenset(
 """Called as objects are made; or where the source shows that it changes an object."""
 _MAKERS = ("__init__", "__new__", "__post_init__")
 Defined = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@functools.lru_cache(1)
+def parsed(source: str) -> ast.Module:
+    """Kept, as is what functions of it do: it is asked for before and after `begin`, and may be 100,000 lines."""
+    _EFFECTS.clear()
+    return ast.parse(source)
+
+
+_EFFECTS: dict[int, Effects] = {}
+"""Of functions of the module that was parsed last, by their ids."""
 
 
 class Reached:
@@ -86,7 +98,9 @@ class Reached:
             bare = copy.copy(node)
             if isinstance(bare, Defined):
                 bare.decorator_list = []  # they are called once
-            self._functions[id(node)] = node, effects_of(bare)
+            if id(node) not in _EFFECTS:
+                _EFFECTS[id(node)] = effects_of(bare)
+            self._functions[id(node)] = node, copy.deepcopy(_EFFECTS[id(node)])
 
     def _take_value(self, value: Any) -> None:
         if isinstance(value, types.FunctionType):

@@ -18,25 +18,25 @@ from typing import Any
 import numpy as np
 
 from stream_scorer.model.live import can_change, cells, goes_on, memory, rebound_outside, within
-from stream_scorer.model.reached import NOT_PER_RECORD, Defined, Reached, first_argument
+from stream_scorer.model.reached import NOT_PER_RECORD, Defined, Reached, first_argument, parsed
 
 _OWN_RANDOM = frozenset("Random SystemRandom default_rng RandomState Generator".split())
 
 
 def find_state(source: str, entries: Iterable[str], namespace: Mapping[str, Any] | None = None) -> tuple[str, ...]:
     """Names of the state globals, sorted. `entries` are the functions called per record."""
-    return tuple(sorted(_Found(ast.parse(source), [*entries], namespace or {}).state()))
+    return tuple(sorted(_Found(parsed(source), [*entries], namespace or {}).state()))
 
 
 def find_hidden(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of globals that change with each record without being changed by name, sorted: objects of the module's own
     classes whose methods change them, iterators, generators of random numbers, functions that keep values."""
-    return tuple(sorted(_Found(ast.parse(source), [*entries], namespace).hidden()))
+    return tuple(sorted(_Found(parsed(source), [*entries], namespace).hidden()))
 
 
 def find_views(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names of arrays that are changed in place, each with that of another array that looks into the same memory."""
-    return _Found(ast.parse(source), [*entries], namespace).views()
+    return _Found(parsed(source), [*entries], namespace).views()
 
 
 class _Found(Reached):
