@@ -80,6 +80,7 @@ class Opened:
             one_by_one: do not use the batch hook of the module.
             sessions: `by_key`, `ttl_ms` and `cap` of `Sessions`.
         """
+        self.module.check_views()
         model: Any = _OneByOne(self.module) if one_by_one else self.module
         kept = Sessions(model, self.module.state_names, noted=judge is not None, **sessions)
         return Wired(kept, Scorer(model, kept, decoder, encoders, judge))

@@ -73,6 +73,15 @@ class Module:
             )
         self.state_names = tuple(name for name in self.state_names if name not in missing)
 
+    def check_views(self) -> None:
+        """Raises ModelError: the state is an array, and another global looks into the same memory."""
+        for name, other in self._host.views():
+            if name in self.state_names:
+                raise ModelError(
+                    f"{self.path}: global {name!r} is part of the model's state, and {other!r} looks into the same "
+                    "array, which cannot be saved and restored so. Make one of them a copy, or the view in action()."
+                )
+
     def _state_names(self) -> tuple[str, ...]:
         return (*self._host.state_names(), *self._host.numbered.values())
 

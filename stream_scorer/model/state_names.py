@@ -1,160 +1,152 @@
-"""Which module globals are the model's state, found from its code.
+"""Which module globals are the model's state, found from its code and, once it has run, from its objects.
 
-The rule: a name is state when `action`, or a module function it reaches, rebinds it with `global` or
-changes it in place (a method that mutates, an item, an augmented assignment). Names that only the
-module body or `begin` bind are the model itself: weights, sessions, constants.
+The rule: a name is state when `action`, or a function of the module that it reaches, rebinds it with `global` or
+changes it in place (a method that mutates, an item, an attribute, an augmented assignment), be it by another name.
+Names that only the module body or `begin` bind are the model itself: weights, sessions, constants.
 """
 
 from __future__ import annotations
 
 import ast
-import dis
+import functools
+import inspect
+import types
+from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-_MUTATORS = frozenset(
-    (
-        "add append appendleft clear discard extend extendleft insert intersection_update pop popitem popleft "
-        "remove reverse rotate send setdefault sort symmetric_difference_update update fill put itemset resize"
-    ).split()
-)
+import numpy as np
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+from stream_scorer.model.live import can_change, cells, goes_on, memory, rebound_outside, within
+from stream_scorer.model.reached import NOT_PER_RECORD, Defined, Reached, first_argument, parsed
+
+_OWN_RANDOM = frozenset("Random SystemRandom default_rng RandomState Generator".split())
 
 
-def find_state(source: str, entries: Iterable[str]) -> tuple[str, ...]:
+def find_state(source: str, entries: Iterable[str], namespace: Mapping[str, Any] | None = None) -> tuple[str, ...]:
     """Names of the state globals, sorted. `entries` are the functions called per record."""
-    return tuple(sorted(_Reached(ast.parse(source), entries).state))
+    return tuple(sorted(_Found(parsed(source), [*entries], namespace or {}).state()))
 
 
 def find_hidden(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of globals that change with records though no function of the module rebinds or changes them, sorted.
-
-    They are objects of the module's own classes whose methods change them, and callbacks that change variables of the
-    function they were made in. `entries`: functions called per record.
-    """
-    entries = list(entries)
-    reached = _Reached(ast.parse(source), entries)
-    changing = reached.changing_classes()
-    found = set()
-    for name in reached.loaded | set(entries):
-        value = namespace.get(name)
-        kinds = type(getattr(value, "__self__", value)).__mro__  # of a method, its object's
-        own = {kind.__name__ for kind in kinds if kind.__module__ == namespace["__name__"]}
-        if own & changing or (name in entries and _keeps_outer_values(value)):
-            found.add(name)
-    return tuple(sorted(found))
+    """Names of globals that change with each record without being changed by name, sorted: objects of the module's own
+    classes whose methods change them, iterators, generators of random numbers, functions that keep values."""
+    return tuple(sorted(_Found(parsed(source), [*entries], namespace).hidden()))
 
 
-def _keeps_outer_values(callback: Any) -> bool:
-    """Whether a callback rebinds a variable of the function that it was made in (`nonlocal`)."""
-    code = getattr(callback, "__code__", None)
-    return code is not None and any(
-        one.opname == "STORE_DEREF" and one.argval in code.co_freevars for one in dis.get_instructions(code)
-    )
+def find_views(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names of arrays that are changed in place, each with that of another array that looks into the same memory."""
+    return _Found(parsed(source), [*entries], namespace).views()
 
 
-class _Reached:
-    """What the functions called per record, and all module functions that they reach, read and change.
+class _Found(Reached):
+    def state(self) -> set[str]:
+        found = set[str]()
+        for node, one in self._functions.values():
+            found |= one.changed | (one.rebound - self._named.keys())
+            found |= {name for name in one.added if can_change(self._namespace.get(name))}
+            found |= {name for name in one.viewed if isinstance(self._namespace.get(name), np.ndarray)}
+            if one.changes_defaults and isinstance(node, Defined):
+                found.add(node.name)
+        found = {name for name in found - self._imported if not name.endswith("()")}
+        if self._namespace:
+            found = {name for name in found if name in self._namespace or name not in self._kept_outside()}
+        return found | self._same_as(found)
 
-    state: globals that they change. loaded: names that they read.
-    """
+    def hidden(self) -> set[str]:
+        return {name for name in self.loaded | {*self._entries} if name in self._namespace and self._hides(name)}
 
-    def __init__(self, tree: ast.Module, entries: Iterable[str]) -> None:
-        functions = {node.name: node for node in tree.body if isinstance(node, _FUNCTIONS)}
-        self._classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-        imported = {name for node in ast.walk(tree) for name in _imported(node)}
-        touched, changed = set[str](), set[str]()
-        self.loaded, self._attributes = set[str](), {*entries}
-        waiting, seen = [name for name in entries if name in functions], set[str]()
-        while waiting:
-            name = waiting.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            found = _touched(functions[name])
-            touched |= found.rebound
-            changed |= found.changed | ({name} if found.changes_defaults else set())
-            self.loaded |= found.loaded
-            self._attributes |= _attributes(functions[name])
-            waiting += [other for other in found.loaded if other in functions]
-        # A function that is rebound is a choice among functions, no state; one with an attribute that is set is state.
-        self.state = ((touched - functions.keys()) | changed) - imported
+    def _kept_outside(self) -> set[str]:
+        """Names of outer functions' values."""
+        return {
+            name
+            for top in self.loaded | {*self._entries}
+            for value in within(self._namespace.get(top), self._name)
+            if isinstance(value, types.FunctionType)
+            for name in value.__code__.co_freevars
+        }
 
-    def changing_classes(self) -> set[str]:
-        """Classes with a method that changes its object. A method is taken as reached if its name is read anywhere."""
-        methods = [(one.name, node) for one in self._classes for node in one.body if isinstance(node, _FUNCTIONS)]
-        names, changing = {*self._attributes, "__call__"}, set[str]()
-        before = -1
-        while before < len(names):
-            before = len(names)
-            for owner, method in methods:
-                if method.name in names and method.args.args:
-                    names |= _attributes(method)
-                    if method.args.args[0].arg in _changes(method):
-                        changing.add(owner)
-        return changing
+    def _same_as(self, found: set[str]) -> set[str]:
+        """Names of other objects that are, or hold, what these hold too."""
+        objects = {
+            id(one) for name in found for one in within(self._namespace.get(name), self._name) if can_change(one)
+        }
+        return {
+            name
+            for name in self.loaded - found
+            if objects and any(id(one) in objects for one in within(self._namespace.get(name), self._name))
+        }
 
+    def views(self) -> list[tuple[str, str]]:
+        """Arrays that are changed in place, each with another that looks into the same memory."""
+        changed = {name for _, one in self._functions.values() for name in one.changed | one.viewed | one.added}
+        arrays = {
+            name: value for name in self.loaded | changed if isinstance(value := self._namespace.get(name), np.ndarray)
+        }
+        return [
+            (name, other)
+            for name in sorted(changed & arrays.keys())
+            for other in sorted(arrays)
+            if arrays[name] is not arrays[other] and memory(arrays[name]) is memory(arrays[other])
+        ]
 
-class _Touched(NamedTuple):
-    """What one function does: the globals it rebinds and those it changes in place, the names it reads, and whether it
-    changes a default value of its own arguments."""
+    def _hides(self, name: str) -> bool:
+        top = self._namespace[name]
+        return goes_on(top) or self._is_seeded(name, top) or any(self._keeps(one) for one in within(top, self._name))
 
-    rebound: set[str]
-    changed: set[str]
-    loaded: set[str]
-    changes_defaults: bool
+    def _is_seeded(self, name: str, top: Any) -> bool:
+        """Whether random numbers are taken of a module that was seeded before."""
+        if not isinstance(top, types.ModuleType) or top.__name__ not in ("random", "numpy.random", "numpy"):
+            return False
+        used = {attribute for _, one in self._functions.values() for attribute, of in one.attributes if of == name}
+        if name not in self._seeded or used & {"seed", *_OWN_RANDOM}:
+            return False
+        return bool(used) if top.__name__ != "numpy" else "random" in used
 
+    def _keeps(self, value: Any) -> bool:
+        if isinstance(value, types.BuiltinMethodType):
+            return goes_on(value)
+        if isinstance(value, functools.partial):
+            function = value.func
+            node = self._node_of(function) if isinstance(function, types.FunctionType) else None
+            if node is None or id(node) not in self._functions:
+                return False
+            one = self._functions[id(node)][1]
+            return any(
+                can_change(argument) and name in one.arguments | one.added
+                for name, argument in [*zip(one.parameters, value.args, strict=False), *value.keywords.items()]
+            )
+        if isinstance(value, types.FunctionType):
+            node = self._node_of(value)
+            found = self._functions.get(id(node))
+            return found is not None and bool({*cells(value)} & found[1].changed | rebound_outside(value))
+        if isinstance(value, functools._lru_cache_wrapper):
+            found = self._functions.get(id(self._node_of(inspect.unwrap(value))))
+            return found is not None and bool(found[1].rebound | found[1].changed | found[1].loaded & self.state())
+        if isinstance(value, type):
+            return any(kind.__module__ == self._name and self._shares(kind) for kind in value.__mro__)
+        return any(
+            kind.__module__ == self._name and self._changes_itself(kind.__name__) for kind in type(value).__mro__
+        )
 
-def _imported(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
-    return []
+    def _shares(self, kind: type) -> bool:
+        """Whether its objects change a list or the like that they all have of their class."""
+        nodes = [] if kind.__name__ not in self._owners else [*ast.walk(self._owners[kind.__name__])]
+        own = {one.attr for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store)}
+        shared = {
+            name for name, value in vars(kind).items() if isinstance(value, list | dict | set | deque | np.ndarray)
+        }
+        return any(
+            one.arguments & {*first_argument(node)}
+            and {(name, first) for name in shared - own for first in first_argument(node)} & one.attributes
+            for node, one in (self._functions[id(node)] for node in nodes if id(node) in self._functions)
+            if isinstance(node, Defined)
+        )
 
-
-def _touched(function: _Function) -> _Touched:
-    """Nested functions included."""
-    declared = {name for node in ast.walk(function) if isinstance(node, ast.Global) for name in node.names}
-    stored, loaded = set[str](), set[str]()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name):
-            (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
-        elif isinstance(node, ast.arg):
-            stored.add(node.arg)
-    changed, local = _changes(function), stored - declared
-    return _Touched(stored & declared, changed - local, loaded - local, bool(_kept_defaults(function) & changed))
-
-
-def _changes(function: _Function) -> set[str]:
-    """Names of what is changed in place."""
-    changed = set[str]()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _MUTATORS:
-            changed |= _root(node.func.value)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "next" and node.args:
-            changed |= _root(node.args[0])
-        elif isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            changed |= _root(node.value)
-    return changed
-
-
-def _kept_defaults(function: _Function) -> set[str]:
-    """Arguments whose default is an object that all calls share."""
-    arguments = function.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    pairs = [*zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True)]
-    pairs += [
-        (arg, default) for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default
-    ]
-    return {arg.arg for arg, default in pairs if isinstance(default, ast.List | ast.Dict | ast.Set | ast.Call)}
-
-
-def _attributes(function: _Function) -> set[str]:
-    return {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
-
-
-def _root(node: ast.AST) -> set[str]:
-    while isinstance(node, ast.Subscript | ast.Attribute):
-        node = node.value
-    return {node.id} if isinstance(node, ast.Name) else set()
+    def _changes_itself(self, owner: str) -> bool:
+        """Whether a method that is reached, as far as names tell, changes its object."""
+        return any(
+            id(node) in self._functions and self._functions[id(node)][1].arguments & {*first_argument(node)}
+            for node in (self._owners[owner].body if owner in self._owners else ())
+            if isinstance(node, Defined) and node.name not in NOT_PER_RECORD
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def is_kept(value: Any) -> bool:
     )
 
 
-def array(name: bytes, shape: list[Any], raw: bytes) -> Any:
+def array(name: bytes, shape: list[Any], raw: bytes, order: Literal["C", "F"] = "C") -> Any:
     """A writable array. Raises ValueError if the three do not belong together, or on a type that is not kept."""
     dtype = _dtype(name)
     if set(map(type, shape)) - {int} or min(shape, default=0) < 0:
@@ -34,7 +34,7 @@ def array(name: bytes, shape: list[Any], raw: bytes) -> Any:
     if math.prod(shape) * dtype.itemsize != len(raw) or not dtype.itemsize:
         raise ValueError(f"an array {dtype.str} of shape {str(shape)[:60]} in {len(raw)} bytes")
     _check_text(dtype, raw)
-    return np.ndarray(tuple(shape), dtype, bytearray(raw))
+    return np.ndarray(tuple(shape), dtype, bytearray(raw), order=order)
 
 
 def scalar(name: bytes, raw: bytes) -> Any:

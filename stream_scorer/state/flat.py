@@ -1,4 +1,4 @@
-"""Flat states: numbers, text and None, and containers of nothing but those, no two of them the same object.
+"""Flat states: numbers, text, times and None, and containers of nothing but those, no two of them the same object.
 
 A shallow copy of such a state is a full one, and no two states can share anything that changes.
 """
@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
 from stream_scorer.records import State
 
-_SCALARS = {float, int, str, bytes, bool, type(None)}
+_SCALARS = {float, int, str, bytes, bool, type(None), datetime, date, timedelta, Decimal}
 _COPIES: dict[type, Callable[[Any], Any]] = {
     list: list.copy,
     dict: dict.copy,
     set: set.copy,
     deque: deque.copy,
-    np.ndarray: np.ndarray.copy,
+    np.ndarray: lambda array: array.copy("K"),  # in its order
 }
 
 

@@ -342,7 +342,7 @@ class Sessions:
             except values.Unsupported as error:
                 return ModelError(
                     f"model {self._model.name}: global {name!r} is part of the model's state and holds {error}, "
-                    "which cannot be saved and restored exactly. Keep numbers, strings, bytes, lists, tuples, sets, "
+                    "which cannot be saved and restored exactly. Keep numbers, strings, bytes, times, lists, tuples, sets, "
                     "dicts or numpy arrays in it; or, if it is no state, name what is by a comment "
                     "'# stream-scorer.state: NAME, NAME' in the module."
                 )

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import math
 import struct
-from collections import deque
+from collections import Counter, defaultdict, deque
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.state import flat
 from stream_scorer.state.values import MAX_DEPTH, Unsupported, dump, load
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -98,6 +102,57 @@ def test_minus_zero_and_nan_are_kept():
     assert math.isnan(nan)
 
 
+KINDS = [
+    datetime(1950, 1, 1, 2, 3, 4, 5),
+    datetime(2020, 1, 1, tzinfo=UTC),
+    datetime(2020, 1, 1, tzinfo=timezone(timedelta(hours=-5, minutes=-30))),
+    datetime.max,
+    date(1, 1, 1),
+    timedelta(-3, 5, 7),
+    Decimal("-0.00"),
+    Decimal("1E+400"),
+    Decimal("NaN"),
+    frozenset([(2.0, None)]),
+    Counter("abca"),
+    defaultdict(list, {"a": [1]}),
+    defaultdict(None, {1: 2}),
+]
+
+
+@pytest.mark.parametrize("value", KINDS, ids=repr)
+def test_values_of_the_library_come_back_as_they_were(value):
+    back, nested, again = load(dump([value, [value], value]))
+    assert repr((back, nested, again)) == repr((value, [value], value))
+    assert type(back) is type(value)
+    assert (back is again) == isinstance(value, dict)
+
+
+def test_a_frozenset_of_many_kinds_comes_back():
+    assert load(dump([frozenset([1, "a", (2.0, None)])])) == (frozenset([1, "a", (2.0, None)]),)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [defaultdict(lambda: 0), datetime(2020, 1, 1, fold=1), datetime(2020, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))],
+    ids=repr,
+)
+def test_what_says_less_than_the_value_is_not_written(value):
+    with pytest.raises(Unsupported):
+        dump([value])
+
+
+def test_an_array_keeps_its_order():
+    """A sum over another order may differ in the last bit."""
+    columns = np.asfortranarray(np.random.RandomState(0).rand(37, 53))
+    back, again = load(dump([columns, columns]))
+    assert back is again
+    assert back.flags.f_contiguous
+    assert back.tobytes("A") == columns.tobytes("A")
+    back[0, 1] = 2.0
+    assert flat.copy((back,))[0].flags.f_contiguous
+    assert flat.is_flat([(back,)])
+
+
 @pytest.mark.parametrize("value", [object(), lambda: 0, np.array([object()]), 1j, [{"deep": object()}]])
 def test_what_cannot_be_kept_exactly_is_refused(value):
     with pytest.raises(Unsupported, match="a value of type"):
@@ -167,6 +222,15 @@ FOREIGN = {
     "tuples in a set, 100,000 deep": _counted(b"S", 1) + _counted(b"t", 1) * 100_000 + b"N",
     "keys, 100,000 deep": _counted(b"m", 1) * 100_000 + b"N",
     "deques, 100,000 deep": (b"q" + struct.pack("<q", -1) + _counted(b"l", 1)) * 100_000 + b"N",
+    "a kind of nothing": b"x" + _counted(b"", 4, b"eval") + b"N",
+    "a time that is none": b"x" + _counted(b"", 8, b"datetime") + _counted(b"s", 1, b"1"),
+    "a Decimal that is none": b"x" + _counted(b"", 7, b"Decimal") + _counted(b"s", 1, b"a"),
+    "a Decimal beyond all": b"x" + _counted(b"", 7, b"Decimal") + _counted(b"s", 22, b"1E99999999999999999999"),
+    "a day beyond all": b"x" + _counted(b"", 4, b"date") + b"i" + struct.pack("<q", 2**40),
+    "a frozenset of one twice": b"x" + _counted(b"", 9, b"frozenset") + _counted(b"t", 2, b"NN"),
+    "a factory of nothing": b"h" + _counted(b"", 4, b"eval") + _counted(b"m", 0),
+    "a count of what cannot be counted": _counted(b"c", 1, _counted(b"l", 0) + b"N"),
+    "kinds, 100,000 deep": (b"x" + _counted(b"", 9, b"frozenset")) * 100_000 + b"N",
     "a tag of nothing": b"?",
     "half a value": b"d\0\0",
 }
