@@ -221,7 +221,9 @@ def test_scores_and_names_of_variables_are_tensorflow_1_4s(name, tmp_path):
 def test_run_and_a_jet_give_tensorflow_1_4s_scores(name, tmp_path):
     archive = pack(tmp_path / "attachment.tar.gz", LEGACY / "helped", "*.py")
     values = [repr(value).encode() for value in EXPECTED["inputs"]]
-    log = wired.run(LEGACY / name, wired.settings(attachment=archive), values, aborts=[2], batch=3)
+    # What a model counts in a TensorFlow variable is not undone (docs/legacy-models.md): that model sees no abort.
+    aborts = [] if name == "layers.py" else [2]
+    log = wired.run(LEGACY / name, wired.settings(attachment=archive), values, aborts=aborts, batch=3)
     with sandbox(archive):
         outputs, failed = wired.in_jet(LEGACY / name, "json", {}, values)
     assert (log.rejects, failed) == ([], False)
