@@ -69,6 +69,7 @@ class Stopping:
         while (number := os.read(pipe, 1)) not in (b"", bytes([signal.SIGTERM]), bytes([signal.SIGINT])):
             pass
         if not number or self._ended.wait(self._longest_s):
+            os.close(pipe)  # not before: a second signal still writes into it
             return
         log.warning(
             "not stopped %.0f s after the signal: ending at once. What was in hand was not published, and comes again.",

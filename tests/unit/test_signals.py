@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+
+from stream_scorer.signals import stopping
 
 CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
 BEGIN = """
@@ -69,3 +72,14 @@ def test_a_call_that_does_not_come_back_from_c_is_ended():
     process.send_signal(signal.SIGTERM)
     _, _ = process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_nothing_stays_open_after_it():
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with stopping():
+            pass
+    deadline = time.monotonic() + 60
+    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < deadline:
+        time.sleep(0.01)  # the thread that watches ends by itself
+    assert len(os.listdir("/proc/self/fd")) <= before
