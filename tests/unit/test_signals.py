@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from stream_scorer.signals import stopping
 
+OPEN = Path("/proc/self/fd")
 CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
 BEGIN = """
 import time
@@ -75,11 +76,11 @@ def test_a_call_that_does_not_come_back_from_c_is_ended():
 
 
 def test_nothing_stays_open_after_it():
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(OPEN.iterdir()))
     for _ in range(20):
         with stopping():
             pass
     deadline = time.monotonic() + 60
-    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < deadline:
+    while len(list(OPEN.iterdir())) > before and time.monotonic() < deadline:
         time.sleep(0.01)  # the thread that watches ends by itself
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert len(list(OPEN.iterdir())) <= before
