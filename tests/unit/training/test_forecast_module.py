@@ -12,6 +12,7 @@ from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
 from stream_scorer.state import values
 from tests.support.forecaster import MODULE, attachment, closes, parameters
+from tests.support.host import scores
 
 pytestmark = pytest.mark.tensorflow
 DAY = datetime.timedelta(days=1)
@@ -149,10 +150,10 @@ def test_the_table_that_training_makes_is_the_library_up_to_its_end(module):
 def test_a_record_that_cannot_be_is_refused_and_leaves_the_series_as_it_was(fresh, changes, message):
     first = closes(2)
     for record in first:
-        assert fresh.score(record) == []
+        assert scores(fresh, record) == []
     before = values.dump(fresh.state())
     with pytest.raises(ActionError, match=message):
-        fresh.score({"symbol": "X", "date": "2001-01-04", "close": 100.0, **changes})
+        scores(fresh, {"symbol": "X", "date": "2001-01-04", "close": 100.0, **changes})
     assert values.dump(fresh.state()) == before
 
 
@@ -161,7 +162,7 @@ def test_a_record_that_cannot_be_is_refused_and_leaves_the_series_as_it_was(fres
 
 def test_thirty_closes_give_nothing_and_every_one_after_them_a_forecast_of_the_next_session(fresh):
     records = closes(60)
-    found = [fresh.score(record) for record in records]
+    found = [scores(fresh, record) for record in records]
     assert [len(outputs) for outputs in found] == [0] * 30 + [1] * 30
     for record, [(slot, made)] in zip(records[30:], found[30:], strict=True):
         assert slot == 1
@@ -181,26 +182,26 @@ def test_outputs_fit_the_schema(fresh):
 
     schema = load_schema("forecast", {}, MODULE.parent)
     for record in closes(35):
-        for _, made in fresh.score(record):
+        for _, made in scores(fresh, record):
             schema.check(made)
 
 
 def test_symbols_are_series_of_their_own(fresh):
     one, other = closes(40, "A"), closes(40, "B", start=20.0)
-    mixed = [fresh.score(record) for pair in zip(one, other, strict=True) for record in pair]
+    mixed = [scores(fresh, record) for pair in zip(one, other, strict=True) for record in pair]
     fresh.set_state(({},))
-    alone = [fresh.score(record) for record in other]
+    alone = [scores(fresh, record) for record in other]
     assert mixed[1::2] == alone
 
 
 def test_the_state_comes_back_from_bytes_with_the_same_bits(fresh):
     records = closes(50)
-    whole = [fresh.score(record) for record in records]
+    whole = [scores(fresh, record) for record in records]
     fresh.set_state(({},))
     found = []
     for record in records:
         fresh.set_state(values.load(values.dump(fresh.state())))
-        found.append(fresh.score(record))
+        found.append(scores(fresh, record))
     assert found == whole
 
 
