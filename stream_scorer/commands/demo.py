@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     print("Forecasts in index points, beside the close of the day each was for:")
     made = [None if math.isnan(value) else float(value) for value in [math.nan, *forecast]]
     print(demo.table([str(date.date()) for date in adjusted.index], list(observed), made, args.show))
+    args.out.mkdir(parents=True, exist_ok=True)
     picture = demo.picture_path(args.out)
     plots.forecast_plot(
         picture, targets, observed.iloc[1:], forecast, "Forecast and what then happened", f"Prices: {origin}"
