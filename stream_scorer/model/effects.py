@@ -1,5 +1,7 @@
-"""What one function of a module's source may change, as far as its names show. Followed through other names of the same
-object: `w = history; w.append(x)` changes `history`."""
+"""What one function of a module's source may change, as far as its names show.
+
+Other names of the same object are followed: `w = history; w.append(x)` changes `history`.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,14 @@ _METHODS = frozenset(
         "reverse rotate send setdefault sort subtract symmetric_difference_update update"
     ).split()
 )
-"""They change what they are called of."""
+"""Methods that change their object."""
 _CALLS = frozenset(
     (
         "copyto delattr delitem fill_diagonal heapify heappop heappush heappushpop heapreplace iadd insort insort_left "
         "insort_right next place put put_along_axis putmask setattr setitem shuffle"
     ).split()
 )
-"""They change their first argument."""
+"""Functions that change their first argument."""
 _HANDED_ON = frozenset("append appendleft extend insert setdefault".split())
 """Methods of lists and dicts that change them too where they are not called at once: `map(history.append, found)`."""
 _NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.MatchAs, ast.MatchStar, ast.ExceptHandler)

@@ -17,7 +17,7 @@ from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
 from stream_scorer.model.program import Program
 from stream_scorer.model.recordsets import make_set, plain
-from stream_scorer.model.state_names import find_hidden, find_state, find_views
+from stream_scorer.model.state_names import Found
 
 Emit = Callable[[int, Any], None]
 """Takes slot and datum of one output. It must encode or copy the datum at once: the model may change it afterwards.
@@ -75,18 +75,17 @@ class Host:
         named = self.annotations.state
         if named is not None:
             return named
-        entries = self._entries()
-        hidden = find_hidden(self.program.source, entries, self.namespace)
-        return tuple(sorted({*find_state(self.program.source, entries, self.namespace), *hidden}))
+        return self._found().names()
 
     def views(self) -> list[tuple[str, str]]:
         """Global arrays that change in place, each with another that looks into the same memory."""
-        return find_views(self.program.source, self._entries(), self.namespace)
+        return self._found().views()
 
-    def _entries(self) -> list[str]:
-        """Names of the functions called per record, and those they were defined by: `action = partial(other)`."""
+    def _found(self) -> Found:
         names = [*(self.annotations.batch or ()), *self.names.values()]
-        return names + [callbacks.defined_as(call) for name in names if callable(call := self.namespace.get(name))]
+        # Also the names by which they were defined: `action = partial(other)`.
+        behind = [callbacks.defined_as(call) for name in names if callable(call := self.namespace.get(name))]
+        return Found(self.program.source, names + behind, self.namespace)
 
     def begin(self, definition: dict[str, Any]) -> None:
         """Call the model's `begin`, if it has one. `definition`: as `definition_of` makes it."""

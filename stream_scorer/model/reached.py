@@ -7,7 +7,7 @@ import copy
 import functools
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from stream_scorer.model.aliases import FUNCTIONS, Function
 from stream_scorer.model.effects import Effects, Passed, effects_of
@@ -24,24 +24,27 @@ _MAKERS = ("__init__", "__new__", "__post_init__")
 Defined = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+class Parsed(NamedTuple):
+    """A module's source as a tree, and what its functions do, by their ids, as far as they were looked at."""
+
+    tree: ast.Module
+    effects: dict[int, Effects]
+
+
 @functools.lru_cache(1)
-def parsed(source: str) -> ast.Module:
-    """Kept, as is what functions of it do: it is asked for before and after `begin`, and may be 100,000 lines."""
-    _EFFECTS.clear()
-    return ast.parse(source)
-
-
-_EFFECTS: dict[int, Effects] = {}
-"""Of functions of the module that was parsed last, by their ids."""
+def parsed(source: str) -> Parsed:
+    """The last one is kept: it is asked for before and after `begin`, and may have 100,000 lines."""
+    return Parsed(ast.parse(source), {})
 
 
 class Reached:
     """What the functions called per record touch, and those that they reach."""
 
-    def __init__(self, tree: ast.Module, entries: list[str], namespace: Mapping[str, Any]) -> None:
+    def __init__(self, source: Parsed, entries: list[str], namespace: Mapping[str, Any]) -> None:
+        self._effects = source.effects
         self._namespace, self._entries = namespace, entries
         self._name: str | None = namespace.get("__name__")
-        nodes = [*ast.walk(tree)]
+        nodes = [*ast.walk(source.tree)]
         self._imported = {name for node in nodes for name in _imported(node)}
         self._classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
         self._methods = {id(node): owner for owner in self._classes.values() for node in owner.body}
@@ -98,9 +101,9 @@ class Reached:
             bare = copy.copy(node)
             if isinstance(bare, Defined):
                 bare.decorator_list = []  # they are called once
-            if id(node) not in _EFFECTS:
-                _EFFECTS[id(node)] = effects_of(bare)
-            self._functions[id(node)] = node, copy.deepcopy(_EFFECTS[id(node)])
+            if id(node) not in self._effects:
+                self._effects[id(node)] = effects_of(bare)
+            self._functions[id(node)] = node, copy.deepcopy(self._effects[id(node)])
 
     def _take_value(self, value: Any) -> None:
         if isinstance(value, types.FunctionType):

@@ -23,24 +23,24 @@ from stream_scorer.model.reached import NOT_PER_RECORD, Defined, Reached, first_
 _OWN_RANDOM = frozenset("Random SystemRandom default_rng RandomState Generator".split())
 
 
-def find_state(source: str, entries: Iterable[str], namespace: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-    """Names of the state globals, sorted. `entries` are the functions called per record."""
-    return tuple(sorted(_Found(parsed(source), [*entries], namespace or {}).state()))
+class Found(Reached):
+    """What a module's source, and its objects once it has run, show of its state.
 
+    Args:
+        source: of the module.
+        entries: names of the functions called per record.
+        namespace: the module's globals; empty before it has run.
+    """
 
-def find_hidden(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of globals that change with each record without being changed by name, sorted: objects of the module's own
-    classes whose methods change them, iterators, generators of random numbers, functions that keep values."""
-    return tuple(sorted(_Found(parsed(source), [*entries], namespace).hidden()))
+    def __init__(self, source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> None:
+        super().__init__(parsed(source), [*entries], namespace)
 
+    def names(self) -> tuple[str, ...]:
+        """Of all globals that are state, sorted."""
+        return tuple(sorted(self.state() | self.hidden()))
 
-def find_views(source: str, entries: Iterable[str], namespace: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names of arrays that are changed in place, each with that of another array that looks into the same memory."""
-    return _Found(parsed(source), [*entries], namespace).views()
-
-
-class _Found(Reached):
     def state(self) -> set[str]:
+        """Names of globals that functions called per record rebind, or change by name."""
         found = set[str]()
         for node, one in self._functions.values():
             found |= one.changed | (one.rebound - self._named.keys())
@@ -54,6 +54,11 @@ class _Found(Reached):
         return found | self._same_as(found)
 
     def hidden(self) -> set[str]:
+        """Names of globals that change with each record without being changed by name.
+
+        They are objects of the module's own classes whose methods change them, iterators, generators of random numbers,
+        and functions that keep values.
+        """
         return {name for name in self.loaded | {*self._entries} if name in self._namespace and self._hides(name)}
 
     def _kept_outside(self) -> set[str]:

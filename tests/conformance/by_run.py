@@ -26,7 +26,7 @@ from tests.support import wired
 
 @dataclass
 class Found:
-    """What a committed reader of all topics sees; records are told by their offsets.
+    """What a committed reader of all topics sees; each record goes by its offset.
 
     refused: before the first record. failed: what ended the service later.
     """

@@ -96,7 +96,7 @@ def _yields_at_the_end(model: str) -> bool:
 
 
 class InPlain:
-    """A case in a plain host. What schemas have to say of it is told by `Typed`, not by us."""
+    """A case in a plain host. `Typed` says what schemas mean for it."""
 
     def __init__(self, case: Case, plain: Plain, folder: Path) -> None:
         self._case, self._facts = case, Facts.of(case)
