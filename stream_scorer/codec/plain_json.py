@@ -64,4 +64,5 @@ def _finite(text: str) -> float:
 def _more(value: Any) -> Any:
     if isinstance(value, bytes | bytearray):
         return value.decode("latin-1")
-    raise TypeError(f"JSON has no {type(value).__name__}")
+    kind = type(value).__name__
+    raise TypeError(f"JSON has no {kind}: give the slot a schema that has one, or yield numbers and texts instead")

@@ -23,6 +23,7 @@ import pytest
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.engine.scoring import Scorer
+from stream_scorer.hosting import Opened
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
 from stream_scorer.records import Outgoing, Partition, Record
@@ -169,18 +170,6 @@ def test_predict_on_inputs_longer_than_a_window(begin):
         assert made[:, :, 0].tobytes() == np.array(expected, np.float32).tobytes()
 
 
-class OneByOne:
-    """The same module to an engine that knows no batch: `action` is called for every record."""
-
-    batched = False
-
-    def __init__(self, module: Module) -> None:
-        self._module = module
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
-
-
 @pytest.mark.parametrize("keys", range(1, 8))
 @pytest.mark.parametrize("batched", [True, False], ids=["batched", "one by one"])
 def test_any_mix_of_keys_in_any_cut_with_roll_backs_and_restarts(begin, batched, keys):
@@ -223,9 +212,8 @@ def record(offset: int, key: int, value: float) -> Record:
 
 def make_scorer(module: Module, batched: bool) -> tuple[Scorer, Sessions]:
     module.set_state(([],))  # as `begin` leaves it
-    model: Any = module if batched else OneByOne(module)
-    sessions = Sessions(model, module.state_names)
-    return Scorer(model, sessions, DOUBLE, {1: DOUBLE}), sessions
+    wired = Opened(module, {}, None).wire(DOUBLE, {1: DOUBLE}, one_by_one=not batched)
+    return wired.scorer, wired.sessions
 
 
 @pytest.mark.parametrize("weights", BATCHES)

@@ -38,7 +38,7 @@ _SIMPLE = {
 
 
 class Typed:
-    """schema; bare: as Avro gives it to a model; tagged: as JSON writes it, bytes apart; branch: as fastavro takes it for a union."""
+    """schema; bare: as Avro gives it to a model; tagged: as JSON writes it, bytes apart; branch: a union as fastavro takes it."""
 
     def __init__(self, schema, bare, tagged, branch):
         self.schema, self.bare, self.tagged, self.branch = schema, bare, tagged, branch
