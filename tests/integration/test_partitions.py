@@ -157,4 +157,5 @@ def test_a_producer_learns_of_new_partitions_when_it_is_told_to_look(kafka, name
 
 
 def _out(number):
-    return Outgoing(1, Record(Partition("in", number), 0, None, b"", 1, None), b"%d" % number)
+    now = time.time_ns() // 1_000_000  # an older one is deleted at the next look: the topic keeps 7 days
+    return Outgoing(1, Record(Partition("in", number), 0, None, b"", now, None), b"%d" % number)
