@@ -15,7 +15,7 @@ from bench.figures import HIGHER, LOWER, medians_of, ratio, target
 from bench.processes import child
 
 ROUNDS = 11
-MODEL = Path(__file__).parents[1] / "training" / "model"
+MODEL = Path(__file__).parents[1] / "stream_scorer" / "models"
 LIMIT, ACTION, SEED, SEED_BATCH = "attainable", "action, one by one", "seed's graph, one by one", "seed's graph, 128"
 PREDICT, WIDTHS = "predict, {}", (256, 128, 64)
 

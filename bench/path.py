@@ -88,10 +88,10 @@ def _busy_speed(log: str) -> float:
 
     stamps = {}
     for line in log.splitlines():
-        for mark in ("kafka_source: assigned", "end of input"):
+        for mark in ("kafka.source: assigned", "end of input"):
             if mark in line and mark not in stamps:
                 stamps[mark] = datetime.datetime.fromisoformat(line.split()[0])
-    seconds = (stamps["end of input"] - stamps["kafka_source: assigned"]).total_seconds()
+    seconds = (stamps["end of input"] - stamps["kafka.source: assigned"]).total_seconds()
     match = _SPEED.search(log)
     assert match
     return int(match[1].replace(",", "")) / seconds

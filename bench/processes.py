@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.manifold.processes import cpu_times
+from stream_scorer.modelop.dataflow.processes import cpu_times
 
 ROOT = Path(__file__).parents[1]
 

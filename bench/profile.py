@@ -23,9 +23,9 @@ from tests.support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
 EVERY_S = 0.002
 # Path, function (None: any), name of the part.
 PARTS = (
-    ("transports/kafka_source.py", None, "take from the queue"),
-    ("transports/kafka_sink.py", "commit", "commit"),
-    ("transports/kafka_sink.py", None, "produce"),
+    ("kafka/source.py", None, "take from the queue"),
+    ("kafka/sink.py", "commit", "commit"),
+    ("kafka/sink.py", None, "produce"),
     ("codec/", None, "decode, encode"),
     ("state/", None, "sessions"),
     ("model/module.py", "predict", "model: predict"),
@@ -89,7 +89,7 @@ def _part(frame: FrameType | None) -> str | None:
     found, inside = None, False
     while frame is not None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
-        inside = inside or (name == "step" and file.endswith("engine/loop.py"))
+        inside = inside or (name == "step" and file.endswith("service/loop.py"))
         for path, function, part in PARTS:
             # A function is looked for outwards too: commit calls helpers of the same file.
             if f"stream_scorer/{path}" in file and (name == function or (function is None and found is None)):

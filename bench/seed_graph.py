@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 v1 = tf.compat.v1
-ATTACHMENT = Path(__file__).parents[1] / "training" / "model" / "attachment.tar.gz"
+ATTACHMENT = Path(__file__).parents[1] / "stream_scorer" / "models" / "attachment.tar.gz"
 STEPS, LAYERS, UNITS = 30, 3, 100
 
 

@@ -111,8 +111,8 @@ def _worker(side: str) -> Iterator[Callable[[str], dict[str, float]]]:
 
 
 def main(side: str) -> None:
-    from training.data import synthetic_prices
-    from training.prepare import prepare
+    from stream_scorer_training.data import synthetic_prices
+    from stream_scorer_training.prepare import prepare
 
     series = prepare(*synthetic_prices(17_000)).training
     go = _tutorial(series) if side == "tutorial" else _ours(series)
@@ -141,12 +141,12 @@ def _timed(go: Callable[[], None]) -> dict[str, float]:
 
 
 def _ours(series: Any) -> Callable[[], None]:
-    from training.trainer import use_two_devices
+    from stream_scorer_training.trainer import use_two_devices
 
     use_two_devices()
-    from training import network
-    from training.trainer import CHUNK, State, Trainer
-    from training.windows import training_starts
+    from stream_scorer_training import network
+    from stream_scorer_training.trainer import CHUNK, State, Trainer
+    from stream_scorer_training.windows import training_starts
 
     state, trainer = State.start(network.initial_weights(SEED)), None
 

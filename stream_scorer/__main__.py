@@ -12,7 +12,7 @@ def run() -> NoReturn:
     code = main()
     if "confluent_kafka" not in sys.modules:
         sys.exit(code)
-    from stream_scorer.ending import end
+    from stream_scorer.system.exit import end
 
     end(code)
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from stream_scorer import __version__
 from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerError
-from stream_scorer.extras import way_out
-from stream_scorer.spelling import did_you_mean, is_text
+from stream_scorer.parsing.spelling import did_you_mean, is_text
+from stream_scorer.system.extras import way_out
 
 COMMANDS = {
     "demo": ("stream_scorer.commands.demo", "the main job on an embedded broker: prices in, forecasts out"),
@@ -38,8 +38,8 @@ COMMANDS = {
     "policy": ("stream_scorer.commands.policy", "which libraries models may import: set, show"),
     "pneumo": ("stream_scorer.commands.pneumo", "watch what happens on the fleet"),
     "job": ("stream_scorer.commands.job", "load a model and attach its streams in one go; stop it"),
-    "train": ("training.cli", "train the S&P 500 LSTM from prices and CPI"),
-    "train-forecaster": ("training.forecaster_cli", "choose and train the forecaster that takes prices"),
+    "train": ("stream_scorer_training.cli", "train the S&P 500 LSTM from prices and CPI"),
+    "train-forecaster": ("stream_scorer_training.forecaster_cli", "choose and train the forecaster that takes prices"),
     "backtest": ("stream_scorer.commands.backtest", "forecasts over a history of prices, judged: a report"),
     "export": ("stream_scorer.commands.export", "write a model as a bundle any ModelOp engine takes"),
     "verify": ("stream_scorer.commands.verify", "check a model or bundle: contract, schemas, hashes, equal bits"),
@@ -84,7 +84,7 @@ def _run(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"stream-scorer: no command {name!r}.{did_you_mean(name, COMMANDS)}\n\n{usage()}", file=sys.stderr)
         return EXIT_SETTINGS
-    from stream_scorer.arguments import Parser
+    from stream_scorer.settings.arguments import Parser
 
     module, text = COMMANDS[name]
     _warn_of_variables(name)

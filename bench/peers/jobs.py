@@ -16,7 +16,7 @@ import numpy as np
 from confluent_kafka import Message
 
 from bench.peers.programs.lane import STEPS, decode, encode
-from stream_scorer.stderr import without_banners
+from stream_scorer.system.stderr import without_banners
 
 
 @dataclass(frozen=True)

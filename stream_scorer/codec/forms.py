@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from stream_scorer.avro_long import avro_long, avro_sized
+from stream_scorer.codec.avro_long import avro_long, avro_sized
 from stream_scorer.codec.plain import plain
 from stream_scorer.codec.walk import Fit, Misfit, Walk
 

@@ -13,7 +13,7 @@ from stream_scorer.codec.registry_answers import MOST_TEXT, Busy, Calls, Definit
 from stream_scorer.codec.schema import NO_SCHEMA
 from stream_scorer.codec.schema_references import joined_schema
 from stream_scorer.errors import SettingsError, Unanswered
-from stream_scorer.spelling import did_you_mean
+from stream_scorer.parsing.spelling import did_you_mean
 
 __all__ = ["Registry", "UnknownSchema", "open_registry"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stream_scorer.client.fleet import quoted
-from stream_scorer.client.items import done, read_bytes, verb
-from stream_scorer.client.models import attachment_type
-from stream_scorer.client.options import fleet_of, vendor_style
-from stream_scorer.client.show import print_json, print_names, print_table
 from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client.fleet import quoted
+from stream_scorer.modelop.client.items import done, read_bytes, verb
+from stream_scorer.modelop.client.models import attachment_type
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.show import print_json, print_names, print_table
 
 prepare = vendor_style
 

@@ -6,8 +6,8 @@ import argparse
 import datetime
 from pathlib import Path
 
-from stream_scorer.arguments import new_folder, number, whole
 from stream_scorer.errors import SettingsError
+from stream_scorer.settings.arguments import new_folder, number, whole
 
 ABSURD = 10
 """Times the error of the last value: no forecast of a price is that bad."""
@@ -68,12 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     first, last = _date("--from", args.first), _date("--to", args.last)
-    from stream_scorer import hosting, logs
-    from stream_scorer.backtest import report
-    from stream_scorer.backtest.judge import LAST
-    from stream_scorer.backtest.prices import read_prices
-    from stream_scorer.backtest.walk import walk
-    from stream_scorer.settings import to_map
+    from stream_scorer.evaluate.worth import LAST
+    from stream_scorer.prices.history import read_prices
+    from stream_scorer.report import backtest as report
+    from stream_scorer.scoring import hosting
+    from stream_scorer.scoring.walk import walk
+    from stream_scorer.settings.declared import to_map
+    from stream_scorer.system import logs
 
     logs.set_up("WARNING")
     out = args.out.resolve()

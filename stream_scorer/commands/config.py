@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stream_scorer.client.items import done, read_bytes, verb
-from stream_scorer.client.options import fleet_of, vendor_style
-from stream_scorer.client.show import print_json
 from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client.items import done, read_bytes, verb
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.show import print_json
 
 prepare = vendor_style
 

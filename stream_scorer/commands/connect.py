@@ -6,11 +6,11 @@ import argparse
 import time
 from pathlib import Path
 
-from stream_scorer.arguments import number
-from stream_scorer.client import saved
-from stream_scorer.client.http import Server
-from stream_scorer.client.options import read_token, vendor_style
 from stream_scorer.errors import SettingsError, Unavailable
+from stream_scorer.modelop.client import saved
+from stream_scorer.modelop.client.http import Server
+from stream_scorer.modelop.client.options import read_token, vendor_style
+from stream_scorer.settings.arguments import number
 
 prepare = vendor_style
 

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stream_scorer.arguments import whole
 from stream_scorer.commands.kafka_flags import DeadLetterSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
+from stream_scorer.settings.arguments import whole
 
 if TYPE_CHECKING:
-    from stream_scorer.transports.kafka_admin import Cluster
-    from stream_scorer.transports.kafka_dead_letters import DeadLetter
+    from stream_scorer.kafka.admin import Cluster
+    from stream_scorer.kafka.dead_letters import DeadLetter
 
 SHOWN = 200
 """Characters or bytes of a value that `show` prints."""
@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(
             f"dead-letters {args.verb} needs PARTITION@OFFSET, as `dead-letters list` tells them{more}."
         )
-    from stream_scorer import logs
-    from stream_scorer.transports import kafka_config
-    from stream_scorer.transports.kafka_admin import Cluster
-    from stream_scorer.transports.kafka_dead_letters import chosen, read_dead_letters
+    from stream_scorer.kafka import config as kafka_config
+    from stream_scorer.kafka.admin import Cluster
+    from stream_scorer.kafka.dead_letters import chosen, read_dead_letters
+    from stream_scorer.system import logs
 
     logs.set_up("ERROR")
     servers, extra = settings.bootstrap_servers, settings.kafka
@@ -76,8 +76,8 @@ def _resubmit(
     cluster: Cluster, letters: list[DeadLetter], settings: DeadLetterSettings, args: argparse.Namespace
 ) -> int:
     """0: all of them are on their topic now. 1: some are not; the reasons are printed. Raises StreamScorerError."""
-    from stream_scorer.transports import kafka_config
-    from stream_scorer.transports.kafka_resubmit import NOTES_CONFIG, Resubmission, notes_topic
+    from stream_scorer.kafka import config as kafka_config
+    from stream_scorer.kafka.resubmit import NOTES_CONFIG, Resubmission, notes_topic
 
     servers, topic, extra = settings.bootstrap_servers, settings.topic(), settings.kafka
     if args.to:
@@ -108,8 +108,8 @@ def _resubmit(
 
 def _without_obstacles(cluster: Cluster, letters: list[DeadLetter], to: str | None, servers: str) -> list[DeadLetter]:
     """Those that may go. Prints why the others may not, and what the topics will not keep."""
-    from stream_scorer.transports.kafka_dead_letters import obstacles
-    from stream_scorer.transports.kafka_retention import Keeping, check_resubmitted
+    from stream_scorer.kafka.dead_letters import obstacles
+    from stream_scorer.kafka.retention import Keeping, check_resubmitted
 
     times: dict[str, list[int]] = {}
     for letter in letters:
@@ -137,16 +137,16 @@ def _tell(text: str) -> None:
 
 
 def _topic_id(settings: DeadLetterSettings) -> str:
-    from stream_scorer.transports import kafka_config
-    from stream_scorer.transports.kafka_topic_ids import TopicIds
+    from stream_scorer.kafka import config as kafka_config
+    from stream_scorer.kafka.topic_ids import TopicIds
 
     return TopicIds(kafka_config.common(settings.bootstrap_servers, settings.kafka)).look_up(settings.topic())
 
 
 def _noted(cluster: Cluster, settings: DeadLetterSettings) -> Callable[[DeadLetter], bool]:
     """Whether a letter was re-submitted to where it came from."""
-    from stream_scorer.transports import kafka_config
-    from stream_scorer.transports.kafka_resubmit import note_key, notes_topic, read_notes
+    from stream_scorer.kafka import config as kafka_config
+    from stream_scorer.kafka.resubmit import note_key, notes_topic, read_notes
 
     notes_on = notes_topic(settings.topic())
     if not cluster.exists(notes_on):

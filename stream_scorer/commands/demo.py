@@ -7,8 +7,8 @@ import math
 import time
 from pathlib import Path
 
-from stream_scorer.arguments import new_folder, whole
 from stream_scorer.errors import SettingsError
+from stream_scorer.settings.arguments import new_folder, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     try:
-        from training import data, plots, prepare, shipped
+        from stream_scorer_training import data, plots, prepare, shipped
     except ImportError as error:
         raise SettingsError(f"the demo needs {error.name}: pip install 'stream-scorer[train]'") from error
-    from stream_scorer import demo, logs
+    from stream_scorer.programs import demo
+    from stream_scorer.system import logs
 
     logs.set_up("WARNING")
     print("stream-scorer demo: prices -> topic -> LSTM -> topic")

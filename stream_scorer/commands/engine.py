@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stream_scorer.client.items import done, verb
-from stream_scorer.client.options import fleet_of, vendor_style
-from stream_scorer.client.show import print_json
 from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client.items import done, verb
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.show import print_json
 
 prepare = vendor_style
 _DONE = {"pause": "paused", "unpause": "running again", "reset": "reset"}
@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_server_settings(parser: argparse.ArgumentParser) -> None:
-    from stream_scorer.server.settings import EngineSettings
-    from stream_scorer.settings import add_flags
+    from stream_scorer.modelop.server.settings import EngineSettings
+    from stream_scorer.settings.declared import add_flags
 
     parser.add_argument(
         "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="TOML file of the settings below"
@@ -53,15 +53,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from stream_scorer.server.settings import EngineSettings
-    from stream_scorer.settings import load
+    from stream_scorer.modelop.server.settings import EngineSettings
+    from stream_scorer.settings.declared import load
 
     settings = load(EngineSettings, vars(args), getattr(args, "config", None))
-    from stream_scorer import logs
+    from stream_scorer.system import logs
 
     logs.set_up(settings.log_level, settings.log_format)
     try:
-        from stream_scorer.server.serve import serve
+        from stream_scorer.modelop.server.serve import serve
     except ModuleNotFoundError as error:
         raise SettingsError(f"the engine needs {error.name}: pip install 'stream-scorer[engine]'.") from error
     return serve(settings)

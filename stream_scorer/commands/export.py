@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stream_scorer.arguments import new_folder
+from stream_scorer.settings.arguments import new_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.model.bundle import export
     from stream_scorer.model.locate import locate
     from stream_scorer.model.program import read_program
-    from stream_scorer.settings import to_map
+    from stream_scorer.settings.declared import to_map
 
     located = locate(args.model)
     files = {name: Path(path) for name, path in to_map(args.schema, "--schema").items()}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import time
 
-from stream_scorer.client.options import add_server_flags, fleet_of, vendor_style
-from stream_scorer.client.show import print_json, print_table
 from stream_scorer.errors import StreamScorerError
+from stream_scorer.modelop.client.options import add_server_flags, fleet_of, vendor_style
+from stream_scorer.modelop.client.show import print_json, print_table
 
 prepare = vendor_style
 

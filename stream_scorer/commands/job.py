@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from stream_scorer.client import models
-from stream_scorer.client.fleet import Fleet
-from stream_scorer.client.items import done, verb
-from stream_scorer.client.options import fleet_of, vendor_style
-from stream_scorer.client.show import print_json
 from stream_scorer.commands import stream as streams
+from stream_scorer.modelop.client import models
+from stream_scorer.modelop.client.fleet import Fleet
+from stream_scorer.modelop.client.items import done, verb
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.show import print_json
 
 prepare = vendor_style
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         engine.call("POST", "/2/engine/reset", what="job stop")
         done(args, f"{engine.name} is reset")
     elif args.wait:
-        from stream_scorer.client.pneumo import Listener
+        from stream_scorer.modelop.client.pneumo import Listener
 
         with Listener(fleet, src=engine.name) as listener:
             _start(args, fleet)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.kafka_settings import KafkaSettings
-from stream_scorer.run_settings import RunSettings, topics_by_slot
-from stream_scorer.settings import add_flags, load, setting
+from stream_scorer.service.settings import RunSettings, topics_by_slot
+from stream_scorer.settings.declared import add_flags, load, setting
+from stream_scorer.settings.kafka import KafkaSettings
 
 T = TypeVar("T", bound=KafkaSettings)
 

@@ -6,15 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from stream_scorer.arguments import whole
-from stream_scorer.client import models
-from stream_scorer.client.fleet import Fleet, Service, quoted
-from stream_scorer.client.items import done, read_bytes, verb
-from stream_scorer.client.options import fleet_of, vendor_style
-from stream_scorer.client.records import read_outputs, send_lines
-from stream_scorer.client.show import print_json, print_table
-from stream_scorer.client.slots import print_slots
 from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client import models
+from stream_scorer.modelop.client.fleet import Fleet, Service, quoted
+from stream_scorer.modelop.client.items import done, read_bytes, verb
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.records import read_outputs, send_lines
+from stream_scorer.modelop.client.show import print_json, print_table
+from stream_scorer.modelop.client.slot_table import print_slots
+from stream_scorer.settings.arguments import whole
 
 prepare = vendor_style
 _VERBS = "add|list|show|remove|verify|load|unload|inspect|scale|input|output|interact"
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.verb == "output":
         read_outputs(engine, _slot(args.slot, 1), go_on=args.all, wait=not args.nowait)
     else:
-        from stream_scorer.client.interact import interact  # needs websockets
+        from stream_scorer.modelop.client.interact import interact  # needs websockets
 
         interact(engine, fleet)
     return 0

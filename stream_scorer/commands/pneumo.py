@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import Any
 
-from stream_scorer.arguments import whole
-from stream_scorer.client.items import verb
-from stream_scorer.client.options import add_server_flags, fleet_of, vendor_style
-from stream_scorer.client.show import print_json
+from stream_scorer.modelop.client.items import verb
+from stream_scorer.modelop.client.options import add_server_flags, fleet_of, vendor_style
+from stream_scorer.modelop.client.show import print_json
+from stream_scorer.settings.arguments import whole
 
 prepare = vendor_style
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
             for message in found:
                 print(_line(message))
         return 0
-    from stream_scorer.client.pneumo import Listener
+    from stream_scorer.modelop.client.pneumo import Listener
 
     left = args.count
     with Listener(fleet, **filters) as listener:

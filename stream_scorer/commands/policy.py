@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stream_scorer.client.items import done, read_bytes, verb
-from stream_scorer.client.models import POLICY_PREFIX
-from stream_scorer.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.items import done, read_bytes, verb
+from stream_scorer.modelop.client.models import POLICY_PREFIX
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
 
 prepare = vendor_style
 

@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream_scorer.arguments import number, whole
 from stream_scorer.commands.kafka_flags import add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
-from stream_scorer.kafka_settings import KafkaSettings
-from stream_scorer.replay import Row, read_rows, rows_of
-from stream_scorer.retention import FOREVER, retention_ms, topic_config
-from stream_scorer.times import timestamp_ms
+from stream_scorer.kafka.replay_rows import Row, read_rows, rows_of
+from stream_scorer.parsing.retention import FOREVER, retention_ms, topic_config
+from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.settings.arguments import number, whole
+from stream_scorer.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from stream_scorer.codec.schema import Schema
-    from stream_scorer.transports.kafka_replay import Replayer
+    from stream_scorer.kafka.replay import Replayer
 
 SYNTHETIC = "synthetic"
 
@@ -92,10 +92,10 @@ def run(args: argparse.Namespace) -> int:
 
     schema = schema_of(args.model, 0) if args.model else make_schema("double", "double")
     rows = list(itertools.islice(_records(args, schema) if args.model else _rows(args), args.limit))
-    from stream_scorer import logs
     from stream_scorer.codec import codec_for
-    from stream_scorer.transports import kafka_config
-    from stream_scorer.transports.kafka_replay import Replayer
+    from stream_scorer.kafka import config as kafka_config
+    from stream_scorer.kafka.replay import Replayer
+    from stream_scorer.system import logs
 
     logs.set_up("ERROR")
     kafka_config.check_extra(settings.kafka)
@@ -134,9 +134,9 @@ def _prepare_topic(
     args: argparse.Namespace, rows: list[Row], size: Callable[[], int], kept_ms: int, settings: KafkaSettings
 ) -> None:
     """The topic is there, takes the rows and keeps them. `size`: bytes of all values. Raises BrokerError."""
-    from stream_scorer.transports import kafka_config
-    from stream_scorer.transports.kafka_admin import Cluster
-    from stream_scorer.transports.kafka_retention import Keeping, check_replay, remarks
+    from stream_scorer.kafka import config as kafka_config
+    from stream_scorer.kafka.admin import Cluster
+    from stream_scorer.kafka.retention import Keeping, check_replay, remarks
 
     cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
     stamps = [row.timestamp for row in rows] if args.timestamps == "event" else None
@@ -186,8 +186,8 @@ def _send(replayer: Replayer, rows: list[Row], args: argparse.Namespace) -> int:
 
 
 def _records(args: argparse.Namespace, schema: Schema) -> Iterator[Row]:
-    from stream_scorer.backtest.feed import inputs
-    from stream_scorer.backtest.prices import Prices, read_prices
+    from stream_scorer.prices.feed import inputs
+    from stream_scorer.prices.history import Prices, read_prices
 
     path = Path(args.file)
     if args.file == SYNTHETIC:
@@ -206,7 +206,7 @@ def _rows(args: argparse.Namespace) -> Iterator[Row]:
 
 def _pipeline() -> tuple[Any, Any, Any]:
     try:
-        from training import data, prepare, shipped
+        from stream_scorer_training import data, prepare, shipped
     except ImportError as error:
         raise SettingsError(
             f"--adjusted and synthetic prices need {error.name}: pip install 'stream-scorer[adjust]'"

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 
-from stream_scorer.run_settings import RunSettings
-from stream_scorer.settings import add_flags, load
+from stream_scorer.service.settings import RunSettings
+from stream_scorer.settings.declared import add_flags, load
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,20 +18,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stream_scorer.lifeline import Lifeline
-    from stream_scorer.signals import stopping
-    from stream_scorer.supervisor import supervise, worker_command
+    from stream_scorer.service.lifeline import Lifeline
+    from stream_scorer.service.supervisor import supervise, worker_command
+    from stream_scorer.system.signals import stopping
 
     line = Lifeline.taken()
     with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals:  # so early, as imports take their time too
         settings = load(RunSettings, vars(args), args.config)
         # After the settings: their errors need neither Kafka's library nor the logs.
-        from stream_scorer import logs
+        from stream_scorer.system import logs
 
         logs.set_up(settings.log_level, settings.log_format)
         if settings.workers == 1 or line:
-            from stream_scorer import app
             from stream_scorer.commands.run_bar import bar
+            from stream_scorer.service import app
 
             return app.serve(args.model, settings, None if settings.log_format == "json" else bar(), line)
     if signals.came:

@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from stream_scorer.client.fleet import quoted
-from stream_scorer.client.items import add_item_verbs, done, read_bytes, run_item_verb, verb
-from stream_scorer.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.fleet import quoted
+from stream_scorer.modelop.client.items import add_item_verbs, done, read_bytes, run_item_verb, verb
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
 
 prepare = vendor_style
 

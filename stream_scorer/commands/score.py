@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.arguments import LEVELS, whole
 from stream_scorer.errors import SettingsError
+from stream_scorer.settings.arguments import LEVELS, whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stream_scorer import hosting, logs, pipes
-    from stream_scorer.score import score
-    from stream_scorer.settings import to_map
+    from stream_scorer.programs import score_streams as pipes
+    from stream_scorer.programs.score import score
+    from stream_scorer.scoring import hosting
+    from stream_scorer.settings.declared import to_map
+    from stream_scorer.system import logs
 
     logs.set_up(args.log_level)
     descriptors: dict[int, Any] = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from stream_scorer.arguments import whole
-from stream_scorer.client.fleet import Fleet, quoted
-from stream_scorer.client.items import done, verb
-from stream_scorer.client.options import fleet_of, vendor_style
-from stream_scorer.client.records import OCTETS
-from stream_scorer.client.show import print_json, print_table
 from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client.fleet import Fleet, quoted
+from stream_scorer.modelop.client.items import done, verb
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.records import OCTETS
+from stream_scorer.modelop.client.show import print_json, print_table
+from stream_scorer.settings.arguments import whole
 
 prepare = vendor_style
 

@@ -6,13 +6,13 @@ import argparse
 import base64
 from typing import Any
 
-from stream_scorer.arguments import whole
-from stream_scorer.client.fleet import Fleet, quoted
-from stream_scorer.client.items import add_item_verbs, done, run_item_verb, verb
-from stream_scorer.client.options import fleet_of, vendor_style
-from stream_scorer.client.show import print_json, print_table
 from stream_scorer.errors import SettingsError
-from stream_scorer.streams import literals
+from stream_scorer.modelop.client.fleet import Fleet, quoted
+from stream_scorer.modelop.client.items import add_item_verbs, done, run_item_verb, verb
+from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.modelop.client.show import print_json, print_table
+from stream_scorer.modelop.streams import literals
+from stream_scorer.settings.arguments import whole
 
 prepare = vendor_style
 _STREAM = "a name in Model Manage, or a literal such as rest: inline:1,2,3 discard: kafka:HOST:PORT/TOPIC.json"

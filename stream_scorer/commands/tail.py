@@ -10,16 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stream_scorer.arguments import whole
 from stream_scorer.commands.kafka_flags import TailSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import DecodeError, SettingsError
-from stream_scorer.times import timestamp_ms
+from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.settings.arguments import whole
 
 if TYPE_CHECKING:
     from stream_scorer.codec.schema import Schema
     from stream_scorer.commands.tail_view import View
     from stream_scorer.evaluate.tail import Tail
-    from stream_scorer.transports.kafka_follow import Followed
+    from stream_scorer.kafka.follow import Followed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +47,13 @@ def run(args: argparse.Namespace) -> int:
     scores, evaluations = settings.scores(), settings.evaluations()
     _check_start(args.start)
     schema = _schema(args.model, args.schema)
-    from stream_scorer import logs
     from stream_scorer.codec.evaluations import AnyEvaluation
     from stream_scorer.commands.tail_view import view
     from stream_scorer.evaluate.tail import Tail
-    from stream_scorer.transports import kafka_config
-    from stream_scorer.transports.kafka_admin import Cluster
-    from stream_scorer.transports.kafka_follow import Followed
+    from stream_scorer.kafka import config as kafka_config
+    from stream_scorer.kafka.admin import Cluster
+    from stream_scorer.kafka.follow import Followed
+    from stream_scorer.system import logs
 
     logs.set_up("ERROR")
     servers, extra = settings.bootstrap_servers, settings.kafka

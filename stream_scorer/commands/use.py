@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from stream_scorer.client import saved
-from stream_scorer.client.options import add_server_flags, fleet_of, vendor_style
 from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client import saved
+from stream_scorer.modelop.client.options import add_server_flags, fleet_of, vendor_style
 
 prepare = vendor_style
 

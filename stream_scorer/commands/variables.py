@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from stream_scorer.commands.kafka_flags import DeadLetterSettings, TailSettings
-from stream_scorer.lifeline import VARIABLE
-from stream_scorer.run_settings import RunSettings
-from stream_scorer.server.settings import EngineSettings
-from stream_scorer.settings import ENV_PREFIX
-from stream_scorer.spelling import did_you_mean
+from stream_scorer.modelop.server.settings import EngineSettings
+from stream_scorer.parsing.spelling import did_you_mean
+from stream_scorer.service.lifeline import VARIABLE
+from stream_scorer.service.settings import RunSettings
+from stream_scorer.settings.declared import ENV_PREFIX
 
 _OTHERS = {"SERVER", "TOKEN", VARIABLE.removeprefix(ENV_PREFIX), "TEST_BROKER", "REQUIRE_ALL"}
 """Read by the client, the supervisor's workers and the tests."""

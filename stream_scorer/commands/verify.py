@@ -26,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stream_scorer import hosting, logs
-    from stream_scorer.settings import to_map
-    from stream_scorer.verify import verify
+    from stream_scorer.programs.verify import verify
+    from stream_scorer.scoring import hosting
+    from stream_scorer.settings.declared import to_map
+    from stream_scorer.system import logs
 
     logs.set_up("WARNING")
     schemas = hosting.paths(to_map(args.schema, "--schema"))

@@ -8,9 +8,9 @@ from typing import Any
 
 from stream_scorer.errors import RecordError, SettingsError
 from stream_scorer.evaluate.live import Live
+from stream_scorer.parsing.times import moment_ms
 from stream_scorer.ports import Codec, Meaning
 from stream_scorer.records import Evaluation, Note, Record
-from stream_scorer.times import moment_ms
 
 _NUMBERS = ("int", "long", "float", "double")
 

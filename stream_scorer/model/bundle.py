@@ -16,8 +16,8 @@ from typing import Any
 from stream_scorer.errors import ModelError
 from stream_scorer.model.annotations import parse
 from stream_scorer.model.archive import read_archive, write_archive
+from stream_scorer.model.reference import REFERENCE, read_reference, thinned
 from stream_scorer.model.requirements import requirements
-from stream_scorer.reference import REFERENCE, read_reference, thinned
 
 MANIFEST = "manifest.json"
 ATTACHMENT = "attachment.tar.gz"

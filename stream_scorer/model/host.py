@@ -1,7 +1,7 @@
 """One model in this process, called by the ModelOp contract. Sections [b] and [c].
 
 The same host wherever a model runs: in the Kafka service, `score`, `verify` and `backtest` (through `model.module`), and
-in the processes of an engine (through `jets.runner`). It knows values and slots, and no bytes: codecs, counts and
+in the processes of an engine (through `modelop.process.runner`). It knows values and slots, and no bytes: codecs, counts and
 rejects are the caller's.
 """
 

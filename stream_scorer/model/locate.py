@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +42,4 @@ def _beside(module: Path) -> Located:
 
 
 def _shipped_folder() -> Path:
-    # The parent package only: finding training.model itself must not import a model, and with it TensorFlow.
-    spec = importlib.util.find_spec("training")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError("the shipped models are not installed. Install stream-scorer again.")
-    return Path(next(iter(spec.submodule_search_locations))) / "model"
+    return Path(__file__).parents[1] / "models"

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from stream_scorer.errors import ActionError, ModelError, is_for_the_host, text_of
-from stream_scorer.extras import way_out
 from stream_scorer.model.host import Emit, Host, definition_of
 from stream_scorer.model.imports import find_imports
 from stream_scorer.model.program import Program, read_program
 from stream_scorer.records import State
-from stream_scorer.stderr import without_banners
+from stream_scorer.system.extras import way_out
+from stream_scorer.system.stderr import without_banners
 
 _T = TypeVar("_T")
 log = logging.getLogger(__name__)

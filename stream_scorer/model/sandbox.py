@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from stream_scorer.errors import ModelError
-from stream_scorer.folders import temporary
+from stream_scorer.system.folders import temporary
 
 MAX_BYTES = 4 << 30
 """Most bytes one attachment may unpack to: a bomb must not fill the disk."""

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import fastavro
 
-from stream_scorer.avro_long import avro_long, avro_sized
+from stream_scorer.codec.avro_long import avro_long, avro_sized
+from stream_scorer.codec.shipped_schemas import shipped_schema
 from stream_scorer.records import Origin, Partition, Saved, Snapshot
-from stream_scorer.shipped_schemas import shipped_schema
 
 POSITION_KEY = b"@"
 _SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 
 from confluent_kafka import Consumer, TopicPartition
 
-from stream_scorer import app, kafka_service
 from stream_scorer.errors import CommitAborted, StreamScorerError
 from stream_scorer.ports import Sink
 from stream_scorer.records import Outgoing, Partition
+from stream_scorer.service import app
+from stream_scorer.service import wiring as kafka_service
 from tests.conformance.by_run import Found, Job
 from tests.support import wired
 

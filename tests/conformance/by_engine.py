@@ -19,11 +19,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from stream_scorer.client import models
-from stream_scorer.client.fleet import Fleet, quoted
-from stream_scorer.client.http import Refused, Server
-from stream_scorer.client.pneumo import Listener
 from stream_scorer.errors import Unavailable
+from stream_scorer.modelop.client import models
+from stream_scorer.modelop.client.fleet import Fleet, quoted
+from stream_scorer.modelop.client.http import Refused, Server
+from stream_scorer.modelop.client.pneumo import Listener
 from tests.conformance.by_score import archive
 from tests.conformance.case import Case, Slot
 from tests.conformance.outcome import Outcome, shown

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from stream_scorer.errors import StreamScorerError
-from stream_scorer.transports.memory import MemoryLog
+from stream_scorer.service.memory import MemoryLog
 from tests.conformance.by_score import FORKS, archive
 from tests.conformance.case import Case
 from tests.support import wired

@@ -24,7 +24,13 @@ from tests.support.engine import clean_environment
 TIMEOUT_S = 120
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["__main__", __name__, "stream_scorer.app", "stream_scorer.commands.score", "stream_scorer.pipes"]
+    [
+        "__main__",
+        __name__,
+        "stream_scorer.service.app",
+        "stream_scorer.commands.score",
+        "stream_scorer.programs.score_streams",
+    ]
 )
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _REJECT = re.compile(r"(?:slot (?P<slot>\d+)|stdin:\d+): (?P<stage>\w+): (?P<text>.*)")

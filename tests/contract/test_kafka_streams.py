@@ -7,7 +7,7 @@ import time
 import pytest
 
 from stream_scorer.errors import BrokerError, TransportError, Unavailable
-from stream_scorer.streams.opening import open_inlet, open_outlet
+from stream_scorer.modelop.streams.opening import open_inlet, open_outlet
 from tests.contract.stream_transports import closing
 from tests.contract.test_streams import has_end, records_of, stream, until
 
@@ -109,7 +109,7 @@ def test_a_partition_that_is_not_there_is_told(kafka, transport):
 
 
 def test_a_broker_that_is_not_there_is_told(monkeypatch):
-    monkeypatch.setattr("stream_scorer.transports.kafka_stream.TIMEOUT_S", 0.5)
+    monkeypatch.setattr("stream_scorer.modelop.endpoints.kafka.TIMEOUT_S", 0.5)
     gone = {"Type": "Kafka", "BootstrapServers": ["127.0.0.1:1"], "Topic": "t"}
     with pytest.raises(Unavailable, match="topic 't'"):
         open_inlet(stream(gone))

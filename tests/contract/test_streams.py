@@ -8,9 +8,9 @@ import time
 import pytest
 
 from stream_scorer.errors import DescriptorError, TransportError
+from stream_scorer.modelop.streams.descriptor import parse
+from stream_scorer.modelop.streams.opening import open_inlet, open_outlet, sample
 from stream_scorer.records import Control, Cut
-from stream_scorer.streams.descriptor import parse
-from stream_scorer.streams.opening import open_inlet, open_outlet, sample
 from tests.contract.stream_transports import ENDS, KafkaTopic, closing
 
 KAFKA = [pytest.param(name, marks=pytest.mark.broker) for name in ("Kafka", "Kafka, a group")]

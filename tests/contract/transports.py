@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from stream_scorer.kafka import config as kafka_config
+from stream_scorer.kafka.routes import Routes
+from stream_scorer.kafka.sink import AckingSink, TransactionalSink
+from stream_scorer.kafka.source import KafkaSource
+from stream_scorer.kafka.topic_ids import TopicIds
 from stream_scorer.ports import Sink, Source
 from stream_scorer.records import Begun, Partition, Record
-from stream_scorer.transports import kafka_config
-from stream_scorer.transports.kafka_routes import Routes
-from stream_scorer.transports.kafka_sink import AckingSink, TransactionalSink
-from stream_scorer.transports.kafka_source import KafkaSource
-from stream_scorer.transports.kafka_topic_ids import TopicIds
-from stream_scorer.transports.memory import MemoryLog, MemorySink, MemorySource
+from stream_scorer.service.memory import MemoryLog, MemorySink, MemorySource
 from tests.support.kafka import Kafka
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stream_scorer.client.http import Server
+from stream_scorer.modelop.client.http import Server
 from tests.support.brokers import ROOT, build_image, free_ports, wait_for
 from tests.support.kafka import Kafka
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.container, pytest.mark.slow]
 
-MODEL = ROOT / "training" / "model" / "tf_sp500_lstm.py"
+MODEL = ROOT / "stream_scorer" / "models" / "tf_sp500_lstm.py"
 PRICES, WINDOW = 1000, 30
 SCORES = PRICES - WINDOW + 1
 SERVERS = "kafka:9092"

@@ -9,10 +9,10 @@ import urllib.request
 
 import pytest
 
+from stream_scorer.kafka.changelog import changelog_name
+from stream_scorer.kafka.config import consumer
+from stream_scorer.kafka.hanging import hanging, hanging_offsets
 from stream_scorer.records import Partition
-from stream_scorer.transports.kafka_changelog import changelog_name
-from stream_scorer.transports.kafka_config import consumer
-from stream_scorer.transports.kafka_hanging import hanging, hanging_offsets
 from tests.support.brokers import free_ports
 from tests.support.faults import Job
 from tests.support.late import LateProducer

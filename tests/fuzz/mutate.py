@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stream_scorer.avro_long import avro_long
+from stream_scorer.codec.avro_long import avro_long
 
 MOST = 1 << 16
 """Bytes of an input."""

@@ -21,19 +21,19 @@ from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.codec.slot import StreamCodec
 from stream_scorer.errors import DecodeError, DescriptorError, EncodeError, ModelError, SchemaError, TransportError
 from stream_scorer.evaluate.tail import Tail
-from stream_scorer.jets import snapshot
+from stream_scorer.kafka.dead_letters import DeadLetter, told_by
 from stream_scorer.model import annotations
+from stream_scorer.modelop.process import snapshot
+from stream_scorer.modelop.streams import envelopes, literals
+from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
+from stream_scorer.modelop.streams.csv_lines import CsvLines
+from stream_scorer.modelop.streams.descriptor import parse
+from stream_scorer.modelop.streams.forms import Envelope
+from stream_scorer.modelop.streams.ocf import OcfFramer, OcfSplitter
+from stream_scorer.modelop.streams.opening import _splitter_opener
 from stream_scorer.records import Control, Evaluation, Headers, Note, Partition, Record, Snapshot
 from stream_scorer.state import notes, values
 from stream_scorer.state.snapshots import SnapshotWriter, read_saved
-from stream_scorer.streams import envelopes, literals
-from stream_scorer.streams.avro_ends import AvroEnds
-from stream_scorer.streams.csv_lines import CsvLines
-from stream_scorer.streams.descriptor import parse
-from stream_scorer.streams.forms import Envelope
-from stream_scorer.streams.ocf import OcfFramer, OcfSplitter
-from stream_scorer.streams.opening import _splitter_opener
-from stream_scorer.transports.kafka_dead_letters import DeadLetter, told_by
 from tests.fuzz.avro import Target, avro, back_and_forth, resolved, written
 from tests.fuzz.schemas import LOGICAL_AS_JSON, SCHEMAS, SOURCES
 

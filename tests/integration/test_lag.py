@@ -13,9 +13,10 @@ import urllib.request
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from stream_scorer.kafka import config as kafka_config
+from stream_scorer.kafka import lag as kafka_lag
+from stream_scorer.kafka.lag import Backlog
 from stream_scorer.records import Partition
-from stream_scorer.transports import kafka_config, kafka_lag
-from stream_scorer.transports.kafka_lag import Backlog
 from tests.support.brokers import free_ports
 from tests.support.service import MODELS, Service
 

@@ -21,7 +21,7 @@ from stream_scorer.errors import (
     StateError,
     Unavailable,
 )
-from stream_scorer.manifold import run as runs
+from stream_scorer.modelop.dataflow import run as runs
 from tests.support.manifold import DISCARD, REST, SOON, Engine, alive, inline, package, until
 
 DOUBLE = "def action(x):\n    yield 2 * x\n"

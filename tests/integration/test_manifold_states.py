@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_scorer.errors import EndOfInput, NoSuchStream, StateError, StreamScorerError
-from stream_scorer.manifold.lifecycle import MOVES
+from stream_scorer.modelop.dataflow.lifecycle import MOVES
 from tests.support.manifold import DISCARD, REST, Engine, alive, inline, package, until
 
 MODEL = package("def action(x):\n    yield x['v']\n")

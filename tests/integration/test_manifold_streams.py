@@ -12,7 +12,7 @@ import fastavro
 import pytest
 
 from stream_scorer.errors import TransportError
-from stream_scorer.streams import envelopes
+from stream_scorer.modelop.streams import envelopes
 from tests.support.brokers import free_ports
 from tests.support.manifold import DISCARD, REST, Engine, package, until
 

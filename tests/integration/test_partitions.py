@@ -9,11 +9,11 @@ import pytest
 from confluent_kafka.admin import NewPartitions
 
 from stream_scorer.errors import BrokerError
+from stream_scorer.kafka import config as kafka_config
+from stream_scorer.kafka.changelog import changelog_name
+from stream_scorer.kafka.routes import Routes
+from stream_scorer.kafka.sink import AckingSink
 from stream_scorer.records import Outgoing, Partition, Record
-from stream_scorer.transports import kafka_config
-from stream_scorer.transports.kafka_changelog import changelog_name
-from stream_scorer.transports.kafka_routes import Routes
-from stream_scorer.transports.kafka_sink import AckingSink
 from tests.support.service import MODELS, Service, run, score_topic
 
 pytestmark = pytest.mark.broker

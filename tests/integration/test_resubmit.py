@@ -9,9 +9,9 @@ import time
 import pytest
 
 from stream_scorer.errors import BrokerError
-from stream_scorer.transports import kafka_config
-from stream_scorer.transports.kafka_dead_letters import read_dead_letters
-from stream_scorer.transports.kafka_resubmit import Resubmission, notes_topic
+from stream_scorer.kafka import config as kafka_config
+from stream_scorer.kafka.dead_letters import read_dead_letters
+from stream_scorer.kafka.resubmit import Resubmission, notes_topic
 from tests.support.service import command, run
 
 pytestmark = pytest.mark.broker

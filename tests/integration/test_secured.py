@@ -14,8 +14,8 @@ import pytest
 
 from stream_scorer.cli import main
 from stream_scorer.errors import BrokerError
-from stream_scorer.transports import kafka_config
-from stream_scorer.transports.kafka_admin import Cluster
+from stream_scorer.kafka import config as kafka_config
+from stream_scorer.kafka.admin import Cluster
 from tests.support.brokers import free_ports
 from tests.support.kafka import Kafka
 from tests.support.service import ROLLING_MEAN, Service, run

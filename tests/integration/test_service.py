@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 from confluent_kafka.admin import AclOperation, ResourceType
 
-from stream_scorer.transports.kafka_changelog import changelog_name
+from stream_scorer.kafka.changelog import changelog_name
 from tests.support.brokers import free_ports
 from tests.support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
 

@@ -8,9 +8,10 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from stream_scorer.errors import BrokerError
+from stream_scorer.kafka import config as kafka_config
+from stream_scorer.kafka import health as kafka_health
+from stream_scorer.kafka.health import Finding, Health
 from stream_scorer.records import Partition
-from stream_scorer.transports import kafka_config, kafka_health
-from stream_scorer.transports.kafka_health import Finding, Health
 from tests.contract.transports import KafkaTopics, record, take
 
 pytestmark = pytest.mark.broker

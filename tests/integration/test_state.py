@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from stream_scorer.transports.kafka_changelog import changelog_name, former_changelog_name
+from stream_scorer.kafka.changelog import changelog_name, former_changelog_name
 from tests.support.service import MODELS, run, score_topic
 
 pytestmark = pytest.mark.broker

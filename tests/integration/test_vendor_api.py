@@ -17,7 +17,7 @@ import pytest
 from tests.support.engine import AT_ONCE, PREFIX, PYTHON3, REST, EngineProcess, clean_environment
 from tests.support.tutorial import Tutorial
 
-FLAGSHIP = Path(__file__).parents[2] / "training" / "model"
+FLAGSHIP = Path(__file__).parents[2] / "stream_scorer" / "models"
 TINY = """\
 # fastscore.schema.0: double
 # fastscore.schema.1: double
@@ -374,7 +374,8 @@ def test_jets_end_with_their_engine(tmp_path, number):
 
 
 def test_the_server_imports_neither_tensorflow_nor_pandas():
-    code = "import sys, stream_scorer.server.serve; print([n for n in ('tensorflow', 'pandas', 'sklearn') if n in sys.modules])"
+    code = "import sys, stream_scorer.modelop.server.serve\n"
+    code += "print([n for n in ('tensorflow', 'pandas', 'sklearn') if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -22,17 +22,17 @@ import pytest
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.engine.scoring import Scorer
-from stream_scorer.hosting import Opened
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
 from stream_scorer.records import Outgoing, Partition, Record
+from stream_scorer.scoring.hosting import Opened
+from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.state.sessions import Sessions
 from tests.support.host import scores
 
 pytestmark = pytest.mark.tensorflow
 ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "training" / "model"
+MODEL = ROOT / "stream_scorer" / "models"
 N_STEPS = 30
 LENGTH = 100
 DOUBLE = codec_for("avro-binary", make_schema("double", "double"))
@@ -93,7 +93,7 @@ def begin_shipped() -> Module:
 
 
 def begin_random(scale: float) -> Module:
-    from training import network
+    from stream_scorer_training import network
 
     weights = network.initial_weights(seed=1)
     if scale > 1:  # the others keep zero biases: with those the sign of a zero and denormals get furthest

@@ -11,7 +11,7 @@ import pytest
 from tests.support.service import run
 
 pytestmark = pytest.mark.tensorflow
-MODEL = Path(__file__).parents[2] / "training" / "model"
+MODEL = Path(__file__).parents[2] / "stream_scorer" / "models"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_weights_are_small_enough_to_ship():
 
 def test_training_twice_gives_the_same_weights_and_a_report(tmp_path):
     """On a made-up series across the split, five iterations."""
-    from training.data import synthetic_prices
+    from stream_scorer_training.data import synthetic_prices
 
     prices, cpi = synthetic_prices(1_400, start="2003-01-02")
     prices.to_csv(tmp_path / "prices.csv")

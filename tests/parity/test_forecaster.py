@@ -11,12 +11,12 @@ from pathlib import Path
 
 import fastavro
 import pytest
+from stream_scorer_training.data import synthetic_prices
 
 from stream_scorer.codec.evaluations import EvaluationCodec
 from stream_scorer.model.archive import read_archive, write_archive
 from tests.support.forecaster import MODEL
 from tests.support.service import run, score_topic
-from training.data import synthetic_prices
 
 pytestmark = pytest.mark.tensorflow
 FORECASTER = "sp500_forecast"

@@ -15,17 +15,17 @@ import pytest
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.engine.scoring import Scorer
 from stream_scorer.errors import ModelError
-from stream_scorer.jets.jet import Jet
-from stream_scorer.jets.package import ModelPackage
-from stream_scorer.jets.shared import SharedState
 from stream_scorer.model.compat.names import TENSORFLOW_1
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
+from stream_scorer.modelop.process.jet import Jet
+from stream_scorer.modelop.process.package import ModelPackage
+from stream_scorer.modelop.process.shared import SharedState
+from stream_scorer.modelop.streams.coding import CodecSpec
 from stream_scorer.records import Cut, Partition, Record
+from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.state.sessions import Sessions
-from stream_scorer.streams.coding import CodecSpec
 from tests.support import wired
 from tests.support.host import scores
 from tests.support.service import MODELS, run
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.tensorflow
 LEGACY = MODELS / "legacy"
 EXPECTED = json.loads((LEGACY / "expected.json").read_text())
 HELPERS = {"shapes", "shapes.squares", "network_of_helped", "constants_of_helped"}
-FLAGSHIP = Path(__file__).parents[2] / "training" / "model"
+FLAGSHIP = Path(__file__).parents[2] / "stream_scorer" / "models"
 
 
 def pack(archive: Path, folder: Path, pattern: str) -> Path:
@@ -126,7 +126,7 @@ def test_a_jet_runs_the_seeds_own_script(seed, caplog):
     double, said = CodecSpec("json", schema_name="double", schema="double"), []
     jet = Jet(package, {0: double, 1: double}, shared=SharedState(), on_console=said.append)
     try:
-        with caplog.at_level("INFO", "stream_scorer.jets"):
+        with caplog.at_level("INFO", "stream_scorer.modelop.process"):
             jet.start()
         fed = jet.feed(Cut(0, 1, [repr(value).encode() for value in golden["stream"].tolist()], None))
     finally:

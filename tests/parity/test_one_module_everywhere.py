@@ -80,7 +80,7 @@ def test_the_service_gives_the_hosts_bits_each_once_in_order(bundle, values, ref
     assert json.loads((bundle / "manifest.json").read_text())["sha256"] == sha256
     assert {one["scorer-model"] for one in headers} == {f"tf_sp500_lstm@{sha256}".encode()}
     assert f"sha256={sha256}" in done.stderr
-    shipped = Path(__file__).parents[2] / "training" / "model" / "tf_sp500_lstm.py"
+    shipped = Path(__file__).parents[2] / "stream_scorer" / "models" / "tf_sp500_lstm.py"
     assert shipped.read_bytes() == (bundle / "tf_sp500_lstm.py").read_bytes()
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tensorflow
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, Path]:
     """A made-up index across the split, and its CPI."""
-    from training.data import synthetic_prices
+    from stream_scorer_training.data import synthetic_prices
 
     folder = tmp_path_factory.mktemp("data")
     prices, cpi = synthetic_prices(1_400, start="2003-01-02")
@@ -34,7 +34,7 @@ def series() -> np.ndarray:
 
 
 def starts(first: int, count: int) -> list[list[int]]:
-    from training.windows import training_starts
+    from stream_scorer_training.windows import training_starts
 
     return [training_starts(400, 6, seed=seed) for seed in range(first, first + count)]
 
@@ -43,7 +43,7 @@ def reference(weights, inputs, targets):
     """TensorFlow's own derivative of the mean squared error of the module's own `step`. [STEPS, B] each."""
     import tensorflow as tf
 
-    from training.model import tf_sp500_lstm as module
+    from stream_scorer.models import tf_sp500_lstm as module
 
     variables = {name: tf.Variable(value) for name, value in weights.items()}
     with tf.GradientTape() as tape:
@@ -61,9 +61,8 @@ def reference(weights, inputs, targets):
 def test_the_gradients_are_those_of_the_modules_own_step(series, scale):
     """Also with gates near saturation and biases that are not zero."""
     import tensorflow as tf
-
-    from training.gradients import STEPS, loss_and_gradients
-    from training.network import initial_weights
+    from stream_scorer_training.gradients import STEPS, loss_and_gradients
+    from stream_scorer_training.network import initial_weights
 
     rng = np.random.default_rng(3)
     weights = {
@@ -84,8 +83,8 @@ def test_the_gradients_are_those_of_the_modules_own_step(series, scale):
 
 def test_an_iteration_is_adams(series):
     """As TensorFlow 1 has it, written down once more in NumPy."""
-    from training import network
-    from training.trainer import State, Trainer
+    from stream_scorer_training import network
+    from stream_scorer_training.trainer import State, Trainer
 
     weights = network.initial_weights(5)
     state, losses = Trainer(series, 6).advance(State.start(weights), starts(0, 2))
@@ -107,9 +106,9 @@ def test_an_iteration_is_adams(series):
 
 
 def test_calls_of_any_length_give_the_same_bits(series, tmp_path):
-    from training import network
-    from training.checkpoint import Checkpoint
-    from training.trainer import State, Trainer
+    from stream_scorer_training import network
+    from stream_scorer_training.checkpoint import Checkpoint
+    from stream_scorer_training.trainer import State, Trainer
 
     trainer = Trainer(series, 6)
     whole, losses = trainer.advance(State.start(network.initial_weights(5)), starts(0, 9))
@@ -171,9 +170,10 @@ def test_the_report_is_one_page_that_needs_nothing_else(files, tmp_path):
 
 
 def test_what_was_trained_on_is_left_for_drift_and_goes_into_the_bundle(files, tmp_path):
-    from stream_scorer.reference import MOST, read_reference, thinned
-    from training.data import read_cpi, read_prices
-    from training.prepare import prepare
+    from stream_scorer_training.data import read_cpi, read_prices
+    from stream_scorer_training.prepare import prepare
+
+    from stream_scorer.model.reference import MOST, read_reference, thinned
 
     weights, bundle = tmp_path / "weights", tmp_path / "bundle"
     done = run("train", **files, out=weights, iterations=1, seeds=1, no_plots=True)
@@ -220,9 +220,10 @@ def test_the_shipped_weights_are_those_that_training_gives(shared_data, tmp_path
     """To a hair on any machine: the last bits differ between kinds of CPU."""
     if shared_data is None:
         pytest.skip("no sp500.csv and CPIAUCSL.csv in shared/data beside the checkout")
+    from stream_scorer_training import network
+    from stream_scorer_training.shipped import ATTACHMENT, shipped_facts
+
     from stream_scorer.model.archive import read_archive
-    from training import network
-    from training.shipped import ATTACHMENT, shipped_facts
 
     data = {"prices": shared_data / "sp500.csv", "cpi": shared_data / "CPIAUCSL.csv"}
     done = run("train", **data, out=tmp_path / "trained", seeds=1, no_plots=True)

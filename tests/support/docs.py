@@ -10,12 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stream_scorer.arguments import Parser
 from stream_scorer.commands import dead_letters, replay, tail
-from stream_scorer.kafka_settings import KafkaSettings
-from stream_scorer.run_settings import RunSettings
-from stream_scorer.server.settings import EngineSettings
-from stream_scorer.settings import ENV_PREFIX
+from stream_scorer.modelop.server.settings import EngineSettings
+from stream_scorer.service.settings import RunSettings
+from stream_scorer.settings.arguments import Parser
+from stream_scorer.settings.declared import ENV_PREFIX
+from stream_scorer.settings.kafka import KafkaSettings
 from tests.support import values as rows
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from stream_scorer.client.http import Answer, Server
+from stream_scorer.modelop.client.http import Answer, Server
 
 PREFIX = "/api/1/service"
 PYTHON3 = "application/vnd.fastscore.model-python3"

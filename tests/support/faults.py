@@ -186,7 +186,7 @@ class Job:
 
 
 PATTERNS = {
-    "rebalances": r"kafka_source: (?:assigned|revoked|lost) ",
+    "rebalances": r"kafka.source: (?:assigned|revoked|lost) ",
     "aborts": "transaction aborted: ",
     "fences": "starting over from what is committed: ",
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from stream_scorer.model.archive import write_archive
 
-MODEL = Path(__file__).parents[2] / "training" / "model"
+MODEL = Path(__file__).parents[2] / "stream_scorer" / "models"
 MODULE = MODEL / "sp500_forecast.py"
 _PARAMETERS: dict[str, Any] = {
     "model": "made up",

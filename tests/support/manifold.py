@@ -10,9 +10,9 @@ from textwrap import dedent
 from typing import Any
 
 from stream_scorer.errors import EndOfInput
-from stream_scorer.jets.package import ModelPackage
-from stream_scorer.jets.policy import Policy
-from stream_scorer.manifold.manifold import Manifold
+from stream_scorer.modelop.dataflow.manifold import Manifold
+from stream_scorer.modelop.process.package import ModelPackage
+from stream_scorer.modelop.process.policy import Policy
 
 SOON = {"Watermark": None, "NagleTime": 0}
 REST = {"Transport": "REST", "Encoding": "json", "Batching": SOON}

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from training.data import read_cpi, read_prices, synthetic_prices
-from training.prepare import SPLIT, adjust
-from training.shipped import shipped_trend
+from stream_scorer_training.data import read_cpi, read_prices, synthetic_prices
+from stream_scorer_training.prepare import SPLIT, adjust
+from stream_scorer_training.shipped import shipped_trend
 
 
 def adjusted_test_part(shared_data: Path | None) -> pd.Series:

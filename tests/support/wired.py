@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stream_scorer import app
 from stream_scorer.codec.schema import load_schema
-from stream_scorer.engine.loop import Loop
-from stream_scorer.engine.pace import Pace
-from stream_scorer.hosting import opened, paths
-from stream_scorer.jets.runner import Runner
 from stream_scorer.model.locate import locate
 from stream_scorer.model.program import read_program
+from stream_scorer.modelop.process.runner import Runner
+from stream_scorer.modelop.streams.coding import CodecSpec
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Cut, Partition, Record
-from stream_scorer.run_settings import RunSettings
-from stream_scorer.streams.coding import CodecSpec
-from stream_scorer.transports.memory import ABORT, Fault, MemoryLog, MemorySink, MemorySource
+from stream_scorer.scoring.hosting import opened, paths
+from stream_scorer.service import app
+from stream_scorer.service.loop import Loop
+from stream_scorer.service.memory import ABORT, Fault, MemoryLog, MemorySink, MemorySource
+from stream_scorer.service.pace import Pace
+from stream_scorer.service.settings import RunSettings
 
 PLACE = Partition("in", 0)
 Value = bytes | None

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from stream_scorer import __version__
 from stream_scorer.cli import COMMANDS, main
-from stream_scorer.transports.kafka_embedded import embedded_broker
+from stream_scorer.kafka.embedded import embedded_broker
 
 
 @pytest.fixture(autouse=True)

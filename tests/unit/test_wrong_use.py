@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from stream_scorer import extras
-from stream_scorer.arguments import Parser
 from stream_scorer.cli import COMMANDS, main
 from stream_scorer.errors import BrokerError
-from stream_scorer.transports import kafka_admin
+from stream_scorer.kafka import admin as kafka_admin
+from stream_scorer.settings.arguments import Parser
+from stream_scorer.system import extras
 
 ROOT = Path(__file__).parents[2]
 MODEL = "# fastscore.schema.0: double\n# fastscore.schema.1: double\ndef action(x):\n    yield x\n"

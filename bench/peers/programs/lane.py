@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 STEPS = 30
-ATTACHMENT = Path(__file__).parents[3] / "training" / "model" / "attachment.tar.gz"
+ATTACHMENT = Path(__file__).parents[3] / "stream_scorer" / "models" / "attachment.tar.gz"
 _DOUBLE = struct.Struct("<d")
 
 
@@ -86,7 +86,7 @@ class Lstm:
             os.environ.setdefault(name, count)
         with tarfile.open(ATTACHMENT) as archive:
             archive.extractall(filter="data")
-        from training.model import tf_sp500_lstm
+        from stream_scorer.models import tf_sp500_lstm
 
         self._module: Any = tf_sp500_lstm
         self._module.begin()

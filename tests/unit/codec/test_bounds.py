@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.avro_long import avro_long
 from stream_scorer.codec.avro import AvroCodec
+from stream_scorer.codec.avro_long import avro_long
 from stream_scorer.codec.bounds import MOST_DEPTH, MOST_VALUES, guard_of
 from stream_scorer.codec.framing import FramedCodec
 from stream_scorer.codec.matching import mismatch

@@ -81,7 +81,9 @@ def test_what_is_there_asks_for_nothing(case, tmp_path):
     assert find_reasons(ASKS_NOT[case], "m.py", tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["counter.py", "rolling_mean_batched.py", "../../training/model/tf_sp500_lstm.py"])
+@pytest.mark.parametrize(
+    "name", ["counter.py", "rolling_mean_batched.py", "../../stream_scorer/models/tf_sp500_lstm.py"]
+)
 def test_our_own_models_ask_for_nothing(name, tmp_path):
     assert find_reasons((MODELS / name).read_text(), name, tmp_path) == []
 

@@ -36,9 +36,9 @@ def test_a_bundle_by_its_directory(write, tmp_path):
 
 def test_a_shipped_model_by_its_name_without_importing_it():
     code = "import sys; from stream_scorer.model.locate import locate; print(locate('tf_sp500_lstm').module)\n"
-    code += "assert not {'tensorflow', 'training.model', 'pandas'} & set(sys.modules)"
+    code += "assert not {'tensorflow', 'stream_scorer.models', 'pandas'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert Path(done.stdout.strip()).parts[-3:] == ("training", "model", "tf_sp500_lstm.py")
+    assert Path(done.stdout.strip()).parts[-3:] == ("stream_scorer", "models", "tf_sp500_lstm.py")
 
 
 def test_a_file_of_a_shipped_models_name_wins(write, monkeypatch):

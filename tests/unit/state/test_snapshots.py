@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.codec.shipped_schemas import shipped_schema
 from stream_scorer.records import Origin, Partition, Saved, Snapshot
-from stream_scorer.shipped_schemas import shipped_schema
 from stream_scorer.state.snapshots import POSITION_KEY, ForeignState, SnapshotWriter, read_saved
 
 SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))

@@ -13,7 +13,7 @@ SETTINGS = {"seed": 2017, "rate": 1e-3}
 
 @pytest.fixture
 def state():
-    from training.trainer import State
+    from stream_scorer_training.trainer import State
 
     rng = np.random.default_rng(1)
     arrays = [rng.standard_normal(shape, np.float32) for shape in ((3, 4), (4,))]
@@ -22,7 +22,7 @@ def state():
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    from training.checkpoint import Checkpoint
+    from stream_scorer_training.checkpoint import Checkpoint
 
     return lambda settings=SETTINGS: Checkpoint(tmp_path / "new" / "checkpoint-1.npz", settings)
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stream_scorer_training import data
+from stream_scorer_training.parse import parse_numbers
+from stream_scorer_training.tables import Table
 
 from stream_scorer.errors import SettingsError
-from training import data
-from training.parse import parse_numbers
-from training.tables import Table
 
 
 def test_closes_come_in_order_of_time_without_gaps(write):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from training import data, prepare
+from stream_scorer_training import data, prepare
 
 pytestmark = pytest.mark.tensorflow
 
@@ -21,13 +20,13 @@ def last_value(series):
 
 
 def windows(prepared, forecasts):
-    from training.evaluate import tutorial_windows
+    from stream_scorer_training.evaluate import tutorial_windows
 
     return tutorial_windows(prepared, forecasts)
 
 
 def test_persistence_is_worth_nothing_by_the_honest_figure_and_perfect_by_the_tutorials(prepared):
-    from training.evaluate import evaluate
+    from stream_scorer_training.evaluate import evaluate
 
     figures = evaluate(prepared, windows(prepared, last_value))
     assert figures.tutorial_mse == figures.tutorial_mse_120_days == 0
@@ -37,7 +36,7 @@ def test_persistence_is_worth_nothing_by_the_honest_figure_and_perfect_by_the_tu
 
 
 def test_one_who_knows_the_day_is_perfect_by_the_honest_figure_alone(prepared):
-    from training.evaluate import evaluate
+    from stream_scorer_training.evaluate import evaluate
 
     def knows(series):
         return np.append(np.asarray(series, np.float64)[30:], 0)
@@ -50,7 +49,7 @@ def test_one_who_knows_the_day_is_perfect_by_the_honest_figure_alone(prepared):
 
 
 def test_the_drift_is_that_of_the_training_part(prepared):
-    from training.evaluate import errors_of
+    from stream_scorer_training.evaluate import errors_of
 
     errors = errors_of(prepared, windows(prepared, last_value))
     training = prepared.training.to_numpy()
@@ -60,7 +59,7 @@ def test_the_drift_is_that_of_the_training_part(prepared):
 
 def test_errors_times_cpi_are_index_points(prepared):
     """A forecast goes back into points by the trend and the CPI of the day it is for."""
-    from training.evaluate import errors_of
+    from stream_scorer_training.evaluate import errors_of
 
     errors = errors_of(prepared, windows(prepared, last_value))
     forecast = prepared.adjusted.to_numpy()[prepared.adjusted.index.get_indexer(errors.dates) - 1]
@@ -70,7 +69,7 @@ def test_errors_times_cpi_are_index_points(prepared):
 
 
 def test_the_years_are_all_days_once(prepared):
-    from training.evaluate import by_year, errors_of, evaluate
+    from stream_scorer_training.evaluate import by_year, errors_of, evaluate
 
     def off(series):
         return last_value(series) + 0.01
@@ -89,8 +88,8 @@ def test_the_tutorials_own_weights_have_the_reference_figures(shared_data):
     """Trained with TensorFlow 1.4; the figures were computed there."""
     if shared_data is None:
         pytest.skip("no reference data in shared/data beside the checkout")
-    from training import network
-    from training.evaluate import by_year, errors_of, evaluate, forecaster
+    from stream_scorer_training import network
+    from stream_scorer_training.evaluate import by_year, errors_of, evaluate, forecaster
 
     prices, cpi = data.read_prices(shared_data / "sp500.csv"), data.read_cpi(shared_data / "CPIAUCSL.csv")
     real = prepare.prepare(prices, cpi)

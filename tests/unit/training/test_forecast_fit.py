@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from stream_scorer_training import data
 
 from tests.support.forecaster import parameters
-from training import data
 
 pytestmark = pytest.mark.tensorflow
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.tensorflow
 @pytest.fixture(scope="module")
 def made_up():
     """Twenty years and more, with spreads that come and go."""
-    from training.forecast_data import with_cpi
+    from stream_scorer_training.forecast_data import with_cpi
 
     prices, cpi = data.synthetic_prices(6_000, start="1990-01-02")
     return with_cpi(prices, cpi, 31), cpi
@@ -29,7 +29,7 @@ def calendar():
 
 
 def test_garch_is_found_again():
-    from training.forecast_data import fit_garch
+    from stream_scorer_training.forecast_data import fit_garch
 
     rng = np.random.default_rng(2017)
     variance, changes = 1e-4, []
@@ -42,7 +42,7 @@ def test_garch_is_found_again():
 
 
 def test_the_trend_is_fitted_and_gone_from_the_changes(made_up, calendar):
-    from training import forecast_data
+    from stream_scorer_training import forecast_data
 
     prices, cpi = made_up
     found = forecast_data.series(prices, forecast_data.fit(prices, cpi, calendar))
@@ -52,7 +52,7 @@ def test_the_trend_is_fitted_and_gone_from_the_changes(made_up, calendar):
 
 
 def test_a_month_without_a_figure_has_that_of_the_month_before():
-    from training.forecast_data import known_cpi
+    from stream_scorer_training.forecast_data import known_cpi
 
     months = pd.date_range("2000-01-01", "2001-06-01", freq="MS")
     cpi = pd.Series(np.arange(100.0, 118), months).drop(pd.Timestamp("2000-05-01"))
@@ -60,7 +60,7 @@ def test_a_month_without_a_figure_has_that_of_the_month_before():
 
 
 def test_closes_from_before_the_first_figure_are_left_out():
-    from training.forecast_data import with_cpi
+    from stream_scorer_training.forecast_data import with_cpi
 
     prices = pd.Series(1.0, pd.bdate_range("2000-01-03", "2000-04-01"))
     cpi = pd.Series(100.0, pd.date_range("2000-01-01", periods=24, freq="MS"))
@@ -68,15 +68,16 @@ def test_closes_from_before_the_first_figure_are_left_out():
 
 
 def test_a_cpi_of_a_year_is_too_short():
+    from stream_scorer_training.forecast_data import known_cpi
+
     from stream_scorer.errors import SettingsError
-    from training.forecast_data import known_cpi
 
     with pytest.raises(SettingsError, match="12 months, and 13 are needed"):
         known_cpi(pd.Series(1.0, pd.date_range("2000-01-01", periods=12, freq="MS")))
 
 
 def test_folds_follow_each_other_and_end_before_the_split(made_up, calendar):
-    from training import forecast_choose
+    from stream_scorer_training import forecast_choose
 
     split = pd.Timestamp("2010-06-01")
     prices, cpi = made_up
@@ -91,7 +92,7 @@ def test_folds_follow_each_other_and_end_before_the_split(made_up, calendar):
 
 
 def test_what_comes_after_the_split_changes_no_fold(made_up, calendar):
-    from training import forecast_choose
+    from stream_scorer_training import forecast_choose
 
     split = pd.Timestamp("2010-06-01")
     prices, cpi = made_up
@@ -105,8 +106,8 @@ def test_what_comes_after_the_split_changes_no_fold(made_up, calendar):
 
 
 def test_a_forecast_that_knows_gains_and_one_that_does_not_is_left_out(made_up, calendar):
-    from training import forecast_choose
-    from training.forecast_choose import Candidate, Tried
+    from stream_scorer_training import forecast_choose
+    from stream_scorer_training.forecast_choose import Candidate, Tried
 
     prices, cpi = made_up
     spans = forecast_choose.folds(prices, cpi, calendar, pd.Timestamp("2010-06-01"), 31)
@@ -125,7 +126,7 @@ def test_a_forecast_that_knows_gains_and_one_that_does_not_is_left_out(made_up, 
 
 
 def test_an_interval_starts_at_the_quantiles_and_holds_its_level():
-    from training import forecast_interval
+    from stream_scorer_training import forecast_interval
 
     told = parameters()
     scores = np.random.default_rng(2017).standard_t(5, 6_000)
@@ -138,7 +139,7 @@ def test_an_interval_starts_at_the_quantiles_and_holds_its_level():
 
 
 def test_the_ends_follow_spreads_that_double():
-    from training import forecast_interval
+    from stream_scorer_training import forecast_interval
 
     rng = np.random.default_rng(2017)
     scores, spreads = 2 * rng.normal(size=3_000), np.ones(3_000)
@@ -150,7 +151,7 @@ def test_the_ends_follow_spreads_that_double():
 
 
 def test_a_network_that_finds_nothing_stays_at_its_start():
-    from training import forecast_network
+    from stream_scorer_training import forecast_network
 
     rng = np.random.default_rng(2017)
     noise = rng.normal(size=400)
@@ -162,7 +163,7 @@ def test_a_network_that_finds_nothing_stays_at_its_start():
 
 
 def test_training_twice_gives_the_same_weights_bit_for_bit(monkeypatch):
-    from training import forecast_network
+    from stream_scorer_training import forecast_network
 
     monkeypatch.setattr(forecast_network, "MOST", 25)
     rng = np.random.default_rng(2017)
@@ -178,8 +179,9 @@ def test_training_twice_gives_the_same_weights_bit_for_bit(monkeypatch):
 
 
 def test_too_few_years_are_told(tmp_path):
+    from stream_scorer_training import forecaster
+
     from stream_scorer.errors import SettingsError
-    from training import forecaster
 
     prices, cpi = data.synthetic_prices(2_000, start="2000-01-03")
     prices.to_csv(tmp_path / "prices.csv")

@@ -20,7 +20,7 @@ DAY = datetime.timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def module():
-    from training.forecast_data import module
+    from stream_scorer_training.forecast_data import module
 
     return module
 
@@ -123,7 +123,7 @@ def test_the_rules_are_those_of_the_calendar_library(module):
 
 def test_the_table_that_training_makes_is_the_library_up_to_its_end(module):
     pytest.importorskip("pandas_market_calendars")
-    from training.forecast_data import closures
+    from stream_scorer_training.forecast_data import closures
 
     found = closures("2001-01-01", "2002-12-31")
     assert {"2001-09-11", "2001-09-14", "2001-12-25", "2002-07-04"} <= set(found["closed"])

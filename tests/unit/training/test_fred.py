@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from stream_scorer_training import data, fred
 
 from stream_scorer.errors import SettingsError
-from training import data, fred
 
 KEY = "0123456789abcdef0123456789abcdef"
 MONTHS = [("2001-01-01", "175.6"), ("2001-02-01", "."), ("2001-03-01", "176.1")]

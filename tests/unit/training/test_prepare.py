@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-
-from training import data, prepare
+from stream_scorer_training import data, prepare
 
 
 @pytest.fixture(scope="module")

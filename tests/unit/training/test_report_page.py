@@ -23,13 +23,13 @@ def reports(*ts_and_skills):
     ],
 )  # fmt: skip
 def test_the_verdict_is_that_of_all_seeds(found, told):
-    from training.report_page import verdict
+    from stream_scorer_training.report_page import verdict
 
     assert re.search(told, verdict(found))
 
 
 def test_a_p_value_is_never_told_as_zero():
-    from training.report_page import _P, _number
+    from stream_scorer_training.report_page import _P, _number
 
     assert _number(1e-9, _P) == "< 0.0001"
     assert _number(0.0456, _P) == "0.0456"

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from training.windows import make_training_sequences, training_starts
+from stream_scorer_training.windows import make_training_sequences, training_starts
 
 
 @pytest.mark.parametrize("seed", [2017, 2018, 3516])

@@ -1,1 +1,0 @@
-"""What a model would have forecast over a history, by the service's own engine, beside simple forecasts."""

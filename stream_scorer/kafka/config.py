@@ -1,0 +1,172 @@
+"""Settings -> librdkafka properties. `kafka_clients` and `kafka_reader` add those of clients outside the group.
+
+What the user gives by --kafka KEY=VALUE comes last and wins, but for the few properties the guarantees
+rest on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.kafka.clients import SILENT, Properties, open_client
+from stream_scorer.parsing.spelling import did_you_mean
+
+TRANSACTION_TIMEOUT_MS = 15_000
+OUR_IDS = "stream-scorer."
+"""Begins the transactional id of every service."""
+GUARDED = {
+    "enable.auto.commit": "positions are committed with the scores they belong to",
+    "enable.auto.offset.store": "positions are committed with the scores they belong to",
+    "isolation.level": "aborted input must never be scored",
+    "auto.offset.reset": "--start and --on-gap say where to begin",
+    "enable.idempotence": "a retried send must not be seen twice",
+    "transactional.id": "give --instance instead",
+    "group.id": "give --group instead",
+    "bootstrap.servers": "give --bootstrap-servers instead",
+    "metadata.broker.list": "give --bootstrap-servers instead",
+}
+_CONSUMER_ONLY = ("fetch.", "queued.", "session.", "heartbeat.", "max.poll.", "auto.offset.", "group.", "partition.")
+_PRODUCER_ONLY = (
+    "linger.",
+    "batch.",
+    "queue.buffering.",
+    "acks",
+    "compression.",
+    "message.",
+    "delivery.",
+    "transaction.",
+)
+
+
+def stamp(timestamp: int | None) -> int:
+    """A record's timestamp for `produce`, ms; None: now, 0 there. So the first moment of 1970 is written as 1."""
+    return timestamp or (0 if timestamp is None else 1)
+
+
+def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> None:
+    """Refuse what the guarantees rest on and what librdkafka does not take. Opens no socket.
+
+    `transactional`: a transactional producer is to be opened, which takes less.
+    """
+    for key, reason in GUARDED.items():
+        if key in extra:
+            raise SettingsError(f"--kafka {key}: not yours to set: {reason}.")
+    for key, value in extra.items():
+        error = _refusal(Producer, key, value) and _refusal(Consumer, key, value)
+        if error:
+            # Without the value, which may be a password.
+            near = did_you_mean(key, [*GUARDED, *KNOWN_PROPERTIES]) if _UNKNOWN in error else ""
+            raise SettingsError(f"--kafka {key}: {error}{near}")
+    _check_tokens(extra)
+    # Some are refused only in company (SASL, files of SSL, group.protocol): without brokers clients only check.
+    open_client(AdminClient, common("", extra), SILENT)
+    open_client(Consumer, consumer("", "check", extra), SILENT).close()
+    open_client(Producer, transactional_producer("", "check", extra) if transactional else producer("", extra), SILENT)
+
+
+def _check_tokens(extra: Mapping[str, str]) -> None:
+    """A client without a token does not connect, and does not say so."""
+    mechanism = extra.get("sasl.mechanisms", extra.get("sasl.mechanism", "")).upper()
+    own = extra.get("enable.sasl.oauthbearer.unsecure.jwt", "").lower() == "true"
+    if mechanism == "OAUTHBEARER" and extra.get("sasl.oauthbearer.method", "").lower() != "oidc" and not own:
+        raise SettingsError(
+            "--kafka sasl.mechanisms=OAUTHBEARER: nobody gives tokens. Give --kafka sasl.oauthbearer.method=oidc, and "
+            "sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret."
+        )
+
+
+KNOWN_PROPERTIES = (
+    "security.protocol", "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location",
+    "ssl.certificate.location", "ssl.key.location", "ssl.key.password", "sasl.oauthbearer.method",
+    "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret",
+    "client.id", "client.rack", "max.poll.interval.ms", "session.timeout.ms", "heartbeat.interval.ms", "group.protocol",
+    "group.instance.id", "partition.assignment.strategy", "fetch.min.bytes",
+    "fetch.wait.max.ms", "linger.ms", "compression.type", "batch.size", "message.max.bytes",
+    "transaction.timeout.ms", "retry.backoff.ms", "socket.timeout.ms", "debug",
+)  # fmt: skip
+
+_UNKNOWN = "No such configuration property"
+
+
+def _refusal(client: type, key: str, value: str) -> str | None:
+    """What librdkafka says against one property, if anything."""
+    base: Properties = {"group.id": "check"} if client is Consumer else {}
+    try:
+        client({**base, key: value}, logger=SILENT)
+    except KafkaException as error:
+        text: str = error.args[0].str()
+        # Properties that need company are judged with it.
+        return text if _UNKNOWN in text or "Invalid value" in text else None
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _split(extra: Mapping[str, str], not_mine: tuple[str, ...]) -> Properties:
+    return {key: value for key, value in extra.items() if not key.startswith(not_mine)}
+
+
+def common(bootstrap_servers: str, extra: Mapping[str, str]) -> Properties:
+    """What every client of ours has. An AdminClient takes just this."""
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "client.id": "stream-scorer",
+        **_split(extra, _CONSUMER_ONLY + _PRODUCER_ONLY),
+    }
+
+
+def consumer(bootstrap_servers: str, group: str, extra: Mapping[str, str]) -> Properties:
+    given = _split(extra, _PRODUCER_ONLY)
+    properties: Properties = {
+        **common(bootstrap_servers, {}),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        # With the queue full the fetcher would sleep its default of 1 s while the loop runs dry.
+        "fetch.queue.backoff.ms": 20,
+        # Partitions that are added to the input are noticed so soon: a small request for its topics alone.
+        "topic.metadata.refresh.interval.ms": 30_000,
+    }
+    if given.get("group.protocol", "classic").lower() == "classic":
+        properties["partition.assignment.strategy"] = "cooperative-sticky"
+    return properties | given
+
+
+def producer(bootstrap_servers: str, extra: Mapping[str, str]) -> Properties:
+    return {
+        **common(bootstrap_servers, {}),
+        "acks": "all",
+        "enable.idempotence": True,
+        "linger.ms": 5,
+        # What a default broker takes: what it took as input must find its way to the dead letters.
+        "message.max.bytes": 1_048_588,
+        "queue.buffering.max.messages": 1_000_000,
+        # Java's choice, so that Java producers of the same keys agree with us on partitions.
+        "partitioner": "murmur2_random",
+        **_split(extra, _CONSUMER_ONLY),
+    }
+
+
+def transactional_producer(bootstrap_servers: str, transactional_id: str, extra: Mapping[str, str]) -> Properties:
+    return {
+        "transactional.id": transactional_id,
+        # A worker that hangs in a transaction hides later scores from readers for so long.
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        # librdkafka waits this long before it asks again while the last commit's markers are being
+        # written; its default of 100 ms would be most of the latency.
+        "retry.backoff.ms": 10,
+        # With all brokers unreachable, librdkafka 2.16's default drops the broker that is the transaction
+        # coordinator, and with it a request in flight: the call that waits for its answer never returns.
+        # A producer in doubt is replaced by a new one here, which asks the bootstrap servers anyway.
+        "metadata.recovery.strategy": "none",
+        # Lingers as the other producer does: a commit flushes and waits for no linger, and until then
+        # fewer and larger requests cost less on both sides.
+        **producer(bootstrap_servers, {}),
+        **_split(extra, _CONSUMER_ONLY),
+    }

@@ -1,0 +1,46 @@
+"""Follows topics as records come, outside any group: committed records only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from stream_scorer.kafka.clients import Properties
+from stream_scorer.kafka.reader import Reader
+from stream_scorer.records import Partition, Record
+
+WAIT_S = 0.2
+
+
+class Followed(Reader):
+    """Open until closed.
+
+    Args:
+        properties: of a consumer, as `kafka_config.consumer` gives them.
+        topics: and where each begins: "earliest", "latest", a date or time, or ms since 1970.
+    Raises:
+        BrokerError: there is no such topic. Unavailable: the broker does not answer within 30 s.
+    """
+
+    def __init__(self, properties: Properties, topics: Mapping[str, str]) -> None:
+        super().__init__(properties, "tail", follows=True)
+        self._not_before: dict[str, float] = {}
+        try:
+            self.begin({at: self._first(at, topics[topic]) for topic in topics for at in self.partitions(topic)})
+        except BaseException:
+            self.close()
+            raise
+
+    def _first(self, partition: Partition, start: str) -> int:
+        offset, not_before = self.begin_at(partition, start)
+        self._not_before[partition.topic] = -math.inf if not_before is None else not_before
+        return offset
+
+    def records(self, *, until_end: bool = False) -> Iterator[list[Record]]:
+        """Batches as they come, empty ones in between; with `until_end` up to the first time all is read.
+
+        Raises Unavailable when with `until_end` nothing is heard for 30 s.
+        """
+        batches = self.until(lambda: [at for at in self.at if at not in self.ended], WAIT_S)
+        for records in batches if until_end else iter(lambda: self.come(WAIT_S), None):
+            yield [one for one in records if (one.timestamp or 0) >= self._not_before[one.partition.topic]]

@@ -1,0 +1,128 @@
+"""Whether a consumer still finds its broker and its group, and whether a new one would."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum
+
+from confluent_kafka import KafkaError, KafkaException
+
+from stream_scorer.errors import BrokerError
+from stream_scorer.kafka import answers as kafka_answers
+from stream_scorer.kafka.clients import Properties, open_outside_group
+from stream_scorer.kafka.hanging import hanging_offsets, somebodys_offsets
+from stream_scorer.kafka.heard import Heard
+from stream_scorer.records import Partition
+
+log = logging.getLogger(__name__)
+
+HEARD_EVERY_MS = 2_000
+ILL_S = 8.0
+"""So long a consumer may be without broker or group before a new one is tried beside it."""
+STUCK_S = 90.0
+"""So long a position may be uncertain: longer than a transaction of ours may take."""
+_ANSWER_S = 2.0
+
+
+class Finding(Enum):
+    """STALE: a consumer opened anew would be answered. UNSTABLE: a transaction that moves the position is open.
+    AWAY: nobody answers."""
+
+    STALE = "stale"
+    UNSTABLE = "unstable"
+    AWAY = "away"
+
+
+class Health:
+    """Of the one consumer of a source.
+
+    A broker that answers while it is fenced, as after a pause, gives metadata without any broker. librdkafka may then
+    drop the only broker it knows, and its group's coordinator with it, for good: it never asks again.
+
+    Args:
+        properties: of the consumer, without callbacks.
+    """
+
+    def __init__(self, properties: Properties) -> None:
+        self._properties = properties
+        self._unstable_since: dict[Partition, float] = {}
+        self._heard = Heard()
+        self.connected = True
+        """Whether a broker was connected lately: without records there is nothing else to tell it by."""
+        self.renew()
+
+    def heard(self, statistics: str) -> None:
+        """librdkafka's statistics, every 2 s."""
+        told = json.loads(statistics)
+        self.connected = any(broker["state"] == "UP" for broker in told["brokers"].values())
+        if self.connected:
+            self._heard.forget()
+        if self.connected and told.get("cgrp", {}).get("state") == "up":
+            self._well_at = time.monotonic()
+
+    def error(self, error: KafkaError) -> None:
+        """What librdkafka says of a connection that did not come about, or broke."""
+        if self._heard.error(error) and self._heard.reason and self._heard.reason.sure:
+            log.warning("%s It is tried again until that is so, here or at the broker.", self._heard.reason)
+
+    @property
+    def reason(self) -> str | None:
+        """Why no broker is connected, and what to change; None while one is, or nothing is heard."""
+        return None if self._heard.reason is None else str(self._heard.reason)
+
+    def renew(self) -> None:
+        """The consumer is a new one."""
+        self._well_at = self._tried_at = time.monotonic()
+
+    def ill(self) -> bool:
+        """Whether it has been without broker or group for long, and was not looked at just now."""
+        return time.monotonic() - max(self._well_at, self._tried_at) > ILL_S
+
+    def look(self, partition: Partition) -> Finding:
+        """Why the group's position in a partition does not come. Blocks for up to 4 s."""
+        self._tried_at = time.monotonic()
+        if self._answers(partition, committed=True):
+            finding = Finding.STALE
+        elif self._answers(partition, committed=False):  # which takes a position that is not certain
+            finding = Finding.UNSTABLE
+        else:
+            finding = Finding.AWAY
+        if finding is Finding.UNSTABLE:
+            self._unstable_since.setdefault(partition, self._tried_at)
+        else:
+            self.certain(partition)
+        return finding
+
+    def check_unstable(self, partition: Partition) -> None:
+        """After a look that found it so. Raises BrokerError if that has lasted so long that nobody will end it."""
+        stood_s = time.monotonic() - self._unstable_since[partition]
+        if stood_s > STUCK_S:
+            raise BrokerError(
+                f"{partition}: for {stood_s:.0f} s the group's position is not certain: "
+                f"{hanging_offsets(self._properties) or somebodys_offsets(self._properties)}."
+            )
+
+    def explain(self, partition: Partition, stopping: Callable[[], bool]) -> str:
+        """What holds the group's position back, if it is a transaction that is still open; else "".
+
+        Blocks for some 1.3 s, for a few more if the broker is slow.
+        """
+        if not self._answers(partition, committed=False):
+            return ""
+        return hanging_offsets(self._properties, stopping)
+
+    def certain(self, partition: Partition) -> None:
+        """The group's position has come."""
+        self._unstable_since.pop(partition, None)
+
+    def _answers(self, partition: Partition, *, committed: bool) -> bool:
+        with contextlib.closing(open_outside_group(self._properties, "check", committed=committed)) as consumer:
+            try:
+                kafka_answers.committed(consumer, [partition], _ANSWER_S)
+            except KafkaException:
+                return False
+            return True

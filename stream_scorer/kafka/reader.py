@@ -1,0 +1,214 @@
+"""Reads partitions outside a group: no position is committed, and no member of a group loses a partition.
+
+All that read so use this one reader: restore, warm-up and rebuild, the last evaluations, dead letters, `tail`. They say
+where to begin, where to end and how long to wait without records. What is an error, and its text, is decided here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from stream_scorer.errors import BrokerError, Unavailable
+from stream_scorer.kafka import answers as kafka_answers
+from stream_scorer.kafka.clients import Properties, open_outside_group
+from stream_scorer.kafka.errors import MISSING, UNAUTHORISED, unreachable
+from stream_scorer.kafka.heard import Heard
+from stream_scorer.kafka.record import to_record
+from stream_scorer.records import Partition, Record
+
+T = TypeVar("T")
+
+TIMEOUT_S = 30.0
+"""For commands. A service that restores gives up sooner, and tries again with new clients."""
+FIRST_S = 10.0
+"""For the first answer: there may be no broker."""
+WAIT_S = 0.05
+_CHUNK = 5_000
+
+
+class Stalled(Unavailable):
+    """No record came for too long, and the end was not reached."""
+
+
+class Reader:
+    """Open until closed.
+
+    Args:
+        properties: of a consumer, as `kafka_config.consumer` gives them.
+        name: of the client, in the broker's log.
+        what: comes before places in error texts: "changelog ", or nothing.
+        answer_s: how long each question may block.
+        stalled_s: how long no record may come before the end is reached.
+        follows: the reader has no end, and goes on after errors that librdkafka retries by itself. A reader with an end
+            must not: records could be missing. A follower also asks the broker less often.
+    Raises:
+        Every call: BrokerError if only a person can mend it, else Unavailable.
+    """
+
+    def __init__(
+        self,
+        properties: Properties,
+        name: str,
+        *,
+        what: str = "",
+        answer_s: float = TIMEOUT_S,
+        stalled_s: float = TIMEOUT_S,
+        follows: bool = False,
+    ) -> None:
+        self._what, self._answer_s, self._stalled_s, self._follows = what, answer_s, stalled_s, follows
+        self._heard = Heard()
+        own = {
+            "enable.partition.eof": True,
+            # If the records at its position are deleted meanwhile, it goes on at the first that is left.
+            "auto.offset.reset": "earliest",
+            # The last offset is often a transaction marker: a fetch finds no record there, and should not wait long.
+            "fetch.wait.max.ms": 50 if follows else 10,
+        }
+        self._consumer = open_outside_group({**properties, **own}, name, heard=self._heard)
+        self._mine: dict[Partition, Partition] = {}
+        self.at: dict[Partition, int] = {}
+        """The next offset of each partition, behind the records that have come and the markers that were skipped."""
+        self.ended: set[Partition] = set()
+        """Partitions of which everything has come that was there at the last fetch."""
+
+    def partitions(self, topic: str) -> list[Partition]:
+        return self._ask(
+            f"topic {topic!r}", lambda: kafka_answers.partitions_of(self._consumer, topic, min(FIRST_S, self._answer_s))
+        )
+
+    def bounds(self, partition: Partition) -> tuple[int, int]:
+        """The first offset, and the last stable offset: up to there no transaction is open."""
+        return self._ask(partition, lambda: kafka_answers.bounds(self._consumer, partition, self._answer_s))
+
+    def begin_at(self, partition: Partition, start: str) -> tuple[int, int | None]:
+        """As `kafka_answers.begin_at`."""
+        return self._ask(partition, lambda: kafka_answers.begin_at(self._consumer, partition, start, self._answer_s))
+
+    def begin(self, first: Mapping[Partition, int]) -> None:
+        """Read these partitions from these offsets on, and no others."""
+        self._mine = {partition: partition for partition in first}
+        self.at, self.ended = {partition: max(0, offset) for partition, offset in first.items()}, set()
+        places = [TopicPartition(*partition, offset) for partition, offset in first.items()]
+        self._ask("partitions cannot be read", lambda: self._consumer.assign(places))
+
+    def come(self, timeout_s: float) -> list[Record]:
+        """Records that have come; [] if there was none for `timeout_s` seconds. Blocks for that long at most."""
+        records, at = [], self.at
+        for message in arrived(self._consumer, _CHUNK, timeout_s):
+            partition = self._mine.get((message.topic(), message.partition()))  # type: ignore[call-overload]
+            error = message.error()
+            if error is not None:
+                self._event(message, error, partition)
+            elif partition is not None:  # None: it is of a partition that was read before
+                record = to_record(message, partition)
+                if record.offset < at[partition] and not self._follows:
+                    raise self._cut(record)
+                at[partition] = record.offset + 1
+                if self.ended:
+                    self.ended.discard(partition)
+                records.append(record)
+        return records
+
+    def until(self, left: Callable[[], list[Partition]], wait_s: float = WAIT_S) -> Iterator[list[Record]]:
+        """Batches as they come, until `left` returns no partition. [] at least every `wait_s`, so that the caller can do
+        other things.
+
+        Raises Stalled if nothing comes of the partitions that are left. Time spent by the caller does not count.
+        """
+        waited = 0.0
+        while missing := left():
+            before, asked = [self.at[at] for at in missing], time.monotonic()
+            records = self.come(wait_s)
+            if left() != missing or before != [self.at[at] for at in missing]:
+                waited = 0.0
+                self._heard.forget()
+            elif (waited := waited + time.monotonic() - asked) > self._stalled_s:
+                text = f"{self._where(missing)}: nothing heard for {self._stalled_s:.0f} s, and it does not end there."
+                raise Stalled(f"{text} {self._reason()}")
+            yield records
+
+    def up_to(self, ends: Mapping[Partition, int]) -> Iterator[list[Record]]:
+        """Batches, some empty, until each partition was read up to an offset. Records behind it may come, too.
+
+        A partition that ends before that offset is not finished: the replica may lag behind the leader that gave the
+        offset, and transactions that are still open there may be committed.
+        """
+        return self.until(lambda: [partition for partition, end in ends.items() if self.at[partition] < end])
+
+    def between(self, bounds: Mapping[Partition, tuple[int, int]]) -> Iterator[list[Record]]:
+        """Batches, some empty, of the records of each partition from the first to before the second of two offsets."""
+        ends = {partition: end for partition, (first, end) in bounds.items() if first < end}
+        if ends:
+            self.begin({partition: bounds[partition][0] for partition in ends})
+            for records in self.up_to(ends):
+                yield [record for record in records if record.offset < ends[record.partition]]
+
+    def _cut(self, record: Record) -> Unavailable:
+        where = self._where([record.partition])
+        return Unavailable(
+            f"{where}: offset {record.offset} came. The log was cut there meanwhile (an unclean leader election?): "
+            "it has to be read again."
+        )
+
+    def _event(self, message: Message, error: KafkaError, partition: Partition | None) -> None:
+        if error.code() != KafkaError._PARTITION_EOF:
+            problem = self._problem(self._where([partition]) if partition else f"topic {message.topic()}", error)
+            if not self._follows or isinstance(problem, BrokerError):
+                raise problem
+        elif partition is not None:
+            self.at[partition] = max(self.at[partition], message.offset() or 0)
+            self.ended.add(partition)
+
+    def _where(self, partitions: Sequence[Partition]) -> str:
+        places = ", ".join(f"{partition}@{self.at[partition]}" for partition in partitions[:3])
+        return self._what + places + (" and more" if len(partitions) > 3 else "")
+
+    def _ask(self, where: object, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except KafkaException as error:
+            self._consumer.poll(0)  # calls back with the reason
+            raise self._problem(f"{self._what}{where}", error.args[0]) from error
+
+    def _problem(self, where: str, error: KafkaError) -> BrokerError | Unavailable:
+        problem = unreachable(where, error)
+        if error.code() in MISSING:
+            then = "Correct its name, or create it."
+        elif error.code() in UNAUTHORISED:
+            then = "The user needs Read and Describe on it."
+        else:
+            then = self._reason()
+        return type(problem)(f"{problem}. {then}")
+
+    def _reason(self) -> str:
+        """The reason why no broker is connected, and what to change."""
+        return str(self._heard.reason or "Is the broker there?")
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def arrived(consumer: Consumer, limit: int, timeout_s: float, gather_s: float = 0.0) -> list[Message]:
+    """Messages of a consumer, `limit` at most. Blocks up to `timeout_s` for the first, then `gather_s` for more.
+
+    Why not `consume` alone: it blocks its whole time unless `limit` messages come.
+    """
+    first = consumer.poll(timeout_s)
+    if first is None:
+        return []
+    return [first, *consumer.consume(limit - 1, gather_s)] if limit > 1 else [first]
+
+
+def read_topic(properties: Properties, topic: str) -> Generator[Record, None, None]:
+    """Every committed record of a topic from its beginning to the end it has at the call, in order per partition.
+
+    Raises BrokerError: there is no such topic. Unavailable: the broker does not answer within 30 s.
+    """
+    with contextlib.closing(Reader(properties, "reader")) as reader:
+        for records in reader.between({at: reader.bounds(at) for at in reader.partitions(topic)}):
+            yield from records

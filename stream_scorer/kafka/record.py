@@ -1,0 +1,33 @@
+"""A record as a consumer of librdkafka gives it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from confluent_kafka import Message
+
+from stream_scorer.kafka.clients import RateLimitedLog
+from stream_scorer.records import UNREADABLE, Partition, Record
+
+headers_log = logging.getLogger(f"{__name__}.headers")
+headers_log.addFilter(RateLimitedLog())
+
+
+def to_record(message: Message, partition: Partition) -> Record:
+    kind, timestamp = message.timestamp()
+    try:
+        headers: Any = message.headers()  # a list, never the dict that producing also takes
+    except (SystemError, UnicodeDecodeError):  # of the binding, where a name is not UTF-8; a second call would crash
+        headers = UNREADABLE
+        headers_log.warning(
+            "%s: a header's name is not UTF-8, so none of the headers of such a record can be read; it is scored "
+            "without them (first seen at offset %s)",
+            partition,
+            message.offset(),
+        )
+    # As a NamedTuple makes itself, less a call: one is made for every record there is.
+    return tuple.__new__(
+        Record,
+        (partition, message.offset() or 0, message.key(), message.value(), timestamp if kind else None, headers),
+    )

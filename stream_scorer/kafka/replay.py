@@ -1,0 +1,91 @@
+"""Rows onto a topic, as fast as the broker takes them or at a rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from stream_scorer.errors import BrokerError
+from stream_scorer.kafka.clients import Properties, open_client
+from stream_scorer.kafka.config import stamp
+from stream_scorer.kafka.replay_rows import Row
+from stream_scorer.ports import Codec
+
+FLUSH_S = 60.0
+TIMESTAMP_REFUSED = (
+    KafkaError.INVALID_TIMESTAMP,
+    KafkaError.INVALID_RECORD,
+    KafkaError._INVALID_DIFFERENT_RECORD,
+)
+
+
+class Replayer:
+    """Publishes rows of one key in order, each once (idempotent producer).
+
+    Args:
+        dated: whether records get the time of their row; else that of sending.
+    """
+
+    def __init__(
+        self, properties: Properties, topic: str, codec: Codec, key: bytes | None, *, dated: bool = True
+    ) -> None:
+        self._producer = open_client(Producer, properties)
+        self._topic, self._codec, self._key = topic, codec, key
+        self._dated = dated
+        self._failed: str | None = None
+
+    def send(self, rows: Iterable[Row], rate: float | None, on_sent: Callable[[int], None]) -> int:
+        """All rows; how many. `rate` is in records a second. Raises BrokerError when the broker refuses one."""
+        started, count = time.monotonic(), 0
+        for row in rows:
+            if rate is not None:
+                self._wait_until(started + count / rate)
+            self._produce(row)
+            count += 1
+            on_sent(count)
+        left = self._flush()
+        self._check()
+        if left:
+            raise BrokerError(f"{left} of {count} records not acknowledged in {FLUSH_S:.0f} s. Is the broker there?")
+        return count
+
+    def _flush(self) -> int:
+        """Wait for what is under way; how many records are left. In short calls: Ctrl-C is heard between them."""
+        deadline = time.monotonic() + FLUSH_S
+        while (left := self._producer.flush(0.2)) and time.monotonic() < deadline:
+            pass
+        return left
+
+    def _produce(self, row: Row) -> None:
+        value = self._codec.encode(row.value)
+        timestamp = stamp(row.timestamp if self._dated else None)
+        while True:
+            try:
+                self._producer.produce(self._topic, value, self._key, timestamp=timestamp, on_delivery=self._delivered)
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise BrokerError(f"topic {self._topic!r}: {error.args[0].str()}") from error
+            else:
+                break
+        self._producer.poll(0)
+        self._check()
+
+    def _wait_until(self, when: float) -> None:
+        while (left := when - time.monotonic()) > 0:
+            self._producer.poll(min(left, 0.1))
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None and self._failed is None:
+            self._failed = f"{error.str()} ({error.name()})."
+            if error.code() in TIMESTAMP_REFUSED:
+                self._failed += (
+                    " Is a date in the future, or older than the topic takes? Its message.timestamp.before.max.ms and"
+                    " message.timestamp.after.max.ms say."
+                )
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise BrokerError(f"topic {self._topic!r}: a record was not taken: {self._failed}")

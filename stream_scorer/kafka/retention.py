@@ -1,0 +1,252 @@
+"""Topics that would delete, or not take, the records they are given: told before it happens, with the way out."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from confluent_kafka import KafkaException
+
+from stream_scorer.errors import BrokerError
+from stream_scorer.kafka import answers as kafka_answers
+from stream_scorer.kafka.clients import Properties, open_outside_group
+from stream_scorer.parsing.retention import MOST_MS, shown
+from stream_scorer.records import Outgoing, Partition, Reject
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 10.0
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+BEFORE, AFTER, EITHER = (f"message.timestamp.{what}.max.ms" for what in ("before", "after", "difference"))
+
+
+class Keeping(NamedTuple):
+    """What a topic keeps, and what it takes.
+
+    retention_ms: -1 where nothing is deleted by time. retention_bytes: of a partition; -1 for any size.
+    before_ms, after_ms: how far from the broker's clock a record's time may lie.
+    """
+
+    topic: str
+    retention_ms: int = -1
+    retention_bytes: int = -1
+    compacts: bool = False
+    own_time: bool = False
+    """Whether the broker writes its own time into records."""
+    before_ms: int = MOST_MS
+    after_ms: int = MOST_MS
+
+    @classmethod
+    def of(cls, topic: str, config: Mapping[str, str]) -> Keeping:
+        """From a topic's configuration. Policies other than `delete` delete nothing by time or size."""
+        policies = [policy.strip() for policy in config.get("cleanup.policy", "delete").split(",")]
+        deletes = "delete" in policies
+        either = config.get(EITHER, str(MOST_MS))  # brokers before 3.6 have one limit for both
+        return cls(
+            topic,
+            int(config.get("retention.ms", -1)) if deletes else -1,
+            int(config.get("retention.bytes", -1)) if deletes else -1,
+            "compact" in policies,
+            config.get("message.timestamp.type", "CreateTime") == "LogAppendTime",
+            int(config.get(BEFORE, either)),
+            int(config.get(AFTER, either)),
+        )
+
+    def least(self, now_ms: int) -> int | None:
+        """Records of an earlier time are deleted, ms since 1970; None: whatever their time, they are kept."""
+        return None if self.retention_ms < 0 or self.own_time else now_ms - self.retention_ms
+
+
+def alter(servers: str, topic: str, config: str) -> str:
+    """The command line that changes a topic's configuration."""
+    return (
+        f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name {topic} "
+        f"--add-config {config}"
+    )
+
+
+def day(ms: int) -> str:
+    """The date of a timestamp, UTC."""
+    try:
+        return (_EPOCH + datetime.timedelta(milliseconds=ms)).date().isoformat()
+    except OverflowError:
+        return f"{ms} ms since 1970"
+
+
+def check_replay(
+    keeping: Keeping, timestamps: Sequence[int] | None, key: bytes | None, count: int, now_ms: int, servers: str
+) -> None:
+    """Refuse what the topic would not take, or would delete.
+
+    Args:
+        timestamps: of the records, ms; None: they get the time of sending.
+        key: of every record. count: how many there are.
+    Raises:
+        BrokerError: with the figures and the ways out. Nothing has been sent.
+    """
+    topic = keeping.topic
+    if keeping.compacts and key is None and count:
+        raise BrokerError(
+            f"topic {topic!r} is compacted (cleanup.policy) and takes no record without a key: none of the {count:,} "
+            f"would be taken. Nothing was sent. Give --key, and {_stop_compacting(servers, topic)}"
+        )
+    if keeping.compacts and count > 1:
+        raise BrokerError(
+            f"topic {topic!r} is compacted (cleanup.policy): it keeps the last record of each key, and the {count:,} "
+            f"records have one key, so one of them would be left. Nothing was sent. {_stop_compacting(servers, topic)}"
+        )
+    if timestamps is None or keeping.own_time:
+        return
+    now = "or send them with the time of sending: --timestamps now."
+    for name, limit, beyond, end in (
+        (BEFORE, keeping.before_ms, [at for at in timestamps if now_ms - at > keeping.before_ms], min),
+        (AFTER, keeping.after_ms, [at for at in timestamps if at - now_ms > keeping.after_ms], max),
+    ):
+        if beyond:
+            raise BrokerError(
+                f"topic {topic!r} takes no record {'older' if end is min else 'later'} than {shown(limit)} from now "
+                f"({name}={limit}): {len(beyond):,} of {count:,} records are, the {'oldest' if end is min else 'latest'}"
+                f" of {day(end(beyond))}. Is a date in the future, or wrong? Nothing was sent. Correct the dates, let "
+                f"the topic take them: {alter(servers, topic, f'{name}={MOST_MS}')}; {now}"
+            )
+    least = keeping.least(now_ms)
+    if old := [] if least is None else [at for at in timestamps if at < least]:
+        raise BrokerError(
+            f"topic {topic!r} keeps records for {shown(keeping.retention_ms)} by their own time "
+            f"(retention.ms={keeping.retention_ms}): {len(old):,} of {count:,} records are older, the oldest of "
+            f"{day(min(old))}, and the broker would delete them. Nothing was sent. Let the topic keep them: "
+            f"{alter(servers, topic, 'retention.ms=-1')}; {now}"
+        )
+
+
+def check_resubmitted(keeping: Keeping, timestamps: Sequence[int], now_ms: int, servers: str) -> Iterator[str]:
+    """What becomes of records that go back to a topic with the time they had, if it does not keep them."""
+    least = keeping.least(now_ms)
+    if old := 0 if least is None else sum(at < least for at in timestamps):
+        yield (
+            f"topic {keeping.topic!r} keeps records for {shown(keeping.retention_ms)} by their own time, and {old:,} of "
+            f"{len(timestamps):,} re-submitted are older: they are read only by who reads now. To keep them: "
+            f"{alter(servers, keeping.topic, 'retention.ms=-1')}"
+        )
+
+
+def _stop_compacting(servers: str, topic: str) -> str:
+    return f"take another topic, or let this one keep all: {alter(servers, topic, 'cleanup.policy=delete,retention.ms=-1')}"
+
+
+def remarks(keeping: Keeping, size: Callable[[], int] | None = None) -> Iterator[str]:
+    """What a user should know of a topic to which records with a time of their own go. `size`: bytes of all of them."""
+    topic = keeping.topic
+    if keeping.own_time:
+        yield (
+            f"topic {topic!r} replaces the time of records by the broker's (message.timestamp.type=LogAppendTime): "
+            "their dates are lost."
+        )
+    if keeping.compacts:
+        yield f"topic {topic!r} is compacted (cleanup.policy): it keeps the last record of each key, not all of them."
+    if size is not None and 0 <= keeping.retention_bytes < (bytes_ := size()):
+        yield (
+            f"topic {topic!r} keeps about {keeping.retention_bytes:,} bytes a partition (retention.bytes), and the "
+            f"records have {bytes_:,} or more: the first may be deleted."
+        )
+
+
+class RetentionWatch:
+    """Tells once of each topic that it will not keep what passes. Called by the sink, once a batch.
+
+    Args:
+        keepings: of the topics that are to keep records. Those that could not be looked up are left out.
+        rejects: the topic of dead letters, if there is one. All others get, or have, the records of every batch.
+    """
+
+    def __init__(self, keepings: Iterable[Keeping], servers: str, *, rejects: str | None = None) -> None:
+        self._servers = servers
+        known = list(keepings)
+        limited = [keeping for keeping in known if keeping.least(0) is not None]
+        self._of_all = [keeping for keeping in limited if keeping.topic != rejects]
+        self._of_rejects = [keeping for keeping in limited if keeping.topic == rejects]
+        self._told: dict[str, str | None] = {keeping.topic: None for keeping in known}
+
+    def at_risk(self) -> Mapping[str, str | None]:
+        """Each topic with what was told of it; None: nothing, so far. Safe from any thread."""
+        return dict(self._told)
+
+    def sent(self, outs: Sequence[Outgoing]) -> None:
+        """What a batch gave; its oldest input counts. Costs nothing once all is told, or where topics keep all."""
+        if self._of_all and outs:
+            self._look(self._of_all, [out[1][4] for out in outs])
+
+    def rejected(self, reject: Reject) -> None:
+        if self._of_rejects:
+            self._look(self._of_rejects, [reject.source.timestamp])
+
+    def _look(self, watched: list[Keeping], timestamps: list[int | None]) -> None:
+        if None in timestamps:  # without a time of its own a record gets that of sending
+            timestamps = [at for at in timestamps if at is not None]
+        oldest: int | None = min(timestamps, default=None)  # type: ignore[type-var]
+        if oldest is None:
+            return
+        now_ms = time.time_ns() // 1_000_000
+        for keeping in [one for one in watched if oldest < now_ms - one.retention_ms]:
+            watched.remove(keeping)
+            text = self._told[keeping.topic] = (
+                f"topic {keeping.topic!r} keeps records for {shown(keeping.retention_ms)} by their own time "
+                f"(retention.ms={keeping.retention_ms}), and there are older ones, of {day(oldest)}: the broker will "
+                "delete them (scores, evaluations and dead letters have the time of their input). Let the topic keep "
+                f"them: {alter(self._servers, keeping.topic, 'retention.ms=-1')}"
+            )
+            log.warning("%s", text)
+
+
+class Gone(NamedTuple):
+    """Input partitions that had records, of which none is left, and of which the group has committed nothing.
+
+    counts: how many each had, by offsets; empty: there are no such partitions. alone: whether no other partition has,
+    or had, anything.
+    """
+
+    counts: list[int]
+    alone: bool
+
+    def text(self, topic: str, keeping: Keeping | None, group: str, servers: str) -> str:
+        """What has happened and what to do. `keeping`: of the topic, None where that is not known."""
+        many = f" in {len(self.counts)} partitions" if len(self.counts) > 1 else ""
+        if keeping is None:
+            why, mend = "by retention or by hand.", ""
+        elif (kept := keeping.retention_ms) < 0:
+            why, mend = "by hand, or by a retention that it had before.", ""
+        else:
+            why = f"by retention (it keeps them for {shown(kept)} by their own time: retention.ms={kept}), or by hand."
+            mend = f" Let the topic keep them: {alter(servers, topic, 'retention.ms=-1')} . "
+        return (
+            f"input topic {topic!r} had {sum(self.counts):,} records{many}, of which none is left, and group {group!r} "
+            f"has committed nothing there: they were deleted {why}{mend or ' '}Then send them again, e.g. by "
+            "stream-scorer replay."
+        )
+
+
+def look_for_gone(properties: Properties, topic: str, partitions: int) -> Gone:
+    """Whether what the group is to read first was deleted. `properties`: of the group's consumer; it does not join.
+
+    Blocks for 10 s at most in each of three calls. Where the broker does not answer, or does not allow it, nothing is
+    found: who reads the topic then will say so.
+    """
+    places = [Partition(topic, number) for number in range(partitions)]
+    # Up to the end, not to the last stable offset: what lies between is not gone.
+    with contextlib.closing(open_outside_group(properties, "gone", committed=False)) as consumer:
+        try:
+            first = kafka_answers.offsets(consumer, places, kafka_answers.FIRST, TIMEOUT_S)
+            ends = kafka_answers.offsets(consumer, places, kafka_answers.END, TIMEOUT_S)
+            empty = [at for at in places if first[at] == ends[at] > 0]
+            known = kafka_answers.committed_with_retries(consumer, empty, TIMEOUT_S) if empty else {}
+        except KafkaException as error:
+            log.debug("topic %r: %s", topic, error.args[0].str())
+            return Gone([], alone=False)
+    never = [ends[at] for at, found in known.items() if found.offset < 0]
+    had_none = all(first[at] == ends[at] for at in places)
+    return Gone(never, alone=bool(empty) and len(never) == len(empty) and had_none)

@@ -1,1 +1,0 @@
-"""Moves records between streams and jets: the ModelOp engine without its REST API."""

@@ -1,0 +1,100 @@
+"""The instances behind one server, found as the vendor's client finds them: by asking Connect."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client.http import Answer, Refused, Server
+
+PREFIX = "/api/1/service"
+ENGINE, MODEL_MANAGE, CONNECT = "engine", "model-manage", "connect"
+
+
+def quoted(name: str) -> str:
+    return urllib.parse.quote(name, safe="")
+
+
+class Service:
+    """One instance. Paths are the API's own, such as `/2/engine/state`."""
+
+    def __init__(self, server: Server, name: str, prefix: str) -> None:
+        self.name = name
+        self._server = server
+        self._prefix = prefix
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **how: Any) -> Answer:
+        """Any status is an answer."""
+        return self._server.request(method, self._prefix + path, body, **how)
+
+    def call(self, method: str, path: str, body: bytes | None = None, *, what: str, **how: Any) -> Answer:
+        """Raises Refused with `what` and what the server said, unless the status is 2xx."""
+        answer = self.ask(method, path, body, **how)
+        if answer.status // 100 != 2:
+            said = " ".join(answer.text.split()) or "no reason given"
+            hint = " Give --token FILE." if answer.status == 401 else ""
+            raise Refused(answer.status, f"{what}: {said} ({self.name} answered {answer.status}).{hint}")
+        return answer
+
+    def get(self, path: str, *, what: str, query: Mapping[str, Any] | None = None) -> Any:
+        return self.call("GET", path, what=what, query=query).json()
+
+    def send(self, method: str, path: str, value: Any, *, what: str, **how: Any) -> Answer:
+        """`value` as JSON."""
+        headers = {"Content-Type": "application/json", **how.pop("headers", {})}
+        return self.call(method, path, json.dumps(value).encode(), what=what, headers=headers, **how)
+
+
+class Fleet:
+    """Instances by API. `preferred`: name of the instance to take, by API.
+
+    A server without Connect is taken for an engine that stands alone, its paths without prefix.
+    """
+
+    def __init__(self, server: Server, preferred: Mapping[str, str] | None = None) -> None:
+        self.server = server
+        self.connect = Service(server, CONNECT, f"{PREFIX}/{CONNECT}")
+        self._preferred = dict(preferred or {})
+        self._found: dict[str, Service] = {}
+
+    def instances(self, **filters: str) -> list[dict[str, Any]]:
+        """What Connect knows. Raises Refused."""
+        found = self.connect.get("/1/connect", what="fleet", query=filters or None)
+        return [entry for entry in found if isinstance(entry, dict)]
+
+    def engine(self) -> Service:
+        return self._service(ENGINE)
+
+    def model_manage(self) -> Service:
+        return self._service(MODEL_MANAGE)
+
+    def instance(self, name: str) -> Service:
+        """By name. Raises SettingsError when there is none."""
+        if name == CONNECT:
+            return self.connect
+        if not self.instances(name=name):
+            raise SettingsError(f"no instance {name!r} at {self.server.url}. `stream-scorer fleet` lists them.")
+        return Service(self.server, name, f"{PREFIX}/{quoted(name)}")
+
+    def _service(self, api: str) -> Service:
+        if api not in self._found:
+            self._found[api] = self._find(api)
+        return self._found[api]
+
+    def _find(self, api: str) -> Service:
+        if api in self._preferred:
+            return self.instance(self._preferred[api])
+        try:
+            found = self.instances(api=api)
+        except Refused as refused:
+            if refused.status == 404 and api == ENGINE and self.server.request("GET", "/2/engine/state").status == 200:
+                return Service(self.server, ENGINE, "")
+            raise
+        for entry in found:
+            if entry.get("health") == "ok":
+                return Service(self.server, entry["name"], f"{PREFIX}/{quoted(entry['name'])}")
+        state = "is healthy" if found else "is there"
+        raise SettingsError(f"no {api} {state} at {self.server.url}. `stream-scorer fleet` lists what there is.")

@@ -1,0 +1,158 @@
+"""HTTP to one server, over one connection that is kept open."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import ssl
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.errors import SettingsError, Unavailable
+from stream_scorer.parsing.addresses import is_url
+
+TIMEOUT_S = 60.0
+
+
+class Refused(SettingsError):
+    """The server answered, and not with success; the text is what it said."""
+
+    exit_code = 1
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`headers` have names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Raises Refused when the body is no JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise Refused(self.status, f"the server's answer is no JSON: {self.text[:80]!r}") from error
+
+
+class Server:
+    """One server. `url` is what stands before every path, without a slash at its end.
+
+    Args:
+        token: sent as a bearer; one of the form USER:PASSWORD as basic authentication.
+        insecure: do not check certificates. `ca`: file of certificates to trust, besides the system's.
+    """
+
+    def __init__(self, url: str, *, token: str | None = None, insecure: bool = False, ca: Path | None = None) -> None:
+        if not is_url(url):
+            raise SettingsError(f"server {url!r} is no URL. Give one as https://HOST:PORT or http://HOST:PORT.")
+        self.url = url.rstrip("/")
+        self._parts = urllib.parse.urlsplit(url)
+        self._path = self._parts.path.rstrip("/")
+        self._headers = {"Authorization": _authorization(token)} if token else {}
+        self.tls = _context(insecure, ca) if self._parts.scheme == "https" else None
+        self._connection: http.client.HTTPConnection | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._headers
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Answer:
+        """One request; any status is an answer. Raises Unavailable when nobody answers."""
+        target = self._path + path + ("?" + urllib.parse.urlencode(query) if query else "")
+        try:
+            # Names in headers may be of any language, and http.client knows Latin-1 alone.
+            encoded = {name: value.encode() for name, value in {**self._headers, **(headers or {})}.items()}
+            return self._once(method, target, body, encoded, timeout_s)
+        except ssl.SSLCertVerificationError as error:
+            self.close()
+            raise Unavailable(
+                f"{self.url}: its certificate is not trusted ({error.verify_message}). "
+                "Give --ca FILE, or --insecure to take any certificate."
+            ) from error
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise Unavailable(
+                f"{self.url}: no answer ({error or type(error).__name__}). Is the server up, and is the address right?"
+            ) from error
+
+    def _once(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, bytes], timeout_s: float
+    ) -> Answer:
+        kept = self._connection is not None
+        connection = self._connect(timeout_s)
+        try:
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            # A kept connection may have been closed since by the server, before it saw this request.
+            if not kept:
+                raise
+            self.close()
+            connection = self._connect(timeout_s)
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+        data = response.read()
+        if response.will_close:
+            self.close()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, data)
+
+    def _connect(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self._connection is None:
+            host, port = self._parts.hostname or "", self._parts.port
+            if self.tls is not None:
+                self._connection = http.client.HTTPSConnection(host, port, context=self.tls, timeout=timeout_s)
+            else:
+                self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+            self._connection.connect()
+            # Small requests one after the other: none may wait for the acknowledgement of the one before.
+            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connection.sock.settimeout(timeout_s)
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _authorization(token: str) -> str:
+    if ":" in token:
+        return "Basic " + base64.b64encode(token.encode()).decode()
+    return f"Bearer {token}"
+
+
+def _context(insecure: bool, ca: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif ca is not None:
+        try:
+            context.load_verify_locations(ca)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(f"--ca {ca}: cannot be read as certificates ({error}).") from error
+    return context

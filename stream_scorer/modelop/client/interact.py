@@ -1,0 +1,83 @@
+"""Inputs typed, outputs and rejections seen."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from stream_scorer.errors import SettingsError, StreamScorerError
+from stream_scorer.modelop.client.fleet import Fleet, Service
+from stream_scorer.modelop.client.http import Refused
+from stream_scorer.modelop.client.pneumo import Listener
+from stream_scorer.modelop.client.records import receive, send
+
+
+def interact(engine: Service, fleet: Fleet) -> None:
+    """Until stdin ends. `~2` makes slot 2 the one that inputs go to."""
+    state = engine.get("/2/engine/state", what="engine state")["state"]
+    if state.lower() != "running":
+        raise SettingsError(f"{engine.name} is not running, but {state}.")
+    slots = [one["slot"] for one in engine.get("/2/active/model", what="active model")["slots"]]
+    slot = min(one for one in slots if one % 2 == 0)
+    with _rejections(engine, fleet, slots) as rejections:
+        while True:
+            if sys.stdin.isatty():
+                print(f"{slot}> ", end="", flush=True)
+            line = sys.stdin.readline()
+            if not line:
+                return
+            text = line.strip()
+            if text.startswith("~") and text[1:].isdecimal() and int(text[1:]) in slots and int(text[1:]) % 2 == 0:
+                slot = int(text[1:])
+            elif text:
+                send(engine, slot, text.encode())
+                _print_outputs(engine, [one for one in slots if one % 2])
+                for told in rejections.waiting():
+                    print(told)
+
+
+def _print_outputs(engine: Service, slots: list[int]) -> None:
+    """All that come of an input; 202 is told after a wait of the engine's own."""
+    for slot in slots:
+        with contextlib.suppress(EOFError, Refused):
+            while (found := receive(engine, slot)) is not None:
+                print(f"{'' if slot == 1 else f'[{slot}] '}{found.decode(errors='replace')}", flush=True)
+
+
+class _Rejections:
+    def __init__(self, listener: Listener, sensors: dict[int, str]) -> None:
+        self._listener = listener
+        self._sensors = sensors
+
+    def waiting(self) -> Iterator[str]:
+        while (message := self._listener.next(0.05)) is not None:
+            if message.get("id") in self._sensors:
+                data = message.get("data")
+                for record in data if isinstance(data, list) else [data]:
+                    yield f"rejected {self._sensors[message['id']]}: {record}"
+
+
+@contextlib.contextmanager
+def _rejections(engine: Service, fleet: Fleet, slots: list[int]) -> Iterator[_Rejections]:
+    """Sensors on every slot, for the time of the block."""
+    sensors: dict[int, str] = {}
+    with contextlib.ExitStack() as stack:
+        for slot in slots:
+            for by in ("schema", "encoding"):
+                descriptor = {
+                    "Tap": f"manifold.{slot}.records.rejected.by.{by}",
+                    "Activate": "permanent",
+                    "Aggregate": "accumulate",
+                    "Report": {"Interval": 0.25},
+                }
+                id_ = engine.send("POST", "/2/active/sensor", descriptor, what="sensor").json()["id"]
+                sensors[id_] = f"by {by} at slot {slot}"
+                stack.callback(_uninstall, engine, id_)
+        listener = stack.enter_context(Listener(fleet, src=engine.name, type="sensor-report"))
+        yield _Rejections(listener, sensors)
+
+
+def _uninstall(engine: Service, id_: int) -> None:
+    with contextlib.suppress(StreamScorerError):
+        engine.ask("DELETE", f"/2/active/sensor/{id_}")

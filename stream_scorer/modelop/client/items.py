@@ -1,0 +1,73 @@
+"""Schemas, streams and sensors: JSON that Model Manage keeps by name. The verbs add, list, show, remove."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client.fleet import Fleet, quoted
+from stream_scorer.modelop.client.options import add_server_flags
+from stream_scorer.modelop.client.show import print_json, print_names
+
+
+def verb(verbs: Any, name: str, text: str, *, machine: bool = False) -> argparse.ArgumentParser:
+    """A parser for one verb, with the flags that say where the server is."""
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    add_server_flags(parser, machine=machine)
+    return parser
+
+
+def add_item_verbs(verbs: Any, kind: str) -> None:
+    one = verb(verbs, "add", f"add or replace a {kind}")
+    one.add_argument("name", metavar="NAME")
+    one.add_argument("file", metavar="FILE", type=Path, nargs="?", help="its JSON (default: stdin)")
+    verb(verbs, "list", f"names of all {kind}s", machine=True)
+    one = verb(verbs, "show", f"print a {kind}", machine=True)
+    one.add_argument("name", metavar="NAME")
+    verb(verbs, "remove", f"remove a {kind}").add_argument("name", metavar="NAME")
+
+
+def run_item_verb(kind: str, args: argparse.Namespace, fleet: Fleet) -> int:
+    path = f"/1/{kind}"
+    manage = fleet.model_manage()
+    if args.verb == "list":
+        print_names(manage.get(path, what=f"{kind} list"), args.json)
+        return 0
+    path += f"/{quoted(args.name)}"
+    if args.verb == "show":
+        print_json(manage.get(path, what=f"{kind} {args.name!r}"))
+    elif args.verb == "add":
+        value = read_json(args.file)
+        answer = manage.send("PUT", path, value, what=f"{kind} {args.name!r}")
+        done(args, f"{kind} {args.name} {'added' if answer.status == 201 else 'replaced'}")
+    elif args.verb == "remove":
+        manage.call("DELETE", path, what=f"{kind} {args.name!r}")
+        done(args, f"{kind} {args.name} removed")
+    return 0
+
+
+def done(args: argparse.Namespace, text: str) -> None:
+    """Told to those who ask with -v; silence is success, as with the vendor's client."""
+    if args.verbose:
+        print(text)
+
+
+def read_bytes(file: Path | None) -> bytes:
+    """Of a file, or of stdin. Raises SettingsError."""
+    if file is None:
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from error
+
+
+def read_json(file: Path | None) -> Any:
+    try:
+        return json.loads(read_bytes(file))
+    except ValueError as error:
+        raise SettingsError(f"{file or 'stdin'}: not JSON ({error}).") from error

@@ -1,0 +1,86 @@
+"""Flags that all verbs share, and options written as the vendor's command line writes them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.client import saved
+from stream_scorer.modelop.client.fleet import ENGINE, Fleet
+from stream_scorer.modelop.client.http import Server
+from stream_scorer.settings.declared import ENV_PREFIX
+
+_BARE = {"-json": "--json", "-wait": "--wait", "-nowait": "--nowait", "-preinstall": "--preinstall"}
+_VALUED = ("-type:", "-count:", "-since:", "-until:", "-schema:")
+
+
+def vendor_style(arguments: Sequence[str]) -> list[str]:
+    """`-type:python3`, `-json` and their like, wherever they stand, as flags behind the words.
+
+    >>> vendor_style(["add", "-type:python3", "m", "m.py"])
+    ['add', 'm', 'm.py', '--type=python3']
+    """
+    words, flags = [], []
+    for argument in arguments:
+        if argument in _BARE:
+            flags.append(_BARE[argument])
+        elif argument.startswith(_VALUED):
+            name, _, value = argument.partition(":")
+            flags.append(f"-{name}={value}")
+        else:
+            words.append(argument)
+    return words + flags
+
+
+def add_server_flags(parser: argparse.ArgumentParser, *, machine: bool = False) -> None:
+    """Where the server is; with `machine`, --json too."""
+    group = parser.add_argument_group("server")
+    group.add_argument(
+        "--server", metavar="URL", help=f"the fleet's or engine's address (default: {ENV_PREFIX}SERVER, "
+        f"what `stream-scorer connect` was given, {saved.DEFAULT_URL})"
+    )  # fmt: skip
+    group.add_argument("--engine", metavar="NAME", help="the engine to use, of several")
+    group.add_argument("--token", type=Path, metavar="FILE", help="file with the token, or USER:PASSWORD")
+    group.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust besides the system's")
+    group.add_argument("--insecure", action="store_true", help="take any certificate")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what was done")
+    if machine:
+        parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def fleet_of(args: argparse.Namespace) -> Fleet:
+    """The fleet that flags, environment and the saved file lead to, in this order. Opens no socket."""
+    kept = saved.load()
+    url = args.server or os.environ.get(ENV_PREFIX + "SERVER") or kept.url
+    same = url == kept.url  # what was saved of one server is not for another
+    token = args.token or _path(os.environ.get(ENV_PREFIX + "TOKEN")) or (_path(kept.token) if same else None)
+    ca = args.ca or (_path(kept.ca) if same else None)
+    preferred = dict(kept.preferred) if same else {}
+    if args.engine:
+        preferred[ENGINE] = args.engine
+    server = Server(
+        url, token=read_token(token) if token else None, insecure=args.insecure or (same and kept.insecure), ca=ca
+    )
+    return Fleet(server, preferred)
+
+
+def target_of(args: argparse.Namespace) -> str | None:
+    """The instance that `use` has named, for the verbs that work on any."""
+    return args.engine or saved.load().target
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def read_token(file: Path) -> str:
+    try:
+        token = file.read_text().strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"--token {file}: cannot be read ({error}).") from error
+    if not token:
+        raise SettingsError(f"--token {file}: the file is empty.")
+    return token

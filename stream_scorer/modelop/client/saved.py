@@ -1,0 +1,53 @@
+"""Where `stream-scorer connect` keeps what it was told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.system.folders import users_own
+
+DEFAULT_URL = "http://127.0.0.1:8003"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """`token` and `ca` are paths of files: no secret is kept. `target`: the instance that `use` named."""
+
+    url: str = DEFAULT_URL
+    token: str | None = None
+    ca: str | None = None
+    insecure: bool = False
+    preferred: dict[str, str] = field(default_factory=dict)
+    target: str | None = None
+
+
+def path() -> Path:
+    """Raises SettingsError."""
+    return users_own("XDG_CONFIG_HOME", ".config") / "client.json"
+
+
+def load() -> Saved:
+    """Raises SettingsError on a file that is none of ours."""
+    try:
+        file = path()
+        if not file.is_file():
+            return Saved()
+    except (SettingsError, OSError):  # nowhere to keep anything: so nothing is kept
+        return Saved()
+    try:
+        return Saved(**json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(f"{file}: cannot be read ({error}). Run `stream-scorer connect URL` again.") from error
+
+
+def save(saved: Saved) -> Path:
+    file = path()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(saved), indent=1) + "\n")
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be written ({error.strerror}).") from error
+    return file

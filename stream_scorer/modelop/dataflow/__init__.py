@@ -1,0 +1,1 @@
+"""Moves records between streams and processes: the vendor's manifold, without its REST API."""

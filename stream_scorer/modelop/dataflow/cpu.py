@@ -1,0 +1,64 @@
+"""What a running engine costs, measured over a while."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from stream_scorer.modelop.dataflow.processes import CpuTime, cpu_times
+from stream_scorer.modelop.dataflow.taps import Taps
+from stream_scorer.modelop.dataflow.worker import Worker
+
+_NONE = CpuTime(0.0, 0.0)
+
+
+def sample(taps: Taps, slots: Iterable[int], workers: list[Worker], duration_s: float) -> dict[str, Any]:
+    """CpuUsageInfo of the next `duration_s` seconds: counts of all inputs and outputs, CPU seconds of engine and jets.
+
+    `op_times` is empty: single operations are not timed.
+    """
+    slots = list(slots)
+    began = time.monotonic()
+    before, spent_before = _totals(taps, slots), _spent(workers)
+    jets_before = [(worker.input.count.total, worker.output.count.total) for worker in workers]
+    time.sleep(duration_s)
+    after, spent = _totals(taps, slots), _spent(workers)
+    used = {pid: _less(spent[pid], spent_before.get(pid, _NONE)) for pid in spent}
+    jets = []
+    for worker, (read, written) in zip(workers, jets_before, strict=True):
+        own = used.get(worker.jet.pid, _NONE)
+        jets.append(
+            {
+                "input_records": int(worker.input.count.total - read),
+                "output_records": int(worker.output.count.total - written),
+                "user_time": round(own.user, 4),
+                "kernel_time": round(own.kernel, 4),
+            }
+        )
+    return {
+        "duration": round(time.monotonic() - began, 4),
+        **{name: int(after[name] - before[name]) for name in after},
+        "user_time": round(sum(one.user for one in used.values()), 4),
+        "kernel_time": round(sum(one.kernel for one in used.values()), 4),
+        "op_times": [],
+        "jets": jets,
+    }
+
+
+def _totals(taps: Taps, slots: list[int]) -> dict[str, float]:
+    found = {f"{way}_{what}": 0.0 for way in ("input", "output") for what in ("bytes", "records")}
+    for slot in slots:
+        way, traffic = ("output" if slot % 2 else "input"), taps.slot(slot)
+        found[f"{way}_bytes"] += traffic.size.total
+        found[f"{way}_records"] += traffic.count.total
+    return found
+
+
+def _spent(workers: list[Worker]) -> dict[int, CpuTime]:
+    return cpu_times([os.getpid(), *(worker.jet.pid for worker in workers)])
+
+
+def _less(one: CpuTime, other: CpuTime) -> CpuTime:
+    return CpuTime(one.user - other.user, one.kernel - other.kernel)

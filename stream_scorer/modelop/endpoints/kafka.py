@@ -1,0 +1,197 @@
+"""Kafka as a ModelOp stream: one partition, or a group's share of a topic; one partition to write to. Section [f]."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from stream_scorer.errors import BrokerError, EndOfInput, SettingsError, TransportError
+from stream_scorer.kafka import answers as kafka_answers
+from stream_scorer.kafka import config as kafka_config
+from stream_scorer.kafka.clients import open_client
+from stream_scorer.kafka.errors import MISSING, unreachable
+from stream_scorer.kafka.reader import arrived
+from stream_scorer.records import Partition
+
+TIMEOUT_S = 10.0
+_AT_ONCE = 1000
+_FLUSH_SLICE_S = 0.1
+
+
+def _kerberos(fields: dict[str, Any]) -> dict[str, str]:
+    if not fields["Principal"] and not fields["Keytab"]:
+        return {}
+    given = {"sasl.kerberos.principal": fields["Principal"], "sasl.kerberos.keytab": fields["Keytab"]}
+    return {
+        "security.protocol": "sasl_plaintext",
+        "sasl.mechanisms": "GSSAPI",
+        **{key: value for key, value in given.items() if value},
+    }
+
+
+def _open(client: Any, properties: dict[str, Any]) -> Any:
+    try:
+        return open_client(client, properties)
+    except SettingsError as error:
+        raise TransportError(f"Kafka: this client cannot be had with Principal and Keytab: {error}") from error
+
+
+class KafkaFeed:
+    """The `Feed` of a topic.
+
+    Records are committed, with a Group and CommitOffset, once they have been settled: at least once.
+
+    Args:
+        fields: of the descriptor's transport.
+        start: where to begin if the group has committed nothing: an offset, "earliest" or "latest".
+    Raises:
+        TransportError: the broker is away, or there is no such topic.
+    """
+
+    def __init__(self, fields: dict[str, Any], start: int | str) -> None:
+        self._topic: str = fields["Topic"]
+        self._group: str | None = fields["Group"]
+        self._start = start
+        self._max_wait_s = None if fields["MaxWaitTime"] is None else fields["MaxWaitTime"] / 1000
+        self._commits = bool(self._group and fields["CommitOffset"])
+        servers = ",".join(fields["BootstrapServers"])
+        properties = kafka_config.consumer(servers, self._group or "stream-scorer", _kerberos(fields))
+        # The moment of attaching is what "latest" means; with no group there is nothing to be cooperative about.
+        self._consumer: Consumer = _open(Consumer, properties | {"partition.assignment.strategy": "range,roundrobin"})
+        self._given: deque[tuple[int, int]] = deque()
+        self._done: dict[int, int] = {}
+        try:
+            self._begin(fields["Partition"])
+        except BaseException:
+            self._consumer.close()
+            raise
+        self._heard = time.monotonic()
+
+    def _begin(self, partition: int) -> None:
+        try:
+            found = kafka_answers.partitions_of(self._consumer, self._topic, TIMEOUT_S)
+            mine = found if self._group else [one for one in found if one.number == partition]
+            if not mine:
+                raise BrokerError(f"topic {self._topic!r} has no partition {partition}; it has {len(found)}.")
+            # First and next offset of each as they are now.
+            self._ends = {one.number: kafka_answers.bounds(self._consumer, one, TIMEOUT_S) for one in mine}
+            if self._group:
+                self._consumer.subscribe([self._topic], on_assign=self._assigned)
+            else:
+                self._consumer.assign([TopicPartition(self._topic, partition, self._first(partition))])
+        except KafkaException as error:
+            raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
+
+    def _first(self, partition: int) -> int:
+        low, high = self._ends.get(partition, (0, 0))
+        if isinstance(self._start, int):
+            return min(max(self._start, low), high)
+        return low if self._start == "earliest" else high
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [Partition(at.topic, at.partition) for at in partitions]
+        known = kafka_answers.committed_with_retries(consumer, places, TIMEOUT_S)
+        for at, place in zip(partitions, places, strict=True):
+            at.offset = known[place].offset if known[place].offset >= 0 else self._first(place.number)
+        consumer.assign(partitions)
+
+    def read(self, timeout_s: float) -> list[bytes]:
+        try:
+            messages = arrived(self._consumer, _AT_ONCE, timeout_s)
+        except KafkaException as error:
+            raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
+        records = [record for message in messages if (record := self._record(message)) is not None]
+        now = time.monotonic()
+        if records:
+            self._heard = now
+        elif self._max_wait_s is not None and now - self._heard >= self._max_wait_s:
+            raise EndOfInput
+        return records
+
+    def _record(self, message: Message) -> bytes | None:
+        """Errors of brokers that are away for a while are not told: the client goes on trying."""
+        error = message.error()
+        if error is not None:
+            if isinstance(problem := unreachable(f"topic {self._topic!r}", error), BrokerError):
+                raise problem
+            return None
+        self._given.append((message.partition() or 0, (message.offset() or 0) + 1))
+        return message.value() or b""
+
+    def settle(self, count: int) -> None:
+        for _ in range(min(count, len(self._given))):
+            partition, following = self._given.popleft()
+            self._done[partition] = following
+        if self._commits and self._done:
+            self._commit(asynchronous=True)
+
+    def _commit(self, *, asynchronous: bool) -> None:
+        offsets = [TopicPartition(self._topic, *at) for at in self._done.items()]
+        try:
+            if asynchronous:
+                self._consumer.commit(offsets=offsets)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException:
+            return  # a partition that has gone, a broker that is away: those records come again
+
+    def close(self) -> None:
+        if self._commits and self._done:
+            self._commit(asynchronous=False)
+        self._consumer.close()
+
+
+class KafkaDrain:
+    """Writes to one partition, in order, acknowledged by all replicas. Raises TransportError as soon as a record failed."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._topic, self._partition = fields["Topic"], fields["Partition"]
+        servers = ",".join(fields["BootstrapServers"])
+        self._producer: Producer = _open(Producer, kafka_config.producer(servers, _kerberos(fields)) | {"linger.ms": 1})
+        self._failed: KafkaError | None = None
+        self._closed = False
+        try:
+            kafka_answers.topic(self._producer, self._topic, TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in MISSING:
+                raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        for piece in pieces:
+            while True:
+                self._check()
+                try:
+                    self._producer.produce(self._topic, piece, partition=self._partition, on_delivery=self._delivered)
+                except BufferError:
+                    self._producer.poll(_FLUSH_SLICE_S)
+                except KafkaException as error:
+                    where = f"{self._topic}[{self._partition}]: a record of {len(piece)} bytes was not written"
+                    raise unreachable(where, error.args[0]) from error
+                else:
+                    break
+        self._producer.poll(0)
+        self._check()
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None and self._failed is None:
+            self._failed = error
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise unreachable(f"{self._topic}[{self._partition}]: a record was not written", self._failed)
+        if self._closed:
+            raise TransportError(f"topic {self._topic!r}: the stream is closed")
+
+    def finish(self, linger_s: float) -> None:
+        left = self._producer.flush(linger_s)
+        self._check()
+        if left and linger_s:
+            raise TransportError(f"topic {self._topic!r}: {left} records were not acknowledged within {linger_s:g} s")
+
+    def close(self) -> None:
+        self._closed = True
+        self._producer.purge()

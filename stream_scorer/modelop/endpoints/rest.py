@@ -1,0 +1,119 @@
+"""REST streams: a queue between the engine's API and the model. Safe from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from stream_scorer.errors import EndOfInput, TransportError, Unavailable
+from stream_scorer.modelop.endpoints.base import NothingToSettle
+
+MOST_BYTES = 64 << 20
+MOST_PIECES = 1_000_000
+POST_TIMEOUT_S = 10.0
+_AT_ONCE = 10_000
+
+
+class _Queue:
+    """Bounded by the sum of its pieces; a piece that is larger than all of it goes in alone."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self.ended = False
+        self.closed = False
+
+    def put(self, pieces: Sequence[bytes], timeout_s: float | None) -> bool:
+        """Whether all went in, in time. Raises TransportError once it is closed."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._changed:
+            for piece in pieces:
+                if not self._wait_until(lambda piece=piece: self._room(len(piece)), deadline):  # type: ignore[misc]
+                    return False
+                if self.closed:
+                    raise TransportError("the REST stream is closed")
+                self._pieces.append(piece)
+                self._bytes += len(piece)
+            self._changed.notify_all()
+        return True
+
+    def take(self, most: int, timeout_s: float) -> list[bytes]:
+        """Raises EndOfInput when nothing is left and nothing will come."""
+        with self._changed:
+            self._wait_until(lambda: bool(self._pieces) or self.ended, time.monotonic() + timeout_s)
+            if not self._pieces and (self.ended or self.closed):
+                raise EndOfInput
+            taken = [self._pieces.popleft() for _ in range(min(most, len(self._pieces)))]
+            self._bytes -= sum(map(len, taken))
+            self._changed.notify_all()
+            return taken
+
+    def _room(self, size: int) -> bool:
+        return not self._pieces or (self._bytes + size <= MOST_BYTES and len(self._pieces) < MOST_PIECES)
+
+    def _wait_until(self, holds: Callable[[], bool], deadline: float | None) -> bool:
+        while not (holds() or self.closed):
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self._changed.notify_all()
+            self._changed.wait(left)
+        return True
+
+    def end(self) -> None:
+        with self._changed:
+            self.ended = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self.closed = True
+            self._pieces.clear()
+            self._changed.notify_all()
+
+
+class RestFeed(NothingToSettle):
+    """What clients post. It has no end of its own: an end control record is one."""
+
+    def __init__(self) -> None:
+        self._queue = _Queue()
+
+    def post(self, body: bytes) -> None:
+        """Safe from any thread. Raises Unavailable while the model is far behind."""
+        if not self._queue.put([body], POST_TIMEOUT_S):
+            raise Unavailable(
+                f"the input is full: {MOST_BYTES >> 20} MB or {MOST_PIECES:,} records wait for the model. Send slower, "
+                "or read the output, if that is a REST stream too."
+            )
+
+    def read(self, timeout_s: float) -> list[bytes]:
+        return self._queue.take(_AT_ONCE, timeout_s)
+
+    def close(self) -> None:
+        self._queue.close()
+
+
+class RestDrain:
+    """What clients fetch: in simple mode a record at a time, in chunked mode all bytes that are there."""
+
+    def __init__(self, *, chunked: bool) -> None:
+        self._queue = _Queue()
+        self._chunked = chunked
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        self._queue.put(pieces, None)
+
+    def take(self, timeout_s: float) -> bytes | None:
+        """None if nothing came in time. Safe from any thread. Raises EndOfInput."""
+        taken = self._queue.take(MOST_PIECES if self._chunked else 1, timeout_s)
+        return b"".join(taken) if taken else None
+
+    def finish(self, linger_s: float) -> None:
+        """What is written stays for its readers, however long they take."""
+        self._queue.end()
+
+    def close(self) -> None:
+        self._queue.close()

@@ -1,0 +1,183 @@
+"""The process of a jet, started by `process.jet`: python -m stream_scorer.modelop.process.child CONTROL SHARED LIFE PROGRESS
+
+Answers one frame at a time on descriptor CONTROL. Descriptors 1 and 2 are the model's console.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import mmap
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.errors import ModelError
+from stream_scorer.model.program import read_program
+from stream_scorer.modelop.process import fastscore, snapshot
+from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
+from stream_scorer.modelop.process.frames import Channel, Frame, pack_outputs, unpack
+from stream_scorer.modelop.process.limits import Limits
+from stream_scorer.modelop.process.results import Fed, ModelFailed
+from stream_scorer.modelop.process.runner import Runner
+from stream_scorer.modelop.process.shared import SharedClient
+from stream_scorer.modelop.streams.coding import CodecSpec
+from stream_scorer.records import Control, Cut
+from stream_scorer.state import values
+
+
+class Child:
+    def __init__(self, control: Channel, shared: SharedClient, progress: Any) -> None:
+        self._control = control
+        self._shared = shared
+        self._progress = progress
+        self._stack = contextlib.ExitStack()
+        self._runner: Runner
+        self._slots: Slots
+
+    def serve(self) -> None:
+        """Until told to leave, or the engine is gone."""
+        does = {
+            "ready": lambda _: self._answer({}),
+            "load": self._load,
+            "restore": self._restore,
+            "begin": self._begin,
+            "feed": self._feed,
+            "run": self._run,
+            "end": self._end,
+            "snapshot": self._snapshot,
+        }
+        while True:
+            asked = self._control.receive()
+            if asked.head["do"] == "leave":
+                return
+            try:
+                does[asked.head["do"]](asked)
+            except ModelFailed as error:
+                self._answer({"error": str(error), "failure": error.failure._asdict()})
+            except ModelError as error:
+                self._answer({"error": str(error)})
+
+    def _load(self, asked: Frame) -> None:
+        head = asked.head
+        Limits(**head["limits"]).apply()
+        program = read_program(Path(head["module"]))
+        specs = {int(slot): CodecSpec.from_json(spec) for slot, spec in head["codecs"].items()}
+        codecs = {slot: spec.make() for slot, spec in specs.items()}
+        encodings = {slot: spec.encoding for slot, spec in specs.items()}
+        runner = self._runner = Runner(program, codecs, encodings, self._progress)
+        os.chdir(head["sandbox"])
+        sys.path.insert(0, head["sandbox"])
+        self._slots = Slots(runner, self._read, self._write)
+        explicit = program.annotations.explicit
+        self._stack.enter_context(
+            fastscore.importable(self._shared, slot_class(self._slots) if explicit else None),
+        )
+        if not explicit:
+            runner.load()
+        self._answer({})
+
+    def _restore(self, asked: Frame) -> None:
+        names, state = asked.head["names"], values.load(asked.body)
+        self._runner.namespace.update(zip(names, state, strict=True))
+        self._answer({})
+
+    def _begin(self, asked: Frame) -> None:
+        self._runner.begin(asked.head["definition"])
+        self._answer({})
+
+    def _feed(self, asked: Frame) -> None:
+        self._answer_fed(self._runner.feed(_cut(asked)))
+
+    def _run(self, _: Frame) -> None:
+        self._answer_fed(self._runner.run(self._slots))
+
+    def _end(self, _: Frame) -> None:
+        self._answer_fed(self._runner.end())
+
+    def _snapshot(self, _: Frame) -> None:
+        runner = self._runner
+        names, state, left_out = snapshot.kept(runner.namespace, runner.state_names())
+        self._answer({"names": names, "left_out": left_out}, state)
+
+    def _read(self, slot: int) -> Cut | None:
+        _flush_console()
+        self._control.send({"do": "read", "slot": slot})
+        asked = self._control.receive()
+        return None if asked.head.get("ended") else _cut(asked)
+
+    def _write(self, fed: Fed) -> None:
+        self._control.send({"do": "write", **fed.head()}, pack_outputs(fed.outputs))
+
+    def _answer_fed(self, fed: Fed) -> None:
+        self._answer(fed.head(), pack_outputs(fed.outputs))
+
+    def _answer(self, head: dict[str, Any], body: bytes = b"") -> None:
+        _flush_console()
+        self._control.send({"do": "answer", **head}, body)
+
+
+def _cut(asked: Frame) -> Cut:
+    head, end = asked.head, asked.head.get("end")
+    return Cut(head["slot"], head["first"], unpack(asked.body), Control(end) if end else None)
+
+
+def _flush_console() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError, AttributeError):  # a model may have put its own there
+            stream.flush()
+
+
+class _ToEngine(logging.Handler):
+    """Our own log lines belong to the engine's log, not to the model's console."""
+
+    def __init__(self, control: Channel) -> None:
+        super().__init__()
+        self._control = control
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._control.send({"do": "log", "level": record.levelno, "text": record.getMessage()})
+
+
+def _live_with(life: int) -> None:
+    """Nobody may be left behind when the engine is gone: all that the model has started goes too."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            os.read(life, 1)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, name="life", daemon=True).start()
+
+
+def main() -> None:
+    control, shared, life, progress = map(int, sys.argv[1:])
+    sys.argv[1:] = []
+    faulthandler.enable(all_threads=False)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    _live_with(life)
+    # No Ctrl-C comes to a group of its own: an interrupt is the model's own error. A handler, as to ignore the signal
+    # would be inherited by programs that the model starts.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    channel = Channel(socket.socket(fileno=control))
+    ours = logging.getLogger("stream_scorer")
+    ours.addHandler(_ToEngine(channel))
+    ours.propagate = False
+    ours.setLevel(logging.INFO)
+    logging.getLogger().setLevel(logging.INFO)  # `logging.info` of a model is for its console
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        counter = memoryview(mmap.mmap(progress, 8)).cast("q")
+        Child(channel, SharedClient(socket.socket(fileno=shared)), counter).serve()
+    _flush_console()
+    # Threads that the model has left running, and what libraries do at exit, are not waited for.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The directories of one jet: its sandbox with the attachments unpacked, the module's file in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+from stream_scorer.errors import ModelError
+from stream_scorer.model.sandbox import is_archive, unpack
+from stream_scorer.modelop.process.package import ModelPackage
+from stream_scorer.system.folders import temporary
+
+_ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
+
+
+class Home:
+    """On disk until `remove`. Raises ModelError: an attachment is no archive, or not a safe one."""
+
+    def __init__(self, package: ModelPackage) -> None:
+        self.path = temporary("stream-scorer-jet-")
+        self.sandbox = self.path / "sandbox"
+        try:
+            self.sandbox.mkdir()
+            for name, content in sorted(package.attachments, key=lambda attachment: attachment[0]):
+                self._attach(PurePosixPath(name).name or "attachment", content)
+            self.module = self.sandbox / package.file_name
+            if self.module.exists():  # an attachment has a file of that name, which is the model's to read
+                self.module = self.path / package.file_name
+            self.module.write_bytes(package.source)
+        except BaseException:
+            self.remove()
+            raise
+
+    def _attach(self, name: str, content: bytes | Path) -> None:
+        kept = self.path / "attachments" / name
+        kept.parent.mkdir(exist_ok=True)
+        if isinstance(content, bytes):
+            kept.write_bytes(content)
+        else:
+            try:
+                shutil.copyfile(content, kept)
+            except OSError as error:
+                raise ModelError(f"attachment {name}: {content} cannot be read ({error.strerror}).") from error
+        if is_archive(kept) or name.lower().endswith(_ARCHIVES):
+            unpack(kept, self.sandbox)
+        # Models are met that open the archive itself.
+        if not (self.sandbox / name).exists():
+            os.link(kept, self.sandbox / name)
+
+    def remove(self) -> None:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(self.path)

@@ -1,0 +1,158 @@
+"""Is a model fit to be loaded? Looks at its source and attachments; none of its code runs. Sections [b] and [j]."""
+
+from __future__ import annotations
+
+import ast
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stream_scorer.errors import ModelError
+from stream_scorer.model import callbacks
+from stream_scorer.model.annotations import Annotations
+from stream_scorer.model.imports import Import, find_imports, importable, prefixes
+from stream_scorer.model.program import Program
+from stream_scorer.model.sandbox import is_archive, member_names
+from stream_scorer.modelop.process.package import ModelPackage
+from stream_scorer.modelop.process.policy import Policy
+
+TYPES = ("python3", "python", "python2")
+_OURS = ("fastscore", "imp")
+_NO_POLICY = Policy()
+
+
+def verify(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str, Any]:
+    """A dry run of a load.
+
+    Returns `{slots: [{slot, schema, recordsets, action}], install_libs, warn_libs, attach_libs, snapshots}`;
+    `schema` is a name or None, `action` None for outputs, `install_libs` are those that a load would install.
+
+    Raises ModelError: another language, no Python 3, a wrong comment, a callback that is missing or takes a
+    wrong number of arguments, an import that is prohibited or missing, an attachment that is not safe.
+    """
+    if package.mtype not in TYPES:
+        raise ModelError(f"{package.name}: models of type {package.mtype!r} do not run here, only {', '.join(TYPES)}.")
+    program = package.program()
+    tree = ast.parse(program.source)
+    if not program.annotations.explicit:
+        _check_callbacks(program, tree)
+    attached = {*program.annotations.module_attached, *_attached_modules(package)}
+    installs, warns = _check_imports(program, tree, attached, policy)
+    return {
+        "slots": _slots(program.annotations),
+        "install_libs": installs,
+        "warn_libs": warns,
+        "attach_libs": list(dict.fromkeys(program.annotations.module_attached)),
+        "snapshots": program.annotations.snapshots,
+    }
+
+
+def _slots(found: Annotations) -> list[dict[str, Any]]:
+    return [
+        {
+            "slot": slot,
+            "schema": found.schemas.get(slot),
+            "recordsets": slot in found.recordsets,
+            "action": None if slot % 2 else found.actions.get(slot, callbacks.ACTION),
+        }
+        for slot in sorted(found.slots_in_use)
+    ]
+
+
+def _check_callbacks(program: Program, tree: ast.Module) -> None:
+    """As far as the source shows: what is bound by an import or by `globals()` is seen when it runs."""
+    bound: dict[str, ast.AST] = {}
+    functions: list[str] = []
+    for name, node in _bindings(tree):
+        if name == "*":
+            return
+        bound[name] = node
+        if isinstance(node, ast.FunctionDef):
+            functions.append(name)
+    for slot in program.annotations.inputs:
+        names = callbacks.action_names(program, slot)
+        found = next((name for name in names if name in bound), None)
+        if found is None:
+            raise ModelError(callbacks.no_function(program, names[0], sorted(functions), slot))
+        node = bound[found]
+        if isinstance(node, ast.FunctionDef) and not node.decorator_list:
+            count = len(node.args.posonlyargs) + len(node.args.args) - len(node.args.defaults)
+            if count not in (1, 2, 3):
+                raise ModelError(callbacks.wrong_arity(program, found, count))
+
+
+def _bindings(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Names bound at the top of a module, later ones after earlier ones; "*" for any."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, node
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Global):
+                    yield from ((name, inner) for name in inner.names)
+                elif _reaches_globals(inner):
+                    yield "*", inner
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (((alias.asname or alias.name).partition(".")[0], node) for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, node
+        else:
+            if _reaches_globals(node):
+                yield "*", node
+            yield from _bindings(node)
+
+
+def _reaches_globals(node: ast.AST) -> bool:
+    called = node.func if isinstance(node, ast.Call) else None
+    return isinstance(called, ast.Name) and called.id in ("globals", "vars", "exec", "setattr")
+
+
+def _check_imports(
+    program: Program, tree: ast.Module, attached: set[str], policy: Policy
+) -> tuple[list[str], list[str]]:
+    """Libraries to be installed, and to be warned of."""
+    installs: dict[str, None] = {}
+    warns: dict[str, None] = {}
+    for found in find_imports(tree):
+        if found.top in _OURS or not attached.isdisjoint(prefixes(found.name)):
+            continue
+        rule = policy.rule(found.name)
+        if rule is None:
+            _check_there(program, found)
+        elif rule.kind == "prohibit":
+            raise ModelError(
+                f"{program.path}:{found.line}: imports {rule.library}, which the import policy prohibits. "
+                "Leave it out, or change the policy and load the model again."
+            )
+        elif rule.kind == "warn":
+            warns[rule.library] = None
+            _check_there(program, found)
+        elif not importable(found.name):
+            installs[rule.library] = None
+    return list(installs), list(warns)
+
+
+def _check_there(program: Program, found: Import) -> None:
+    if not found.optional and not found.part and not importable(found.name):
+        raise ModelError(
+            f"{program.path}:{found.line}: imports {found.name}, which is not installed here. Install it, attach it and "
+            f"say '# fastscore.module-attached: {found.top}', or let the import policy install it."
+        )
+
+
+def _attached_modules(package: ModelPackage) -> Iterator[str]:
+    """Top-level modules in the attachments, which are checked on the way. Raises ModelError."""
+    for name, content in package.attachments:
+        with tempfile.TemporaryDirectory(prefix="stream-scorer-") as folder:
+            path = content
+            if isinstance(path, bytes):
+                path = Path(folder, PurePosixPath(name).name or "attachment")
+                path.write_bytes(content)  # type: ignore[arg-type]
+            if not is_archive(path):
+                continue
+            for member in member_names(path):
+                first, *rest = PurePosixPath(member).parts or ("",)
+                if rest and member.endswith(".py"):
+                    yield first
+                elif first.endswith(".py"):
+                    yield first.removesuffix(".py")

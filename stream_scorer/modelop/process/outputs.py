@@ -1,0 +1,90 @@
+"""Encodes the outputs of a model and keeps them by slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError, no_output
+from stream_scorer.model.host import Host
+from stream_scorer.model.recordsets import is_set, plain, records_of
+from stream_scorer.modelop.process.results import Fed, shown_value
+from stream_scorer.ports import SlotCodec
+from stream_scorer.records import Control
+
+OnReject = Callable[[int, bytes | None, RecordError], None]
+
+
+class Outputs:
+    """Takes the outputs of one model and keeps them in `fed` until `take`. Section [b].
+
+    Args:
+        on_reject: called for each output that is rejected: slot, None, the error.
+    """
+
+    def __init__(self, host: Host, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None) -> None:
+        self._on_reject = on_reject
+        self.fed = Fed()
+        self._in_use = in_use = host.annotations.outputs
+        self._sets = host.annotations.recordsets
+        self._codecs = {slot: codecs[slot] for slot in in_use if slot in codecs}
+        self._emitters: dict[int, Callable[[Any], None]] = {
+            slot: self._set_emitter(slot) if slot in self._sets else self._emitter(slot) for slot in self._codecs
+        }
+
+    def take(self) -> Fed:
+        """What has come since the last call."""
+        fed, self.fed = self.fed, Fed()
+        return fed
+
+    def write(self, slot: int, datum: Any) -> None:
+        """Raises ActionError: no such slot, or no record set where one has to be."""
+        emitter = self._emitters.get(slot)
+        if emitter is None:
+            raise ActionError(no_output(slot, self._in_use))
+        emitter(datum)
+
+    def write_explicit(self, slot: int, datum: Any) -> None:
+        """The argument of `Slot.write`. If the slot's schema refuses a set as one record, each element is a record."""
+        codec = self._codecs.get(slot)
+        if codec is not None and slot not in self._sets and is_set(datum):
+            try:
+                codec.encode(plain(datum))
+            except EncodeError as error:
+                if _by_schema(error):
+                    for record in records_of(datum):
+                        self.write(slot, plain(record))
+                    return
+        self.write(slot, datum if slot in self._sets else plain(datum))
+
+    def _emitter(self, slot: int) -> Callable[[Any], None]:
+        encode = self._codecs[slot].encode
+
+        def emit(datum: Any) -> None:
+            fed = self.fed
+            try:
+                record = encode(datum)
+            except EncodeError as error:
+                fed.reject("schema" if _by_schema(error) else "encoding", slot, lambda: shown_value(datum))
+                if self._on_reject is not None:
+                    self._on_reject(slot, None, error)
+                return
+            fed.outputs.append((slot, record))
+            fed.output_count[slot] = fed.output_count.get(slot, 0) + 1
+
+        return emit
+
+    def _set_emitter(self, slot: int) -> Callable[[Any], None]:
+        emit, marker = self._emitter(slot), self._codecs[slot].write_control(Control("set"))
+
+        def emit_set(value: Any) -> None:
+            for record in records_of(value):
+                emit(plain(record))
+            if marker is not None:
+                self.fed.outputs.append((slot, marker))
+
+        return emit_set
+
+
+def _by_schema(error: EncodeError) -> bool:
+    return isinstance(error.__cause__, SchemaError)

@@ -1,0 +1,147 @@
+"""Endpoints as a table: routes and the API document are both made from it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import anyio.to_thread
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stream_scorer.modelop.server.answers import HttpError, failure, one_line, text
+from stream_scorer.modelop.server.multipart import header_text
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_AT_ONCE = 100
+"""Threads for one path: who waits for an output, or to get rid of an input, holds one and keeps nobody else from theirs."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, its body read. `headers` have names in lower case."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    def flag(self, name: str) -> bool:
+        """Clients write `True` and `true`."""
+        return self.query.get(name, "").lower() in ("true", "yes", "1")
+
+    def number(self, name: str, default: float, *, refuse: int = 400) -> float:
+        """A number of the query, not negative. Raises HttpError with status `refuse`."""
+        given = self.query.get(name, "")
+        try:
+            value = float(given) if given else default
+        except ValueError:
+            value = -1.0
+        if not 0 <= value < 1e9:
+            raise HttpError(refuse, f"{name}={given!r} is not a number from 0 on")
+        return value
+
+    def slot(self, name: str = "slot") -> int:
+        """Raises HttpError 400."""
+        given = self.path[name]
+        if not given.isascii() or not given.isdigit() or len(given) > 6:
+            raise HttpError(400, f"slot {given!r} is not a number: inputs are 0, 2, 4..., outputs 1, 3, 5...")
+        return int(given)
+
+    def json(self, what: str) -> Any:
+        """The body. Raises HttpError 400."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise HttpError(400, f"{what} is not JSON: {one_line(error)}") from error
+
+
+Handler = Callable[[Any, Call], Response]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """`path` in the form of Starlette and OpenAPI both. `body`: Content-Types taken; `query`: name -> what it is."""
+
+    method: str
+    path: str
+    summary: str
+    answers: Mapping[int, str]
+    handler: Handler
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: tuple[str, ...] = ()
+
+
+class Api(Generic[T]):
+    """The endpoints of one kind of instance; a handler gets the instance and the call, in a thread of its own."""
+
+    def __init__(self, name: str, title: str) -> None:
+        self.name = name
+        self.title = title
+        self.endpoints: list[Endpoint] = []
+
+    def on(
+        self,
+        method: str,
+        path: str,
+        summary: str,
+        answers: Mapping[int, str],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: tuple[str, ...] = (),
+    ) -> Callable[[Callable[[T, Call], Response]], Callable[[T, Call], Response]]:
+        def add(handler: Callable[[T, Call], Response]) -> Callable[[T, Call], Response]:
+            self.endpoints.append(Endpoint(method, path, summary, answers, handler, query or {}, body))
+            return handler
+
+        return add
+
+    def include(self, other: Api[Any]) -> None:
+        self.endpoints += other.endpoints
+
+    def routes(self, instance: T, max_body: int) -> list[Route]:
+        """Of each path one route, all its methods in it, so that another method is 405 and not 404."""
+        by_path: dict[str, dict[str, Handler]] = {}
+        for endpoint in self.endpoints:
+            by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint.handler
+        return [
+            Route(path, _bound(handlers, instance, max_body), methods=[*handlers]) for path, handlers in by_path.items()
+        ]
+
+
+def _bound(handlers: Mapping[str, Handler], instance: Any, max_body: int) -> Callable[[Request], Any]:
+    limiter = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" and "HEAD" not in handlers else request.method
+        try:
+            body = await _read(request, max_body)
+            headers = {name.decode("latin-1"): header_text(value) for name, value in request.headers.raw}
+            call = Call(request.path_params, request.query_params, headers, body)
+            return await anyio.to_thread.run_sync(handlers[method], instance, call, limiter=limiter)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as error:
+            answer = failure(error)
+            if answer is None:
+                log.exception("%s %s failed", request.method, request.url.path)
+                answer = text(f"{type(error).__name__}: {one_line(error)}; the engine's log has more", 500)
+            return answer
+
+    return endpoint
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise HttpError(413, f"the body is larger than {limit:,} bytes: see --max-body")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,76 @@
+"""The ASGI application: every instance under its prefix, and all of them under none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from stream_scorer.modelop.client.fleet import PREFIX
+from stream_scorer.modelop.server import connect, engine_api, engine_api_1, model_manage
+from stream_scorer.modelop.server.answers import json_answer, text
+from stream_scorer.modelop.server.api import Api
+from stream_scorer.modelop.server.fleet import Fleet
+from stream_scorer.modelop.server.openapi import document, page
+
+ENGINE: Api[Any] = Api("engine", "Engine")
+ENGINE.include(engine_api.API)
+ENGINE.include(engine_api_1.API)
+APIS: dict[str, Api[Any]] = {"engine": ENGINE, "model-manage": model_manage.API, "connect": connect.API}
+
+
+def make_app(fleet: Fleet, max_body: int) -> Starlette:
+    """`/api/1/service/NAME/...` is the instance of that name; without prefix the first engine, then the others.
+
+    An engine run apart looks for Model Manage and Connect at a host and port without prefix: that is this
+    server too. Of the three, only health, swagger and sensors mean several things; there the engine answers.
+
+    Args:
+        max_body: bytes.
+    """
+    others: list[Any] = [*([fleet.model_manage] if fleet.model_manage else []), fleet.connect]
+
+    async def pneumo(socket: WebSocket) -> None:
+        await fleet.pneumo.serve(socket)
+
+    def routes(instance: Any) -> list[BaseRoute]:
+        more = [WebSocketRoute("/2/pneumo", pneumo)] if instance.api == "connect" else []
+        return [*APIS[instance.api].routes(instance, max_body), *more]
+
+    mounts = []
+    for instance in [*fleet.engines, *others]:
+        instance.document = document({"": APIS[instance.api]})
+        mounts.append(Mount(f"{PREFIX}/{instance.name}", Router(routes(instance), redirect_slashes=False)))
+    bare = [route for instance in [fleet.engines[0], *others] for route in routes(instance)]
+    everything = document({"": ENGINE} | {f"{PREFIX}/{one.name}": APIS[one.api] for one in [*fleet.engines, *others]})
+    html = page(everything)
+
+    async def openapi(_: Request) -> Response:
+        return json_answer(everything)
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(html)
+
+    async def root(_: Request) -> Response:
+        return RedirectResponse("/docs")
+
+    pages = [Route("/openapi.json", openapi), Route("/docs", docs), Route("/", root)]
+    app = Starlette(routes=[*mounts, *bare, *pages], exception_handlers={404: _no_path, 405: _no_method})
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _no_path(request: Request, _: Exception) -> Response:
+    return text(f"nothing at {request.url.path}: /docs lists what there is", 404)
+
+
+async def _no_method(request: Request, error: Exception) -> Response:
+    answer = text(f"{request.method} does not go with {request.url.path}: /docs lists what there is", 405)
+    if isinstance(error, HTTPException) and error.headers:
+        answer.headers.update(error.headers)
+    return answer

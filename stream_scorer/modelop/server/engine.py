@@ -1,0 +1,90 @@
+"""An engine of the fleet: a manifold, and what the API asks of an engine beyond that."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from stream_scorer.codec.schema import Schema
+from stream_scorer.modelop.dataflow.manifold import Manifold
+from stream_scorer.modelop.server.answers import HttpError
+from stream_scorer.modelop.server.instance import Instance
+from stream_scorer.modelop.server.library import Library
+from stream_scorer.modelop.server.pneumo import Pneumo
+from stream_scorer.modelop.server.policies import Policies
+from stream_scorer.modelop.server.store import Store
+from stream_scorer.modelop.streams.schemas import data_problem, verified
+
+log = logging.getLogger(__name__)
+_CONSOLE_LINES = 1000
+_SCHEMAS = 1000
+_LEVELS = {128: logging.DEBUG, 64: logging.INFO, 32: logging.INFO, 16: logging.WARNING}
+
+
+class Engine(Instance):
+    """Safe from any thread."""
+
+    def __init__(self, name: str, store: Store, library: Library, pneumo: Pneumo, policies: Policies) -> None:
+        self.library = library
+        self.policies = policies
+        self._pneumo = pneumo
+        self._console: deque[str] = deque(maxlen=_CONSOLE_LINES)
+        self.name = name
+        self.manifold = Manifold(
+            find_schema=library.schema,
+            on_event=self._told,
+            on_snapshot=library.save_snapshot,
+            policy=policies.current(),
+        )
+        super().__init__(name, "engine", store, self.manifold.sensors)
+        self._lock = threading.Lock()
+        self._ids = itertools.count(1)
+        self._schemas: dict[int, Schema] = {}
+
+    def _told(self, event: Mapping[str, Any]) -> None:
+        if event.get("type") == "model-console":
+            self._console.append(str(event.get("text", "")))
+        elif event.get("type") == "engine-state":
+            log.info("%s: %s", self.name, event.get("state"))
+        elif event.get("type") == "model-error":
+            log.error("%s: the model failed: %s", self.name, str(event.get("console", "")).strip())
+        elif event.get("type") == "log":
+            log.log(_LEVELS.get(event.get("level", 64), logging.ERROR), "%s: %s", self.name, event.get("text"))
+        self._pneumo.publish(self.name, event)
+
+    def console(self) -> list[str]:
+        """What models have printed since the last time of asking."""
+        found = []
+        while self._console:
+            found.append(self._console.popleft())
+        return found
+
+    def prepare_schema(self, definition: Any) -> int:
+        """An id to check data by. Raises DescriptorError."""
+        schema = verified(definition)
+        with self._lock:
+            id_ = next(self._ids)
+            self._schemas[id_] = schema
+            if len(self._schemas) > _SCHEMAS:  # clients that went without giving theirs back
+                del self._schemas[next(iter(self._schemas))]
+        return id_
+
+    def check_data(self, id_: str, value: Any) -> None:
+        """Raises HttpError."""
+        schema = self._schemas.get(int(id_)) if id_.isdecimal() else None
+        if schema is None:
+            raise HttpError(404, f"no schema with id {id_}: post it to /2/active/schema/verify")
+        problem = data_problem(schema, value)
+        if problem:
+            raise HttpError(400, problem)
+
+    def drop_schema(self, id_: str) -> bool:
+        with self._lock:
+            return id_.isdecimal() and self._schemas.pop(int(id_), None) is not None
+
+    def close(self) -> None:
+        self.manifold.close()

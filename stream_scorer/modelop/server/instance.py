@@ -1,0 +1,115 @@
+"""What all instances of a fleet have: a name, health, sensors."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+from starlette.responses import Response
+
+import stream_scorer
+from stream_scorer.modelop.server.answers import HttpError, empty, exact, json_answer
+from stream_scorer.modelop.server.api import Api, Call
+from stream_scorer.modelop.server.store import Store
+
+
+class Sensors(Protocol):
+    """Of one instance. Safe from any thread."""
+
+    def install(self, descriptor: dict[str, Any]) -> int:
+        """Raises SettingsError on a descriptor that is wrong."""
+
+    def remove(self, number: int) -> None:
+        """Raises KeyError."""
+
+    def installed(self) -> list[dict[str, Any]]:
+        """`{id, tap, active, permanent}` of each."""
+
+    def points(self) -> list[str]: ...
+
+
+class Instance:
+    """`api`: connect, model-manage or engine. The id is made once and kept."""
+
+    def __init__(self, name: str, api: str, store: Store, sensors: Sensors) -> None:
+        self.name = name
+        self.api = api
+        self.sensors = sensors
+        self.document: dict[str, Any] = {}
+        kept = store.get("id", name)
+        self.id = kept.body.decode() if kept else str(uuid.uuid4())
+        if kept is None:
+            store.put("id", name, "text/plain", self.id.encode())
+
+    def health(self) -> dict[str, str]:
+        return {"id": self.id, "release": stream_scorer.__version__, "built_on": built_on()}
+
+
+def built_on() -> str:
+    """As `date` writes it."""
+    written = Path(stream_scorer.__file__).stat().st_mtime
+    return datetime.fromtimestamp(written, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
+
+
+def instance_api(name: str, title: str) -> Api[Any]:
+    """An Api with the endpoints that every instance has."""
+    api: Api[Instance] = Api(name, title)
+
+    @api.on("GET", "/1/health", "the instance is healthy", {200: "id, release, built_on"})
+    def health(instance: Instance, _: Call) -> Response:
+        return json_answer(instance.health())
+
+    @api.on("GET", "/1/swagger", "this document", {200: "the API, as JSON, or as YAML where Accept asks for it"})
+    def swagger(instance: Instance, call: Call) -> Response:
+        if "yaml" in call.headers.get("accept", ""):
+            return exact(yaml.safe_dump(instance.document, sort_keys=False).encode(), "application/x-yaml")
+        return json_answer(instance.document)
+
+    install_answers = {200: "its id", 400: "the descriptor is wrong"}
+
+    @api.on("POST", "/1/control/sensor", "install a sensor (old)", install_answers, body=("application/json",))
+    @api.on("POST", "/2/active/sensor", "install a sensor", install_answers, body=("application/json",))
+    def install(instance: Instance, call: Call) -> Response:
+        descriptor = call.json("sensor descriptor")
+        if not isinstance(descriptor, dict):
+            raise HttpError(400, "a sensor descriptor is an object with Tap, Activate, Report and the like")
+        return json_answer({"id": instance.sensors.install(descriptor)})
+
+    @api.on("GET", "/2/active/sensor", "installed sensors", {200: "[{id, tap}]"})
+    def active(instance: Instance, _: Call) -> Response:
+        return json_answer([{"id": one["id"], "tap": one["tap"]} for one in instance.sensors.installed()])
+
+    @api.on("GET", "/1/control/sensor", "installed sensors (old)", {200: "[{id, tap, active}]"})
+    def controlled(instance: Instance, _: Call) -> Response:
+        return json_answer(
+            [{name: one[name] for name in ("id", "tap", "active")} for one in instance.sensors.installed()]
+        )
+
+    @api.on("GET", "/1/control/sensor/available", "tapping points (old)", {200: "[name]"})
+    @api.on("GET", "/2/active/sensor/points", "tapping points", {200: "[name]"})
+    def points(instance: Instance, _: Call) -> Response:
+        return json_answer(instance.sensors.points())
+
+    @api.on("GET", "/1/control/sensor/{id}", "one sensor (old)", {200: "{id, tap, permanent}", 404: "not installed"})
+    def describe(instance: Instance, call: Call) -> Response:
+        found = [one for one in instance.sensors.installed() if str(one["id"]) == call.path["id"]]
+        if not found:
+            raise HttpError(404, f"sensor {call.path['id']} is not installed")
+        return json_answer({name: found[0][name] for name in ("id", "tap", "permanent")})
+
+    remove_answers = {204: "removed", 404: "not installed"}
+
+    @api.on("DELETE", "/1/control/sensor/{id}", "remove a sensor (old)", remove_answers)
+    @api.on("DELETE", "/2/active/sensor/{id}", "remove a sensor", remove_answers)
+    def remove(instance: Instance, call: Call) -> Response:
+        given = call.path["id"]
+        try:
+            instance.sensors.remove(int(given))
+        except (KeyError, ValueError) as error:
+            raise HttpError(404, f"sensor {given} is not installed") from error
+        return empty()
+
+    return api

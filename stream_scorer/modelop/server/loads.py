@@ -1,0 +1,76 @@
+"""A request to load a model: bare source, or multipart with attachments and schemas [h]."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.modelop.process.package import ModelPackage
+from stream_scorer.modelop.server import multipart
+from stream_scorer.modelop.server.answers import HttpError, one_line
+from stream_scorer.modelop.server.api import Call
+from stream_scorer.modelop.server.model_manage import check_file_name, check_model_type
+from stream_scorer.modelop.server.types import MODEL_TYPES, RUN_HERE, SCHEMA, attachment_type, model_type
+
+# One client closes the quotes early: ref="urn:fastscore:attachment:m":x.zip
+_REFERENCE = re.compile(r'urn:fastscore:attachment:([^:";]+)"?:"?([^";\r\n]+)')
+Fetch = Callable[[str, str], bytes]
+
+
+def read_package(call: Call, fetch: Fetch) -> ModelPackage:
+    """What a load brings. `fetch(model, attachment)` gets one that came by reference.
+
+    Raises HttpError 400, and what `fetch` raises.
+    """
+    content_type = call.headers.get("content-type", "")
+    if not multipart.value_of(content_type).startswith("multipart/"):
+        name = multipart.parameters(call.headers.get("content-disposition", "")).get("name") or "model"
+        return ModelPackage(name, _runnable(content_type), call.body, (), {})
+    attachments: list[tuple[str, bytes | Path]] = []
+    schemas: dict[str, Any] = {}
+    model: tuple[str, str, bytes] | None = None
+    for part in multipart.parse(call.body, content_type):
+        kind = multipart.value_of(part.headers.get("content-disposition", ""))
+        given = multipart.parameters(part.headers.get("content-disposition", ""))
+        part_type = part.headers.get("content-type", "")
+        if kind == "x-model" or (not kind and model_type(part_type)):
+            model = given.get("name") or "model", _runnable(part_type), part.body
+        elif kind == "x-schema" or multipart.value_of(part_type) == SCHEMA:
+            schemas[given.get("name", "")] = _schema(given.get("name", ""), part.body)
+        elif kind == "attachment":
+            attachments.append(_attachment(part, given.get("filename") or given.get("name") or "", fetch))
+        else:
+            raise HttpError(400, f"a part with Content-Disposition {kind!r}: there are attachment, x-schema, x-model")
+    if model is None:
+        raise HttpError(400, 'the load has no model: a part with Content-Disposition: x-model; name="..."')
+    return ModelPackage(*model, tuple(attachments), schemas)
+
+
+def _runnable(content_type: str) -> str:
+    name = MODEL_TYPES[check_model_type(content_type)]
+    if name not in RUN_HERE:
+        raise HttpError(400, f"models of type {name} do not run here: this engine runs Python models")
+    return name
+
+
+def _schema(name: str, body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HttpError(400, f"embedded schema {name!r} is not JSON: {one_line(error)}") from error
+
+
+def _attachment(part: multipart.Part, name: str, fetch: Fetch) -> tuple[str, bytes]:
+    content_type = part.headers.get("content-type", "")
+    if multipart.value_of(content_type) != "message/external-body":
+        if attachment_type(content_type, name) is None:
+            raise HttpError(400, f"attachment {name!r} is neither application/zip nor application/gzip")
+        return check_file_name(name), part.body
+    reference = _REFERENCE.search(content_type)
+    if reference is None:
+        raise HttpError(400, f'attachment {name!r}: no ref="urn:fastscore:attachment:MODEL:NAME" in {content_type!r}')
+    model, found = reference[1], reference[2].strip()
+    return check_file_name(name or found), fetch(model, found)

@@ -1,0 +1,84 @@
+"""The API document, and a page to read it on: both made from the table of endpoints."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import stream_scorer
+from stream_scorer.modelop.server.api import Api, Endpoint
+
+_NUMBERS = {"slot", "in", "out"}
+
+
+def document(apis: dict[str, Api[Any]]) -> dict[str, Any]:
+    """OpenAPI 3.1 of several APIs, each under its prefix."""
+    paths: dict[str, Any] = {}
+    for prefix, api in apis.items():
+        for endpoint in api.endpoints:
+            place = paths.setdefault(prefix + endpoint.path, {})
+            place[endpoint.method.lower()] = _operation(api, prefix, endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "stream-scorer engine: " + ", ".join(dict.fromkeys(api.title for api in apis.values())),
+            "version": stream_scorer.__version__,
+        },
+        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "paths": paths,
+    }
+
+
+def _operation(api: Api[Any], prefix: str, endpoint: Endpoint) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "tags": [api.title],
+        "summary": endpoint.summary,
+        "responses": {str(status): {"description": text} for status, text in endpoint.answers.items()},
+        "security": [{"token": []}, {}],
+    }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if name in _NUMBERS else "string"}}
+        for name in re.findall(r"{(\w+)}", prefix + endpoint.path)
+    ] + [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in endpoint.query.items()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    if endpoint.body:
+        operation["requestBody"] = {"required": True, "content": {kind: {} for kind in endpoint.body}}
+    return operation
+
+
+def page(found: dict[str, Any]) -> str:
+    """Self-contained HTML: an engine may stand where there is no Internet."""
+    rows = []
+    tag = ""
+    for path, methods in found["paths"].items():
+        for method, operation in methods.items():
+            if operation["tags"][0] != tag:
+                tag = operation["tags"][0]
+                rows.append(f'<tr><th colspan="4">{html.escape(tag)}</th></tr>')
+            query = "".join(
+                f"<br><small>?{html.escape(one['name'])}= {html.escape(one['description'])}</small>"
+                for one in operation.get("parameters", [])
+                if one["in"] == "query"
+            )
+            answers = "<br>".join(
+                f"<b>{status}</b> {html.escape(answer['description'])}"
+                for status, answer in operation["responses"].items()
+            )
+            rows.append(
+                f"<tr><td>{method.upper()}</td><td><code>{html.escape(path)}</code>{query}</td>"
+                f"<td>{html.escape(operation['summary'])}</td><td>{answers}</td></tr>"
+            )
+    title = html.escape(f"{found['info']['title']} {found['info']['version']}")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        "<style>body{font:15px/1.4 system-ui,sans-serif;margin:2rem;max-width:80rem}table{border-collapse:collapse}"
+        "td,th{padding:.3rem .8rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}"
+        "th{padding-top:1.5rem;font-size:1.1rem}@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
+        f'</style><h1>{title}</h1><p>As a document: <a href="openapi.json">openapi.json</a>.</p>'
+        f"<table>{''.join(rows)}</table></html>"
+    )

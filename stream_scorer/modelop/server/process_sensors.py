@@ -1,0 +1,37 @@
+"""Sensors of an instance that has no manifold: of the process itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.dataflow.sensors import Sensors
+from stream_scorer.modelop.dataflow.taps import Taps
+
+
+class ProcessSensors:
+    """Memory and processor time. `report` gets events of type sensor-report."""
+
+    def __init__(self, report: Callable[[dict[str, Any]], None]) -> None:
+        self._sensors = Sensors(Taps(lambda: [os.getpid()]), report, lambda: ((), []))
+        for one in self._sensors.installed():  # those that every engine has
+            self._sensors.remove(one["id"])
+
+    def install(self, descriptor: dict[str, Any]) -> int:
+        if descriptor.get("Tap") not in self.points():
+            raise SettingsError(f"Tap {descriptor.get('Tap')!r} is no tapping point here: {', '.join(self.points())}.")
+        return self._sensors.install(descriptor)
+
+    def remove(self, number: int) -> None:
+        self._sensors.remove(number)
+
+    def installed(self) -> list[dict[str, Any]]:
+        return self._sensors.installed()
+
+    def points(self) -> list[str]:
+        return [point for point in self._sensors.points() if point.startswith("sys.")]
+
+    def close(self) -> None:
+        self._sensors.close()

@@ -1,0 +1,98 @@
+"""The server as a process: one port, until a signal comes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, SettingsError
+from stream_scorer.modelop.server.app import make_app
+from stream_scorer.modelop.server.fleet import Fleet
+from stream_scorer.modelop.server.guard import Guard
+from stream_scorer.modelop.server.settings import MIB, EngineSettings, baked_from, is_loopback, read_token
+from stream_scorer.modelop.server.store import Store
+from stream_scorer.parsing.addresses import Address, listen
+
+log = logging.getLogger(__name__)
+_LAST_ANSWERS_S = 3
+
+
+def serve(settings: EngineSettings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. Raises SettingsError and ModelError before it serves."""
+    token = read_token(settings.token, "--token") if settings.token else None
+    baked = baked_from(os.environ)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(contextlib.closing(listen(settings.address, "--listen")))
+        host, port = settings.address.host, listener.getsockname()[1]
+        store = Store(stack.enter_context(_own_folder(settings.folder())) / "store.sqlite")
+        stack.callback(store.close)
+        fleet = Fleet(settings, baked, store, (host, port))
+        stack.callback(fleet.close)
+        app = Guard(make_app(fleet, settings.max_body * MIB), token, local=is_loopback(host) and not settings.insecure)
+        config = uvicorn.Config(
+            app,
+            ws="websockets-sansio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_LAST_ANSWERS_S,
+        )
+        try:
+            config.load()
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"--tls-cert, --tls-key: cannot be used ({error}).") from error
+        scheme = "https" if settings.tls_cert else "http"
+        log.info("serving %s on %s://%s, data in %s", _names(fleet), scheme, Address(host, port), settings.folder())
+        return _run(uvicorn.Server(config), listener)
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> int:
+    """uvicorn's own handling of signals would end the process by the signal, before jets have ended."""
+    came: list[int] = []
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        server.force_exit = bool(came)
+        server.should_exit = True
+        came.append(number)
+
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    server.run(sockets=[listener])
+    log.info("stopping")
+    return EXIT_INTERRUPTED if came and came[0] == signal.SIGINT else EXIT_DONE
+
+
+@contextlib.contextmanager
+def _own_folder(folder: Path) -> Iterator[Path]:
+    """The folder, locked: two engines on one store would each know half of what happened."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise SettingsError(f"--data {folder}: {error.strerror}. Give a directory that can be written.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SettingsError(f"--data {folder}: another engine uses it. Stop that one, or give another.") from error
+        yield folder
+
+
+def _names(fleet: Fleet) -> str:
+    manage = [fleet.model_manage.name] if fleet.model_manage else []
+    return ", ".join(["connect", *manage, *(engine.name for engine in fleet.engines)])

@@ -1,0 +1,123 @@
+"""Settings of `stream-scorer engine`."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.parsing.addresses import Address, read_address
+from stream_scorer.settings.declared import setting
+from stream_scorer.system.folders import users_own
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    listen: str = setting("127.0.0.1:8003", "HOST:PORT to serve on; port 0 for any that is free")
+    data: Path | None = setting(
+        None, "directory for what must outlast a restart (default: stream-scorer/engine in the user's data directory)"
+    )
+    engines: int = setting(1, "how many engines, engine-1 and so on", low=1)
+    model_manage: bool = setting(True, "serve Model Manage too; without it schemas come from --connect-prefix")
+    tls_cert: Path | None = setting(None, "certificate chain in PEM, for HTTPS")
+    tls_key: Path | None = setting(None, "its key")
+    token: Path | None = setting(None, "file with the token that clients must send")
+    insecure: bool = setting(False, "serve other machines without a token: whoever reaches the port runs code here")
+    connect_prefix: str = setting("", "URL of another fleet's Connect, for what is not here (or CONNECT_PREFIX)")
+    connect_token: Path | None = setting(None, "file with the token for it")
+    connect_ca: Path | None = setting(None, "certificates to trust for it")
+    connect_insecure: bool = setting(False, "take any certificate from it, as the vendor's own are self-signed")
+    policy: Path | None = setting(None, "import policy of engines that have been given none, YAML")
+    max_body: int = setting(512, "largest request body, MiB", low=1)
+    log_level: str = setting("INFO", "least level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = setting("text", "form of log lines", choices=("text", "json"))
+
+    def __post_init__(self) -> None:
+        host = self.address.host
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("--tls-cert and --tls-key go together: give both, or neither.")
+        if self.token is None and not self.insecure and not is_loopback(host):
+            raise SettingsError(
+                f"--listen {self.address} can be reached from other machines, and who reaches it runs code here. "
+                "Give --token FILE, listen on 127.0.0.1, or say --insecure."
+            )
+        if self.max_body > 900:
+            raise SettingsError("--max-body: SQLite keeps no more than 900 MiB in one place.")
+
+    @property
+    def address(self) -> Address:
+        """Raises SettingsError."""
+        return read_address(self.listen, "--listen")
+
+    def folder(self) -> Path:
+        """Where data lies. Raises SettingsError."""
+        if self.data is not None:
+            return self.data
+        return users_own("XDG_DATA_HOME", ".local/share") / "engine"
+
+
+@dataclass(frozen=True)
+class Baked:
+    """What a baked engine finds in its environment [i]: files, by slot or name."""
+
+    model: Path | None
+    schemas: Mapping[str, Path]
+    streams: Mapping[int, Path]
+    attachments: tuple[Path, ...]
+    configuration: Path | None
+
+
+def baked_from(env: Mapping[str, str]) -> Baked:
+    """MODEL, SCHEMAS, STREAMS, ATTACHMENTS, FASTSCORE_CONFIG. Raises SettingsError."""
+    streams = {}
+    for slot, path in _pairs("STREAMS", env):
+        if not slot.isdecimal():
+            raise SettingsError(f"STREAMS: {slot!r} is no slot. Write SLOT:PATH;SLOT:PATH.")
+        streams[int(slot)] = Path(path)
+    model = env.get("MODEL", "").strip()
+    configuration = env.get("FASTSCORE_CONFIG", "").strip()
+    return Baked(
+        model=Path(model) if model else None,
+        schemas={name: Path(path) for name, path in _pairs("SCHEMAS", env)},
+        streams=streams,
+        attachments=tuple(Path(path) for path in _items("ATTACHMENTS", env)),
+        configuration=Path(configuration) if configuration else None,
+    )
+
+
+def _items(name: str, env: Mapping[str, str]) -> list[str]:
+    return [item.strip() for item in env.get(name, "").split(";") if item.strip()]
+
+
+def _pairs(name: str, env: Mapping[str, str]) -> list[tuple[str, str]]:
+    pairs = []
+    for item in _items(name, env):
+        key, colon, path = item.partition(":")
+        if not colon or not key.strip() or not path.strip():
+            raise SettingsError(f"{name}: {item!r} is not of the form NAME:PATH. Write NAME:PATH;NAME:PATH.")
+        pairs.append((key.strip(), path.strip()))
+    return pairs
+
+
+def is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_token(file: Path, flag: str) -> str:
+    """Raises SettingsError."""
+    try:
+        token = file.read_text().strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{flag} {file}: cannot be read ({error}).") from error
+    if len(token) < 8:
+        raise SettingsError(f"{flag} {file}: a token of {len(token)} characters is guessed soon. Make a longer one.")
+    return token

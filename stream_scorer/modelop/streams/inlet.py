@@ -1,0 +1,186 @@
+"""An input stream: pieces from a transport, records out of them, cuts out of those. Section [d], [g] Batching."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from stream_scorer.codec.csv_values import with_header
+from stream_scorer.errors import EndOfInput, NoSuchStream, TransportError
+from stream_scorer.modelop.endpoints.base import Feed
+from stream_scorer.modelop.endpoints.rest import RestFeed
+from stream_scorer.modelop.streams.descriptor import Stream
+from stream_scorer.modelop.streams.envelopes import Splitter, TooLong
+from stream_scorer.records import Control, Cut
+
+log = logging.getLogger(__name__)
+
+SLICE_S = 0.1  # how soon `close` is heard by a thread that waits in a feed
+END = Control("end")
+
+
+class StreamInlet:
+    """The `Inlet` port.
+
+    Args:
+        open_feed: opens the transport; called again by a looping stream.
+        open_splitter: begins an envelope anew; None where the transport keeps boundaries.
+    """
+
+    eager = False
+
+    def __init__(
+        self, stream: Stream, open_feed: Callable[[], Feed], open_splitter: Callable[[], Splitter] | None
+    ) -> None:
+        self._slot = stream.slot
+        self._watermark = stream.batching.watermark
+        self._nagle_s = None if stream.batching.nagle_ms is None else stream.batching.nagle_ms / 1000
+        self._loop = stream.loop
+        self._end_marker = None if stream.end_marker is None else stream.end_marker.encode()
+        self._control_of = stream.spec.make().control
+        self._whole_pieces = stream.transport.keeps_boundaries
+        self._carries_header = stream.encoding == "csv" and stream.schema is None
+        self._open_feed, self._open_splitter = open_feed, open_splitter
+        self._using = threading.Lock()
+        self._closed = False
+        self._feed = open_feed()
+        self._splitter = open_splitter() if open_splitter else None
+        self._ready: list[bytes] = []
+        self._at = 0
+        self._batch: list[bytes] = []
+        self._since = 0.0
+        self._next_number = 1
+        self._dry = self._ended = False
+        self._failure: TransportError | None = None
+        self.on_reject: Callable[[bytes, str], None] = self._log_reject
+        self._round_records = 0
+        self._unsettled = self._handed = 0
+
+    def next(self, timeout_s: float) -> Cut | None:
+        """As in the port. A call, also one after the end, says that the cut before it has been processed.
+
+        What came before a failure is handed on before it is raised.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._using:
+            self._settle()
+            while not (self._closed or self._ended):
+                now = time.monotonic()
+                cut = self._cut(now)
+                if cut is not None or now >= deadline:
+                    return cut
+                self._fill(min(deadline - now, SLICE_S, self._nagle_left(now)))
+        return None
+
+    def post(self, body: bytes) -> None:
+        if not isinstance(self._feed, RestFeed):
+            raise NoSuchStream(f"the stream at slot {self._slot} is no REST stream")
+        if not self._ended:
+            self._feed.post(body)
+
+    def close(self) -> None:
+        self._closed = True
+        if isinstance(self._feed, RestFeed):
+            self._feed.close()
+        with self._using:
+            self._feed.close()
+
+    def _settle(self) -> None:
+        if self._handed and not self._splitter:
+            self._feed.settle(self._handed)
+        self._handed = 0
+
+    def _nagle_left(self, now: float) -> float:
+        limit_s = self._limit_s
+        if not self._batch or limit_s is None:
+            return SLICE_S
+        return max(self._since + limit_s - now, 0)
+
+    @property
+    def _limit_s(self) -> float | None:
+        return 0.0 if self.eager and self._nagle_s is not None else self._nagle_s
+
+    def _fill(self, timeout_s: float) -> None:
+        self._ready, self._at = [], 0
+        try:
+            if self._splitter is None:
+                self._ready = self._feed.read(timeout_s)
+            else:
+                for piece in self._feed.read(timeout_s):
+                    self._ready += self._split(self._splitter, piece)
+        except EndOfInput:
+            self._dry = True
+            self._end_of(self._splitter)
+        except TransportError as error:
+            self._failure = error
+
+    def _end_of(self, splitter: Splitter | None) -> None:
+        try:
+            self._ready = splitter.end() if splitter else []
+        except TransportError as error:
+            self._failure = error
+
+    def _split(self, splitter: Splitter, piece: bytes) -> list[bytes]:
+        """An envelope where pieces are records is tolerated: it parts them, and a piece ends a record all the same."""
+        records = splitter.feed(piece)
+        return records + splitter.end() if self._whole_pieces else records
+
+    def _cut(self, now: float) -> Cut | None:
+        """The next cut of the records that are there, if any. All of them are looked at before time decides."""
+        while self._at < len(self._ready):
+            record = self._ready[self._at]
+            self._at += 1
+            self._unsettled += 1
+            control = END if record == self._end_marker else self._control_of(record)
+            if type(record) is TooLong:
+                self.on_reject(record, record.why)
+            elif control is None:
+                self._add(record, now)
+                if len(self._batch) == self._watermark:
+                    return self._close_batch(None)
+            elif control.kind != "end":
+                return self._close_batch(control)
+            else:
+                self._dry = True
+                self._ready, self._at = [], 0
+        if self._failure is not None:
+            if self._batch:
+                return self._close_batch(None)
+            raise self._failure
+        if self._dry:
+            return self._finish_round()
+        if self._batch and (limit_s := self._limit_s) is not None and now >= self._since + limit_s:
+            return self._close_batch(None)
+        return None
+
+    def _log_reject(self, record: bytes, why: str) -> None:
+        log.warning("slot %d: a record is rejected: %s It begins %r", self._slot, why, record[:60])
+
+    def _add(self, record: bytes, now: float) -> None:
+        if not self._batch:
+            self._since = now
+        if self._carries_header and self._splitter is not None:
+            record = with_header(self._splitter.header, record)
+        self._batch.append(record)
+        self._round_records += 1
+
+    def _close_batch(self, end: Control | None) -> Cut:
+        records, self._batch = self._batch, []
+        first, self._next_number = self._next_number, self._next_number + len(records)
+        self._handed, self._unsettled = self._handed + self._unsettled, 0
+        return Cut(self._slot, first, records, end)
+
+    def _finish_round(self) -> Cut | None:
+        if not self._loop:
+            self._ended = True
+            return self._close_batch(END)
+        cut = self._close_batch(None) if self._batch else None
+        if not self._round_records:
+            time.sleep(SLICE_S)  # an empty stream: without a pause this would spin
+        self._feed.close()
+        self._feed = self._open_feed()
+        self._splitter = self._open_splitter() if self._open_splitter else None
+        self._dry, self._round_records = False, 0
+        return cut

@@ -1,0 +1,1 @@
+"""Values as people write them on a command line: addresses, times, durations, misspelt words."""

@@ -1,0 +1,1 @@
+"""Composition roots of the programs beside the service and the engine: score, verify, demo."""

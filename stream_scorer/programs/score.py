@@ -1,0 +1,192 @@
+"""`stream-scorer score`: runs a model over its streams in this process until they end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TextIO
+
+from stream_scorer.errors import EXIT_NOTHING, ModelError, RecordError
+from stream_scorer.model.host import definition_of
+from stream_scorer.model.locate import locate
+from stream_scorer.model.module import needs_an_engine
+from stream_scorer.model.program import Program, read_program
+from stream_scorer.model.sandbox import sandbox
+from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
+from stream_scorer.modelop.process.fastscore import importable
+from stream_scorer.modelop.process.results import Fed, ModelFailed
+from stream_scorer.modelop.process.runner import Runner
+from stream_scorer.modelop.process.shared import SharedState
+from stream_scorer.modelop.streams.descriptor import Stream
+from stream_scorer.programs import score_streams as pipes
+from stream_scorer.programs.score_streams import Pipes
+from stream_scorer.records import Cut, Partition, Record, Reject
+from stream_scorer.scoring.hosting import Opened, Wired, opened
+from stream_scorer.system.signals import stopping
+
+log = logging.getLogger(__name__)
+
+TOGETHER, IN_A_SET = 1024, 1000
+"""Most records of stdin that are scored in one batch; most in one cut of an engine's model."""
+_STDIN = Partition("stdin", 0)
+
+
+def score(
+    model: str,
+    attachment: Path | None,
+    schema_files: Mapping[str, Path],
+    descriptors: Mapping[int, Any],
+    stdin: int,
+    out: BinaryIO,
+    rejects: TextIO,
+    batch: int | None = None,
+) -> int:
+    """Run a model until its inputs end or a signal comes. Returns the exit code.
+
+    If the model takes one input, one record at a time, and no descriptors are given, the service's scorer runs it: a
+    record on which the model fails is rejected and leaves no trace. Otherwise it runs as in an engine: a failure of the
+    model ends the run.
+
+    Args:
+        descriptors: ModelOp stream descriptors by slot. The first input without one is read from `stdin`,
+            outputs without one are written to `out`: JSON, a record a line.
+        rejects: gets a line for each record that does not fit, and the traceback of a model that fails.
+        batch: most records of `stdin` that go to the model together.
+    Raises:
+        SettingsError, ModelError, TransportError.
+    """
+    located = locate(model)
+    program = read_program(located.module)
+    simple = not descriptors and needs_an_engine(program) is None
+    streams = pipes.streams_of(program, descriptors, located, schema_files, batch or (TOGETHER if simple else IN_A_SET))
+    with contextlib.ExitStack() as stack:
+        inlets = pipes.open_inlets(streams, program, descriptors, stdin, blank=simple)
+        outlets = pipes.open_outlets(streams, descriptors, out)
+        for close in [one.close for one in inlets.values()] + [one.close for one in outlets.values()]:
+            stack.callback(close)
+        over = Pipes(streams, inlets, outlets, rejects)
+        host: _Host
+        if simple:
+            host = _AsService(over, stack.enter_context(opened(located, attachment, schema_files, endless=False)))
+        else:
+            attachment = attachment or located.attachment
+            stack.enter_context(sandbox(attachment))
+            host = _AsEngine(over, program, streams, [attachment.name] if attachment else [])
+        with stopping() as signals:
+            signals.stops(over.stop)
+            host.run()
+            over.finish()
+    if text := over.came_to_nothing():
+        print(f"stream-scorer score: {text}", file=sys.stderr)
+        return signals.code or EXIT_NOTHING
+    return signals.code
+
+
+class _Host(Protocol):
+    def run(self) -> None:
+        """Blocks until the streams end."""
+
+
+class _AsService:
+    """Scores with the service's scorer and one session."""
+
+    def __init__(self, pipes: Pipes, found: Opened) -> None:
+        self._pipes, self._module = pipes, found.module
+        self._wired = self._wire(found)
+        self._line = 0  # number of the next line, from 0; blank lines and control records are lines too
+
+    def _wire(self, found: Opened) -> Wired:
+        """A model whose state cannot be kept is not refused: its run begins and ends here, and nothing is saved."""
+        try:
+            return found.wire_json(strict=False, by_key=False)
+        except ModelError as error:
+            log.warning("%s Until then, what a rejected record changes in the state is not undone.", error)
+            self._module.state_names = ()
+            return found.wire_json(strict=False, by_key=False)
+
+    def run(self) -> None:
+        for cut in self._pipes.cuts():
+            self._feed(cut)
+        outputs: list[tuple[int, bytes]] = []
+        self._module.end(lambda slot, datum: self._give(outputs, slot, datum))
+        self._pipes.write(outputs)
+
+    def _feed(self, cut: Cut) -> None:
+        lines = enumerate(cut.records, self._line)
+        self._line += len(cut.records) + (cut.end is not None)
+        records = [Record(_STDIN, at, None, line, None, None) for at, line in lines if line.strip()]
+        scored = self._wired.score(records, [])
+        for one in scored:
+            if isinstance(one, Reject):
+                self._reject(one)
+        self._pipes.write(
+            [(one.slot, one.value or b"null") for one in scored if not isinstance(one, Reject)], len(records)
+        )
+
+    def _reject(self, reject: Reject) -> None:
+        source = reject.source
+        value = (source.value or b"").decode(errors="replace").strip()
+        self._pipes.reject(
+            f"stdin:{source.offset + 1}: {reject.stage}: {reject.message} The line: {value[:200]}",
+            first=f"{source.where}: {reject.stage}: {reject.message}",
+            output=False,
+        )
+
+    def _give(self, outputs: list[tuple[int, bytes]], slot: int, datum: Any) -> None:
+        """Encodes one output of `end`."""
+        try:
+            outputs.append((slot, self._wired.scorer.encode(slot, datum)))
+        except RecordError as error:
+            line = f"slot {slot}: {error.stage}: {error}"
+            self._pipes.reject(line, first=line, output=True)
+
+
+class _AsEngine:
+    """Runs the model as a jet of an engine does, in this process."""
+
+    def __init__(self, pipes: Pipes, program: Program, streams: Mapping[int, Stream], attachments: list[str]) -> None:
+        self._pipes, self._program = pipes, program
+        self._definition = definition_of(program.name, "python3", attachments)
+        encodings = {slot: stream.encoding for slot, stream in streams.items()}
+        self._runner = Runner(program, pipes.codecs, encodings, on_reject=self._reject)
+        self._unnumbered = dict.fromkeys(program.annotations.inputs, 0)  # rejected records, which take no number
+
+    def run(self) -> None:
+        runner, explicit = self._runner, self._program.annotations.explicit
+        slots = Slots(runner, self._read, self._take)
+        with importable(SharedState(), slot_class(slots) if explicit else None):
+            if explicit:
+                self._take(runner.run(slots))
+                return
+            runner.load()
+            runner.begin(self._definition)
+            for cut in self._pipes.cuts():
+                self._take(runner.feed(self._numbered(cut)))
+            self._take(runner.end())
+
+    def _read(self, slot: int) -> Cut | None:
+        cut = self._pipes.read(slot)
+        return None if cut is None else self._numbered(cut)
+
+    def _numbered(self, cut: Cut) -> Cut:
+        self._pipes.write((), len(cut.records))
+        return cut._replace(first=cut.first - self._unnumbered[cut.slot])
+
+    def _take(self, fed: Fed) -> None:
+        self._pipes.write(fed.outputs)
+        failure = fed.failure
+        if failure is not None:
+            shown = "" if failure.input is None else f" The input: {json.dumps(failure.input)[:2000]}"
+            self._pipes.tell(failure.traceback.rstrip())
+            raise ModelFailed(f"{self._program.path}: {failure.where} failed: {failure.reason}.{shown}", failure)
+
+    def _reject(self, slot: int, record: bytes | None, error: RecordError) -> None:
+        if record is not None:
+            self._unnumbered[slot] += 1
+        text = "" if record is None else f" The record: {record[:200].decode(errors='replace').strip()}"
+        line = f"slot {slot}: {error.stage}: {error}{text}"
+        self._pipes.reject(line, first=line, output=record is None)

@@ -1,0 +1,197 @@
+"""The streams of a model for `score`: stdin and stdout, files, or streams by descriptors."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from stream_scorer.codec.schema import load_schema
+from stream_scorer.errors import SettingsError
+from stream_scorer.model.locate import Located
+from stream_scorer.model.program import Program
+from stream_scorer.modelop.endpoints.descriptors import LinesDrain, LinesFeed
+from stream_scorer.modelop.streams.descriptor import Stream, parse
+from stream_scorer.modelop.streams.envelopes import Delimited, DelimitedFramer
+from stream_scorer.modelop.streams.inlet import StreamInlet
+from stream_scorer.modelop.streams.opening import open_inlet, open_outlet
+from stream_scorer.modelop.streams.outlet import StreamOutlet
+from stream_scorer.ports import Inlet, Outlet, SlotCodec
+from stream_scorer.records import Control, Cut
+from stream_scorer.scoring.progress_lines import all_rejected_text
+
+_ALONE_S, _AMONG_OTHERS_S = 1.0, 0.02
+Outputs = Iterable[tuple[int, bytes]]
+
+
+class Pipes:
+    """The streams of a model, and counts of what was read, written and rejected. `stop` ends reading, from any thread."""
+
+    def __init__(
+        self, streams: Mapping[int, Stream], inlets: dict[int, Inlet], outlets: Mapping[int, Outlet], rejects: TextIO
+    ) -> None:
+        self._inlets, self._outlets, self._rejects = inlets, outlets, rejects
+        self.codecs: dict[int, SlotCodec] = {slot: stream.spec.make() for slot, stream in streams.items()}
+        self._pigs: list[Control] = []
+        self._stopped = False
+        self._written = self._records = self._rejected = self._outputs_rejected = 0
+        self._first_reject = ""
+        for slot, inlet in inlets.items():
+            inlet.on_reject = functools.partial(self._too_long, slot)
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def cuts(self) -> Iterator[Cut]:
+        """One cut of each input in turn, until all have ended. Asking for the next says that the last was processed."""
+        while self._inlets and not self._stopped:
+            for slot in list(self._inlets):
+                cut = self._next(slot, _ALONE_S if len(self._inlets) == 1 else _AMONG_OTHERS_S)
+                if cut is not None:
+                    yield cut
+                    self.pass_pigs()
+
+    def read(self, slot: int) -> Cut | None:
+        """The next cut of one input; None at its end."""
+        self.pass_pigs()
+        while slot in self._inlets and not self._stopped:
+            if (cut := self._next(slot, _ALONE_S)) is not None:
+                return cut
+        return None
+
+    def _next(self, slot: int, timeout_s: float) -> Cut | None:
+        cut = self._inlets[slot].next(timeout_s)
+        if cut is not None and cut.end is not None and cut.end.kind == "end":
+            self._inlets.pop(slot).close()
+        elif cut is not None and cut.end is not None and cut.end.kind == "pig":
+            self._pigs.append(cut.end)
+        return cut
+
+    def pass_pigs(self) -> None:
+        for pig in self._pigs:
+            for slot, outlet in self._outlets.items():
+                record = self.codecs[slot].write_control(pig)
+                if record is not None:
+                    outlet.write([record])
+        self._pigs.clear()
+
+    def write(self, outputs: Outputs, records: int = 0) -> None:
+        """Write outputs, and count the input records that they came of."""
+        self._records += records
+        # Slots that share a pipe keep the order of their records.
+        for slot, run in itertools.groupby(outputs, operator.itemgetter(0)):
+            data = [record for _, record in run]
+            self._written += len(data)
+            self._outlets[slot].write(data)
+        self._rejects.flush()
+
+    def reject(self, line: str, *, first: str, output: bool) -> None:
+        """Count a rejected input record (or output) and write a line for it.
+
+        Args:
+            line: for the rejects.
+            first: for the final text, if all are rejected and this is the first.
+        """
+        self._outputs_rejected += output
+        self._rejected += not output
+        self._first_reject = self._first_reject or first
+        # JSON may hold half a surrogate pair, which UTF-8 cannot.
+        self.tell(line.encode(errors="backslashreplace").decode())
+
+    def _too_long(self, slot: int, record: bytes, why: str) -> None:
+        """Rejects a record that is too long to be handed on; `record` is its beginning."""
+        self._records += 1
+        line = f"slot {slot}: decode: {why} The record: {record[:200].decode(errors='replace').strip()}"
+        self.reject(line, first=line, output=False)
+
+    def tell(self, text: str) -> None:
+        """Write a line to the rejects."""
+        self._rejects.write(text + "\n")
+
+    def finish(self) -> None:
+        self.pass_pigs()
+        for outlet in self._outlets.values():
+            outlet.finish()
+
+    def came_to_nothing(self) -> str | None:
+        """A text if every input, or every output, was rejected."""
+        if self._written or not (self._outputs_rejected or 0 < self._records == self._rejected):
+            return None
+        if 0 < self._records == self._rejected:
+            return all_rejected_text("records", self._records, self._first_reject)
+        return all_rejected_text("outputs", self._outputs_rejected, self._first_reject)
+
+
+def streams_of(
+    program: Program, descriptors: Mapping[int, Any], located: Located, schema_files: Mapping[str, Path], batch: int
+) -> dict[int, Stream]:
+    in_use = program.annotations.slots_in_use
+    if unused := sorted(set(descriptors) - in_use):
+        raise SettingsError(
+            f"a stream is given for slot {unused[0]}, which {program.path.name} does not use. It uses "
+            f"{', '.join(map(str, sorted(in_use)))}; '# fastscore.slot.{unused[0]}: in-use' adds one."
+        )
+
+    def find_schema(name: str) -> Any:
+        return json.loads(load_schema(name, schema_files, located.schema_dir).canonical)
+
+    def stream(slot: int) -> Stream:
+        raw = descriptors.get(slot) or _lines(batch)
+        name = program.annotations.schemas.get(slot)
+        inherited = None if name is None else (name, find_schema(name))
+        return parse(raw, slot=slot, name=f"slot {slot}", inherited=inherited, find_schema=find_schema)
+
+    return {slot: stream(slot) for slot in sorted(in_use)}
+
+
+def open_inlets(
+    streams: Mapping[int, Stream], program: Program, descriptors: Mapping[int, Any], stdin: int, *, blank: bool
+) -> dict[int, Inlet]:
+    """Raises SettingsError: two inputs want stdin. `blank`: hand on blank lines, so that lines can be counted."""
+    inlets: dict[int, Inlet] = {}
+    on_stdin: list[int] = []
+    for slot in program.annotations.inputs:
+        stream = streams[slot]
+        if slot in descriptors:
+            inlets[slot] = open_inlet(stream)
+        else:
+            on_stdin.append(slot)
+            inlets[slot] = StreamInlet(stream, lambda: LinesFeed(stdin), lambda: Delimited(b"\n", blank=blank))
+        inlets[slot].eager = not (program.annotations.explicit or slot in program.annotations.recordsets)
+    if len(on_stdin) > 1:
+        raise SettingsError(
+            f"slots {' and '.join(map(str, on_stdin))} are inputs of {program.path.name}, and only one can be read from "
+            f"stdin. Give --input {on_stdin[1]}=FILE, or --stream {on_stdin[1]}=DESCRIPTOR.json."
+        )
+    return inlets
+
+
+def open_outlets(streams: Mapping[int, Stream], descriptors: Mapping[int, Any], out: BinaryIO) -> dict[int, Outlet]:
+    return {
+        slot: open_outlet(stream)
+        if slot in descriptors
+        else StreamOutlet(stream, LinesDrain(out), DelimitedFramer(b"\n"))
+        for slot, stream in streams.items()
+        if stream.output
+    }
+
+
+def _lines(batch: int) -> dict[str, Any]:
+    return file_stream("/dev/stdin") | {"Batching": {"Watermark": batch, "NagleTime": 500}}
+
+
+def file_stream(path: str) -> dict[str, Any]:
+    """The descriptor of a file of JSON lines."""
+    return {"Transport": {"Type": "file", "Path": path}, "Envelope": "delimited", "Encoding": "json"}
+
+
+def descriptor(path: Path) -> Any:
+    """The stream descriptor in a file. Raises SettingsError."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"--stream {path}: {error}. It must be a stream descriptor, as JSON.") from error

@@ -1,0 +1,160 @@
+"""Opens a model in its sandbox and wires it with codecs, sessions and a scorer.
+
+`run`, `score`, `verify` and `backtest` all do it here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stream_scorer.codec import codec_for
+from stream_scorer.codec.schema import Schema, load_schema
+from stream_scorer.errors import ModelError
+from stream_scorer.model.locate import Located
+from stream_scorer.model.module import Module
+from stream_scorer.model.sandbox import sandbox
+from stream_scorer.ports import Codec, Judge
+from stream_scorer.records import Record
+from stream_scorer.scoring.scorer import Scored, Scorer
+from stream_scorer.state.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+
+class Wired(NamedTuple):
+    """A scorer, and the sessions that keep the model's state between records."""
+
+    sessions: Sessions
+    scorer: Scorer
+
+    def score(self, records: Sequence[Record], sizes: Iterable[int]) -> list[Scored]:
+        """Score records in batches of these sizes, then the rest in one batch. Every batch is settled: none is undone."""
+        scored: list[Scored] = []
+        at, left = 0, iter(sizes)
+        while at < len(records):
+            size = next(left, len(records))
+            scored += self.scorer.score(records[at : at + size])
+            self.sessions.settle()
+            at += size
+        return scored
+
+
+class Opened:
+    """A module begun in its sandbox, with the schema of each slot in use (None: untyped)."""
+
+    def __init__(self, module: Module, schemas: dict[int, Schema | None], attachment: Path | None) -> None:
+        self.module = module
+        self.schemas = schemas
+        self.identity = module.sha256 if attachment is None else f"{module.sha256}+{_sha256(attachment)}"
+        """sha256 of the module and, behind a +, of the attachment. State is used only by the identity that saved it."""
+
+    def codec(self, slot: int, encoding: str, **how: Any) -> Codec:
+        """The codec of a slot in use; `how` as in `codec_for`. Raises ModelError: Avro, and the slot has no schema."""
+        schema = self.schemas.get(slot)
+        if schema is None and encoding != "json":
+            raise ModelError(
+                f"{self.module.path}: no schema for slot {slot}, which Avro needs. Add the comment "
+                f"'# fastscore.schema.{slot}: NAME', or use --input-encoding and --output-encoding json."
+            )
+        return codec_for(encoding, schema, **how)
+
+    def wire(
+        self,
+        decoder: Codec,
+        encoders: Mapping[int, Codec],
+        *,
+        judge: Judge | None = None,
+        one_by_one: bool = False,
+        **sessions: Any,
+    ) -> Wired:
+        """Sessions and a scorer for the model with these codecs. Raises ModelError: its state cannot be kept.
+
+        Args:
+            judge: of forecasts, see `Scorer`.
+            one_by_one: do not use the batch hook of the module.
+            sessions: `by_key`, `ttl_ms` and `cap` of `Sessions`.
+        """
+        self.module.check_views()
+        model: Any = _OneByOne(self.module) if one_by_one else self.module
+        kept = Sessions(model, self.module.state_names, noted=judge is not None, **sessions)
+        return Wired(kept, Scorer(model, kept, decoder, encoders, judge))
+
+    def wire_json(self, *, strict: bool = True, **how: Any) -> Wired:
+        """As `wire`, with JSON at all slots. `strict`: refuse NaN and Infinity."""
+        codecs = {slot: self.codec(slot, "json", strict=strict) for slot in self.schemas}
+        return self.wire(codecs[0], {slot: codec for slot, codec in codecs.items() if slot % 2}, **how)
+
+
+@contextlib.contextmanager
+def opened(
+    located: Located, attachment: Path | None, schema_files: Mapping[str, Path], *, endless: bool = True
+) -> Iterator[Opened]:
+    """Load and begin a model in a sandbox with its attachment; call its `end` after the block. Raises ModelError.
+
+    Blocks while the model loads and begins: seconds, with TensorFlow.
+
+    Args:
+        endless: refuse a model that needs the end of its input, as a topic has none.
+    """
+    attachment = attachment or located.attachment
+    with sandbox(attachment):
+        started = time.perf_counter()
+        module = Module(located.module, [attachment.name] if attachment else [], endless=endless)
+        names = module.annotations.schemas
+        schemas = {
+            slot: load_schema(names[slot], schema_files, located.schema_dir) if slot in names else None
+            for slot in sorted(module.annotations.slots_in_use)
+        }
+        module.begin()
+        log.info(
+            "model %s sha256=%s begun in %.1f s, state: %s%s",
+            module.name,
+            module.sha256,
+            time.perf_counter() - started,
+            ", ".join(module.state_names) or "none",
+            ", batched" if module.batched else "",
+        )
+        try:
+            yield Opened(module, schemas, attachment)
+        except BaseException:
+            with _only_logged():
+                module.end()
+            raise
+        module.end()
+
+
+@contextlib.contextmanager
+def _only_logged() -> Iterator[None]:
+    """A ModelError in the block is only logged: it must not hide the error that came before."""
+    try:
+        yield
+    except ModelError as error:
+        log.warning("%s", error)
+
+
+class _OneByOne:
+    """A module whose batch hook is not used."""
+
+    batched = False
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def paths(schemas: Mapping[str, str]) -> dict[str, Path]:
+    """Absolute paths: in the sandbox the working directory is another one."""
+    return {name: Path(path).resolve() for name, path in schemas.items()}

@@ -1,0 +1,144 @@
+"""A history through the engine, record by record, as `score` and the service do it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.evaluate.judge import finite
+from stream_scorer.evaluate.worth import Forecast
+from stream_scorer.model.locate import locate
+from stream_scorer.parsing.times import DAY_MS, EPOCH, moment_ms
+from stream_scorer.prices.adjust import LAG_DAYS, Adjustment, adjustment
+from stream_scorer.prices.feed import inputs
+from stream_scorer.prices.history import Prices
+from stream_scorer.records import Outgoing, Partition, Record
+from stream_scorer.scoring.hosting import opened
+
+BATCH = 1024
+FIELDS = ("close", "forecast", "prediction", "price", "value", "score")
+
+
+@dataclass(frozen=True)
+class Walk:
+    """inputs, scores: JSON as `stream-scorer score` reads and writes it."""
+
+    model: str
+    sha256: str
+    inputs: list[bytes]
+    scores: list[bytes]
+    forecasts: list[Forecast]
+    rejects: list[str]
+
+
+def walk(
+    model: str,
+    prices: Prices,
+    *,
+    attachment: Path | None = None,
+    schemas: Mapping[str, Path] | None = None,
+    symbol: str = "SP500",
+    cpi: Path | None = None,
+    lag_days: int = LAG_DAYS,
+    field: str | None = None,
+) -> Walk:
+    """Score every row in order. Raises StreamScorerError.
+
+    Args:
+        cpi: give the model adjusted numbers, and take its forecasts back to points.
+        field: of an output record that holds the forecast; None: the first of FIELDS that it has.
+    """
+    located = locate(model)
+    attachment = attachment.resolve() if attachment else None
+    adjusted = adjustment(located, attachment, cpi, lag_days) if cpi else None
+    with opened(located, attachment, schemas or {}) as found:
+        values = inputs(found.schemas.get(0), prices, symbol, adjusted)
+        module = found.module
+        lines = [json.dumps(value).encode() for value in values]
+        partition, key = Partition(prices.path.name, 0), symbol.encode()
+        records = [Record(partition, offset, key, line, None, None) for offset, line in enumerate(lines)]
+        scored = found.wire_json().score(records, itertools.repeat(BATCH))
+        outs = [one for one in scored if isinstance(one, Outgoing)]
+        rejects = [
+            f"{prices.dates[one.source.offset]}: {one.message}" for one in scored if not isinstance(one, Outgoing)
+        ]
+        forecasts = _forecasts(outs, prices, adjusted, field)
+        return Walk(
+            model=module.name,
+            sha256=module.sha256,
+            inputs=lines,
+            scores=[one.value or b"null" for one in outs],
+            forecasts=forecasts,
+            rejects=rejects,
+        )
+
+
+def _forecasts(outs: list[Outgoing], prices: Prices, adjusted: Adjustment | None, field: str | None) -> list[Forecast]:
+    """One for each row that has any output in slot 1: the first of them that is a forecast."""
+    rows = {date.isoformat(): at for at, date in enumerate(prices.dates)}
+    found: dict[int, Forecast] = {}
+    for out in outs:
+        made = out.source.offset
+        if out.slot != 1 or made in found:
+            continue
+        forecast = _forecast(json.loads(out.value or b"null"), made, rows, prices, field)
+        if forecast is not None:
+            found[made] = _restored(forecast, prices, adjusted) if adjusted else forecast
+    if outs and not found:
+        shown = (outs[0].value or b"null").decode()[:120]
+        raise SettingsError(
+            f"none of the {len(outs)} outputs is a number or a record with one; the first is {shown}. "
+            "Name the field that holds the forecast by --forecast-field."
+        )
+    return list(found.values())
+
+
+def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, field: str | None) -> Forecast | None:
+    following = made + 1 if made + 1 < len(prices) else None
+    day = None if following is None else prices.dates[following].isoformat()
+    if not isinstance(value, dict):
+        number = finite(value)
+        return None if number is None else Forecast(made, following, day, number)
+    name = field or next((name for name in FIELDS if finite(value.get(name)) is not None), None)
+    number = finite(value.get(name)) if name else None
+    if number is None:
+        return None
+    date, target = _day(value.get("date")), following
+    if date is not None and date > prices.dates[made].isoformat():  # else it tells of the day it was made on
+        target = rows.get(date)
+    else:
+        date = day
+    low, high, level = (finite(value.get(name)) for name in ("low", "high", "level"))
+    if low is None or high is None:
+        low = high = None
+    return Forecast(made, target, date, number, low, high, level)
+
+
+def _restored(forecast: Forecast, prices: Prices, adjusted: Adjustment) -> Forecast:
+    """In points. The last forecast has no row to be for, and its day is not known: the next weekday is taken."""
+    made = prices.dates[forecast.made]
+    if forecast.target is not None:
+        target = prices.dates[forecast.target]
+    else:
+        target = made + datetime.timedelta(days=3 if made.weekday() == 4 else 1)
+    value, low, high = (
+        None if number is None else adjusted.restore(made, target, number)
+        for number in (forecast.value, forecast.low, forecast.high)
+    )
+    assert value is not None
+    return dataclasses.replace(forecast, value=value, low=low, high=high)
+
+
+def _day(value: Any) -> str | None:
+    """A field with a date or time as an ISO date."""
+    moment = moment_ms(value)
+    if moment is None or not 0 < (day := EPOCH + moment // DAY_MS) <= datetime.date.max.toordinal():
+        return None
+    return datetime.date.fromordinal(day).isoformat()

@@ -1,0 +1,210 @@
+"""Settings: defaults < TOML file < environment (STREAM_SCORER_...) < flags, checked before any socket opens.
+
+One frozen dataclass per command; its fields are the flags, the TOML keys and the variables at once.
+Those of every command that talks to Kafka are in kafka_settings.py, the rest of `run`'s in run_settings.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Set
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.parsing.spelling import did_you_mean, is_text
+from stream_scorer.settings.arguments import MOST
+
+ENV_PREFIX = "STREAM_SCORER_"
+T = TypeVar("T")
+
+
+def setting(default: Any, text: str, *, choices: tuple[str, ...] = (), low: float | None = None) -> Any:
+    """A dataclass field with its help text, legal values and lower bound. A dict default is a KEY=VALUE setting."""
+    metadata = {"help": text, "choices": choices, "low": low}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
+    """One flag per field of `cls`; a flag not given leaves no trace in the namespace."""
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        flag = "--" + field.name.replace("_", "-")
+        text = field.metadata["help"]
+        if hints[field.name] is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
+        elif _is_map(hints[field.name]):
+            parser.add_argument(flag, action="append", metavar="KEY=VALUE", default=argparse.SUPPRESS, help=text)
+        else:
+            shown = "" if field.default in (None, "") else f" (default: {field.default})"
+            choices = field.metadata["choices"]
+            metavar = "|".join(choices) if choices else _metavar(hints[field.name])
+            parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text.replace("%", "%%") + shown)
+
+
+def load(
+    cls: type[T],
+    flags: Mapping[str, Any],
+    file: Path | None,
+    env: Mapping[str, str] | None = None,
+    *,
+    others: type | None = None,
+) -> T:
+    """Merge the four layers into one `cls`. Raises SettingsError that names the setting and where it came from.
+
+    `others`: the file may have these settings too, which are another command's and are left alone.
+    """
+    env = os.environ if env is None else env
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    ignored = {field.name for field in dataclasses.fields(others)} - fields.keys() if others else set()
+    for name, raw, origin in [*_from_file(file, fields, ignored), *_from_env(env, fields), *_from_flags(flags, fields)]:
+        value = _convert(raw, hints[name], fields[name], origin)
+        values[name] = {**values.get(name, {}), **value} if _is_map(hints[name]) else value
+    return cls(**values)
+
+
+def _from_file(file: Path | None, fields: Mapping[str, Any], ignored: Set[str]) -> list[tuple[str, Any, str]]:
+    if file is None:
+        return []
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"--config {file}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are such
+        raise SettingsError(f"--config {file}: not TOML: {error}.") from error
+    found = []
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in fields and name not in ignored:
+            raise SettingsError(f"{file}: no setting {key!r}.{_nearest(name, [*fields, *ignored])}")
+        if name in fields:
+            found.append((name, value, f"{file}: {key}"))
+    return found
+
+
+def _from_env(env: Mapping[str, str], fields: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    return [(name, env[variable], variable) for name in fields if (variable := ENV_PREFIX + name.upper()) in env]
+
+
+def _from_flags(flags: Mapping[str, Any], fields: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    return [(name, flags[name], "--" + name.replace("_", "-")) for name in fields if name in flags]
+
+
+def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
+    if isinstance(raw, str) and not is_text(raw):
+        raise SettingsError(f"{origin}: {raw!r} is not text in UTF-8.")
+    if _is_map(kind):
+        return to_map(raw, origin)
+    if raw == "" and field.default is None:  # as compose files and charts leave a variable that has no value
+        return None
+    try:
+        value = _to_scalar(raw, kind)
+    except ValueError as error:
+        raise SettingsError(f"{origin}: {error}.") from error
+    choices, low = field.metadata["choices"], field.metadata["low"]
+    if choices and value not in choices:
+        raise SettingsError(f"{origin}: {value!r} is none of {', '.join(choices)}.{_nearest(str(value), choices)}")
+    if low is not None and value < low:
+        raise SettingsError(f"{origin}: {value} is below {low}.")
+    if isinstance(value, int | float) and value > MOST:
+        raise SettingsError(f"{origin}: {value} is above {MOST:,}.")
+    return value
+
+
+def _to_scalar(raw: Any, kind: Any) -> Any:
+    base = next(
+        (part for part in (bool, int, float, Path) if part is kind or part in getattr(kind, "__args__", ())), str
+    )
+    if base is bool:
+        if isinstance(raw, bool):
+            return raw
+        if str(raw).lower() in ("1", "true", "yes", "on"):
+            return True
+        if str(raw).lower() in ("0", "false", "no", "off"):
+            return False
+        raise ValueError(f"{raw!r} is neither true nor false")
+    if isinstance(raw, dict | list | bool):
+        raise ValueError(f"{raw!r} is not one value")
+    if base is int and isinstance(raw, float) and not raw.is_integer():
+        raise ValueError(f"{raw!r} is not a whole number")
+    if "\0" in str(raw):
+        raise ValueError(f"{raw!r} has a null byte in it")
+    try:
+        value = base(raw)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{raw!r} is not a number") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{raw!r} is not a finite number")
+    return value
+
+
+def to_map(raw: Any, origin: str) -> dict[str, str]:
+    """KEY=VALUE pairs: a TOML table, a list with a pair in each item, or a text with several.
+
+    In a text a comma or the end of a line stands between pairs. `\\,` is a comma within a value, and `\\\\` a backslash.
+    `@FILE` as a value stands for what is in the file, so that secrets stay out of `ps`; `@@` for @.
+    Raises SettingsError that begins with `origin`.
+    """
+    if isinstance(raw, dict):
+        pairs = [(key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in _flat(raw)]
+    else:
+        pairs = []
+        for number, item in enumerate(raw if isinstance(raw, list) else _split(str(raw)), 1):
+            if not is_text(str(item)):
+                raise SettingsError(f"{origin}: pair {number} is not text in UTF-8.")
+            key, equals, value = str(item).partition("=")
+            if not equals or not key.strip():
+                # What follows a comma may be the rest of a password: not to be shown.
+                what = f"pair {number}" if number > 1 else repr(item)
+                more = " A comma within a value is written \\," if isinstance(raw, str) and number > 1 else ""
+                raise SettingsError(f"{origin}: {what} is not KEY=VALUE.{more}")
+            pairs.append((key, value))
+    return {key.strip(): _secret(key.strip(), value.strip(), origin) for key, value in pairs}
+
+
+def _split(text: str) -> list[str]:
+    """The pairs of a text, without the backslashes that keep commas in them."""
+    items = re.findall(r"(?:\\[\\,]|[^,\n])+", text)
+    return [re.sub(r"\\([\\,])", r"\1", item) for item in items if item.strip()]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """TOML reads `sasl.username = "x"` as a table in a table: join the names again."""
+    found: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return found
+
+
+def _secret(key: str, value: str, origin: str) -> str:
+    if not value.startswith("@") or value.startswith("@@"):
+        return value.removeprefix("@")
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{origin}: {key}: the file {value[1:]} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise SettingsError(f"{origin}: {key}: the file {value[1:]} is not text in UTF-8.") from error
+
+
+def _is_map(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) is dict
+
+
+def _metavar(kind: Any) -> str:
+    names = {int: "N", float: "SECONDS", Path: "FILE"}
+    return next((names[part] for part in names if part is kind or part in getattr(kind, "__args__", ())), "TEXT")
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """What to add to a text about a name that is none of `names`: the nearest of them, or else all."""
+    return did_you_mean(name, names := list(names)) or f" There are: {', '.join(sorted(names))}."

@@ -1,0 +1,1 @@
+"""What programs need of the operating system: signals, exit, log lines, folders, standard error."""

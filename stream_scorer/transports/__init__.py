@@ -1,1 +1,0 @@
-"""Where records come from and scores go: Kafka, lines of JSON, memory."""

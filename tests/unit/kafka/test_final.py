@@ -1,0 +1,41 @@
+"""Errors after which a consumer never reads again end the worker, rather than leave it idle."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError
+
+from stream_scorer.errors import BrokerError, Unavailable
+from stream_scorer.kafka.errors import NOT_A_MEMBER, is_fatal, unreachable
+from stream_scorer.kafka.source import KafkaSource
+from stream_scorer.records import Partition
+
+FENCED = "Fatal error: Broker: Static consumer fenced by other consumer with same group.instance.id"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KafkaError(KafkaError._FATAL, FENCED), "Give each service one of its own"),  # as librdkafka gives it: no flag
+        (KafkaError(KafkaError._FATAL, "Fatal error: broken"), r"cannot go on: Fatal error: broken \(_FATAL\)\.$"),
+        (KafkaError(KafkaError.UNKNOWN_MEMBER_ID, "with the flag", fatal=True), "cannot go on: with the flag"),
+        *((KafkaError(code), "cannot go on: ") for code in NOT_A_MEMBER),
+    ],
+)
+def test_such_an_error_ends_the_worker(error, said):
+    source = KafkaSource.__new__(KafkaSource)
+    with pytest.raises(BrokerError, match=said):
+        source._event(error, Partition("prices", 0))
+
+
+def test_one_that_passes_is_told(caplog):
+    source = KafkaSource.__new__(KafkaSource)
+    source._event(KafkaError(KafkaError._ALL_BROKERS_DOWN), None)
+    assert "_ALL_BROKERS_DOWN" in caplog.text
+
+
+def test_who_reads_beside_the_group_is_told_too():
+    fatal = KafkaError(KafkaError._FATAL, FENCED)
+    assert is_fatal(fatal)
+    assert isinstance(unreachable("prices[0]", fatal), BrokerError)
+    assert isinstance(unreachable("prices[0]", KafkaError(KafkaError._TRANSPORT)), Unavailable)

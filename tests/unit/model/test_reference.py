@@ -1,0 +1,42 @@
+"""The sample of what a model saw in training."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.model.reference import MOST, read_reference, thinned
+
+
+def test_a_list_of_numbers(write):
+    assert read_reference(write("r.json", "[1, 2.5, -3e2]")) == [1.0, 2.5, -300.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1", r"r\.json: cannot be read as JSON"),
+        ("{}", r"no list of at least 2 numbers"),
+        ("[1]", r"no list of at least 2 numbers"),
+        ("[1, null]", r"entry 1 is None, no finite number"),
+        ("[true, 1]", r"entry 0 is True"),
+        ("[1, NaN]", r"entry 1 is nan"),
+    ],
+)
+def test_anything_else_is_told(text, message, write):
+    with pytest.raises(SettingsError, match=rf"^reference sample .*{message}.*\[0\.1, 0\.2\]"):
+        read_reference(write("r.json", text))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_reference(tmp_path / "gone.json")
+
+
+def test_few_are_kept_and_many_become_quantiles():
+    assert thinned([3.0, 1.0, 2.0]) == [1.0, 2.0, 3.0]
+    many = thinned([float(at) for at in reversed(range(100 * MOST))])
+    assert (len(many), many[0], many[-1]) == (MOST, 50.0, 100.0 * MOST - 50)
+    assert json.loads(json.dumps(many)) == many

@@ -1,0 +1,134 @@
+"""Who may ask: the token in all the forms clients send it; without one, this machine alone."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.server.settings import Baked, EngineSettings, baked_from, is_loopback
+from tests.support.engine import PREFIX, EngineProcess
+
+TOKEN = "a-token-of-ours"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guarded")
+    (folder / "token").write_text(TOKEN + "\n")
+    with EngineProcess(folder, "--token", str(folder / "token"), token=TOKEN) as engine:
+        yield engine
+
+
+def _basic(pair):
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"Bearer Bearer {TOKEN}", 200),
+        (TOKEN, 200),
+        (_basic(f"anybody:{TOKEN}"), 200),
+        (_basic("anybody:wrong"), 401),
+        (_basic(TOKEN[:-1]), 401),
+        ("Basic %%%", 401),
+        ("Bearer wrong", 401),
+        ("Bearer é", 401),
+        ("", 401),
+    ],
+)
+def test_the_token(guarded, header, status):
+    answer = guarded.ask("GET", "/2/engine/state", headers={"Authorization": header})
+    assert answer.status == status
+    if status == 401:
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert answer.text.startswith("Authorization required")
+
+
+def test_the_document_may_be_read_by_all(guarded):
+    assert guarded.ask("GET", "/openapi.json", headers={"Authorization": ""}).status == 200
+    assert guarded.ask("GET", "/docs", headers={"Authorization": ""}).status == 200
+
+
+def test_a_websocket_needs_the_token_too(guarded):
+    url = f"ws{guarded.url.removeprefix('http')}{PREFIX}/connect/2/pneumo"
+    with pytest.raises(InvalidStatus):
+        connect(url, proxy=None)
+    with connect(url, proxy=None, additional_headers={"Authorization": f"Bearer {TOKEN}"}):
+        pass
+
+
+def test_our_command_line_takes_the_token_from_a_file(guarded):
+    assert guarded.cli("engine", "inspect", "--token", "token") == "INIT\n"
+    refused = guarded.cli("engine", "inspect", check=False)
+    assert refused.startswith("1 ")
+    assert "Give --token FILE" in refused
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "[::1]:8003"}, 200),
+        ({"Host": "evil.example:80"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://localhost:3000"}, 200),
+    ],
+)
+def test_a_web_page_of_another_site_cannot_ask(engine, headers, status):
+    assert engine.ask("GET", "/2/engine/state", headers=headers).status == status
+
+
+@pytest.mark.parametrize(("host", "yes"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)])
+def test_loopback(host, yes):
+    assert is_loopback(host) is yes
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"listen": "0.0.0.0:8003"}, "Give --token FILE"),
+        ({"listen": "8003x"}, "no port from 0 to 65535"),
+        ({"listen": "localhost:99999"}, "no port from 0 to 65535"),
+        ({"tls_cert": "x"}, "go together"),
+        ({"max_body": 5000}, "--max-body"),
+    ],
+)
+def test_settings_that_cannot_be(given, reason):
+    with pytest.raises(SettingsError, match=reason):
+        EngineSettings(**given)
+
+
+def test_other_machines_may_be_served_by_choice():
+    assert EngineSettings(listen="0.0.0.0:1", insecure=True).address == ("0.0.0.0", 1)
+    assert EngineSettings(listen=":1").address == ("127.0.0.1", 1)
+    assert EngineSettings(listen="[::1]:1").address == ("::1", 1)
+
+
+def test_baked_variables():
+    env = {
+        "MODEL": "/m.py",
+        "SCHEMAS": "a:/a.avsc; b:/b:b.avsc;",
+        "STREAMS": "0:/in.json;1:/out.json",
+        "ATTACHMENTS": "/a.zip",
+    }
+    found = baked_from(env)
+    assert str(found.model) == "/m.py"
+    assert {name: str(path) for name, path in found.schemas.items()} == {"a": "/a.avsc", "b": "/b:b.avsc"}
+    assert {slot: str(path) for slot, path in found.streams.items()} == {0: "/in.json", 1: "/out.json"}
+    assert [str(path) for path in found.attachments] == ["/a.zip"]
+    assert baked_from({}) == Baked(None, {}, {}, (), None)
+
+
+@pytest.mark.parametrize("env", [{"STREAMS": "in:/x"}, {"SCHEMAS": "x"}, {"SCHEMAS": ":x"}])
+def test_baked_variables_that_say_nothing(env):
+    with pytest.raises(SettingsError, match="Write"):
+        baked_from(env)

@@ -1,0 +1,181 @@
+"""Slots: numbers no two living processes share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+import uuid
+from pathlib import Path
+
+import pytest
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.service import transactional_id as slots
+from stream_scorer.service.transactional_id import Slot
+
+HOLD = (
+    "import sys; from stream_scorer.service.transactional_id import Slot; s = Slot(sys.argv[1]); "
+    "print(s.number, flush=True); sys.stdin.read()"
+)
+sockets = pytest.mark.skipif(sys.platform != "linux", reason="no abstract sockets")
+
+
+@pytest.fixture
+def name():
+    return f"group-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """As where there are no abstract sockets: the home and the folder for all, both beneath the test's own."""
+    monkeypatch.setattr(slots, "_hold_socket", _no_sockets)
+    monkeypatch.setattr(slots, "TEMPORARY", tmp_path / "tmp")
+    monkeypatch.setattr(slots, "pwd", types.SimpleNamespace(getpwuid=lambda _: types.SimpleNamespace(pw_dir=tmp_path)))
+    return slots._folders()
+
+
+def _no_sockets(_):
+    raise PermissionError("not in this sandbox")
+
+
+def _held(name, env=(), prepare=""):
+    """Another process that holds a slot, and its number."""
+    code = HOLD.replace("s = Slot", f"{prepare}; s = Slot") if prepare else HOLD
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **dict(env)},
+    )
+    return process, int(process.stdout.readline())
+
+
+def test_another_process_gets_the_next_number_and_its_death_frees_it(name):
+    other, number = _held(name)
+    with other:
+        assert number == 0
+        mine = Slot(name)
+        assert mine.number == 1
+        other.kill()
+    again = Slot(name)
+    assert again.number == 0
+    again.release()
+    mine.release()
+
+
+def test_names_do_not_meet(name):
+    taken = [Slot(name), Slot(f"{name}2"), Slot(name)]
+    assert [slot.number for slot in taken] == [0, 0, 1]
+    for slot in taken:
+        slot.release()
+    released = Slot(name)
+    assert released.number == 0
+    released.release()
+
+
+@sockets
+def test_nothing_of_the_environment_makes_two_services_miss_each_other(name, tmp_path):
+    """Nor does a file system that cannot be written to, a home that is none, or a cleaned one."""
+    env = {variable: str(tmp_path / variable) for variable in ("TMPDIR", "HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")}
+    mine = Slot(name)
+    other, number = _held(name, env)
+    with other:
+        other.kill()
+    mine.release()
+    assert number == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@sockets
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be another user")
+def test_two_users_of_a_host_get_two_numbers(name):
+    mine = Slot(name)
+    other, number = _held(name, prepare="import os; os.setuid(65534)")
+    with other:
+        other.kill()
+    mine.release()
+    assert number == 1
+
+
+def test_without_sockets_a_file_in_the_home_is_locked(folders, name):
+    home = f"import types; import stream_scorer.service.transactional_id as m; m._folders = lambda: [m.Path({str(folders[0])!r})]"
+    other, number = _held(name, prepare=f"{home}; m._hold_socket = m._hold_file")
+    with other:
+        assert number == 0
+        mine = Slot(name)
+        assert mine.number == 1
+        assert {file.parent for file in folders[0].iterdir()} == {folders[0]}
+        other.kill()
+    again = Slot(name)
+    assert again.number == 0
+    again.release()
+    mine.release()
+
+
+def _link(folder: Path):
+    (folder.parent / "elsewhere").mkdir(mode=0o700)
+    folder.symlink_to(folder.parent / "elsewhere")
+
+
+def _open_to_all(folder: Path):
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def _anothers(folder: Path):
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+
+
+def _a_file(folder: Path):
+    folder.touch()
+
+
+WRONG = {
+    "a link": (_link, "a link"),
+    "open to all": (_open_to_all, "others may write"),
+    "a file": (_a_file, "exists"),
+    "another user's": pytest.param(
+        (_anothers, "user 65534"), marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give it away")
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_folder_that_is_not_ours_alone_is_not_used(folders, name, wrong):
+    make, _ = wrong
+    folders[0].parent.mkdir(parents=True)
+    make(folders[0])
+    slot = Slot(name)
+    slot.release()
+    assert [file.name[32:] for file in folders[1].iterdir()] == [".0"]
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_without_any_folder_the_service_ends_and_says_why(folders, name, wrong):
+    make, reason = wrong
+    for folder in folders:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        make(folder)
+    with pytest.raises(SettingsError, match=rf"(?s)locks: .*{reason}.*tmp.*{reason}"):
+        Slot(name)
+
+
+def test_a_user_without_an_entry_has_the_other_folder(folders, name, monkeypatch):
+    def nobody(_):
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(slots.pwd, "getpwuid", nobody)
+    Slot(name).release()
+    assert folders[1].is_dir()
+
+
+def test_all_numbers_taken(monkeypatch, name):
+    monkeypatch.setattr(slots, "MOST", 2)
+    taken = [Slot(name), Slot(name)]
+    with pytest.raises(SettingsError, match="another --instance"):
+        Slot(name)
+    for slot in taken:
+        slot.release()

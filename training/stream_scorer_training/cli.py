@@ -1,0 +1,130 @@
+"""stream-scorer train"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.settings.arguments import new_folder, whole
+from stream_scorer.system.stderr import without_banners
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    source = "a CSV or Parquet file, or fred:ID"
+    parser.add_argument("--prices", required=True, metavar="SOURCE", help=f"closes: {source}")
+    parser.add_argument("--cpi", required=True, metavar="SOURCE", help=f"consumer prices by month: {source}")
+    parser.add_argument(
+        "--fred-key-file",
+        type=Path,
+        metavar="FILE",
+        help="holds the key to FRED's API, for fred:ID (default: FRED_API_KEY)",
+    )
+    parser.add_argument(
+        "--out", type=new_folder, required=True, metavar="DIR", help="where weights, report and plots go"
+    )
+    parser.add_argument(
+        "--iterations", type=whole(1), default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
+    )
+    parser.add_argument(
+        "--seed", type=whole(0), default=2017, metavar="N", help="of weights and batches (default: 2017)"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=whole(1),
+        default=3,
+        metavar="N",
+        help="trainings, each with the next seed, for the spread of the figures; the weights are the first one's (default: 3)",
+    )
+    parser.add_argument(
+        "--max-gap",
+        type=whole(1),
+        default=7,
+        metavar="DAYS",
+        help="a warning names longer ones between prices (default: 7)",
+    )
+    parser.add_argument("--no-plots", action="store_true", help="write no pictures beside the report")
+
+
+def run(args: argparse.Namespace) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with without_banners():
+            import tensorflow as tf
+
+            from stream_scorer_training.train import Listener, train
+            from stream_scorer_training.trainer import use_two_devices
+
+            use_two_devices()
+            tf.constant(0)  # looks for devices, and tells of those it lacks
+    except ImportError as error:
+        raise SettingsError(f"training needs {error.name}: pip install 'stream-scorer[train]'") from error
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    console = Console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+    )
+    seeds = range(args.seed, args.seed + args.seeds)
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[int, TaskID] = {}
+
+        def progressed(seed: int, done: int, loss: float) -> None:
+            if seed not in tasks:  # data that cannot be used are told before any bar is drawn
+                tasks[seed] = progress.add_task(f"seed {seed}", total=args.iterations, loss="-")
+            progress.update(tasks[seed], completed=done, loss=f"{loss:.5f}")
+
+        def resumed(seed: int, done: int) -> None:
+            console.print(f"seed {seed} goes on after {done:,} iterations: {args.out} holds them")
+
+        report = train(
+            args.prices,
+            args.cpi,
+            args.out,
+            iterations=args.iterations,
+            seeds=seeds,
+            with_plots=not args.no_plots,
+            fred_key_file=args.fred_key_file,
+            max_gap_days=args.max_gap,
+            listener=Listener(resumed, progressed),
+        )
+    _print(console, report, args.out)
+    return 0
+
+
+def _print(console: Any, report: dict[str, Any], out: Path) -> None:
+    from rich.table import Table
+
+    for name in ("prices", "cpi"):
+        source = report["data"][name]
+        for gap in source["gaps"]:
+            console.print(f"{source['source']}: nothing between {gap['after']} and {gap['before']}, {gap['days']} days")
+    training, test = report["training"], report["test"]
+    table = Table(title=f"what the weights are worth (seed {training['seed']})", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in (
+        ("training MSE, last batch", f"{training['final_batch_mse']:.6f}"),
+        ("training MSE, mean of the last 100 batches", f"{training['mean_mse_of_last_100_batches']:.6f}"),
+        ("test MSE as the tutorial computes it (against the last input)", f"{test['tutorial_mse']:.6f}"),
+        ("test MSE of the forecast against the day forecast", f"{test['honest_mse']:.6f}"),
+        ("test MSE of yesterday's value as the forecast", f"{test['persistence_mse']:.6f}"),
+        ("skill against yesterday's value", f"{test['skill']:+.1%}"),
+        ("Diebold-Mariano t of that", f"{test['diebold_mariano_t']:+.1f}"),
+        (
+            "RMSE in index points: forecast / yesterday's value",
+            f"{test['honest_rmse_points']:.2f} / {test['persistence_rmse_points']:.2f}",
+        ),
+    ):
+        table.add_row(name, value)
+    console.print(table)
+    console.print(report["why_two_figures"])
+    console.print(f"[bold]{report['verdict']}[/bold]")
+    console.print(f"written to {out}; the whole report: {out / 'report.html'}")

@@ -1,0 +1,137 @@
+"""Train the forecaster: choose its networks before the test part, fit them, calibrate the interval, test once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.model.archive import write_archive
+from stream_scorer.prices.adjust import LAG_DAYS
+from stream_scorer_training import data, forecast_choose, forecast_data, forecast_interval, network
+from stream_scorer_training.forecast_choose import Fold, Tried
+from stream_scorer_training.forecast_data import Floats, Parameters, module, tf_sp500_lstm
+from stream_scorer_training.prepare import SPLIT
+
+KINDS = ("change", "spread")
+
+
+def train(
+    prices: Path,
+    cpi: Path,
+    out: Path,
+    *,
+    split: str = SPLIT,
+    lag_days: int = LAG_DAYS,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Write the attachment, its parameters and weights, and the table of candidates into `out`; the table is returned.
+
+    Nothing from the split on is looked at. The same data give the same bytes on one kind of machine.
+    Raises SettingsError on data that cannot be used.
+    """
+    end = pd.Timestamp(split)
+    daily, monthly = data.load_prices(prices), data.load_cpi(cpi)
+    figures = monthly.series
+    closes = forecast_data.with_cpi(daily.series, figures, lag_days)
+    closes = closes[closes.index < end]
+    _check_length(closes, end)
+    calendar = forecast_data.closures(str(closes.index[0].date()))
+    spans = forecast_choose.folds(closes, figures, calendar, end, lag_days)
+    tried = [forecast_choose.attempt(candidate, spans, on_step) for candidate in forecast_choose.CANDIDATES]
+    rows = [forecast_choose.judge(one, spans) for one in tried]
+    chosen = {kind: _of(forecast_choose.choose(rows, kind), tried) for kind in KINDS}
+
+    last = forecast_choose.fold(closes, figures, calendar, end, end, lag_days)
+    parameters, weights, fits = last.parameters, {}, {}
+    for kind, found in chosen.items():
+        if found is None:
+            continue
+        row, one = found
+        on_step(f"{row['candidate']}: the one that ships")
+        fitted = forecast_choose.fit(one.candidate, last, one.candidate.seeds[0])
+        parameters["shares"][kind] = row["share"]
+        weights.update({f"{kind}/{name}": value for name, value in fitted.weights.items()})
+        fits[kind] = {"candidate": row["candidate"], "share": row["share"], "iterations": fitted.iterations}
+    steps = forecast_interval.fit(*_scores(spans, chosen), parameters)
+    interval = parameters["interval"]
+    without = forecast_interval.tried(*_scores(spans, {}), interval["level"], interval["least"])
+    parameters["model"] = f"{module.name} {_digest(parameters, weights)}"
+    write(out, parameters, weights)
+    report = {
+        "model": parameters["model"],
+        "attachment": f"{module.name}.tar.gz",
+        "split": split,
+        "candidates": rows,
+        "shipped": fits,
+        "interval": {
+            **interval,
+            "tried": steps,
+            "on_folds": {"shipped": forecast_interval.best(steps), "no network": forecast_interval.best(without)},
+        },
+        "trend": parameters["trend"],
+        "spread": parameters["spread"],
+        "cpi_lag_days": lag_days,
+        "folds": [[str(span.series.dates[span.first].date()), str(span.series.dates[-1].date())] for span in spans],
+        "data": {"prices_sha256": daily.sha256, "cpi_sha256": monthly.sha256},
+        "versions": {"tensorflow": tf.__version__, "numpy": np.__version__},
+    }
+    (out / "choice.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _check_length(closes: pd.Series, end: pd.Timestamp) -> None:
+    """Raises SettingsError: too few years before the split for the folds, and something to train on before them."""
+    years = forecast_choose.FOLDS * forecast_choose.FOLD_YEARS + forecast_choose.TAIL_YEARS + 2
+    begin = end - pd.DateOffset(years=years)
+    if not len(closes) or closes.index[0] > begin:
+        raise SettingsError(
+            f"closes with a CPI begin on {closes.index[0].date() if len(closes) else 'no day'} and must by {begin.date()}: "
+            f"{years} years before the split {end.date()} are chosen and trained on. Give more, or a later --split."
+        )
+
+
+def write(out: Path, parameters: Parameters, weights: Mapping[str, Any]) -> None:
+    """The attachment: parameters, weights, and the module with the network's arithmetic, byte for byte."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{module.name}.json").write_text(json.dumps(parameters, indent=1) + "\n")
+    files = [out / f"{module.name}.json", Path(tf_sp500_lstm.__file__)]
+    if weights:
+        network.save(dict(weights), out / module.name)
+        files += sorted(out.glob(f"{module.name}.index")) + sorted(out.glob(f"{module.name}.data-*"))
+    write_archive(out / f"{module.name}.tar.gz", {path.name: path.read_bytes() for path in files})
+
+
+def _of(row: dict[str, Any] | None, tried: list[Tried]) -> tuple[dict[str, Any], Tried] | None:
+    if row is None:
+        return None
+    return row, next(one for one in tried if one.candidate.name == row["candidate"])
+
+
+def _scores(spans: list[Fold], chosen: Mapping[str, tuple[dict[str, Any], Tried] | None]) -> tuple[Floats, Floats]:
+    """(ln(close / forecast) in forecast spreads, those spreads), by networks that had not seen the fold; all folds."""
+    scores, spreads = [], []
+    for number, span in enumerate(spans):
+        at = span.made_at
+        parts = {kind: np.zeros(len(at)) for kind in KINDS}
+        for kind, one in chosen.items():
+            if one is not None:
+                parts[kind] = one[0]["shares_of_folds"][number] * one[1].outputs[number]
+        spreads.append(span.series.spread[at] * np.exp(parts["spread"]))
+        scores.append((forecast_choose.beyond_line(span) - parts["change"]) / spreads[-1])
+    return np.concatenate(scores), np.concatenate(spreads)
+
+
+def _digest(parameters: Parameters, weights: Mapping[str, Any]) -> str:
+    """First 12 hex digits of the sha256 of all that is fitted."""
+    told = hashlib.sha256(json.dumps({**parameters, "model": ""}, sort_keys=True).encode())
+    for name in sorted(weights):
+        told.update(name.encode() + weights[name].tobytes())
+    return told.hexdigest()[:12]

@@ -1,0 +1,62 @@
+"""stream-scorer train-forecaster"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from stream_scorer.errors import SettingsError
+from stream_scorer.settings.arguments import new_folder, whole
+from stream_scorer.system.stderr import without_banners
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--prices", type=Path, required=True, metavar="CSV", help="closes: columns Date and Close")
+    parser.add_argument("--cpi", type=Path, required=True, metavar="CSV", help="CPI: columns DATE and CPIAUCSL")
+    parser.add_argument(
+        "--out", type=new_folder, required=True, metavar="DIR", help="where attachment, weights and reports go"
+    )
+    parser.add_argument(
+        "--split",
+        default="2007-06-01",
+        metavar="DATE",
+        help="first day that nothing is fitted or chosen on (default: 2007-06-01)",
+    )
+    parser.add_argument(
+        "--cpi-lag-days",
+        type=whole(0, 36_500),
+        default=31,
+        metavar="N",
+        help="days after its month has ended until a CPI figure counts (default: 31)",
+    )
+    parser.add_argument("--symbol", default="SP500", metavar="SYM", help="of the records of the test (default: SP500)")
+
+
+def run(args: argparse.Namespace) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # As the service has it: more threads inside one op of this size cost more than they bring.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    try:
+        with without_banners():
+            import tensorflow as tf
+
+            from stream_scorer_training import forecaster, forecaster_report
+
+            tf.constant(0)  # looks for devices, and tells of those it lacks
+    except ImportError as error:
+        raise SettingsError(f"training needs {error.name}: pip install 'stream-scorer[train]'") from error
+    out = args.out.resolve()
+    with without_banners():
+        choice = forecaster.train(
+            args.prices,
+            args.cpi,
+            out,
+            split=args.split,
+            lag_days=args.cpi_lag_days,
+            on_step=lambda text: print(text, flush=True),
+        )
+    found = forecaster_report.test_once(args.prices, out, choice, args.symbol)
+    print(found["verdict"])
+    print(f"written to {out}: {choice['attachment']} is the attachment, report.html tells the rest")
+    return 0
