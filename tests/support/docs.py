@@ -25,16 +25,24 @@ An engine image with a model baked in says so by the variables of ModelOp's stan
 `SCHEMAS=NAME:PATH;NAME:PATH`, `STREAMS=SLOT:PATH;SLOT:PATH`, `ATTACHMENTS=PATH;PATH`, `FASTSCORE_CONFIG=PATH` for the
 fleet's configuration, `CONNECT_PREFIX=URL` as above.
 """
-_HEAD = "| file | what it is for |\n|---|---|\n"
+_HEAD = "| room | what it is for |\n|---|---|\n"
 
 
 def design() -> str:
-    """docs/DESIGN.md with the table of files as they are."""
+    """docs/DESIGN.md with the table of rooms as they are: each folder with the first line of its docstring, and each file
+    that stands in none."""
     rows = []
-    for path in sorted([*ROOT.glob("stream_scorer/**/*.py"), *ROOT.glob("training/**/*.py")]):
+    files = [
+        *ROOT.glob("stream_scorer/*.py"),
+        *ROOT.glob("stream_scorer/**/__init__.py"),
+        *ROOT.glob("training/*/__init__.py"),
+    ]
+    for path in sorted(set(files)):
         text = ast.get_docstring(ast.parse(path.read_text()))
+        room = path.relative_to(ROOT)
+        name = f"{room.parent}/" if path.name == "__init__.py" else str(room)
         if text:
-            rows.append(f"| `{path.relative_to(ROOT)}` | {text.splitlines()[0]} |\n")
+            rows.append(f"| `{name}` | {text.splitlines()[0]} |\n")
     return DESIGN.read_text().partition(_HEAD)[0] + _HEAD + "".join(rows)
 
 
