@@ -1,4 +1,4 @@
-"""The model that comes with the package."""
+"""What was trained for the shipped tf_sp500_lstm: facts and trend, out of its attachment."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from stream_scorer import models
 from stream_scorer.model.archive import read_archive
 from stream_scorer_training.prepare import Trend
 
-FOLDER = Path(__file__).parent / "model"
-MODULE = FOLDER / "tf_sp500_lstm.py"
-ATTACHMENT = FOLDER / "attachment.tar.gz"
+ATTACHMENT = Path(models.__path__[0]) / "attachment.tar.gz"
 
 
 def shipped_facts() -> dict[str, Any]:
