@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import compare
-from tests.support.brokers import Broker, find_broker
-from tests.support.kafka import Kafka
+from support.brokers import Broker, find_broker
+from support.kafka import Kafka
 
 BENCHES = {
     "arithmetic": False,

@@ -15,7 +15,7 @@ from typing import Any
 from bench import engine_http
 from bench.figures import HIGHER, LOWER, medians_of, quantile, ratio
 from stream_scorer.errors import EndOfInput, StreamScorerError
-from tests.support.manifold import DISCARD, REST, Engine, inline, package, until
+from support.manifold import DISCARD, REST, Engine, inline, package, until
 
 MODEL = "def action(x):\n    yield {'id': x['id'], 'score': 2 * x['value'] + 1}\n"
 ROUNDS = 3

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from bench.figures import quantile
 from bench.processes import cpu_s
-from tests.support.engine import EngineProcess
+from support.engine import EngineProcess
 
 RECORD = b'{"id": 7, "value": 3.5}'
 AT_A_TIME = 50

@@ -20,9 +20,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.figures import HIGHER, LOWER, quantile, ratio, target
 from bench.processes import ROOT, cpu_s, status
-from tests.support.brokers import free_ports
-from tests.support.kafka import Kafka
-from tests.support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, Service
+from support.brokers import free_ports
+from support.kafka import Kafka
+from support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, Service
 
 ALL = {1: 20, 100: 15, 1000: 15}
 """Records per second -> seconds."""

@@ -14,9 +14,9 @@ from confluent_kafka import Producer
 
 from bench.figures import LOWER, ratio, target
 from bench.processes import rss_mb, status
-from tests.support.brokers import free_ports
-from tests.support.kafka import Kafka
-from tests.support.service import ROLLING_MEAN_BATCHED, Service
+from support.brokers import free_ports
+from support.kafka import Kafka
+from support.service import ROLLING_MEAN_BATCHED, Service
 
 RECORDS = 2_000_000
 KEYS = 50

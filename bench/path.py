@@ -12,8 +12,8 @@ from typing import Any
 
 from bench.figures import HIGHER, LOWER, medians_of, ratio
 from bench.peers.programs.copy_loop import CopyLoop
-from tests.support.kafka import Kafka
-from tests.support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, command
+from support.kafka import Kafka
+from support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, command
 
 ROUNDS = 3
 _SPEED = re.compile(r"([\d,]+) records, .*; ([\d,]+) records/s, (\d+)% of work in scoring")

@@ -17,8 +17,8 @@ from typing import Any
 
 from bench.path import fill
 from bench.processes import ROOT
-from tests.support.kafka import Kafka
-from tests.support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
+from support.kafka import Kafka
+from support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
 
 EVERY_S = 0.002
 # Path, function (None: any), name of the part.

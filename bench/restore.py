@@ -10,8 +10,8 @@ import sys
 import uuid
 from typing import Any
 
-from tests.support.kafka import Kafka
-from tests.support.service import ROLLING_MEAN_BATCHED, command
+from support.kafka import Kafka
+from support.service import ROLLING_MEAN_BATCHED, command
 
 PARTITIONS = 4
 _RESTORED = re.compile(r"restored (\d+) sessions in ([\d.]+) s")

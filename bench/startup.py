@@ -15,8 +15,8 @@ from typing import Any
 
 from bench.figures import HIGHER, LOWER, medians_of, ratio, target
 from bench.processes import rss_mb
-from tests.support.kafka import Kafka
-from tests.support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, command
+from support.kafka import Kafka
+from support.service import FLAGSHIP, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, command
 
 ROUNDS = 5
 HELP, SCORE, IMPORT, READY, PEAK = (

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.support.brokers import (
+from support.brokers import (
     VARIABLE,
     Broker,
     DockerBroker,
@@ -23,7 +23,7 @@ from tests.support.brokers import (
     docker_answers,
     find_broker,
 )
-from tests.support.kafka import Kafka
+from support.kafka import Kafka
 from tests.support.secured import SecuredBroker
 from tests.support.told import TOLD
 

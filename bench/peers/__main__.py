@@ -23,8 +23,8 @@ from bench.peers.measure import Failed, measure
 from bench.peers.registry import CONTESTANTS, Contestant
 from bench.peers.report import RATIOS, medians, ratios, table
 from bench.processes import ROOT
-from tests.support.brokers import find_broker
-from tests.support.kafka import Kafka
+from support.brokers import find_broker
+from support.kafka import Kafka
 
 RESULTS = ROOT / "bench" / "results" / "peers.json"
 ARITHMETIC = "arithmetic"

@@ -24,7 +24,7 @@ from bench.peers.jobs import JOBS, STEPS, difference, echoes, key, outputs, valu
 from bench.peers.programs.lane import Task
 from bench.peers.registry import Contestant
 from bench.processes import ROOT, cpu_s
-from tests.support.kafka import Kafka
+from support.kafka import Kafka
 
 LOOK_S = 0.02
 """Between two looks at where the output ends: each is a round trip to the broker, which also works for the contestant."""

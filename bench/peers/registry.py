@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bench.peers import environments
 from bench.peers.jobs import Avro, V2Json, Wire
 from bench.peers.programs.lane import Task
-from tests.support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
+from support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
 
 PROGRAMS = "bench.peers.programs"
 

@@ -24,10 +24,10 @@ from stream_scorer.modelop.client import models
 from stream_scorer.modelop.client.fleet import Fleet, quoted
 from stream_scorer.modelop.client.http import Refused, Server
 from stream_scorer.modelop.client.pneumo import Listener
+from support.engine import EngineProcess
 from tests.conformance.by_score import archive
 from tests.conformance.case import Case, Slot
 from tests.conformance.outcome import Outcome, shown
-from tests.support.engine import EngineProcess
 
 WAIT_S = 30.0
 SLOTS = range(6)

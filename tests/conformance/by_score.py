@@ -17,9 +17,9 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from support.engine import clean_environment
 from tests.conformance.case import Case, Slot
 from tests.conformance.outcome import Outcome, counted, shown
-from tests.support.engine import clean_environment
 
 TIMEOUT_S = 120
 FORKS = multiprocessing.get_context("forkserver")

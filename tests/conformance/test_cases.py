@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.engine import EngineProcess
 from tests.conformance import by_run, by_score
 from tests.conformance.by_engine import ByEngine
 from tests.conformance.by_plain import Plain
@@ -17,7 +18,6 @@ from tests.conformance.case import Case, load_cases
 from tests.conformance.columns import COLUMNS, InPlain, InRun, left_out
 from tests.conformance.facts import RUN
 from tests.conformance.outcome import Outcome, check
-from tests.support.engine import EngineProcess
 
 CASES = load_cases()
 ENGINES = 2

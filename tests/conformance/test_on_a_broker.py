@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 from confluent_kafka.admin import NewTopic
 
+from support.kafka import Kafka
 from tests.conformance import by_broker
 from tests.conformance.by_plain import Plain
 from tests.conformance.by_run import Found
@@ -15,7 +16,6 @@ from tests.conformance.by_score import FORKS
 from tests.conformance.case import Case, Slot, load_cases
 from tests.conformance.columns import InRun, left_out
 from tests.conformance.facts import RUN, data_of
-from tests.support.kafka import Kafka
 
 pytestmark = pytest.mark.broker
 SIZE = 40

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from stream_scorer.errors import EndOfInput
 from stream_scorer.ports import Inlet, Outlet
-from tests.support.kafka import Kafka
+from support.kafka import Kafka
 
 
 class Features(NamedTuple):

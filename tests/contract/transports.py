@@ -15,7 +15,7 @@ from stream_scorer.kafka.topic_ids import TopicIds
 from stream_scorer.ports import Sink, Source
 from stream_scorer.records import Begun, Partition, Record
 from stream_scorer.service.memory import MemoryLog, MemorySink, MemorySource
-from tests.support.kafka import Kafka
+from support.kafka import Kafka
 
 
 class Features(NamedTuple):

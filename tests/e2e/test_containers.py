@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stream_scorer.modelop.client.http import Server
-from tests.support.brokers import ROOT, build_image, free_ports, wait_for
-from tests.support.kafka import Kafka
+from support.brokers import ROOT, build_image, free_ports, wait_for
+from support.kafka import Kafka
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer

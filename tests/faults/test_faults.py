@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from tests.support.brokers import free_ports
+from support.brokers import free_ports
 from tests.support.faults import Job
 from tests.support.proxy import Proxy
 

@@ -13,7 +13,7 @@ from stream_scorer.kafka.changelog import changelog_name
 from stream_scorer.kafka.config import consumer
 from stream_scorer.kafka.hanging import hanging, hanging_offsets
 from stream_scorer.records import Partition
-from tests.support.brokers import free_ports
+from support.brokers import free_ports
 from tests.support.faults import Job
 from tests.support.late import LateProducer
 

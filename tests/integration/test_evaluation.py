@@ -14,9 +14,9 @@ from collections import Counter
 import pytest
 
 from stream_scorer.codec.evaluations import EvaluationCodec
-from tests.support.brokers import free_ports
+from support.brokers import free_ports
+from support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
 from tests.support.faults import Job
-from tests.support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
 
 pytestmark = pytest.mark.broker
 ECHO = str(MODELS / "echo_positive.py")

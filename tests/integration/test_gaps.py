@@ -11,8 +11,8 @@ import urllib.request
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 
-from tests.support.brokers import free_ports
-from tests.support.service import MODELS, ROLLING_MEAN, Service, run, score_topic
+from support.brokers import free_ports
+from support.service import MODELS, ROLLING_MEAN, Service, run, score_topic
 
 pytestmark = pytest.mark.broker
 ECHO, COUNTER = str(MODELS / "echo_positive.py"), str(MODELS / "counter.py")

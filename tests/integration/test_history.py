@@ -17,8 +17,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from tests.support.brokers import free_ports
-from tests.support.service import MODELS, ROLLING_MEAN, Service, run, score_topic
+from support.brokers import free_ports
+from support.service import MODELS, ROLLING_MEAN, Service, run, score_topic
 
 pytestmark = pytest.mark.broker
 DAY = 86_400_000

@@ -14,8 +14,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from stream_scorer.errors import EXIT_BROKER
-from tests.support.brokers import free_ports
-from tests.support.service import MODELS, Service
+from support.brokers import free_ports
+from support.service import MODELS, Service
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 ECHO = str(MODELS / "echo_positive.py")

@@ -17,8 +17,8 @@ from stream_scorer.kafka import config as kafka_config
 from stream_scorer.kafka import lag as kafka_lag
 from stream_scorer.kafka.lag import Backlog
 from stream_scorer.records import Partition
-from tests.support.brokers import free_ports
-from tests.support.service import MODELS, Service
+from support.brokers import free_ports
+from support.service import MODELS, Service
 
 pytestmark = pytest.mark.broker
 ECHO = str(MODELS / "echo_positive.py")

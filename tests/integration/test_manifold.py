@@ -22,7 +22,7 @@ from stream_scorer.errors import (
     Unavailable,
 )
 from stream_scorer.modelop.dataflow import run as runs
-from tests.support.manifold import DISCARD, REST, SOON, Engine, alive, inline, package, until
+from support.manifold import DISCARD, REST, SOON, Engine, alive, inline, package, until
 
 DOUBLE = "def action(x):\n    yield 2 * x\n"
 COUNT = """

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support.manifold import REST, Engine, package, until
+from support.manifold import REST, Engine, package, until
 
 BOTH = {0: REST, 1: REST}
 COUNTING = """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.errors import EndOfInput, NoSuchStream, StateError, StreamScorerError
 from stream_scorer.modelop.dataflow.lifecycle import MOVES
-from tests.support.manifold import DISCARD, REST, Engine, alive, inline, package, until
+from support.manifold import DISCARD, REST, Engine, alive, inline, package, until
 
 MODEL = package("def action(x):\n    yield x['v']\n")
 PIG = b'{"$fastscore": "pig"}'

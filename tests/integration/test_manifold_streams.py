@@ -13,8 +13,8 @@ import pytest
 
 from stream_scorer.errors import TransportError
 from stream_scorer.modelop.streams import envelopes
-from tests.support.brokers import free_ports
-from tests.support.manifold import DISCARD, REST, Engine, package, until
+from support.brokers import free_ports
+from support.manifold import DISCARD, REST, Engine, package, until
 
 DOUBLE = "def action(x):\n    yield 2 * x\n"
 SETS = "# fastscore.recordsets.0: yes\ndef action(xs):\n    yield len(xs)\n"

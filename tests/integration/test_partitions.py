@@ -14,7 +14,7 @@ from stream_scorer.kafka.changelog import changelog_name
 from stream_scorer.kafka.routes import Routes
 from stream_scorer.kafka.sink import AckingSink
 from stream_scorer.records import Outgoing, Partition, Record
-from tests.support.service import MODELS, Service, run, score_topic
+from support.service import MODELS, Service, run, score_topic
 
 pytestmark = pytest.mark.broker
 ECHO, COUNTER = str(MODELS / "echo_positive.py"), str(MODELS / "counter.py")

@@ -9,9 +9,9 @@ import time
 import pytest
 from confluent_kafka import Producer
 
+from support.service import MODELS, ROLLING_MEAN, run, score_topic
 from tests.support.proxy import Proxy
 from tests.support.raw import send_raw
-from tests.support.service import MODELS, ROLLING_MEAN, run, score_topic
 
 pytestmark = pytest.mark.broker
 ECHO = str(MODELS / "echo_positive.py")

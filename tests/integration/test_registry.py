@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from stream_scorer.errors import EXIT_BROKER
+from support.service import MODELS, Service
 from tests.support.registry import Certificates, Said, registry
-from tests.support.service import MODELS, Service
 
 pytestmark = pytest.mark.broker
 ECHO = str(MODELS / "echo_positive.py")

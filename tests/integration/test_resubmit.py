@@ -12,7 +12,7 @@ from stream_scorer.errors import BrokerError
 from stream_scorer.kafka import config as kafka_config
 from stream_scorer.kafka.dead_letters import read_dead_letters
 from stream_scorer.kafka.resubmit import Resubmission, notes_topic
-from tests.support.service import command, run
+from support.service import command, run
 
 pytestmark = pytest.mark.broker
 HOUR = 3_600_000

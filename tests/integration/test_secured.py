@@ -16,9 +16,9 @@ from stream_scorer.cli import main
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka import config as kafka_config
 from stream_scorer.kafka.admin import Cluster
-from tests.support.brokers import free_ports
-from tests.support.kafka import Kafka
-from tests.support.service import ROLLING_MEAN, Service, run
+from support.brokers import free_ports
+from support.kafka import Kafka
+from support.service import ROLLING_MEAN, Service, run
 
 pytestmark = pytest.mark.broker
 HANG_S = 60.0

@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka.admin import AclOperation, ResourceType
 
 from stream_scorer.kafka.changelog import changelog_name
-from tests.support.brokers import free_ports
-from tests.support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
+from support.brokers import free_ports
+from support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, Service, run, score_topic
 
 pytestmark = pytest.mark.broker
 DAY = 86_400_000

@@ -20,9 +20,9 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AclOperation, ResourceType
 
-from tests.support.brokers import free_ports
-from tests.support.kafka import Kafka
-from tests.support.service import MODELS, Service, command
+from support.brokers import free_ports
+from support.kafka import Kafka
+from support.service import MODELS, Service, command
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 COUNTER = str(MODELS / "counter.py")

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from stream_scorer.kafka.changelog import changelog_name, former_changelog_name
-from tests.support.service import MODELS, run, score_topic
+from support.service import MODELS, run, score_topic
 
 pytestmark = pytest.mark.broker
 COUNTER = MODELS / "counter.py"

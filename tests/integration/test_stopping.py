@@ -11,8 +11,8 @@ import urllib.request
 
 import pytest
 
-from tests.support.brokers import free_ports
-from tests.support.service import MODELS, Service, score_topic
+from support.brokers import free_ports
+from support.service import MODELS, Service, score_topic
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 SLOW, COUNTER = str(MODELS / "slow_counter.py"), str(MODELS / "counter.py")

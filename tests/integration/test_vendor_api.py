@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import AT_ONCE, PREFIX, PYTHON3, REST, EngineProcess, clean_environment
+from support.engine import AT_ONCE, PREFIX, PYTHON3, REST, EngineProcess, clean_environment
 from tests.support.tutorial import Tutorial
 
 FLAGSHIP = Path(__file__).parents[2] / "stream_scorer" / "models"

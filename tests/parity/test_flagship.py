@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.service import run
+from support.service import run
 
 pytestmark = pytest.mark.tensorflow
 MODEL = Path(__file__).parents[2] / "stream_scorer" / "models"

@@ -15,8 +15,8 @@ from stream_scorer_training.data import synthetic_prices
 
 from stream_scorer.codec.evaluations import EvaluationCodec
 from stream_scorer.model.archive import read_archive, write_archive
+from support.service import run, score_topic
 from tests.support.forecaster import MODEL
-from tests.support.service import run, score_topic
 
 pytestmark = pytest.mark.tensorflow
 FORECASTER = "sp500_forecast"

@@ -26,13 +26,13 @@ from stream_scorer.modelop.streams.coding import CodecSpec
 from stream_scorer.records import Cut, Partition, Record
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.state.sessions import Sessions
+from support.service import run
 from tests.support import wired
 from tests.support.host import scores
-from tests.support.service import MODELS, run
 from tests.support.tutorial import Tutorial
 
 pytestmark = pytest.mark.tensorflow
-LEGACY = MODELS / "legacy"
+LEGACY = Path(__file__).parents[1] / "models" / "legacy"
 EXPECTED = json.loads((LEGACY / "expected.json").read_text())
 HELPERS = {"shapes", "shapes.squares", "network_of_helped", "constants_of_helped"}
 FLAGSHIP = Path(__file__).parents[2] / "stream_scorer" / "models"

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.service import FLAGSHIP, run, score_topic
 from tests.support.prices import adjusted_test_part
-from tests.support.service import FLAGSHIP, run, score_topic
 
 pytestmark = pytest.mark.tensorflow
 HOST = Path(__file__).with_name("host.py")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.service import command, run
+from support.service import command, run
 
 pytestmark = pytest.mark.tensorflow
 

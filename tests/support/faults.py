@@ -12,8 +12,8 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
-from tests.support.kafka import Kafka
-from tests.support.service import ROLLING_MEAN_BATCHED, Service
+from support.kafka import Kafka
+from support.service import ROLLING_MEAN_BATCHED, Service
 from tests.support.told import TOLD
 
 POISON_EVERY = 97

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
-from tests.support.brokers import NativeBroker, NoBroker, free_ports
+from support.brokers import NativeBroker, NoBroker, free_ports
 
 
 class SecuredBroker(NativeBroker):

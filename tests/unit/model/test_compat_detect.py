@@ -13,8 +13,8 @@ from stream_scorer.errors import ModelError
 from stream_scorer.model.compat.detect import KERAS, NUMPY1, STDLIB, TF1, find_reasons
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
+from support.service import MODELS
 from tests.support.host import scores
-from tests.support.service import MODELS
 
 ASKS = {
     "a name": ("import tensorflow as tf\nx = tf.placeholder(tf.float32)", (TF1, "tensorflow.placeholder", 2)),

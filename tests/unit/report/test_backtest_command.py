@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from stream_scorer.report import chart
+from support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, run
 from tests.support.forecaster import MODEL
-from tests.support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, run
 
 LAST_CLOSE = str(MODELS / "last_close.py")
 SCHEMAS = [f"{name}={MODEL / name}.avsc" for name in ("close", "forecast")]

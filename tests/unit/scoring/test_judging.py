@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -23,8 +22,8 @@ from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import ABORT, MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
+from support.service import MODELS
 
-MODELS = Path(__file__).parents[2] / "models"
 # Three values are enough: a window of 30 would need long inputs for hypothesis to find anything.
 SMALL = """
 # fastscore.schema.0: double

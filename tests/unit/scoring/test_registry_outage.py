@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import struct
-from pathlib import Path
 
 import pytest
 
@@ -19,9 +18,9 @@ from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
+from support.service import MODELS
 from tests.support.registry import Said, Schemas, registry
 
-MODELS = Path(__file__).parents[2] / "models"
 TRIES = 50
 """More than the failures in a row that end a worker."""
 

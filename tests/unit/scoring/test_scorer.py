@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from stream_scorer.model.module import Module
 from stream_scorer.records import Outgoing, Partition, Record
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.state.sessions import Sessions
+from support.service import MODELS
 
-MODELS = Path(__file__).parents[2] / "models"
 DOUBLE = codec_for("avro-binary", make_schema("double", "double"))
 
 

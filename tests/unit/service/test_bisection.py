@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -20,8 +19,8 @@ from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import MemoryLog, MemorySink
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
+from support.service import MODELS
 
-MODELS = Path(__file__).parents[2] / "models"
 PARTITIONS = [Partition("in", number) for number in range(4)]
 
 

@@ -20,8 +20,8 @@ from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import ABORT, MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
+from support.service import MODELS
 
-MODELS = Path(__file__).parents[2] / "models"
 MODES = ["rolling_mean", "rolling_mean_batched"]
 
 

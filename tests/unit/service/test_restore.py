@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import time
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,8 @@ from stream_scorer.service.progress import Progress
 from stream_scorer.service.restore import Restorer
 from stream_scorer.state import values
 from stream_scorer.state.sessions import Sessions
+from support.service import MODELS
 
-MODELS = Path(__file__).parents[2] / "models"
 IN = Partition("in", 0)
 END = 50
 

@@ -12,7 +12,7 @@ from stream_scorer.modelop.dataflow import processes
 from stream_scorer.modelop.dataflow.events import Events
 from stream_scorer.modelop.dataflow.sensors import PERMANENT, Sensors
 from stream_scorer.modelop.dataflow.taps import Taps
-from tests.support.manifold import until
+from support.manifold import until
 
 
 @pytest.fixture

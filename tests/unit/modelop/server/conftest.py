@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.engine import EngineProcess
+from support.engine import EngineProcess
 
 
 @pytest.fixture(scope="module")

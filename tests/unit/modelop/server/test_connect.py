@@ -7,7 +7,7 @@ import json
 import pytest
 from websockets.sync.client import connect
 
-from tests.support.engine import PREFIX
+from support.engine import PREFIX
 
 C = f"{PREFIX}/connect"
 

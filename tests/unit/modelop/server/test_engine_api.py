@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stream_scorer.modelop.client.http import Server
-from tests.support.engine import AT_ONCE, PREFIX, PYTHON3, REST
+from support.engine import AT_ONCE, PREFIX, PYTHON3, REST
 
 ECHO = "def action(x):\n    yield x\n"
 HELPED = "# fastscore.module-attached: helper\nimport helper\ndef action(x):\n    yield helper.twice(x)\n"

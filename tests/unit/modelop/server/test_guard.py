@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.server.settings import Baked, EngineSettings, baked_from, is_loopback
-from tests.support.engine import PREFIX, EngineProcess
+from support.engine import PREFIX, EngineProcess
 
 TOKEN = "a-token-of-ours"
 

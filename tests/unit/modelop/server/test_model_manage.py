@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.engine import PREFIX, PYTHON3
+from support.engine import PREFIX, PYTHON3
 
 MM = f"{PREFIX}/model-manage-1/1"
 
@@ -124,7 +124,7 @@ def test_paths_without_prefix_reach_model_manage_too(engine):
 
 
 def test_a_body_too_large_is_refused(tmp_path):
-    from tests.support.engine import EngineProcess
+    from support.engine import EngineProcess
 
     with EngineProcess(tmp_path, "--max-body", "1") as engine:
         answer = engine.ask("PUT", f"{MM}/schema/x", json.dumps("x" * (1 << 20)).encode())

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-MODELS = Path(__file__).parents[1] / "models"
+MODELS = Path(__file__).parent / "models"
 ROLLING_MEAN = str(MODELS / "rolling_mean.py")
 ROLLING_MEAN_BATCHED = str(MODELS / "rolling_mean_batched.py")
 FLAGSHIP = "tf_sp500_lstm"

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 POM = ROOT / "docker" / "kafka" / "pom.xml"
 VARIABLE = "STREAM_SCORER_TEST_BROKER"
 START_S = 90.0
