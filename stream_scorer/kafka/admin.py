@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.clients import Properties, open_client
-from stream_scorer.kafka.heard import Heard
+from stream_scorer.kafka.connection_errors import ConnectionErrors
 
 log = logging.getLogger(__name__)
 
@@ -33,18 +33,18 @@ class Cluster:
     """One look at a cluster. Raises BrokerError when it does not answer within 10 s, with the reason; SettingsError."""
 
     def __init__(self, properties: Properties) -> None:
-        self._heard = Heard()
-        self._admin = open_client(AdminClient, properties, heard=self._heard)
+        self._connection_errors = ConnectionErrors()
+        self._admin = open_client(AdminClient, properties, connection_errors=self._connection_errors)
         self._servers = properties["bootstrap.servers"]
         self._partitions = self._read()
 
     def _read(self) -> dict[str, int]:
         metadata = self._answer()
         if metadata is None:
-            reason = self._heard.reason
-            sure = reason is not None and reason.sure
+            reason = self._connection_errors.reason
+            sure = reason is not None and reason.permanent
             what = f"Kafka at {self._servers} cannot be used" if sure else f"no Kafka broker answers at {self._servers}"
-            raise BrokerError(f"{what}: {self._heard.told().removeprefix(f'{self._servers}: ')}")
+            raise BrokerError(f"{what}: {self._connection_errors.text().removeprefix(f'{self._servers}: ')}")
         self._has_controller = not kafka_answers.is_stand_in(metadata)
         self.id: str = metadata.cluster_id or ""
         """The cluster's own, however its brokers are addressed; empty where the brokers do not tell."""
@@ -59,7 +59,11 @@ class Cluster:
                 return kafka_answers.cluster(self._admin, min(timeout_s, TIMEOUT_S - spent_s))
             except KafkaException:
                 self._admin.poll(0.2)  # calls back with what went wrong
-                if time.monotonic() - started > SURE_S and self._heard.reason and self._heard.reason.sure:
+                if (
+                    time.monotonic() - started > SURE_S
+                    and self._connection_errors.reason
+                    and self._connection_errors.reason.permanent
+                ):
                     break
                 timeout_s = TIMEOUT_S
         return None

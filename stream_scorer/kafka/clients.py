@@ -1,62 +1,37 @@
-"""Makes clients of librdkafka, here and nowhere else, each with our log."""
+"""Opens clients of librdkafka, here and nowhere else, each with our log."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException
 
 from stream_scorer.errors import SettingsError
-
-if TYPE_CHECKING:
-    from stream_scorer.kafka.heard import Heard
+from stream_scorer.kafka.client_log import librdkafka_log
+from stream_scorer.kafka.connection_errors import ConnectionErrors
 
 Properties = dict[str, Any]
 T = TypeVar("T")
-
-
-class RateLimitedLog(logging.Filter):
-    """At most one line per 10 s and text: a broker that is down would fill the log with refusals."""
-
-    def __init__(self, every_s: float = 10.0) -> None:
-        super().__init__()
-        self._every_s = every_s
-        self._last: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        now = time.monotonic()
-        text = record.getMessage().split("(")[0][:80]
-        if now - self._last.get(text, -self._every_s) < self._every_s:
-            return False
-        self._last[text] = now
-        return True
-
-
-librdkafka_log = logging.getLogger("librdkafka")
-librdkafka_log.addFilter(RateLimitedLog())
-SILENT = logging.Logger("nobody", logging.CRITICAL + 1)
-"""For a client whose errors are expected."""
 
 
 def open_client(
     client: Callable[..., T],
     properties: Properties,
     log: logging.Logger = librdkafka_log,
-    heard: Heard | None = None,
+    connection_errors: ConnectionErrors | None = None,
 ) -> T:
     """A Consumer, a Producer or an AdminClient. Does not wait for a broker.
 
     Args:
-        heard: learns why there is no connection to a broker, whenever the client is polled.
+        connection_errors: receives why no broker is connected, whenever the client is polled.
     Raises:
         SettingsError: librdkafka refuses a property, or properties together.
     """
-    if heard is not None:
-        properties, log = {**properties, "error_cb": heard.error}, heard.log
+    if connection_errors is not None:
+        properties, log = {**properties, "error_cb": connection_errors.add}, connection_errors.log
     try:
         return client(properties, logger=log)
     except (KafkaException, TypeError, ValueError) as error:
@@ -65,20 +40,25 @@ def open_client(
 
 
 def open_outside_group(
-    properties: Properties, name: str, *, committed: bool = True, heard: Heard | None = None
+    properties: Properties,
+    name: str,
+    *,
+    committed: bool = True,
+    connection_errors: ConnectionErrors | None = None,
 ) -> Consumer:
-    """A consumer that joins no group. It has the name of one, as librdkafka requires: it can ask for its positions.
+    """A consumer that does not join its group, and can still ask for the group's committed offsets.
 
     Args:
-        properties: of a consumer, as `kafka_config.consumer` gives them.
+        properties: of a consumer of the group, as `kafka_config.consumer` returns them.
         name: of the client, in the broker's log.
-        committed: read_committed: partitions end at the last stable offset. Else read_uncommitted.
+        committed: read_committed, so that partitions end at the last stable offset; False: read_uncommitted.
+        connection_errors: as in `open_client`.
     """
     own = {
         "client.id": f"stream-scorer-{name}",
         "isolation.level": "read_committed" if committed else "read_uncommitted",
     }
-    return open_client(Consumer, {**properties, **own}, heard=heard)
+    return open_client(Consumer, {**properties, **own}, connection_errors=connection_errors)
 
 
 class ConsumerPair:

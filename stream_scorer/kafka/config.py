@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.kafka.clients import SILENT, Properties, open_client
+from stream_scorer.kafka.client_log import SILENT
+from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.parsing.spelling import did_you_mean
 
 TRANSACTION_TIMEOUT_MS = 15_000

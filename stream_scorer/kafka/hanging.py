@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from stream_scorer.errors import CommitAborted, TransportError, Unavailable
-from stream_scorer.kafka.clients import Properties, librdkafka_log, open_client
+from stream_scorer.kafka.client_log import librdkafka_log
+from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.kafka.end_offsets import LOOK_S, Ends, Hanging
 from stream_scorer.records import Partition
 

@@ -14,8 +14,8 @@ from confluent_kafka import KafkaError, KafkaException
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.clients import Properties, open_outside_group
+from stream_scorer.kafka.connection_errors import ConnectionErrors
 from stream_scorer.kafka.hanging import hanging_offsets, somebodys_offsets
-from stream_scorer.kafka.heard import Heard
 from stream_scorer.records import Partition
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Health:
     def __init__(self, properties: Properties) -> None:
         self._properties = properties
         self._unstable_since: dict[Partition, float] = {}
-        self._heard = Heard()
+        self._errors = ConnectionErrors()
         self.connected = True
         """Whether a broker was connected lately: without records there is nothing else to tell it by."""
         self.renew()
@@ -60,19 +60,19 @@ class Health:
         told = json.loads(statistics)
         self.connected = any(broker["state"] == "UP" for broker in told["brokers"].values())
         if self.connected:
-            self._heard.forget()
+            self._errors.clear()
         if self.connected and told.get("cgrp", {}).get("state") == "up":
             self._well_at = time.monotonic()
 
     def error(self, error: KafkaError) -> None:
         """What librdkafka says of a connection that did not come about, or broke."""
-        if self._heard.error(error) and self._heard.reason and self._heard.reason.sure:
-            log.warning("%s It is tried again until that is so, here or at the broker.", self._heard.reason)
+        if self._errors.add(error) and self._errors.reason and self._errors.reason.permanent:
+            log.warning("%s It is tried again until that is so, here or at the broker.", self._errors.reason)
 
     @property
     def reason(self) -> str | None:
         """Why no broker is connected, and what to change; None while one is, or nothing is heard."""
-        return None if self._heard.reason is None else str(self._heard.reason)
+        return None if self._errors.reason is None else str(self._errors.reason)
 
     def renew(self) -> None:
         """The consumer is a new one."""

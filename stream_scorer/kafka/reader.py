@@ -16,8 +16,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.clients import Properties, open_outside_group
+from stream_scorer.kafka.connection_errors import ConnectionErrors
 from stream_scorer.kafka.errors import MISSING, UNAUTHORISED, unreachable
-from stream_scorer.kafka.heard import Heard
 from stream_scorer.kafka.record import to_record
 from stream_scorer.records import Partition, Record
 
@@ -61,7 +61,7 @@ class Reader:
         follows: bool = False,
     ) -> None:
         self._what, self._answer_s, self._stalled_s, self._follows = what, answer_s, stalled_s, follows
-        self._heard = Heard()
+        self._connection_errors = ConnectionErrors()
         own = {
             "enable.partition.eof": True,
             # If the records at its position are deleted meanwhile, it goes on at the first that is left.
@@ -69,7 +69,7 @@ class Reader:
             # The last offset is often a transaction marker: a fetch finds no record there, and should not wait long.
             "fetch.wait.max.ms": 50 if follows else 10,
         }
-        self._consumer = open_outside_group({**properties, **own}, name, heard=self._heard)
+        self._consumer = open_outside_group({**properties, **own}, name, connection_errors=self._connection_errors)
         self._mine: dict[Partition, Partition] = {}
         self.at: dict[Partition, int] = {}
         """The next offset of each partition, behind the records that have come and the markers that were skipped."""
@@ -126,7 +126,7 @@ class Reader:
             records = self.come(wait_s)
             if left() != missing or before != [self.at[at] for at in missing]:
                 waited = 0.0
-                self._heard.forget()
+                self._connection_errors.clear()
             elif (waited := waited + time.monotonic() - asked) > self._stalled_s:
                 text = f"{self._where(missing)}: nothing heard for {self._stalled_s:.0f} s, and it does not end there."
                 raise Stalled(f"{text} {self._reason()}")
@@ -187,7 +187,7 @@ class Reader:
 
     def _reason(self) -> str:
         """The reason why no broker is connected, and what to change."""
-        return str(self._heard.reason or "Is the broker there?")
+        return str(self._connection_errors.reason or "Is the broker there?")
 
     def close(self) -> None:
         self._consumer.close()

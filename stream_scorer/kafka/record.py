@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from stream_scorer.kafka.clients import RateLimitedLog
+from stream_scorer.kafka.client_log import RateLimitedLog
 from stream_scorer.records import UNREADABLE, Partition, Record
 
 headers_log = logging.getLogger(f"{__name__}.headers")

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Unavailable
-from stream_scorer.kafka.clients import SILENT, Properties, open_client
+from stream_scorer.kafka.client_log import SILENT
+from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.kafka.config import stamp
 from stream_scorer.kafka.dead_letters import RESUBMITTED, DeadLetter
 from stream_scorer.kafka.end_offsets import Ends

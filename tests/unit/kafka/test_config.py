@@ -7,10 +7,10 @@ import logging
 import pytest
 
 from stream_scorer.errors import SettingsError, StreamScorerError
-from stream_scorer.kafka import clients as kafka_clients
+from stream_scorer.kafka import client_log
 from stream_scorer.kafka import config as kafka_config
 from stream_scorer.kafka.admin import Cluster
-from stream_scorer.kafka.clients import RateLimitedLog
+from stream_scorer.kafka.client_log import RateLimitedLog
 from stream_scorer.kafka.config import GUARDED, check_extra
 from stream_scorer.kafka.sink import AckingSink, Routes
 
@@ -153,7 +153,7 @@ def test_partitions_move_one_by_one_unless_the_user_says_otherwise():
 
 def test_the_same_line_is_logged_once_in_ten_seconds(monkeypatch):
     now = 100.0
-    monkeypatch.setattr(kafka_clients.time, "monotonic", lambda: now)
+    monkeypatch.setattr(client_log.time, "monotonic", lambda: now)
     limited = RateLimitedLog()
 
     def passes(text):

@@ -130,7 +130,7 @@ def test_a_log_that_was_cut_is_not_read_twice(opened):
 
 def test_an_error_of_a_question_says_why_no_broker_is_connected(opened):
     def no_answer(_):
-        reader._heard.error(KafkaError(KafkaError._RESOLVE, "b:1/bootstrap: Failed to resolve 'b:1'"))
+        reader._connection_errors.add(KafkaError(KafkaError._RESOLVE, "b:1/bootstrap: Failed to resolve 'b:1'"))
 
     reader = opened()
     reader._consumer.on_poll = no_answer

@@ -7,7 +7,7 @@ import logging
 import pytest
 from confluent_kafka import KafkaError
 
-from stream_scorer.kafka.heard import Heard
+from stream_scorer.kafka.connection_errors import ConnectionErrors
 
 # As librdkafka 2.16 writes them, on brokers of Kafka 4.3.
 SAID = {
@@ -31,33 +31,33 @@ SAID = {
 
 @pytest.mark.parametrize("said", SAID)
 def test_what_is_said_leads_to_a_setting(said):
-    heard = Heard()
-    assert heard.error(KafkaError(KafkaError._TRANSPORT, said))
-    assert SAID[said] in heard.told()
-    assert "after" not in heard.told()
+    errors = ConnectionErrors()
+    assert errors.add(KafkaError(KafkaError._TRANSPORT, said))
+    assert SAID[said] in errors.text()
+    assert "after" not in errors.text()
 
 
 def test_the_reason_that_a_person_can_mend_is_told_before_others():
-    heard = Heard()
-    assert heard.told().startswith("nothing is heard.")
-    assert heard.error(KafkaError(KafkaError._TRANSPORT, "b:1/1: Connect to x failed: Connection refused"))
-    assert heard.error(KafkaError(KafkaError._AUTHENTICATION, "b:1/1: SASL authentication error: no"))
-    assert not heard.error(KafkaError(KafkaError._TRANSPORT, "b:1/1: Disconnected"))
-    assert not heard.error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
-    assert heard.reason is not None
-    assert heard.reason.sure
-    heard.forget()
-    assert heard.reason is None
+    errors = ConnectionErrors()
+    assert errors.text().startswith("nothing is heard.")
+    assert errors.add(KafkaError(KafkaError._TRANSPORT, "b:1/1: Connect to x failed: Connection refused"))
+    assert errors.add(KafkaError(KafkaError._AUTHENTICATION, "b:1/1: SASL authentication error: no"))
+    assert not errors.add(KafkaError(KafkaError._TRANSPORT, "b:1/1: Disconnected"))
+    assert not errors.add(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    assert errors.reason is not None
+    assert errors.reason.permanent
+    errors.clear()
+    assert errors.reason is None
 
 
-def test_what_only_the_log_says_is_heard_too(caplog):
+def test_what_only_the_log_says_counts_too(caplog):
     """Of plaintext to a listener with TLS there is no error at all."""
-    heard = Heard()
+    errors = ConnectionErrors()
     line = (
         "FAIL [x#producer-1] [thrd:b:1/bootstrap]: b:1/bootstrap: Disconnected: closed by peer (after 1ms in state UP)"
     )
     with caplog.at_level(logging.INFO, "librdkafka"):
-        heard.log.info(line)
-    assert "Does this listener want TLS or SASL?" in heard.told()
-    assert not heard.reason.sure
+        errors.log.info(line)
+    assert "Does this listener want TLS or SASL?" in errors.text()
+    assert not errors.reason.permanent
     assert caplog.messages == [line]

@@ -1,4 +1,4 @@
-"""Why no connection to a broker comes about: in librdkafka's words, with the setting to change."""
+"""Why no broker is connected: in librdkafka's words, with the setting to change."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from typing import NamedTuple
 
 from confluent_kafka import KafkaError
 
-from stream_scorer.kafka.clients import librdkafka_log
+from stream_scorer.kafka.client_log import librdkafka_log
 
 
 class Reason(NamedTuple):
-    """`what` was heard, `advice` says what to change. `sure`: waiting does not help, a person has to change it."""
+    """Why no broker is connected.
 
-    what: str
+    problem: librdkafka's text. advice: what to change. permanent: waiting does not help, a person has to change it.
+    """
+
+    problem: str
     advice: str
-    sure: bool
+    permanent: bool
 
     def __str__(self) -> str:
-        return f"{self.what}. {self.advice}"
+        return f"{self.problem}. {self.advice}"
 
 
 _OTHER = "or the port of another listener in --bootstrap-servers"
-_KNOWN = (  # the first line that fits what was heard; of several reasons the one of the first line counts
+_KNOWN = (  # (pattern, advice, permanent): the first pattern that matches counts, and of several texts the earliest pattern
     (
         r"OAUTHBEARER token",
         "Correct --kafka sasl.oauthbearer.token.endpoint.url, or sasl.oauthbearer.client.id and "
@@ -67,44 +70,51 @@ _KNOWN = (  # the first line that fits what was heard; of several reasons the on
 _NOTHING = "Does a firewall stand between, or is it another program's port? Correct --bootstrap-servers."
 
 
-class Heard(logging.Handler):
-    """What a client of librdkafka's says of its connections. Some of it only its log says.
+class ConnectionErrors(logging.Handler):
+    """Collects why a client of librdkafka has no connection to a broker. librdkafka tells some of it in its log only.
 
-    `error` is made for error_cb, `log` for the client's logger.
+    `add` is made for the property error_cb, `log` for the client's logger.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.reason: Reason | None = None
+        """The gravest since the last connection; None if nothing was said."""
         self._rank = len(_KNOWN)
         self.log = logging.Logger("librdkafka")
         self.log.addHandler(self)
 
-    def error(self, error: KafkaError) -> bool:
-        """Whether there is now another reason than before."""
-        return error.code() != KafkaError._ALL_BROKERS_DOWN and self._hear(error.str())
+    def add(self, error: KafkaError) -> bool:
+        """Returns whether `reason` is now another than before."""
+        return error.code() != KafkaError._ALL_BROKERS_DOWN and self._add_text(error.str())
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if text.startswith(("FAIL", "ERROR")):
-            self._hear(text.partition("]: ")[2])
+            self._add_text(text.partition("]: ")[2])
         if librdkafka_log.isEnabledFor(record.levelno):
             librdkafka_log.handle(record)
 
-    def forget(self) -> None:
-        """A connection came about."""
+    def clear(self) -> None:
+        """A broker is connected."""
         self.reason, self._rank = None, len(_KNOWN)
 
-    def told(self) -> str:
+    @property
+    def permanent(self) -> bool:
+        """Whether waiting does not help."""
+        return self.reason is not None and self.reason.permanent
+
+    def text(self) -> str:
+        """The reason with its advice, also where librdkafka has said nothing."""
         return str(self.reason) if self.reason else f"nothing is heard. {_NOTHING}"
 
-    def _hear(self, text: str) -> bool:
+    def _add_text(self, text: str) -> bool:
         # `SSL` in the name of a broker says nothing of what went wrong.
-        what = re.sub(r" \(after \d+ms in state \w+\)|^(\w+://)?(?=\S+/\w+: )", "", text)
-        what = re.sub(r"^(\S+)/\w+: ", r"\1: ", what).rstrip(" .:?")
-        for rank, (pattern, advice, sure) in enumerate(_KNOWN):
-            if rank <= self._rank and re.search(pattern, what):
-                new = rank < self._rank
-                self.reason, self._rank = Reason(what, advice, sure), rank
-                return new
+        problem = re.sub(r" \(after \d+ms in state \w+\)|^(\w+://)?(?=\S+/\w+: )", "", text)
+        problem = re.sub(r"^(\S+)/\w+: ", r"\1: ", problem).rstrip(" .:?")
+        for rank, (pattern, advice, permanent) in enumerate(_KNOWN):
+            if rank <= self._rank and re.search(pattern, problem):
+                changed = rank < self._rank
+                self.reason, self._rank = Reason(problem, advice, permanent), rank
+                return changed
         return False
