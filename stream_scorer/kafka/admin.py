@@ -1,4 +1,4 @@
-"""What must be true of a cluster before the loop starts: it answers, and the topics are there."""
+"""Checks and creates topics, before the loop starts and when the input gets more partitions."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ from stream_scorer.kafka.connection_errors import ConnectionErrors
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10.0
-SURE_S = 3.0
-"""So long a broker may say what only a person can mend before it is believed."""
-NOT_YET = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
+PERMANENT_S = 3.0
+"""After this time an error that only a person can mend, such as a wrong password, ends the attempt. An earlier one may
+come from a broker that is starting."""
 
 
 class Cluster:
-    """One look at a cluster. Raises BrokerError when it does not answer within 10 s, with the reason; SettingsError."""
+    """The topics of a cluster as they were when it was asked last: when this was made, and at `refresh`.
+
+    Raises BrokerError, with the reason, if no broker answers within 10 s; SettingsError if librdkafka refuses a property.
+    """
 
     def __init__(self, properties: Properties) -> None:
         self._connection_errors = ConnectionErrors()
@@ -41,42 +44,45 @@ class Cluster:
     def _read(self) -> dict[str, int]:
         metadata = self._answer()
         if metadata is None:
-            reason = self._connection_errors.reason
-            sure = reason is not None and reason.permanent
-            what = f"Kafka at {self._servers} cannot be used" if sure else f"no Kafka broker answers at {self._servers}"
-            raise BrokerError(f"{what}: {self._connection_errors.text().removeprefix(f'{self._servers}: ')}")
-        self._has_controller = not kafka_answers.is_stand_in(metadata)
+            problem = (
+                f"Kafka at {self._servers} cannot be used"
+                if self._connection_errors.permanent
+                else f"no Kafka broker answers at {self._servers}"
+            )
+            raise BrokerError(f"{problem}: {self._connection_errors.text().removeprefix(f'{self._servers}: ')}")
+        self._has_controller = not kafka_answers.is_mock_cluster(metadata)
         self.id: str = metadata.cluster_id or ""
-        """The cluster's own, however its brokers are addressed; empty where the brokers do not tell."""
+        """The cluster's own id, whichever address leads to it; empty if the brokers do not give it."""
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def _answer(self) -> ClusterMetadata | None:
-        """None if none came within 10 s, or within 3 s where the reason is one that waiting does not mend."""
+        """None if no broker answered within 10 s, or within 3 s if waiting does not help."""
         started = time.monotonic()
-        timeout_s = SURE_S
+        timeout_s = PERMANENT_S
         while (spent_s := time.monotonic() - started) < TIMEOUT_S:
             try:
                 return kafka_answers.cluster(self._admin, min(timeout_s, TIMEOUT_S - spent_s))
             except KafkaException:
                 self._admin.poll(0.2)  # calls back with what went wrong
-                if (
-                    time.monotonic() - started > SURE_S
-                    and self._connection_errors.reason
-                    and self._connection_errors.reason.permanent
-                ):
+                if time.monotonic() - started > PERMANENT_S and self._connection_errors.permanent:
                     break
                 timeout_s = TIMEOUT_S
         return None
 
     def partitions(self, topic: str, setting: str, *, maker: str | None = None) -> int:
-        """Partition count of a topic that must exist. `setting` is the flag that names it, `maker` one that creates it."""
+        """Partition count of a topic that must exist. Raises BrokerError.
+
+        Args:
+            setting: the flag that names the topic, for the text of the error.
+            maker: the flag that creates it, if there is one.
+        """
         count = self._partitions.get(topic)
         if count is None:
-            mine = sorted(name for name in self._partitions if not name.startswith("__"))
+            topics = sorted(name for name in self._partitions if not name.startswith("__"))
             raise BrokerError(
                 f"topic {topic!r} ({setting}) does not exist at {self._servers}. "
-                f"It has {', '.join(mine[:20]) or 'no topics'}{' and more' if len(mine) > 20 else ''}. "
-                f"Create it{f' (by {maker})' if maker else ''}, or correct {setting}; if it is there, this user lacks "
+                f"It has {', '.join(topics[:20]) or 'no topics'}{' and more' if len(topics) > 20 else ''}. "
+                f"Create it{f' (by {maker})' if maker else ''}, or correct {setting}; if it exists, this user lacks "
                 "Describe on it."
             )
         if not count:
@@ -86,25 +92,26 @@ class Cluster:
         return count
 
     def count(self, topic: str) -> int:
-        """Partition count of a topic, 0 if it is not there."""
+        """Partition count of a topic, 0 if it does not exist."""
         return self._partitions.get(topic, 0)
 
     def refresh(self) -> None:
-        """Look at the cluster again. Raises BrokerError."""
+        """Ask the cluster again. Blocks for 10 s at most. Raises BrokerError."""
         self._partitions = self._read()
 
     def add_partitions(self, topic: str, count: int) -> None:
-        """Give a topic so many partitions, unless it has them by now. Blocks until it has, 20 s at most. Raises BrokerError."""
+        """Raise the partition count of a topic to `count`, unless another worker has done so.
+
+        Blocks until the broker reports that count, 20 s at most. Raises BrokerError.
+        """
         log.warning("topic %r has %d partitions: making it %d", topic, self.count(topic), count)
         future = self._admin.create_partitions([NewPartitions(topic, count)])[topic]
         try:
             future.result(TIMEOUT_S)
         except KafkaException as error:
             self.refresh()
-            if self.count(topic) < count:  # no other worker has done it meanwhile
-                raise BrokerError(
-                    f"topic {topic!r} cannot be given {count} partitions: {error.args[0].str()}"
-                ) from error
+            if self.count(topic) < count:
+                raise BrokerError(f"topic {topic!r} cannot get {count} partitions: {error.args[0].str()}") from error
         deadline = time.monotonic() + TIMEOUT_S
         while self.count(topic) < count and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -116,7 +123,11 @@ class Cluster:
     def create(
         self, topic: str, partitions: int, replication: int = -1, config: Mapping[str, str] | None = None
     ) -> None:
-        """Create a topic unless it is there; -1: the broker's own replication factor."""
+        """Create a topic unless it exists. Blocks for 10 s at most. Raises BrokerError.
+
+        Args:
+            replication: replication factor; -1: the broker's default.
+        """
         if topic in self._partitions:
             return
         new = NewTopic(topic, partitions, replication, config=dict(config or {}))
@@ -126,11 +137,11 @@ class Cluster:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerError(f"topic {topic!r} cannot be created: {error.args[0].str()}") from error
-            self.refresh()  # somebody else has made it, maybe with another number of partitions
+            self.refresh()  # created by another client meanwhile, maybe with another partition count
         self._partitions.setdefault(topic, partitions)
 
     def check_compacted(self, topic: str) -> None:
-        """Raises SettingsError if a changelog is not compacted only: its old records, and state with them, would go."""
+        """Raises SettingsError if a changelog is not compacted only: old records, and their state, would be deleted."""
         policy = self.configs([topic], log.warning).get(topic, {}).get("cleanup.policy", "compact")
         if policy != "compact":
             raise SettingsError(
@@ -139,41 +150,46 @@ class Cluster:
                 "cleanup.policy=compact. Or give another --changelog-topic."
             )
 
-    def configs(self, topics: Iterable[str], tell: Callable[[str], None]) -> dict[str, dict[str, str]]:
-        """Configuration of each topic, defaults included, as far as the cluster gives it; what it does not is told.
+    def configs(self, topics: Iterable[str], warn: Callable[[str], None]) -> dict[str, dict[str, str]]:
+        """The configuration of each topic, defaults included. Blocks for 10 s at most.
 
-        Blocks for 10 s at most.
+        Topics whose configuration the cluster does not give are left out; `warn` is called with a text that names them.
         """
         names = list(dict.fromkeys(topics))
         if not names:
             return {}
-        if not self._has_controller:  # a stand-in for a broker: nobody would ever answer
-            log.info("no controller to ask for the configuration of topics")
+        if not self._has_controller:  # librdkafka's mock cluster, which never answers this
+            log.info("the cluster has no controller to ask for the configuration of topics")
             return {}
         deadline = time.monotonic() + TIMEOUT_S
-        found, refused = self._described(names)
-        # A topic that was just made is not known to every broker at once.
-        while time.monotonic() < deadline and (new := [n for n, e in refused.items() if e.code() in NOT_YET]):
+        configs, errors = self._describe_configs(names)
+        # A topic that was just created is not known to every broker at once.
+        while time.monotonic() < deadline and (
+            unknown := [name for name, error in errors.items() if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART]
+        ):
             time.sleep(0.1)
-            more, still = self._described(new)
-            found |= more
-            refused = {**{n: e for n, e in refused.items() if n not in new}, **still}
-        if refused:
-            reason = next(iter(refused.values())).str()
-            tell(
-                f"the configuration of topic {', '.join(map(repr, refused))} could not be looked up ({reason}), so that "
+            more, still = self._describe_configs(unknown)
+            configs |= more
+            errors = {**{name: error for name, error in errors.items() if name not in unknown}, **still}
+        if errors:
+            reason = next(iter(errors.values())).str()
+            warn(
+                f"the configuration of topic {', '.join(map(repr, errors))} could not be looked up ({reason}), so that "
                 "it is not known how long it keeps records. To have it checked, allow DescribeConfigs on it."
             )
-        return found
+        return configs
 
-    def _described(self, topics: Iterable[str]) -> tuple[dict[str, dict[str, str]], dict[str, KafkaError]]:
-        wanted = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        found, refused = {}, {}
-        for resource, future in self._admin.describe_configs(wanted, request_timeout=TIMEOUT_S).items():
+    def _describe_configs(self, topics: Iterable[str]) -> tuple[dict[str, dict[str, str]], dict[str, KafkaError]]:
+        """The configuration by topic, and the error by topic."""
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        configs, errors = {}, {}
+        for resource, future in self._admin.describe_configs(resources, request_timeout=TIMEOUT_S).items():
             try:
                 entries = future.result(TIMEOUT_S + 1)
             except KafkaException as error:
-                refused[resource.name] = error.args[0]
+                errors[resource.name] = error.args[0]
             else:
-                found[resource.name] = {name: one.value for name, one in entries.items() if one.value is not None}
-        return found, refused
+                configs[resource.name] = {
+                    name: entry.value for name, entry in entries.items() if entry.value is not None
+                }
+        return configs, errors

@@ -34,8 +34,8 @@ def cluster(client: Any, seconds: float) -> ClusterMetadata:
     return found
 
 
-def is_stand_in(found: ClusterMetadata) -> bool:
-    """Whether it is librdkafka's mock cluster. It has no controller, and a question to describe topics never returns."""
+def is_mock_cluster(found: ClusterMetadata) -> bool:
+    """Whether it is librdkafka's mock cluster, which has no controller and never answers a request to describe topics."""
     return (found.cluster_id or "").startswith("mockCluster")
 
 

@@ -64,7 +64,7 @@ class TopicIds:
         """A stand-in for a broker has none, and whoever asks for descriptions waits for one."""
         if not self._controller:
             try:
-                self._controller = not kafka_answers.is_stand_in(kafka_answers.cluster(self._admin, TIMEOUT_S))
+                self._controller = not kafka_answers.is_mock_cluster(kafka_answers.cluster(self._admin, TIMEOUT_S))
             except KafkaException as error:
                 raise unreachable("no description of topics", error.args[0]) from error
         return self._controller
