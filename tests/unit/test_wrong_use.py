@@ -18,6 +18,7 @@ import pytest
 from stream_scorer.cli import COMMANDS, main
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka import admin as kafka_admin
+from stream_scorer.modelop.client import options
 from stream_scorer.settings.arguments import Parser
 from stream_scorer.system import extras
 
@@ -29,7 +30,7 @@ REPLAY = ["replay", "p.csv", "--topic", "t"]
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """A folder with a model and prices. No broker answers, and nobody has TensorFlow."""
+    """A folder with a model and prices. No broker and no engine answer, and nobody has TensorFlow."""
     (tmp_path / "m.py").write_text(MODEL)
     (tmp_path / "p.csv").write_text("Date,Close\n2001-01-01,5\n2001-01-02,6\n")
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 10)
@@ -45,6 +46,7 @@ def place(tmp_path, monkeypatch):
         raise BrokerError("no Kafka broker answers")
 
     monkeypatch.setattr(kafka_admin.Cluster, "_read", away)
+    monkeypatch.setattr(options, "WAIT_S", 0.0)
     monkeypatch.setattr(importlib.metadata, "packages_distributions", dict)  # for `export`, which takes its time
     return tmp_path
 

@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import ssl
+import time
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,9 +56,18 @@ class Server:
     Args:
         token: sent as a bearer; one of the form USER:PASSWORD as basic authentication.
         insecure: do not check certificates. `ca`: file of certificates to trust, besides the system's.
+        wait_s: how long the first connection is tried again while it is refused, as by a server that is just starting.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, insecure: bool = False, ca: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        insecure: bool = False,
+        ca: Path | None = None,
+        wait_s: float = 0.0,
+    ) -> None:
         if not is_url(url):
             raise SettingsError(f"server {url!r} is no URL. Give one as https://HOST:PORT or http://HOST:PORT.")
         self.url = url.rstrip("/")
@@ -65,6 +75,7 @@ class Server:
         self._path = self._parts.path.rstrip("/")
         self._headers = {"Authorization": _authorization(token)} if token else {}
         self.tls = _context(insecure, ca) if self._parts.scheme == "https" else None
+        self._wait_s = wait_s
         self._connection: http.client.HTTPConnection | None = None
 
     @property
@@ -127,11 +138,24 @@ class Server:
                 self._connection = http.client.HTTPSConnection(host, port, context=self.tls, timeout=timeout_s)
             else:
                 self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
-            self._connection.connect()
+            self._open(self._connection)
             # Small requests one after the other: none may wait for the acknowledgement of the one before.
             self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.sock.settimeout(timeout_s)
         return self._connection
+
+    def _open(self, connection: http.client.HTTPConnection) -> None:
+        deadline = time.monotonic() + self._wait_s
+        while True:
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                self._wait_s = 0.0  # a server that was there and is gone is not one that is starting
+                return
 
     def close(self) -> None:
         if self._connection is not None:

@@ -13,6 +13,8 @@ from stream_scorer.modelop.client.fleet import ENGINE, Fleet
 from stream_scorer.modelop.client.http import Server
 from stream_scorer.settings.declared import ENV_PREFIX
 
+WAIT_S = 10.0
+"""How long a verb waits for an engine that is just starting: its port refuses connections until it serves."""
 _BARE = {"-json": "--json", "-wait": "--wait", "-nowait": "--nowait", "-preinstall": "--preinstall"}
 _VALUED = ("-type:", "-count:", "-since:", "-until:", "-schema:")
 
@@ -62,7 +64,11 @@ def fleet_of(args: argparse.Namespace) -> Fleet:
     if args.engine:
         preferred[ENGINE] = args.engine
     server = Server(
-        url, token=read_token(token) if token else None, insecure=args.insecure or (same and kept.insecure), ca=ca
+        url,
+        token=read_token(token) if token else None,
+        insecure=args.insecure or (same and kept.insecure),
+        ca=ca,
+        wait_s=WAIT_S,
     )
     return Fleet(server, preferred)
 
