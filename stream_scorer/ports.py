@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from stream_scorer.records import (
+    Batch,
     Control,
-    Cut,
     Evaluation,
     Gap,
     Note,
@@ -207,10 +207,10 @@ class Inlet(Protocol):
     eager: bool
     on_reject: Callable[[bytes, str], None]
 
-    def next(self, timeout_s: float) -> Cut | None:
+    def next(self, timeout_s: float) -> Batch | None:
         """What goes to the model next, as the stream's batching has it; None if nothing came in time.
 
-        After the cut that ends in Control("end") there is no other; the end of the transport counts as one.
+        After the batch that ends in Control("end") there is no other; the end of the transport counts as one.
         Raises TransportError.
         """
 

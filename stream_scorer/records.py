@@ -138,17 +138,22 @@ class Control:
     encoding: str | None = field(default=None, compare=False, kw_only=True)
 
 
-class Cut(NamedTuple):
-    """Raw records of one input slot that go to the model together.
+class Batch(NamedTuple):
+    """Undecoded records of one input slot that go to the model together.
 
-    `first` is the sequence number of the first, from 1 per slot. `end` is the control record that ended
-    the cut; None where a limit of the stream's batching did, or where nothing more was there.
+    `first` is the sequence number of the first record, counted from 1 per slot. `control` is the control record that
+    closed the batch; None if a limit of the stream's batching closed it, or if no more records were there.
     """
 
     slot: int
     first: int
     records: list[bytes]
-    end: Control | None
+    control: Control | None
+
+    @property
+    def closed_by(self) -> str | None:
+        """The kind of that control record: "end" (the last batch of the stream), "set" or "pig"."""
+        return None if self.control is None else self.control.kind
 
 
 class Origin(NamedTuple):

@@ -24,14 +24,14 @@ from stream_scorer.modelop.process.shared import SharedState
 from stream_scorer.modelop.streams.descriptor import Stream
 from stream_scorer.programs import score_streams as pipes
 from stream_scorer.programs.score_streams import Pipes
-from stream_scorer.records import Cut, Partition, Record, Reject
+from stream_scorer.records import Batch, Partition, Record, Reject
 from stream_scorer.scoring.hosting import Opened, Wired, opened
 from stream_scorer.system.signals import stopping
 
 log = logging.getLogger(__name__)
 
 TOGETHER, IN_A_SET = 1024, 1000
-"""Most records of stdin that are scored in one batch; most in one cut of an engine's model."""
+"""Most records of stdin that are scored in one batch; most in one batch of an engine's model."""
 _STDIN = Partition("stdin", 0)
 
 
@@ -109,15 +109,15 @@ class _AsService:
             return found.wire_json(strict=False, by_key=False)
 
     def run(self) -> None:
-        for cut in self._pipes.cuts():
-            self._feed(cut)
+        for batch in self._pipes.batches():
+            self._feed(batch)
         outputs: list[tuple[int, bytes]] = []
         self._module.end(lambda slot, datum: self._give(outputs, slot, datum))
         self._pipes.write(outputs)
 
-    def _feed(self, cut: Cut) -> None:
-        lines = enumerate(cut.records, self._line)
-        self._line += len(cut.records) + (cut.end is not None)
+    def _feed(self, batch: Batch) -> None:
+        lines = enumerate(batch.records, self._line)
+        self._line += len(batch.records) + (batch.control is not None)
         records = [Record(_STDIN, at, None, line, None, None) for at, line in lines if line.strip()]
         scored = self._wired.score(records, [])
         for one in scored:
@@ -164,17 +164,17 @@ class _AsEngine:
                 return
             runner.load()
             runner.begin(self._definition)
-            for cut in self._pipes.cuts():
-                self._take(runner.feed(self._numbered(cut)))
+            for batch in self._pipes.batches():
+                self._take(runner.feed(self._numbered(batch)))
             self._take(runner.end())
 
-    def _read(self, slot: int) -> Cut | None:
-        cut = self._pipes.read(slot)
-        return None if cut is None else self._numbered(cut)
+    def _read(self, slot: int) -> Batch | None:
+        batch = self._pipes.read(slot)
+        return None if batch is None else self._numbered(batch)
 
-    def _numbered(self, cut: Cut) -> Cut:
-        self._pipes.write((), len(cut.records))
-        return cut._replace(first=cut.first - self._unnumbered[cut.slot])
+    def _numbered(self, batch: Batch) -> Batch:
+        self._pipes.write((), len(batch.records))
+        return batch._replace(first=batch.first - self._unnumbered[batch.slot])
 
     def _take(self, fed: Fed) -> None:
         self._pipes.write(fed.outputs)

@@ -21,7 +21,7 @@ from stream_scorer.modelop.streams.inlet import StreamInlet
 from stream_scorer.modelop.streams.opening import open_inlet, open_outlet
 from stream_scorer.modelop.streams.outlet import StreamOutlet
 from stream_scorer.ports import Inlet, Outlet, SlotCodec
-from stream_scorer.records import Control, Cut
+from stream_scorer.records import Batch, Control
 from stream_scorer.scoring.progress_lines import all_rejected_text
 
 _ALONE_S, _AMONG_OTHERS_S = 1.0, 0.02
@@ -46,30 +46,30 @@ class Pipes:
     def stop(self) -> None:
         self._stopped = True
 
-    def cuts(self) -> Iterator[Cut]:
-        """One cut of each input in turn, until all have ended. Asking for the next says that the last was processed."""
+    def batches(self) -> Iterator[Batch]:
+        """One batch of each input in turn, until all have ended. Asking for the next says that the last was processed."""
         while self._inlets and not self._stopped:
             for slot in list(self._inlets):
-                cut = self._next(slot, _ALONE_S if len(self._inlets) == 1 else _AMONG_OTHERS_S)
-                if cut is not None:
-                    yield cut
+                batch = self._next(slot, _ALONE_S if len(self._inlets) == 1 else _AMONG_OTHERS_S)
+                if batch is not None:
+                    yield batch
                     self.pass_pigs()
 
-    def read(self, slot: int) -> Cut | None:
-        """The next cut of one input; None at its end."""
+    def read(self, slot: int) -> Batch | None:
+        """The next batch of one input; None at its end."""
         self.pass_pigs()
         while slot in self._inlets and not self._stopped:
-            if (cut := self._next(slot, _ALONE_S)) is not None:
-                return cut
+            if (batch := self._next(slot, _ALONE_S)) is not None:
+                return batch
         return None
 
-    def _next(self, slot: int, timeout_s: float) -> Cut | None:
-        cut = self._inlets[slot].next(timeout_s)
-        if cut is not None and cut.end is not None and cut.end.kind == "end":
+    def _next(self, slot: int, timeout_s: float) -> Batch | None:
+        batch = self._inlets[slot].next(timeout_s)
+        if batch is not None and batch.closed_by == "end":
             self._inlets.pop(slot).close()
-        elif cut is not None and cut.end is not None and cut.end.kind == "pig":
-            self._pigs.append(cut.end)
-        return cut
+        elif batch is not None and batch.control is not None and batch.closed_by == "pig":
+            self._pigs.append(batch.control)
+        return batch
 
     def pass_pigs(self) -> None:
         for pig in self._pigs:

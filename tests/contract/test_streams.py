@@ -10,7 +10,7 @@ import pytest
 from stream_scorer.errors import DescriptorError, TransportError
 from stream_scorer.modelop.streams.descriptor import parse
 from stream_scorer.modelop.streams.opening import open_inlet, open_outlet, sample
-from stream_scorer.records import Control, Cut
+from stream_scorer.records import Batch, Control
 from tests.contract.stream_transports import ENDS, KafkaTopic, closing
 
 KAFKA = [pytest.param(name, marks=pytest.mark.broker) for name in ("Kafka", "Kafka, a group")]
@@ -48,23 +48,23 @@ def stream(transport, slot=0, **more):
 
 
 def until(inlet, ended, seconds=30):
-    """Cuts until `ended` says so of all of them."""
-    found: list[Cut] = []
+    """Batches until `ended` says so of all of them."""
+    found: list[Batch] = []
     deadline = time.monotonic() + seconds
     while not ended(found):
         assert time.monotonic() < deadline, f"only {found!r:.300} came"
-        cut = inlet.next(0.5)
-        if cut is not None:
-            found.append(cut)
+        batch = inlet.next(0.5)
+        if batch is not None:
+            found.append(batch)
     return found
 
 
 def has_end(found):
-    return any(cut.end and cut.end.kind == "end" for cut in found)
+    return any(batch.closed_by == "end" for batch in found)
 
 
 def records_of(found):
-    return [record for cut in found for record in cut.records]
+    return [record for batch in found for record in batch.records]
 
 
 def read(source, records, **more):
@@ -82,18 +82,18 @@ def test_records_come_in_order_and_then_the_end(source):
     records = [b"%d" % number for number in range(50)]
     found = read(source, records)
     assert records_of(found) == records
-    assert found[-1].end == Control("end")
-    assert [cut.first for cut in found] == [1 + len(records_of(found[:at])) for at in range(len(found))]
+    assert found[-1].control == Control("end")
+    assert [batch.first for batch in found] == [1 + len(records_of(found[:at])) for at in range(len(found))]
 
 
 def test_a_stream_without_a_record_ends(source):
     found = read(source, [])
-    assert [cut.records for cut in found] == [[]]
+    assert [batch.records for batch in found] == [[]]
 
 
-def test_a_control_record_ends_a_cut(source):
+def test_a_control_record_closes_a_batch(source):
     found = read(source, [b"1", b"2", SET, b"3"], Batching="explicit")
-    assert [(cut.records, cut.end.kind) for cut in found] == [([b"1", b"2"], "set"), ([b"3"], "end")]
+    assert [(batch.records, batch.closed_by) for batch in found] == [([b"1", b"2"], "set"), ([b"3"], "end")]
 
 
 def test_a_long_record_comes_whole(source):

@@ -23,7 +23,7 @@ from stream_scorer.modelop.process.jet import Jet
 from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.modelop.process.shared import SharedState
 from stream_scorer.modelop.streams.coding import CodecSpec
-from stream_scorer.records import Cut, Partition, Record
+from stream_scorer.records import Batch, Partition, Record
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.state.sessions import Sessions
 from support.service import run
@@ -128,7 +128,7 @@ def test_a_jet_runs_the_seeds_own_script(seed, caplog):
     try:
         with caplog.at_level("INFO", "stream_scorer.modelop.process"):
             jet.start()
-        fed = jet.feed(Cut(0, 1, [repr(value).encode() for value in golden["stream"].tolist()], None))
+        fed = jet.feed(Batch(0, 1, [repr(value).encode() for value in golden["stream"].tolist()], None))
     finally:
         jet.close()
     assert fed.failure is None

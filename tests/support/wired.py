@@ -13,7 +13,7 @@ from stream_scorer.model.program import read_program
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.streams.coding import CodecSpec
 from stream_scorer.ports import SlotCodec
-from stream_scorer.records import Cut, Partition, Record
+from stream_scorer.records import Batch, Partition, Record
 from stream_scorer.scoring.hosting import opened, paths
 from stream_scorer.service import app
 from stream_scorer.service.loop import Loop
@@ -104,7 +104,7 @@ def in_jet(
     runner = Runner(program, codecs, dict.fromkeys(codecs, encoding))
     runner.load()
     runner.begin({"name": program.name, "type": "python3", "attachments": []})
-    fed = runner.feed(Cut(0, 1, list(records), None))
+    fed = runner.feed(Batch(0, 1, list(records), None))
     if fed.failure is not None:
         return fed.outputs, True
     last = runner.end()

@@ -1,4 +1,4 @@
-"""Cuts on their way from readers to jets: in order of arrival, bounded, held while paused, with pigs as barriers."""
+"""Batches on their way from readers to jets: in order of arrival, bounded, held while paused, with pigs as barriers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from stream_scorer.modelop.dataflow.lifecycle import FINISHING, PAUSED, Lifecycle
 from stream_scorer.modelop.dataflow.starts import Starts
-from stream_scorer.records import Cut
+from stream_scorer.records import Batch
 
-AHEAD_CUTS, AHEAD_RECORDS = 2, 2000
-"""A reader goes on while fewer cuts, or fewer records in more of them, wait for the jets."""
+AHEAD_BATCHES, AHEAD_RECORDS = 2, 2000
+"""A reader goes on while fewer batches, or fewer records in more of them, wait for the jets."""
 LEAVE_CHECK_S = 1.0
-"""How often who waits for a cut is asked whether it should leave, though nothing has changed."""
+"""How often who waits for a batch is asked whether it should leave, though nothing has changed."""
 PORTION_S, MOST_RECORDS, FIRST_RECORDS = 0.05, 1000, 10
-"""A slot that takes records one by one is fed in portions of about so long: cuts that wait anyway are merged up to
+"""A slot that takes records one by one is fed in portions of about so long: batches that wait anyway are merged up to
 it, and a longer one is divided, so that outputs are not held up; at the start, when a record's time is not known,
 in portions of FIRST_RECORDS."""
 
@@ -41,11 +41,11 @@ class Flow:
         self.starts = Starts(self.changed)
         self.closed = False
         self.alone = True
-        """One jet takes all. Of several jets each gets cuts whole, so that the outputs of one stay together."""
+        """One jet takes all. Of several jets each gets batches whole, so that the outputs of one stay together."""
         self._portion = FIRST_RECORDS
-        self._waiting: list[Cut] = []
+        self._waiting: list[Batch] = []
         self._ahead = dict.fromkeys(rules.in_use, 0)
-        """Records that wait, by slot; a cut without any counts as one."""
+        """Records that wait, by slot; a batch without any counts as one."""
         self._ended: set[int] = set()
         self._numbers = dict.fromkeys(rules.in_use, 1)
         self._under_way = 0
@@ -67,21 +67,20 @@ class Flow:
                 self.changed.wait()
             return False
 
-    def put(self, cut: Cut) -> None:
-        """A cut as it came: a pig becomes a barrier behind its records, EOF is remembered."""
+    def put(self, batch: Batch) -> None:
+        """A batch as it came: a pig becomes a barrier behind its records, EOF is remembered."""
         with self.changed:
             if self.closed:
                 return
-            end = cut.end
-            whole = end is not None and end.kind == "set" and self.rules.sees_batches(cut.slot)
-            if cut.records or whole:
-                self._waiting.append(cut if whole else cut._replace(end=None))
-                self._ahead[cut.slot] += len(cut.records) or 1
-            if end is not None and end.kind == "pig":
-                self._waiting.append(Cut(cut.slot, 0, [], end))
+            whole = batch.closed_by == "set" and self.rules.sees_batches(batch.slot)
+            if batch.records or whole:
+                self._waiting.append(batch if whole else batch._replace(control=None))
+                self._ahead[batch.slot] += len(batch.records) or 1
+            if batch.closed_by == "pig":
+                self._waiting.append(Batch(batch.slot, 0, [], batch.control))
                 self._life.pig_entered()
-            elif end is not None and end.kind == "end":
-                self._ended.add(cut.slot)
+            elif batch.closed_by == "end":
+                self._ended.add(batch.slot)
                 self._life.inputs_ended(self._all_ended())
             self.changed.notify_all()
 
@@ -92,10 +91,10 @@ class Flow:
             self._reopen(slot)
             self._life.inputs_ended(self._all_ended())
 
-    def take(self, leave: Callable[[], bool], slot: int | None = None) -> Cut | None:
-        """The next cut, of one slot if given. Blocks until there is one and no jet is starting.
+    def take(self, leave: Callable[[], bool], slot: int | None = None) -> Batch | None:
+        """The next batch, of one slot if given. Blocks until there is one and no jet is starting.
 
-        A pig comes as a cut without records. None: the caller should leave, or nothing more will come.
+        A pig comes as a batch without records. None: the caller should leave, or nothing more will come.
         """
         with self.changed:
             while not (self.closed or leave()):
@@ -113,17 +112,17 @@ class Flow:
         with self.changed:
             self._under_way += 1
 
-    def done(self, cut: Cut | None = None, rejected: int = 0, took_s: float = 0.0) -> None:
+    def done(self, batch: Batch | None = None, rejected: int = 0, took_s: float = 0.0) -> None:
         """What was taken has been scored, in `took_s`, and written.
 
         Rejected records give their numbers back where none have been given since.
         """
         with self.changed:
             self._under_way -= 1
-            if cut is not None and self._numbers[cut.slot] == cut.first + len(cut.records):
-                self._numbers[cut.slot] -= rejected
-            if cut is not None and took_s and cut.records:
-                self._portion = max(1, min(MOST_RECORDS, int(PORTION_S * len(cut.records) / took_s)))
+            if batch is not None and self._numbers[batch.slot] == batch.first + len(batch.records):
+                self._numbers[batch.slot] -= rejected
+            if batch is not None and took_s and batch.records:
+                self._portion = max(1, min(MOST_RECORDS, int(PORTION_S * len(batch.records) / took_s)))
             self.changed.notify_all()
 
     def pig_written(self) -> None:
@@ -155,7 +154,7 @@ class Flow:
                 self.changed.wait(LEAVE_CHECK_S)
 
     def _through(self, slot: int) -> bool:
-        busy = self._under_way or slot in self._reading or any(cut.slot == slot for cut in self._waiting)
+        busy = self._under_way or slot in self._reading or any(batch.slot == slot for batch in self._waiting)
         return self.closed or not busy
 
     def shut(self, slot: int, timeout_s: float) -> bool:
@@ -176,8 +175,8 @@ class Flow:
     def over(self) -> None:
         """An explicit model has ended by itself: what is left of its inputs stays unread."""
         with self.changed:
-            for cut in self._waiting:
-                if is_pig(cut):
+            for batch in self._waiting:
+                if batch.closed_by == "pig":
                     self._life.pig_left()
             self._waiting.clear()
             self._ahead = dict.fromkeys(self._ahead, 0)
@@ -211,58 +210,56 @@ class Flow:
     def _room(self, slot: int) -> bool:
         if self._ahead[slot] < AHEAD_RECORDS and slot not in self.rules.record_sets:
             return True
-        return sum(cut.slot == slot for cut in self._waiting) < AHEAD_CUTS
+        return sum(batch.slot == slot for batch in self._waiting) < AHEAD_BATCHES
 
     def _all_ended(self) -> bool:
         return self._ended >= self.rules.in_use and not (self.rules.explicit and not self.rules.in_use)
 
     def _next(self, slot: int | None) -> int | None:
-        """Position of the first cut that may go out now."""
+        """Position of the first batch that may go out now."""
         if self._barrier:
             return None
-        for at, cut in enumerate(self._waiting):
-            if slot is None or cut.slot == slot:
-                return None if is_pig(cut) and self._under_way else at
+        for at, batch in enumerate(self._waiting):
+            if slot is None or batch.slot == slot:
+                return None if batch.closed_by == "pig" and self._under_way else at
         return None
 
     def _drained(self, slot: int | None) -> bool:
         if slot is None:
             return self._life.state == FINISHING and not self._waiting and not self._barrier
         return slot not in self.rules.in_use or (
-            slot in self._ended and not any(cut.slot == slot for cut in self._waiting)
+            slot in self._ended and not any(batch.slot == slot for batch in self._waiting)
         )
 
-    def _hand_out(self, at: int) -> Cut:
-        cut = self._waiting.pop(at)
-        if is_pig(cut):
+    def _hand_out(self, at: int) -> Batch:
+        batch = self._waiting.pop(at)
+        if batch.closed_by == "pig":
             self._barrier = True
-            return cut
-        if not self.rules.sees_batches(cut.slot):
-            cut = self._portioned(cut, at)
-        self._ahead[cut.slot] -= len(cut.records) or 1
-        number = self._numbers[cut.slot]
-        self._numbers[cut.slot] = number + len(cut.records)
+            return batch
+        if not self.rules.sees_batches(batch.slot):
+            batch = self._portioned(batch, at)
+        self._ahead[batch.slot] -= len(batch.records) or 1
+        number = self._numbers[batch.slot]
+        self._numbers[batch.slot] = number + len(batch.records)
         self._under_way += 1
         self.changed.notify_all()
-        return cut._replace(first=number)
+        return batch._replace(first=number)
 
-    def _portioned(self, cut: Cut, at: int) -> Cut:
+    def _portioned(self, batch: Batch, at: int) -> Batch:
         most = self._portion
-        if len(cut.records) > most:
+        if len(batch.records) > most:
             if self.alone:
-                self._waiting.insert(at, cut._replace(records=cut.records[most:]))
-                return cut._replace(records=cut.records[:most])
-            return cut
-        records, end = list(cut.records), at
-        while end < len(self._waiting) and self._waiting[end].slot == cut.slot and not is_pig(self._waiting[end]):
+                self._waiting.insert(at, batch._replace(records=batch.records[most:]))
+                return batch._replace(records=batch.records[:most])
+            return batch
+        records, end = list(batch.records), at
+        while (
+            end < len(self._waiting) and self._waiting[end].slot == batch.slot and self._waiting[end].closed_by != "pig"
+        ):
             more = self._waiting[end].records
             if len(records) + len(more) > most:
                 break
             records += more
             end += 1
         del self._waiting[at:end]
-        return cut._replace(records=records)
-
-
-def is_pig(cut: Cut) -> bool:
-    return cut.end is not None and cut.end.kind == "pig"
+        return batch._replace(records=records)

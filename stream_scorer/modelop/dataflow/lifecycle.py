@@ -37,7 +37,7 @@ class Lifecycle:
 
     @property
     def flowing(self) -> bool:
-        """Whether cuts may go to jets."""
+        """Whether batches may go to jets."""
         return self.state in (RUNNING, PIGGING, FINISHING)
 
     @property

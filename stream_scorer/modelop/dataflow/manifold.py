@@ -77,7 +77,7 @@ class Manifold:
         return loaded.load(package, self._find_schema, self.policy).info
 
     def load(self, package: ModelPackage) -> None:
-        """In place of the model that is loaded, if one is; while data flow, between two cuts.
+        """In place of the model that is loaded, if one is; while data flow, between two batches.
 
         Raises ModelError, DescriptorError (a stream's schema does not go with the model's), TransportError (a
         stream cannot be opened) and StateError; the model and streams of before stay.

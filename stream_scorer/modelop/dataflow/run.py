@@ -71,7 +71,7 @@ class Run:
         """Change the number of jets. Does not block.
 
         Added jets run `begin` before any jet is given the next record. Of the jets that are too many, those that have
-        begun finish the cut in hand, and the others are killed.
+        begun finish the batch in hand, and the others are killed.
         """
         with self.flow.changed:
             staying = [worker for worker in self._workers if not (worker.leaving or worker.ended)]
@@ -91,7 +91,7 @@ class Run:
             worker.start()
 
     def renew(self, rules: Rules, on_snapshot: OnSnapshot | None, jets: int) -> None:
-        """Another model takes over between two cuts; what waits is for it."""
+        """Another model takes over between two batches; what waits is for it."""
         self._retire(self._workers)
         self._on_snapshot, self._base = on_snapshot, None
         self.flow.renew(rules)

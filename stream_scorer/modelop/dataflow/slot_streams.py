@@ -80,14 +80,14 @@ class Input:
         assert inlet is not None, "opened before"
         try:
             while flow.ready(self.slot, lambda: self._left):
-                cut = inlet.next(TAKE_S)
-                if cut is None or self._left:
+                batch = inlet.next(TAKE_S)
+                if batch is None or self._left:
                     continue
-                self._traffic.passed(cut.records)
-                self.eof = cut.end is not None and cut.end.kind == "end"
-                flow.put(cut if cut.slot == self.slot else cut._replace(slot=self.slot))
+                self._traffic.passed(batch.records)
+                self.eof = batch.closed_by == "end"
+                flow.put(batch if batch.slot == self.slot else batch._replace(slot=self.slot))
                 if self.eof:
-                    inlet.next(0)  # a call says that the last cut was processed
+                    inlet.next(0)  # a call says that the last batch was processed
                     return
         except Exception as error:  # noqa: BLE001 - whatever a transport raises ends the run, not the engine
             flow.through(self.slot, lambda: self._left)  # what came before it is scored

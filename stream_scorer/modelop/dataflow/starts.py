@@ -15,7 +15,7 @@ class Starts:
 
     What module bodies and `begin` do to cells and pools must not depend on how fast each jet starts. So all bodies end
     before a snapshot is restored and before the first `begin`; and every `begin` ends before any jet is given the next
-    record. Jets that already run finish the cut in hand meanwhile.
+    record. Jets that already run finish the batch in hand meanwhile.
     """
 
     def __init__(self, changed: threading.Condition) -> None:

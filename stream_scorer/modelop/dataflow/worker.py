@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from stream_scorer.modelop.dataflow import processes
-from stream_scorer.modelop.dataflow.flow import Flow, is_pig
+from stream_scorer.modelop.dataflow.flow import Flow
 from stream_scorer.modelop.dataflow.taps import Traffic
 from stream_scorer.modelop.process.jet import Jet
 from stream_scorer.modelop.process.results import Failure, Fed
-from stream_scorer.records import Control, Cut
+from stream_scorer.records import Batch, Control
 
 KILL_S = 3.0
 ALIVE_CHECK_S = 1.0
@@ -40,7 +40,7 @@ class Worker:
     Attributes:
         sandbox: its number as text, by which clients know the jet.
         ready: `begin` has returned. ended: `end` has, or the body of an explicit model.
-        leaving: it ends after the cut in hand. handing_over: then without `end`, its state left in `handed`,
+        leaving: it ends after the batch in hand. handing_over: then without `end`, its state left in `handed`,
             as it was at `handed_at`.
     """
 
@@ -106,7 +106,7 @@ class Worker:
                 self.ready = True
                 self._desk.started(self)
                 self._flow.starts.remove(self)
-                self._work(self._explicit if self.jet.explicit else self._by_cuts)
+                self._work(self._explicit if self.jet.explicit else self._by_batches)
         except Exception as error:  # noqa: BLE001 - of a model, a jet or a stream: the run fails, not the engine
             if not self._killed:
                 self._desk.failed(error)
@@ -126,13 +126,13 @@ class Worker:
             self._deliver(fed)
             self.ended = fed.failure is None
 
-    def _by_cuts(self) -> Fed | None:
+    def _by_batches(self) -> Fed | None:
         """Gives what `end` gives, in order after all that came before."""
-        while (cut := self._flow.take(self._leaves)) is not None:
-            if is_pig(cut):
-                self._pig(cut)
+        while (batch := self._flow.take(self._leaves)) is not None:
+            if batch.closed_by == "pig":
+                self._pig(batch)
                 continue
-            if not self._feed(cut):
+            if not self._feed(batch):
                 return None
         if self._killed or self._flow.closed:
             return None
@@ -141,37 +141,37 @@ class Worker:
             return None
         return self.jet.end()
 
-    def _feed(self, cut: Cut) -> bool:
+    def _feed(self, batch: Batch) -> bool:
         """Whether the jet can go on."""
         self.busy = True
-        self.input.passed(cut.records)
+        self.input.passed(batch.records)
         began, took_s, rejected = time.monotonic(), 0.0, 0
         try:
-            fed = self.jet.feed(cut)
+            fed = self.jet.feed(batch)
             took_s = time.monotonic() - began
             if self._killed:
                 return False
             self._deliver(fed)
-            rejected = _rejected(fed, cut.slot)
+            rejected = _rejected(fed, batch.slot)
             return fed.failure is None
         finally:
             self.busy = False
-            self._flow.done(cut, rejected, took_s)
+            self._flow.done(batch, rejected, took_s)
 
     def _explicit(self) -> Fed:
-        """The body reads by cuts too; from one read to the next, what was read last is under way."""
+        """The body reads by batches too; from one read to the next, what was read last is under way."""
 
-        def read(slot: int) -> Cut | None:
+        def read(slot: int) -> Batch | None:
             self.busy = False
             self._flow.done()
-            while (cut := self._flow.take(self._leaves, slot)) is not None and is_pig(cut):
-                self._pig(cut)
-            if cut is None:
+            while (batch := self._flow.take(self._leaves, slot)) is not None and batch.closed_by == "pig":
+                self._pig(batch)
+            if batch is None:
                 self._flow.enter()
             else:
-                self.input.passed(cut.records)
+                self.input.passed(batch.records)
             self.busy = True
-            return cut
+            return batch
 
         def write(fed: Fed) -> None:
             self._flow.hold()
@@ -186,10 +186,10 @@ class Worker:
             self._flow.done()
             self.busy = False
 
-    def _pig(self, cut: Cut) -> None:
-        assert cut.end is not None
+    def _pig(self, batch: Batch) -> None:
+        assert batch.control is not None
         try:
-            self._desk.pig(cut.end)
+            self._desk.pig(batch.control)
         finally:
             self._flow.pig_written()
 

@@ -27,7 +27,7 @@ from stream_scorer.modelop.process.results import Fed, ModelFailed
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.process.shared import SharedClient
 from stream_scorer.modelop.streams.coding import CodecSpec
-from stream_scorer.records import Control, Cut
+from stream_scorer.records import Batch, Control
 from stream_scorer.state import values
 
 
@@ -92,7 +92,7 @@ class Child:
         self._answer({})
 
     def _feed(self, asked: Frame) -> None:
-        self._answer_fed(self._runner.feed(_cut(asked)))
+        self._answer_fed(self._runner.feed(_batch(asked)))
 
     def _run(self, _: Frame) -> None:
         self._answer_fed(self._runner.run(self._slots))
@@ -105,11 +105,11 @@ class Child:
         names, state, left_out = snapshot.kept(runner.namespace, runner.state_names())
         self._answer({"names": names, "left_out": left_out}, state)
 
-    def _read(self, slot: int) -> Cut | None:
+    def _read(self, slot: int) -> Batch | None:
         _flush_console()
         self._control.send({"do": "read", "slot": slot})
         asked = self._control.receive()
-        return None if asked.head.get("ended") else _cut(asked)
+        return None if asked.head.get("ended") else _batch(asked)
 
     def _write(self, fed: Fed) -> None:
         self._control.send({"do": "write", **fed.head()}, pack_outputs(fed.outputs))
@@ -122,9 +122,9 @@ class Child:
         self._control.send({"do": "answer", **head}, body)
 
 
-def _cut(asked: Frame) -> Cut:
-    head, end = asked.head, asked.head.get("end")
-    return Cut(head["slot"], head["first"], unpack(asked.body), Control(end) if end else None)
+def _batch(asked: Frame) -> Batch:
+    head, closed_by = asked.head, asked.head.get("closed_by")
+    return Batch(head["slot"], head["first"], unpack(asked.body), Control(closed_by) if closed_by else None)
 
 
 def _flush_console() -> None:

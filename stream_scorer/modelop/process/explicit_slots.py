@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from stream_scorer.errors import ActionError
 from stream_scorer.model.recordsets import make_set
 from stream_scorer.modelop.process.results import Fed
-from stream_scorer.records import Cut
+from stream_scorer.records import Batch
 
 if TYPE_CHECKING:
     from stream_scorer.modelop.process.runner import Runner
@@ -20,19 +20,19 @@ class Slots:
     """The streams of one explicit model.
 
     Args:
-        read: the next cut of an input slot; None at its end. Blocks.
+        read: the next batch of an input slot; None at its end. Blocks.
         flush: takes what has come of it since the last time.
     """
 
     def __init__(
         self,
         runner: Runner,
-        read: Callable[[int], Cut | None],
+        read: Callable[[int], Batch | None],
         flush: Callable[[Fed], None],
     ) -> None:
         self._runner, self._read, self._flush = runner, read, flush
         self._ended: set[int] = set()
-        self._last: Cut | None = None
+        self._last: Batch | None = None
 
     def read(self, slot: int) -> tuple[Any, int] | None:
         """The next set of a slot and the number of its first record; None at the end."""
@@ -40,14 +40,14 @@ class Slots:
             raise ActionError(f"Slot({slot}).read(): slot {slot} is no input in use. Inputs are {self._inputs()}.")
         while slot not in self._ended:
             self._pass_on()
-            cut = self._read(slot)
-            if cut is None:
+            batch = self._read(slot)
+            if batch is None:
                 self._ended.add(slot)
                 break
-            values = self._runner.decoded(cut)
-            if values or (cut.end is not None and cut.end.kind == "set"):
-                self._last = cut
-                return make_set(values), cut.first
+            values = self._runner.decoded(batch)
+            if values or batch.closed_by == "set":
+                self._last = batch
+                return make_set(values), batch.first
         return None
 
     def write(self, slot: int, value: Any) -> None:

@@ -19,7 +19,7 @@ from stream_scorer.modelop.process.process import JetProcess
 from stream_scorer.modelop.process.results import Failure, Fed, ModelFailed, shown_input
 from stream_scorer.modelop.process.shared import SharedState
 from stream_scorer.modelop.streams.coding import CodecSpec
-from stream_scorer.records import Cut
+from stream_scorer.records import Batch
 
 log = logging.getLogger(__name__)
 
@@ -129,35 +129,35 @@ class Jet:
         except ValueError as error:
             raise ModelError(f"snapshot: its cells and pools cannot be read ({error}).") from error
 
-    def feed(self, cut: Cut) -> Fed:
-        """One cut of one slot, or one record set. A model that has failed, ended or hung is a `failure`. Blocks."""
+    def feed(self, batch: Batch) -> Fed:
+        """One batch of one slot, or one record set. A model that has failed, ended or hung is a `failure`. Blocks."""
         if self._process:
             self._process.begin_call()
-        answer = self._ask(_cut_head(cut, "feed"), pack(cut.records), self._limits.call_s)
+        answer = self._ask(_batch_head(batch, "feed"), pack(batch.records), self._limits.call_s)
         if isinstance(answer, str):
-            return Fed(failure=self._died("action()", answer, cut))
+            return Fed(failure=self._died("action()", answer, batch))
         return _fed(answer)
 
-    def run_explicit(self, read: Callable[[int], Cut | None], write: Callable[[Fed], None]) -> Fed:
+    def run_explicit(self, read: Callable[[int], Batch | None], write: Callable[[Fed], None]) -> Fed:
         """The module body of an explicit model, to its end; what `read` and `write` raise is raised.
 
         Args:
-            read: the next cut of an input slot; None at its end. May block.
+            read: the next batch of an input slot; None at its end. May block.
             write: takes what has come of it since the last time; the rest is in what is returned.
         """
-        last: list[Cut] = []
+        last: list[Batch] = []
 
         def serve(asked: Frame) -> None:
             assert self._process is not None
             if asked.head["do"] == "write":
                 write(_fed(asked))
                 return
-            cut = read(asked.head["slot"])
-            if cut is None:
+            batch = read(asked.head["slot"])
+            if batch is None:
                 self._process.send({"ended": True})
             else:
-                last[:] = [cut]
-                self._process.send(_cut_head(cut, "cut"), pack(cut.records))
+                last[:] = [batch]
+                self._process.send(_batch_head(batch, "batch"), pack(batch.records))
 
         answer = self._ask({"do": "run"}, b"", self._limits.call_s, serve)
         if isinstance(answer, str):
@@ -259,15 +259,15 @@ class Jet:
             raise ModelFailed(f"{self._package.name}: {where}: {failure.reason}", failure)
         _raise_error(answer)
 
-    def _died(self, where: str, told: str, cut: Cut | None) -> Failure:
+    def _died(self, where: str, told: str, batch: Batch | None) -> Failure:
         shown = None
-        if cut is not None:
-            spec = self._codecs.get(cut.slot)
+        if batch is not None:
+            spec = self._codecs.get(batch.slot)
             at = self._process.record_in_hand if self._process else 0
-            # Of a cut the record it had in hand; of a set all, as its first one stands for it.
-            records = cut.records[at - 1 : at] if at and not self._is_set(cut.slot) else cut.records
-            seqno = cut.first + (at - 1 if records is not cut.records else 0)
-            shown = shown_input(cut.slot, seqno, records, len(cut.records), spec.encoding if spec else None)
+            # Of a batch the record it had in hand; of a set all, as its first one stands for it.
+            records = batch.records[at - 1 : at] if at and not self._is_set(batch.slot) else batch.records
+            seqno = batch.first + (at - 1 if records is not batch.records else 0)
+            shown = shown_input(batch.slot, seqno, records, len(batch.records), spec.encoding if spec else None)
         return Failure(where, told, shown)
 
     def _is_set(self, slot: int) -> bool:
@@ -279,8 +279,8 @@ def _fed(answer: Frame) -> Fed:
     return Fed.read(answer.head, unpack_outputs(answer.body))
 
 
-def _cut_head(cut: Cut, what: str) -> dict[str, Any]:
-    return {"do": what, "slot": cut.slot, "first": cut.first, "end": cut.end and cut.end.kind}
+def _batch_head(batch: Batch, what: str) -> dict[str, Any]:
+    return {"do": what, "slot": batch.slot, "first": batch.first, "closed_by": batch.closed_by}
 
 
 def _raise_error(answer: Frame) -> None:

@@ -78,7 +78,7 @@ class JetProcess:
 
     @property
     def record_in_hand(self) -> int:
-        """Number of the record in its cut, from 1; 0 when there is none."""
+        """Number of the record in its batch, from 1; 0 when there is none."""
         return int(self._progress[0])
 
     def send(self, head: dict[str, Any], body: bytes = b"") -> None:

@@ -100,7 +100,7 @@ class Fed:
 
 
 class ModelFailed(ModelError):
-    """The model's own code failed outside of a cut: `failure` has the traceback."""
+    """The model's own code failed outside of a batch: `failure` has the traceback."""
 
     def __init__(self, text: str, failure: Failure) -> None:
         super().__init__(text)

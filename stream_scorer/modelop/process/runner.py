@@ -1,4 +1,4 @@
-"""A host with codecs, counts and rejects around it: takes cuts of records, gives records. Sections [b] and [c]."""
+"""A host with codecs, counts and rejects around it: takes batches of records, gives records. Sections [b] and [c]."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from stream_scorer.modelop.process.explicit_slots import Slots
 from stream_scorer.modelop.process.outputs import OnReject, Outputs
 from stream_scorer.modelop.process.results import Failure, Fed, ModelFailed, shown_input, shown_record, trace
 from stream_scorer.ports import SlotCodec
-from stream_scorer.records import Cut
+from stream_scorer.records import Batch
 
 MODEL_ERRORS = BaseException
 """What a failing model may raise; of these, `is_for_the_host` errors are raised again."""
 
 
 class Runner:
-    """One model: `load` its body, `begin`, `feed` it cuts, `end`; an explicit model is `run` instead.
+    """One model: `load` its body, `begin`, `feed` it batches, `end`; an explicit model is `run` instead.
 
     To be used in the model's own directory, with its `fastscore` importable. Do not call it again after a failure.
 
     Args:
         codecs: of every slot in use.
         encodings: by slot, to show the input of a failure.
-        progress: its first item is set to the number, from 1, of the record in the cut that the model has in hand.
+        progress: its first item is set to the number, from 1, of the record in the batch that the model has in hand.
         on_reject: called for each record that is rejected: slot, the undecoded record (None for an output), the error.
     """
 
@@ -67,13 +67,13 @@ class Runner:
             return self._failed("end()", error, None)
         return self.outputs.take()
 
-    def feed(self, cut: Cut) -> Fed:
-        """One cut of one slot: record by record, or as one set."""
-        if cut.slot not in self._decoders:
-            raise ModelError(f"{self.program.path}: there is no input slot {cut.slot} in use.")
-        if cut.slot in self.annotations.recordsets:
-            return self._feed_set(cut)
-        return self._feed_records(cut)
+    def feed(self, batch: Batch) -> Fed:
+        """One batch of one slot: record by record, or as one set."""
+        if batch.slot not in self._decoders:
+            raise ModelError(f"{self.program.path}: there is no input slot {batch.slot} in use.")
+        if batch.slot in self.annotations.recordsets:
+            return self._feed_set(batch)
+        return self._feed_records(batch)
 
     def run(self, slots: Slots) -> Fed:
         """Execute the body of an explicit model, which reads and writes its slots through `slots`. Blocks until it ends."""
@@ -88,8 +88,8 @@ class Runner:
     def state_names(self) -> tuple[str, ...]:
         return self._host.state_names()
 
-    def _feed_records(self, cut: Cut) -> Fed:
-        slot, first, records, _ = cut
+    def _feed_records(self, batch: Batch) -> Fed:
+        slot, first, records, _ = batch
         give, decode, write, progress = self._host.give, self._decoders[slot], self.outputs.write, self._progress
         self._host.begin_at(slot, first)
         rejected = 0
@@ -109,28 +109,28 @@ class Runner:
         progress[0] = 0
         return self.outputs.take()
 
-    def _feed_set(self, cut: Cut) -> Fed:
-        values = self.decoded(cut)
-        if not values and (cut.end is None or cut.end.kind != "set"):
+    def _feed_set(self, batch: Batch) -> Fed:
+        values = self.decoded(batch)
+        if not values and batch.closed_by != "set":
             return self.outputs.take()
         self._progress[0] = 1
-        self._host.begin_at(cut.slot, cut.first)
+        self._host.begin_at(batch.slot, batch.first)
         try:
-            self._host.give_set(cut.slot, values, self.outputs.write)
+            self._host.give_set(batch.slot, values, self.outputs.write)
         except MODEL_ERRORS as error:
-            last = cut.slot, cut.first, cut.records, len(cut.records)
-            return self._failed(f"{self._host.names[cut.slot]}()", error, last)
+            last = batch.slot, batch.first, batch.records, len(batch.records)
+            return self._failed(f"{self._host.names[batch.slot]}()", error, last)
         self._progress[0] = 0
         return self.outputs.take()
 
-    def decoded(self, cut: Cut) -> list[Any]:
-        """Decoded values of a cut, without the records that are rejected."""
+    def decoded(self, batch: Batch) -> list[Any]:
+        """Decoded values of a batch, without the records that are rejected."""
         values = []
-        for record in cut.records:
+        for record in batch.records:
             try:
-                values.append(self._decoders[cut.slot](record))
+                values.append(self._decoders[batch.slot](record))
             except RecordError as error:
-                self._reject(cut.slot, record, error)
+                self._reject(batch.slot, record, error)
         return values
 
     def _reject(self, slot: int, record: bytes, error: RecordError) -> None:

@@ -1,4 +1,4 @@
-"""An input stream: pieces from a transport, records out of them, cuts out of those. Section [d], [g] Batching."""
+"""An input stream: pieces from a transport, records out of them, batches out of those. Section [d], [g] Batching."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream_scorer.modelop.endpoints.base import Feed
 from stream_scorer.modelop.endpoints.rest import RestFeed
 from stream_scorer.modelop.streams.descriptor import Stream
 from stream_scorer.modelop.streams.envelopes import Splitter, TooLong
-from stream_scorer.records import Control, Cut
+from stream_scorer.records import Batch, Control
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ class StreamInlet:
         self._round_records = 0
         self._unsettled = self._handed = 0
 
-    def next(self, timeout_s: float) -> Cut | None:
-        """As in the port. A call, also one after the end, says that the cut before it has been processed.
+    def next(self, timeout_s: float) -> Batch | None:
+        """As in the port. A call, also one after the end, says that the batch before it has been processed.
 
         What came before a failure is handed on before it is raised.
         """
@@ -68,9 +68,9 @@ class StreamInlet:
             self._settle()
             while not (self._closed or self._ended):
                 now = time.monotonic()
-                cut = self._cut(now)
-                if cut is not None or now >= deadline:
-                    return cut
+                batch = self._next_batch(now)
+                if batch is not None or now >= deadline:
+                    return batch
                 self._fill(min(deadline - now, SLICE_S, self._nagle_left(now)))
         return None
 
@@ -127,8 +127,8 @@ class StreamInlet:
         records = splitter.feed(piece)
         return records + splitter.end() if self._whole_pieces else records
 
-    def _cut(self, now: float) -> Cut | None:
-        """The next cut of the records that are there, if any. All of them are looked at before time decides."""
+    def _next_batch(self, now: float) -> Batch | None:
+        """The next batch of the records that are there, if any. All of them are looked at before time decides."""
         while self._at < len(self._ready):
             record = self._ready[self._at]
             self._at += 1
@@ -166,21 +166,21 @@ class StreamInlet:
         self._batch.append(record)
         self._round_records += 1
 
-    def _close_batch(self, end: Control | None) -> Cut:
+    def _close_batch(self, end: Control | None) -> Batch:
         records, self._batch = self._batch, []
         first, self._next_number = self._next_number, self._next_number + len(records)
         self._handed, self._unsettled = self._handed + self._unsettled, 0
-        return Cut(self._slot, first, records, end)
+        return Batch(self._slot, first, records, end)
 
-    def _finish_round(self) -> Cut | None:
+    def _finish_round(self) -> Batch | None:
         if not self._loop:
             self._ended = True
             return self._close_batch(END)
-        cut = self._close_batch(None) if self._batch else None
+        batch = self._close_batch(None) if self._batch else None
         if not self._round_records:
             time.sleep(SLICE_S)  # an empty stream: without a pause this would spin
         self._feed.close()
         self._feed = self._open_feed()
         self._splitter = self._open_splitter() if self._open_splitter else None
         self._dry, self._round_records = False, 0
-        return cut
+        return batch

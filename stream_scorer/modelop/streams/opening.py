@@ -68,10 +68,10 @@ def rate(stream: Stream) -> dict[str, float]:
 
 
 def _records(inlet: Inlet, until: float) -> Iterator[list[bytes]]:
-    """Of each cut, to the end of the stream, or up to a time of the monotonic clock."""
-    while (left := until - time.monotonic()) > 0 and (cut := inlet.next(left)) is not None:
-        yield cut.records
-        if cut.end is not None and cut.end.kind == "end":
+    """Of each batch, to the end of the stream, or up to a time of the monotonic clock."""
+    while (left := until - time.monotonic()) > 0 and (batch := inlet.next(left)) is not None:
+        yield batch.records
+        if batch.closed_by == "end":
             return
 
 

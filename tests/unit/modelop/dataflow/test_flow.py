@@ -1,4 +1,4 @@
-"""Cuts between readers and jets: order, bounds, barriers, portions, numbers."""
+"""Batches between readers and jets: order, bounds, barriers, portions, numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stream_scorer.modelop.dataflow import flow as flows
 from stream_scorer.modelop.dataflow.flow import Flow, Rules
 from stream_scorer.modelop.dataflow.lifecycle import Lifecycle
-from stream_scorer.records import Control, Cut
+from stream_scorer.records import Batch, Control
 
 STAY = lambda: False  # noqa: E731
 PIG, END, SET = Control("pig", 7), Control("end"), Control("set")
@@ -27,28 +27,28 @@ def _records(*texts):
     return [text.encode() for text in texts]
 
 
-def _cut(slot, *texts, end=None):
-    return Cut(slot, 1, _records(*texts), end)
+def _batch(slot, *texts, end=None):
+    return Batch(slot, 1, _records(*texts), end)
 
 
-def test_cuts_come_in_the_order_they_arrived_over_all_slots():
+def test_batches_come_in_the_order_they_arrived_over_all_slots():
     flow, _ = _flow(0, 2)
-    flow.put(_cut(0, "a"))
-    flow.put(_cut(2, "b"))
-    flow.put(_cut(0, "c"))
-    assert [(cut.slot, cut.records) for cut in (flow.take(STAY) for _ in range(3))] == [
+    flow.put(_batch(0, "a"))
+    flow.put(_batch(2, "b"))
+    flow.put(_batch(0, "c"))
+    assert [(batch.slot, batch.records) for batch in (flow.take(STAY) for _ in range(3))] == [
         (0, [b"a"]),
         (2, [b"b"]),
         (0, [b"c"]),
     ]
 
 
-def test_small_cuts_that_wait_are_merged_and_long_ones_divided(monkeypatch):
+def test_small_batches_that_wait_are_merged_and_long_ones_divided(monkeypatch):
     monkeypatch.setattr(flows, "FIRST_RECORDS", 3)
     flow, _ = _flow(0)
     for text in "abcd":
-        flow.put(_cut(0, text))
-    flow.put(_cut(0, *"efghi"))
+        flow.put(_batch(0, text))
+    flow.put(_batch(0, *"efghi"))
     assert [flow.take(STAY).records for _ in range(4)] == [
         _records(*"abc"),
         _records("d"),
@@ -59,61 +59,61 @@ def test_small_cuts_that_wait_are_merged_and_long_ones_divided(monkeypatch):
 
 def test_portions_follow_the_time_of_a_record():
     flow, _ = _flow(0)
-    flow.put(_cut(0, *map(str, range(100))))
+    flow.put(_batch(0, *map(str, range(100))))
     first = flow.take(STAY)
     assert len(first.records) == flows.FIRST_RECORDS
     flow.done(first, took_s=0.025 * flows.FIRST_RECORDS)
     assert len(flow.take(STAY).records) == 2
 
 
-def test_of_several_jets_each_gets_a_cut_whole():
+def test_of_several_jets_each_gets_a_batch_whole():
     flow, _ = _flow(0)
     flow.alone = False
-    flow.put(_cut(0, *map(str, range(100))))
+    flow.put(_batch(0, *map(str, range(100))))
     assert len(flow.take(STAY).records) == 100
 
 
 def test_record_sets_stay_as_they_are():
     flow, _ = _flow(0, record_sets=(0,))
-    flow.put(_cut(0, "a"))
-    flow.put(_cut(0, end=SET))
-    flow.put(_cut(0, *map(str, range(50))))
+    flow.put(_batch(0, "a"))
+    flow.put(_batch(0, end=SET))
+    flow.put(_batch(0, *map(str, range(50))))
     assert [len(flow.take(STAY).records) for _ in range(3)] == [1, 0, 50]
 
 
 def test_an_empty_set_is_nothing_where_records_go_one_by_one():
     flow, life = _flow(0)
-    flow.put(_cut(0, end=SET))
-    flow.put(_cut(0, "a", end=END))
+    flow.put(_batch(0, end=SET))
+    flow.put(_batch(0, "a", end=END))
     assert flow.take(STAY).records == [b"a"]
     assert life.state == "finishing"
 
 
 def test_numbers_count_what_was_not_rejected():
     flow, _ = _flow(0)
-    flow.put(_cut(0, "a", "bad", "c"))
-    cut = flow.take(STAY)
-    assert cut.first == 1
-    flow.done(cut, rejected=1)
-    flow.put(_cut(0, "d"))
+    flow.put(_batch(0, "a", "bad", "c"))
+    batch = flow.take(STAY)
+    assert batch.first == 1
+    flow.done(batch, rejected=1)
+    flow.put(_batch(0, "d"))
     assert flow.take(STAY).first == 3
 
 
 def test_numbers_that_were_given_meanwhile_are_kept():
     flow, _ = _flow(0)
     flow.alone = False
-    flow.put(_cut(0, *map(str, range(20))))
-    flow.put(_cut(0, *map(str, range(20))))
+    flow.put(_batch(0, *map(str, range(20))))
+    flow.put(_batch(0, *map(str, range(20))))
     one, two = flow.take(STAY), flow.take(STAY)
     flow.done(one, rejected=5)
-    flow.put(_cut(0, "x"))
+    flow.put(_batch(0, "x"))
     assert (two.first, flow.take(STAY).first) == (21, 41)
 
 
 def test_a_pig_waits_for_what_is_under_way_and_holds_what_comes_after():
     flow, life = _flow(0)
-    flow.put(_cut(0, "a", end=PIG))
-    flow.put(_cut(0, "b"))
+    flow.put(_batch(0, "a", end=PIG))
+    flow.put(_batch(0, "b"))
     assert life.state == "pigging"
     first = flow.take(STAY)
     taken = []
@@ -123,7 +123,7 @@ def test_a_pig_waits_for_what_is_under_way_and_holds_what_comes_after():
     assert taken == []
     flow.done(first)
     other.join(5)
-    assert taken[0].end == PIG
+    assert taken[0].control == PIG
     other = threading.Thread(target=lambda: taken.append(flow.take(STAY)))
     other.start()
     other.join(0.05)
@@ -137,8 +137,8 @@ def test_a_pig_waits_for_what_is_under_way_and_holds_what_comes_after():
 def test_a_reader_waits_while_enough_is_there():
     flow, _ = _flow(0, record_sets=(0,))
     assert flow.ready(0, STAY)
-    flow.put(_cut(0, "a"))
-    flow.put(_cut(0, "b"))
+    flow.put(_batch(0, "a"))
+    flow.put(_batch(0, "b"))
     done = []
     reader = threading.Thread(target=lambda: done.append(flow.ready(0, STAY)))
     reader.start()
@@ -151,7 +151,7 @@ def test_a_reader_waits_while_enough_is_there():
 
 def test_readers_and_jets_rest_while_paused():
     flow, life = _flow(0)
-    flow.put(_cut(0, "a"))
+    flow.put(_batch(0, "a"))
     life.pause()
     done = []
     waiting = [
@@ -171,9 +171,9 @@ def test_readers_and_jets_rest_while_paused():
 
 def test_the_end_of_all_inputs_ends_the_takers():
     flow, life = _flow(0, 2)
-    flow.put(_cut(0, end=END))
+    flow.put(_batch(0, end=END))
     assert life.state == "running"
-    flow.put(_cut(2, "a", end=END))
+    flow.put(_batch(2, "a", end=END))
     assert life.state == "finishing"
     assert flow.take(STAY).records == [b"a"]
     assert flow.take(STAY) is None
@@ -189,8 +189,8 @@ def test_an_input_without_slots_is_at_its_end_at_once():
 
 def test_an_explicit_model_takes_from_the_slot_it_asks_for():
     flow, life = _flow(0, 2, explicit=True)
-    flow.put(_cut(0, "a"))
-    flow.put(_cut(2, "b", end=END))
+    flow.put(_batch(0, "a"))
+    flow.put(_batch(2, "b", end=END))
     assert flow.take(STAY, 2).records == [b"b"]
     assert flow.take(STAY, 2) is None
     assert life.state == "running"
@@ -202,15 +202,15 @@ def test_an_explicit_model_takes_from_the_slot_it_asks_for():
 def test_a_slot_is_shut_until_what_was_read_is_through():
     flow, _ = _flow(0)
     assert flow.ready(0, STAY)
-    flow.put(_cut(0, "a"))
+    flow.put(_batch(0, "a"))
     assert not flow.shut(0, 0.01)
     done = []
     shutting = threading.Thread(target=lambda: done.append(flow.shut(0, 5)))
     shutting.start()
-    cut = flow.take(STAY)
+    batch = flow.take(STAY)
     reader = threading.Thread(target=lambda: done.append(flow.ready(0, STAY)))
     reader.start()
-    flow.done(cut)
+    flow.done(batch)
     shutting.join(5)
     assert done == [True]
     flow.reopen(0)
@@ -237,20 +237,20 @@ def test_closing_lets_everybody_go():
 @pytest.mark.parametrize("jets", [1, 3])
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([None, None, "pig", "set"])), max_size=30))
 def test_nothing_is_lost_and_no_pig_is_passed(jets, sizes):
-    """Whatever the cuts, and however many jets take them."""
+    """Whatever the batches, and however many jets take them."""
     flow, life = _flow(0)
     flow.alone = jets == 1
     came, lock = [], threading.Lock()
 
     def jet():
-        while (cut := flow.take(STAY)) is not None:
-            if flows.is_pig(cut):
+        while (batch := flow.take(STAY)) is not None:
+            if batch.closed_by == "pig":
                 came.append("pig")
                 flow.pig_written()
             else:
                 with lock:
-                    came.extend(cut.records)
-                flow.done(cut, took_s=0.001)
+                    came.extend(batch.records)
+                flow.done(batch, took_s=0.001)
 
     workers = [threading.Thread(target=jet) for _ in range(jets)]
     for worker in workers:
@@ -260,8 +260,8 @@ def test_nothing_is_lost_and_no_pig_is_passed(jets, sizes):
         records = [b"%d" % (number + at) for at in range(size)]
         number += size
         sent += [*records, *(["pig"] if end == "pig" else [])]
-        flow.put(Cut(0, 1, records, None if end is None else Control(end)))
-    flow.put(Cut(0, 1, [], END))
+        flow.put(Batch(0, 1, records, None if end is None else Control(end)))
+    flow.put(Batch(0, 1, [], END))
     for worker in workers:
         worker.join(10)
         assert not worker.is_alive()

@@ -17,15 +17,15 @@ from stream_scorer.modelop.process.results import Fed
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.process.shared import SharedState
 from stream_scorer.modelop.streams.coding import CodecSpec
-from stream_scorer.records import Control, Cut
+from stream_scorer.records import Batch, Control
 
 SET = Control("set")
 
 
-def cut(*values: Any, slot: int = 0, first: int = 1, end: Control | None = None) -> Cut:
+def batch(*values: Any, slot: int = 0, first: int = 1, end: Control | None = None) -> Batch:
     """Of JSON values; bytes are taken as they are."""
     records = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
-    return Cut(slot, first, records, end)
+    return Batch(slot, first, records, end)
 
 
 def told(fed: Fed) -> list[tuple[int, Any]]:

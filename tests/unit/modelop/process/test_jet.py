@@ -17,8 +17,8 @@ from stream_scorer.errors import ModelError
 from stream_scorer.modelop.process.limits import Limits
 from stream_scorer.modelop.process.results import ModelFailed
 from stream_scorer.modelop.streams.coding import CodecSpec
-from stream_scorer.records import Cut
-from tests.unit.modelop.process.conftest import cut, told
+from stream_scorer.records import Batch
+from tests.unit.modelop.process.conftest import batch, told
 
 
 def _tar(**files: str) -> bytes:
@@ -63,8 +63,8 @@ def test_a_jet_from_start_to_end(jet):
     """)
     assert not made.explicit
     assert made.said == ["begun as toy\n"]
-    assert told(made.feed(cut(1, 2))) == [(1, [1, 1, made.pid]), (1, [3, 2, made.pid])]
-    assert told(made.feed(cut(4, first=3))) == [(1, [7, 3, made.pid])]
+    assert told(made.feed(batch(1, 2))) == [(1, [1, 1, made.pid]), (1, [3, 2, made.pid])]
+    assert told(made.feed(batch(4, first=3))) == [(1, [7, 3, made.pid])]
     assert made.pid != os.getpid()
     assert not made.busy
     assert told(made.end()) == [(1, "last")]
@@ -80,7 +80,7 @@ def test_a_jet_from_start_to_end(jet):
 def test_codecs_go_with_the_slots(jet):
     specs = {0: CodecSpec("utf-8"), 1: CodecSpec("avro-binary", schema_name="d", schema="double"), 3: CodecSpec(None)}
     made = jet("# fastscore.slot.3: in-use\ndef action(x):\n yield len(x)\n yield 3, x", codecs=specs)
-    fed = made.feed(Cut(0, 1, ["é".encode(), b"\xff"], None))
+    fed = made.feed(Batch(0, 1, ["é".encode(), b"\xff"], None))
     assert fed.outputs == [(1, b"\0" * 6 + b"\xf0\x3f"), (3, "é".encode())]
     assert fed.rejected_by_encoding == {0: 1}
 
@@ -96,7 +96,7 @@ def test_everything_a_model_prints_is_its_console(jet):
             os.write(2, b"fd 2\\n")
             sys.stdout.write("no end")
     """)
-    made.feed(cut(1))
+    made.feed(batch(1))
     made.end()
     said = "".join(made.said).splitlines()
     assert sorted(said) == ["INFO:root:info 1", "err 1", "fd 1", "fd 2", "no end", "out 1"]
@@ -115,7 +115,7 @@ def test_a_line_is_told_in_one_piece_however_it_is_written(jet):
             print("no end", end="", flush=True)
             time.sleep(0.3)
     """)
-    made.feed(cut(1))
+    made.feed(batch(1))
     assert "".join(made.said) == "one 1\ntwo parts\nno end"
     assert {text[-1] for text in made.said[:-1]} == {"\n"}
     assert made.said[-1] == "no end"
@@ -123,7 +123,7 @@ def test_a_line_is_told_in_one_piece_however_it_is_written(jet):
 
 def test_rejected_records_come_out_of_the_process(jet):
     made = jet("def action(x): yield x", codecs={0: CodecSpec(None), 1: CodecSpec("avro-binary", schema="double")})
-    fed = made.feed(cut(b"\xff"))
+    fed = made.feed(batch(b"\xff"))
     assert fed.shown("schema", 1) == [repr(b"\xff")]
 
 
@@ -151,7 +151,7 @@ def test_attachments_are_unpacked_into_the_directory_it_runs_in(jet):
             ("notes.txt", b"plain"),
         ),
     )
-    listed, read, names, helped = [value for _, value in told(made.feed(cut(0)))]
+    listed, read, names, helped = [value for _, value in told(made.feed(batch(0)))]
     assert listed == ["a.tar.gz", "b.zip", "data", "helper.py", "notes.txt", "same.txt", "toy.py"]
     assert read == "w second", "the later in name order wins"
     assert names == ["same.txt"]
@@ -174,8 +174,8 @@ def test_a_bad_attachment_is_refused(name, content, message, jet):
 def test_each_jet_has_a_directory_of_its_own(jet):
     source = "import os\ndef action(x):\n open(str(x), 'w').close()\n yield sorted(os.listdir('.'))"
     one, two = jet(source), jet(source)
-    assert told(one.feed(cut(1))) == [(1, ["1", "toy.py"])]
-    assert told(two.feed(cut(2))) == [(1, ["2", "toy.py"])]
+    assert told(one.feed(batch(1))) == [(1, ["1", "toy.py"])]
+    assert told(two.feed(batch(2))) == [(1, ["2", "toy.py"])]
 
 
 def test_a_file_of_an_attachment_may_have_the_models_name(jet):
@@ -183,12 +183,12 @@ def test_a_file_of_an_attachment_may_have_the_models_name(jet):
         "import os\ndef action(x): yield [open('toy.py').read(), os.path.basename(__file__)]",
         attachments=(("a.zip", _zip(**{"toy.py": "mine"})),),
     )
-    assert told(made.feed(cut(0))) == [(1, ["mine", "toy.py"])]
+    assert told(made.feed(batch(0))) == [(1, ["mine", "toy.py"])]
 
 
 def test_a_failure_comes_with_what_was_given_before_it(jet):
     made = jet("def action(x):\n    print('at', x)\n    yield 1 / x")
-    fed = made.feed(cut(1, 0, 2))
+    fed = made.feed(batch(1, 0, 2))
     assert fed.outputs == [(1, b"1.0")]
     assert fed.failure.reason == "ZeroDivisionError: division by zero"
     assert 'toy.py", line 3, in action\n    yield 1 / x' in fed.failure.traceback
@@ -224,11 +224,11 @@ def test_a_process_that_ends_is_told_with_the_record_in_hand(case, jet):
                 {what}
             yield x
     """)
-    fed = made.feed(cut(1, 2, 3, first=5))
+    fed = made.feed(batch(1, 2, 3, first=5))
     assert message.partition(r" \(")[0] in fed.failure.reason
     assert "last words" in fed.failure.traceback
     assert fed.failure.input == {"slot": 0, "seqno": 6, "data": ["2"], "batch_len": 3, "encoding": "json"}
-    assert made.feed(cut(1)).failure is not None, "and it stays so"
+    assert made.feed(batch(1)).failure is not None, "and it stays so"
 
 
 def test_a_call_that_does_not_come_back_is_ended_and_shown(jet):
@@ -243,8 +243,8 @@ def test_a_call_that_does_not_come_back_is_ended_and_shown(jet):
         """,
         limits=Limits(call_s=0.3),
     )
-    assert len(told(made.feed(cut(*range(30))))) == 30, "a long cut of quick records is no such call"
-    fed = made.feed(cut(1, -1))
+    assert len(told(made.feed(batch(*range(30))))) == 30, "a long batch of quick records is no such call"
+    fed = made.feed(batch(1, -1))
     assert fed.failure.reason == "it had not come back within 0.3 s, the limit of a call"
     assert 'toy.py", line 6 in action' in fed.failure.traceback or 'toy.py", line 5 in action' in fed.failure.traceback
     assert fed.failure.input["data"] == ["-1"]
@@ -257,8 +257,8 @@ def test_a_begin_that_does_not_come_back_is_ended(jet):
 
 def test_a_model_that_takes_too_much_memory_fails_alone(jet):
     made = jet("def action(x): yield len(bytearray(x))", limits=Limits(memory=500 << 20))
-    assert told(made.feed(cut(1000))) == [(1, 1000)]
-    assert "MemoryError" in made.feed(cut(1 << 30)).failure.reason
+    assert told(made.feed(batch(1000))) == [(1, 1000)]
+    assert "MemoryError" in made.feed(batch(1 << 30)).failure.reason
 
 
 def test_closing_ends_a_call_and_all_that_the_model_has_started(jet):
@@ -269,7 +269,7 @@ def test_closing_ends_a_call_and_all_that_the_model_has_started(jet):
             time.sleep(60)
     """)
     got = []
-    feeding = threading.Thread(target=lambda: got.append(made.feed(cut(1))))
+    feeding = threading.Thread(target=lambda: got.append(made.feed(batch(1))))
     feeding.start()
     while not made.said:
         time.sleep(0.01)
@@ -295,7 +295,7 @@ def _zombie(pid: int) -> bool:
 def test_a_process_that_ends_is_noticed_though_its_fork_lives_on(jet):
     made = jet("import os, time\ndef action(x):\n if os.fork() == 0:\n  time.sleep(60)\n os._exit(4)")
     started = time.monotonic()
-    assert "exit status 4" in made.feed(cut(1)).failure.reason
+    assert "exit status 4" in made.feed(batch(1)).failure.reason
     assert time.monotonic() - started < 5
 
 
@@ -303,21 +303,21 @@ def test_a_console_that_nobody_can_take_is_emptied_all_the_same(jet, caplog):
     made = jet("def action(x):\n for _ in range(100): print('x' * 10_000)\n yield x", start=False)
     made._on_console = lambda text: 1 / 0
     made.start()
-    assert told(made.feed(cut(1))) == [(1, 1)]
+    assert told(made.feed(batch(1))) == [(1, 1)]
 
 
 def test_settings_of_the_engine_are_not_for_the_model(jet, monkeypatch):
     monkeypatch.setenv("STREAM_SCORER_TOKEN", "secret")
     monkeypatch.setenv("SOME_OTHER", "seen")
     made = jet("import os\ndef action(x): yield [os.environ.get('STREAM_SCORER_TOKEN'), os.environ['SOME_OTHER']]")
-    assert told(made.feed(cut(0))) == [(1, [None, "seen"])]
+    assert told(made.feed(batch(0))) == [(1, [None, "seen"])]
 
 
 def test_a_record_set_and_pandas_only_where_it_is_needed(jet):
     made = jet("import sys\ndef action(x): yield ['pandas' in sys.modules, 'tensorflow' in sys.modules]")
-    assert told(made.feed(cut(0))) == [(1, [False, False])]
+    assert told(made.feed(batch(0))) == [(1, [False, False])]
     sets = jet("# fastscore.recordsets: true\ndef action(x): yield x * 2")
-    assert [value for _, value in told(sets.feed(cut(1, 2)))] == [2, 4, {"$fastscore": "set"}]
+    assert [value for _, value in told(sets.feed(batch(1, 2)))] == [2, 4, {"$fastscore": "set"}]
 
 
 EXPLICIT = """
@@ -332,8 +332,8 @@ for frame in Slot(0):
 """
 
 
-def _cuts(*cuts):
-    waiting = list(cuts)
+def _batches(*batches):
+    waiting = list(batches)
     return lambda slot: waiting.pop(0) if waiting else None
 
 
@@ -342,7 +342,7 @@ def test_an_explicit_model_runs_when_it_is_told_to(jet):
     assert made.explicit
     assert made.said == []
     written = []
-    fed = made.run_explicit(_cuts(cut(1, 2), cut(3, first=3)), lambda fed: written.extend(fed.outputs))
+    fed = made.run_explicit(_batches(batch(1, 2), batch(3, first=3)), lambda fed: written.extend(fed.outputs))
     assert [json.loads(record) for _, record in written] == [2, 4, 6]
     assert told(fed) == []
     assert "".join(made.said) == "running\n"
@@ -350,7 +350,7 @@ def test_an_explicit_model_runs_when_it_is_told_to(jet):
 
 def test_what_an_explicit_model_is_not_given_is_told_as_it_reads(jet):
     made, passed = jet(EXPLICIT), []
-    made.run_explicit(_cuts(cut(1, b"{"), cut(2)), passed.append)
+    made.run_explicit(_batches(batch(1, b"{"), batch(2)), passed.append)
     assert [(fed.shown("encoding", 0), [json.loads(record) for _, record in fed.outputs]) for fed in passed] == [
         (["{"], [2]),
         ([], [4]),
@@ -359,7 +359,7 @@ def test_what_an_explicit_model_is_not_given_is_told_as_it_reads(jet):
 
 def test_an_explicit_model_that_fails_shows_its_last_batch(jet):
     written = []
-    fed = jet(EXPLICIT).run_explicit(_cuts(cut(1, -2)), lambda fed: written.extend(fed.outputs))
+    fed = jet(EXPLICIT).run_explicit(_batches(batch(1, -2)), lambda fed: written.extend(fed.outputs))
     assert fed.failure.reason == "ValueError: -2"
     assert fed.failure.input["data"] == ["1", "-2"]
     assert [record for _, record in written] == [b"2", b"-4"]

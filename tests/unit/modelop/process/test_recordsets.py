@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.errors import ActionError
 from stream_scorer.model.recordsets import make_set, plain, records_of
-from tests.unit.modelop.process.conftest import SET, cut, told
+from tests.unit.modelop.process.conftest import SET, batch, told
 
 NUMBERS = st.floats(allow_nan=False) | st.integers(-(2**53), 2**53)
 TEXTS = st.text(max_size=5)
@@ -125,31 +125,31 @@ def action(records, slot, seqno):
     "records", [[{"x": 1.5, "y": "a"}, {"x": 2.5, "y": "b"}], [[1, 2], [3, 4]], [1.5, 2.5], ["a", "b"]]
 )
 def test_a_set_passes_and_is_marked(records, run):
-    fed = run(BOTH).feed(cut(*records, first=4))
+    fed = run(BOTH).feed(batch(*records, first=4))
     assert [value for _, value in told(fed)] == [*records, {"$fastscore": "set"}]
     assert fed.output_count == {1: len(records)}, "markers are no records"
 
 
 def test_an_empty_set_echoes_as_a_lone_marker(run):
     runner = run("# fastscore.recordsets: yes\ndef action(x): yield x")
-    assert told(runner.feed(cut(end=SET))) == [(1, {"$fastscore": "set"})]
-    assert told(runner.feed(cut())) == [], "where nothing came there is no set"
+    assert told(runner.feed(batch(end=SET))) == [(1, {"$fastscore": "set"})]
+    assert told(runner.feed(batch())) == [], "where nothing came there is no set"
 
 
 def test_sets_in_and_records_out(run):
     runner = run("# fastscore.recordsets.0: true\ndef action(x): yield {'sum': x['a'].sum(), 'n': len(x)}")
-    assert told(runner.feed(cut({"a": 1}, {"a": 2}, end=SET))) == [(1, {"sum": 3, "n": 2})]
+    assert told(runner.feed(batch({"a": 1}, {"a": 2}, end=SET))) == [(1, {"sum": 3, "n": 2})]
 
 
 def test_records_in_and_sets_out(run):
     source = "# fastscore.recordsets.1: true\nimport pandas as pd\ndef action(x): yield pd.Series([x, x + 1])"
     marker = {"$fastscore": "set"}
-    assert [value for _, value in told(run(source).feed(cut(1, 5)))] == [1, 2, marker, 5, 6, marker]
+    assert [value for _, value in told(run(source).feed(batch(1, 5)))] == [1, 2, marker, 5, 6, marker]
 
 
 def test_elements_are_checked_one_by_one(run):
     runner = run("# fastscore.recordsets: true\ndef action(x): yield x * 1.5", schemas={0: "int", 1: "double"})
-    fed = runner.feed(cut(1, "x", 3, b"{"))
+    fed = runner.feed(batch(1, "x", 3, b"{"))
     assert [value for _, value in told(fed)] == [1.5, 4.5, {"$fastscore": "set"}]
     assert (fed.rejected_by_encoding, fed.rejected_by_schema) == ({0: 1}, {0: 1})
 
@@ -163,7 +163,7 @@ def test_elements_are_checked_one_by_one(run):
     ],
 )
 def test_a_failure_shows_the_whole_set(source, records, message, run):
-    fed = run(f"# fastscore.recordsets: true\n{source}").feed(cut(*records, first=3))
+    fed = run(f"# fastscore.recordsets: true\n{source}").feed(batch(*records, first=3))
     assert message in fed.failure.reason
     assert fed.failure.input["data"] == [json.dumps(record) for record in records]
     assert (fed.failure.input["seqno"], fed.failure.input["batch_len"]) == (3, len(records))

@@ -12,7 +12,7 @@ from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
 from stream_scorer.modelop.process.fastscore import importable
 from stream_scorer.modelop.process.results import Fed, ModelFailed
 from stream_scorer.modelop.process.shared import SharedState
-from tests.unit.modelop.process.conftest import SET, cut, told
+from tests.unit.modelop.process.conftest import SET, batch, told
 
 GIVES = {
     "yields": ("def action(x):\n yield x\n yield x + 1", [(1, 5), (1, 6)]),
@@ -61,7 +61,7 @@ GIVES = {
 @pytest.mark.parametrize("case", GIVES)
 def test_an_action_gives(case, run):
     source, outputs = GIVES[case]
-    assert told(run(source).feed(cut(5))) == outputs
+    assert told(run(source).feed(batch(5))) == outputs
 
 
 def test_each_slot_has_its_callback_and_its_own_numbers(run):
@@ -72,18 +72,18 @@ def test_each_slot_has_its_callback_and_its_own_numbers(run):
         def left(x, slot, seqno): yield [x, slot, seqno]
         def right(x, slot, seqno): yield 3, [x, slot, seqno]
     """)
-    assert told(runner.feed(cut("a", first=4))) == [(1, ["a", 0, 4])]
-    assert told(runner.feed(cut("b", "c", slot=2, first=9))) == [(3, ["b", 2, 9]), (3, ["c", 2, 10])]
+    assert told(runner.feed(batch("a", first=4))) == [(1, ["a", 0, 4])]
+    assert told(runner.feed(batch("b", "c", slot=2, first=9))) == [(3, ["b", 2, 9]), (3, ["c", 2, 10])]
 
 
 def test_a_slot_in_use_without_a_callback_of_its_own_has_action(run):
     runner = run("# fastscore.schema.2: int\ndef action(x, slot): yield slot")
-    assert told(runner.feed(cut(1, slot=2))) == [(1, 2)]
+    assert told(runner.feed(batch(1, slot=2))) == [(1, 2)]
 
 
 def test_rejected_records_are_counted_and_take_no_number(run):
     runner = run("def action(x, slot, seqno): yield [x, seqno]", schemas={0: "int"})
-    fed = runner.feed(cut(1, b"{", 2.5, b"[1", 2))
+    fed = runner.feed(batch(1, b"{", 2.5, b"[1", 2))
     assert [value for _, value in told(fed)] == [[1, 1], [2, 2]]
     assert (fed.rejected_by_encoding, fed.rejected_by_schema) == ({0: 2}, {0: 1})
     assert fed.output_count == {1: 2}
@@ -91,16 +91,16 @@ def test_rejected_records_are_counted_and_take_no_number(run):
 
 def test_outputs_that_do_not_fit_are_counted_and_the_model_goes_on(run):
     runner = run("def action(x):\n yield 'no'\n yield {1, 2}\n yield x\n yield None", schemas={1: "int"})
-    fed = runner.feed(cut(7))
+    fed = runner.feed(batch(7))
     assert told(fed) == [(1, 7)]
     assert (fed.rejected_by_encoding, fed.rejected_by_schema) == ({}, {1: 3})
-    assert run("def action(x): yield {1, 2}").feed(cut(7)).rejected_by_encoding == {1: 1}
+    assert run("def action(x): yield {1, 2}").feed(batch(7)).rejected_by_encoding == {1: 1}
 
 
 def test_rejected_records_are_kept_as_text_a_few_of_each_slot_and_reason(run):
     runner = run("def action(x):\n yield x\n yield {1: x}\n yield 'no'", schemas={0: "int", 1: "int"})
     wrong = [b'"%d%s"' % (at, b"x" * 5000 * (at == 3)) for at in range(50)]
-    fed = runner.feed(cut(b"{", b"\xff", *wrong, 7))
+    fed = runner.feed(batch(b"{", b"\xff", *wrong, 7))
     assert [value for _, value in told(fed)] == [7]
     assert fed.shown("encoding", 0) == ["{", "\N{REPLACEMENT CHARACTER}"]
     kept = fed.shown("schema", 0)
@@ -109,7 +109,7 @@ def test_rejected_records_are_kept_as_text_a_few_of_each_slot_and_reason(run):
     assert len(kept[3]) == 3200
     assert fed.shown("schema", 1) == ['{"1": 7}', '"no"']
     assert Fed.read(json.loads(json.dumps(fed.head())), fed.outputs) == fed
-    assert runner.feed(cut(8)).shown("schema", 0) == []
+    assert runner.feed(batch(8)).shown("schema", 0) == []
 
 
 def test_an_output_that_cannot_even_be_shown_is_rejected_all_the_same(run):
@@ -122,7 +122,7 @@ def test_an_output_that_cannot_even_be_shown_is_rejected_all_the_same(run):
             yield {1, 2}
             yield x
     """)
-    fed = runner.feed(cut(1))
+    fed = runner.feed(batch(1))
     assert told(fed) == [(1, 1)]
     assert fed.shown("encoding", 1) == ["a Odd that cannot be shown (OSError)", "{1, 2}"]
 
@@ -140,7 +140,7 @@ FAILS = {
 def test_a_failure_tells_the_input_and_where(case, run):
     what, message = FAILS[case]
     runner = run(f"def action(x, slot, seqno):\n    yield x\n    if x == 2:\n        {what}")
-    fed = runner.feed(cut(1, 2, 3, first=7))
+    fed = runner.feed(batch(1, 2, 3, first=7))
     assert [record for _, record in fed.outputs] == [b"1", b"2"], "what came before stands"
     assert fed.failure.where == "action()"
     assert fed.failure.input == {"slot": 0, "seqno": 8, "data": ["2"], "batch_len": 3, "encoding": "json"}
@@ -169,7 +169,7 @@ def test_a_missing_callback_is_told(run):
 
 def test_end_may_give_outputs(run):
     runner = run("n = 0\ndef action(x):\n global n\n n += x\ndef end(): yield n")
-    assert told(runner.feed(cut(2, 3))) == []
+    assert told(runner.feed(batch(2, 3))) == []
     assert told(runner.end()) == [(1, 5)]
     assert told(run("def action(x): pass\ndef end(): return True").end()) == []
     assert run("def action(x): pass\ndef end(): 1 / 0").end().failure.where == "end()"
@@ -188,14 +188,17 @@ def test_an_explicit_model_reads_and_writes(run):
         first, seqno = Slot(2).read(format="pandas.standard", with_seqno=True)
         Slot(3).write([float(first.iloc[0]), seqno])
     """)
-    cuts = {0: [cut({"x": 1}, {"x": 2}), cut(b"{"), cut({"x": 4}, first=3)], 2: [cut(2.5, 3, first=6, slot=2)]}
-    assert _explicit(runner, cuts) == [(1, {"total": 3}), (1, {"total": 7}), (3, [2.5, 6])]
+    batches = {
+        0: [batch({"x": 1}, {"x": 2}), batch(b"{"), batch({"x": 4}, first=3)],
+        2: [batch(2.5, 3, first=6, slot=2)],
+    }
+    assert _explicit(runner, batches) == [(1, {"total": 3}), (1, {"total": 7}), (3, [2.5, 6])]
 
 
-def _explicit(runner, cuts):
+def _explicit(runner, batches):
     out = []
     slots = Slots(
-        runner, lambda slot: cuts[slot].pop(0) if cuts.get(slot) else None, lambda fed: out.extend(fed.outputs)
+        runner, lambda slot: batches[slot].pop(0) if batches.get(slot) else None, lambda fed: out.extend(fed.outputs)
     )
     with importable(SharedState(), slot_class(slots)):
         fed = runner.run(slots)
@@ -226,13 +229,13 @@ WRITES = {
 def test_what_an_explicit_model_writes(case, run):
     source, schema, outputs = WRITES[case]
     runner = run(EXPLICIT + source, schemas={1: schema} if schema else None)
-    cuts = {0: [cut(1, 2), cut(3, first=3)]}
-    assert [value for _, value in _explicit(runner, cuts)] == outputs
+    batches = {0: [batch(1, 2), batch(3, first=3)]}
+    assert [value for _, value in _explicit(runner, batches)] == outputs
 
 
-def test_an_empty_set_is_read_and_an_empty_cut_is_not(run):
+def test_an_empty_set_is_read_and_an_empty_batch_is_not(run):
     runner = run(EXPLICIT + "Slot(1).write([len(frame) for frame in Slot(0)])")
-    assert _explicit(runner, {0: [cut(), cut(end=SET), cut(1)]}) == [(1, [0, 1])]
+    assert _explicit(runner, {0: [batch(), batch(end=SET), batch(1)]}) == [(1, [0, 1])]
 
 
 MISUSED = {

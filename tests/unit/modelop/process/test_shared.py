@@ -14,7 +14,7 @@ from stream_scorer.errors import ModelError
 from stream_scorer.modelop.process import snapshot
 from stream_scorer.modelop.process.fastscore import Cell, Pool, importable
 from stream_scorer.modelop.process.shared import SharedState
-from tests.unit.modelop.process.conftest import cut, told
+from tests.unit.modelop.process.conftest import batch, told
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -85,7 +85,7 @@ def action(x):
 
 def test_updates_of_many_jets_are_atomic(jet, shared):
     jets = [jet(COUNTER) for _ in range(3)]
-    threads = [threading.Thread(target=one.feed, args=(cut(200),)) for one in jets]
+    threads = [threading.Thread(target=one.feed, args=(batch(200),)) for one in jets]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -107,7 +107,7 @@ def test_updates_of_a_models_threads_are_atomic(jet):
             [thread.join() for thread in threads]
             yield fastscore.cells("n").value
     """)
-    assert told(made.feed(cut(1))) == [(1, 400)]
+    assert told(made.feed(batch(1))) == [(1, 400)]
 
 
 def test_a_jet_that_ends_within_an_update_frees_it(jet):
@@ -119,14 +119,14 @@ def test_a_jet_that_ends_within_an_update_frees_it(jet):
             fastscore.cells("a").update(lambda value: (value or 0) + 1)
             yield fastscore.cells("a").value
     """)
-    assert made.feed(cut(1)).failure is not None
+    assert made.feed(batch(1)).failure is not None
     assert told(
-        jet("import fastscore\ndef action(x):\n fastscore.cells('a').update(lambda v: x)\n yield 0").feed(cut(7))
+        jet("import fastscore\ndef action(x):\n fastscore.cells('a').update(lambda v: x)\n yield 0").feed(batch(7))
     )
 
 
 def test_an_update_that_raises_changes_nothing_and_frees_it(jet, shared):
-    fed = jet("import fastscore\ndef action(x): fastscore.cells('a').update(lambda v: 1 / x)").feed(cut(0))
+    fed = jet("import fastscore\ndef action(x): fastscore.cells('a').update(lambda v: 1 / x)").feed(batch(0))
     assert "ZeroDivisionError" in fed.failure.reason
     Cell(shared, "a").update(lambda value: value)
     assert Cell(shared, "a").value is None
@@ -161,16 +161,16 @@ def action(x):
 
 def test_a_snapshot_carries_on(jet, caplog):
     one = jet(SUMS)
-    assert told(one.feed(cut(1, 2)))[-1] == (1, [3, 2, 2])
+    assert told(one.feed(batch(1, 2)))[-1] == (1, [3, 2, 2])
     blob = one.snapshot()
     assert blob.isascii()
     assert "snapshot of toy: without seen, whose types cannot be kept" in caplog.text
     shared = SharedState()
     again = jet(SUMS, shared=shared, snapshot=blob)
     assert Cell(shared, "body").value == 2, "restored after the body, before begin"
-    assert told(again.feed(cut(10))) == [(1, [13, 3, 10])]
+    assert told(again.feed(batch(10))) == [(1, [13, 3, 10])]
     later = jet(SUMS, shared=shared, snapshot=blob)
-    assert told(later.feed(cut(10))) == [(1, [23, 3, 10])], "a jet that comes later does not set the others back"
+    assert told(later.feed(batch(10))) == [(1, [23, 3, 10])], "a jet that comes later does not set the others back"
 
 
 def test_a_snapshot_of_an_explicit_model_is_there_when_its_body_runs(jet):

@@ -1,4 +1,4 @@
-"""Cuts: batching, control records, loops, sequence numbers, ends."""
+"""Batches: batching, control records, loops, sequence numbers, ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream_scorer.errors import EndOfInput, NoSuchStream, TransportError
 from stream_scorer.modelop.endpoints import local as stream_local
 from stream_scorer.modelop.streams import envelopes, opening
 from stream_scorer.modelop.streams.inlet import StreamInlet
-from stream_scorer.records import Control, Cut
+from stream_scorer.records import Batch, Control
 
 END = Control("end")
 SET = b'{"$fastscore": "set"}'
@@ -34,20 +34,20 @@ def inlet(stream):
         one.close()
 
 
-def cuts(one, limit=20):
+def batches(one, limit=20):
     """All up to the end."""
     found = []
     while len(found) < limit:
-        cut = one.next(2)
-        assert cut is not None
-        found.append(cut)
-        if cut.end == END:
+        batch = one.next(2)
+        assert batch is not None
+        found.append(batch)
+        if batch.control == END:
             break
     return found
 
 
 def shape(found):
-    return [(b" ".join(cut.records).decode(), cut.end and cut.end.kind) for cut in found]
+    return [(b" ".join(batch.records).decode(), batch.closed_by) for batch in found]
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,19 @@ def shape(found):
     ],
 )
 def test_a_batch_closes_at_its_limits_and_at_the_end(inlet, batching, expected):
-    assert shape(cuts(inlet(list("12345"), batching))) == expected
+    assert shape(batches(inlet(list("12345"), batching))) == expected
 
 
 def test_control_records_close_a_batch_and_are_no_data(inlet):
     data = ["1", "2", SET.decode(), SET.decode(), "3", PIG.decode(), "4", '{"$fastscore": "end"}', "5"]
-    found = cuts(inlet(data, "explicit"))
+    found = batches(inlet(data, "explicit"))
     assert shape(found) == [("1 2", "set"), ("", "set"), ("3", "pig"), ("4", "end")]
-    assert found[2].end == Control("pig", 7)
+    assert found[2].control == Control("pig", 7)
 
 
 def test_sequence_numbers_count_records_from_1(inlet):
-    found = cuts(inlet(["1", "2", SET.decode(), "3", PIG.decode(), "4"], {"Watermark": 1, "NagleTime": None}))
-    assert [cut.first for cut in found if cut.records] == [1, 2, 3, 4]
+    found = batches(inlet(["1", "2", SET.decode(), "3", PIG.decode(), "4"], {"Watermark": 1, "NagleTime": None}))
+    assert [batch.first for batch in found if batch.records] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_an_eager_inlet_waits_for_no_time_limit(inlet, batching, expected):
     one.eager = True
     one.post(b"1")
     one.post(b"2")
-    cut = one.next(0.2)
-    assert (cut and cut.records[0]) == expected
-    assert cut is None or cut.end is None
+    batch = one.next(0.2)
+    assert (batch and batch.records[0]) == expected
+    assert batch is None or batch.control is None
 
 
 def test_an_eager_inlet_keeps_the_watermark_and_can_be_made_patient_again(inlet):
     one = inlet(list("12345"), {"Watermark": 2, "NagleTime": 60_000})
     one.eager = True
-    assert shape(cuts(one)) == [("1 2", None), ("3 4", None), ("5", None), ("", "end")]
+    assert shape(batches(one)) == [("1 2", None), ("3 4", None), ("5", None), ("", "end")]
     one = inlet("REST", {"Watermark": 2, "NagleTime": 60_000})
     one.eager = True
     one.post(b"1")
@@ -107,18 +107,18 @@ def test_an_eager_inlet_keeps_the_watermark_and_can_be_made_patient_again(inlet)
 
 def test_after_the_end_there_is_nothing(inlet):
     one = inlet(["1"])
-    assert cuts(one)[-1].end == END
+    assert batches(one)[-1].control == END
     assert one.next(5) is None
 
 
 def test_an_end_marker_of_old_is_honoured_when_it_is_given(inlet):
-    assert shape(cuts(inlet(["1", "$end-of-stream", "2"], EndMarker="$end-of-stream"))) == [("1", "end")]
+    assert shape(batches(inlet(["1", "$end-of-stream", "2"], EndMarker="$end-of-stream"))) == [("1", "end")]
 
 
 def test_a_loop_begins_again_at_a_hard_and_at_a_soft_end(inlet):
     for data in (["1", "2"], ["1", "2", '{"$fastscore": "end"}', "3"]):
         one = inlet(data, {"Watermark": 2, "NagleTime": None}, Loop=True)
-        assert [one.next(1) for _ in range(3)] == [Cut(0, first, [b"1", b"2"], None) for first in (1, 3, 5)]
+        assert [one.next(1) for _ in range(3)] == [Batch(0, first, [b"1", b"2"], None) for first in (1, 3, 5)]
 
 
 def test_the_end_of_a_round_closes_its_batch(inlet):
@@ -134,9 +134,9 @@ def test_a_loop_over_nothing_waits(inlet):
 
 
 def test_a_place_to_begin(inlet):
-    assert shape(cuts(inlet(["1", "2", "3"], SkipToRecord=1))) == [("2 3", "end")]
-    assert shape(cuts(inlet({"Type": "inline", "Data": "12\n3"}, SkipTo=1))) == [("2 3", "end")]
-    assert shape(cuts(inlet(["1"], SkipToRecord="latest"))) == [("", "end")]
+    assert shape(batches(inlet(["1", "2", "3"], SkipToRecord=1))) == [("2 3", "end")]
+    assert shape(batches(inlet({"Type": "inline", "Data": "12\n3"}, SkipTo=1))) == [("2 3", "end")]
+    assert shape(batches(inlet(["1"], SkipToRecord="latest"))) == [("", "end")]
 
 
 def test_a_batch_waits_for_the_nagle_time_after_its_first_record_and_no_longer(inlet):
@@ -145,7 +145,7 @@ def test_a_batch_waits_for_the_nagle_time_after_its_first_record_and_no_longer(i
     assert one.next(0.03) is None
     one.post(b"2")
     began = time.monotonic()
-    assert one.next(5) == Cut(0, 1, [b"1", b"2"], None)
+    assert one.next(5) == Batch(0, 1, [b"1", b"2"], None)
     assert 0.03 < time.monotonic() - began < 0.5
 
 
@@ -153,7 +153,7 @@ def test_what_is_there_is_delivered_at_once(inlet):
     one = inlet("REST", {"Watermark": None, "NagleTime": 0})
     for body in (b"1", b"2"):
         one.post(body)
-    assert one.next(5) == Cut(0, 1, [b"1", b"2"], None)
+    assert one.next(5) == Batch(0, 1, [b"1", b"2"], None)
 
 
 def test_a_record_that_is_posted_is_heard_at_once(inlet):
@@ -191,7 +191,7 @@ def test_only_rest_streams_are_posted_to(inlet):
 def test_what_is_posted_after_the_end_is_ignored(inlet):
     one = inlet("REST")
     one.post(b'{"$fastscore": "end"}')
-    assert one.next(1).end == END
+    assert one.next(1).control == END
     one.post(b"1")
     assert one.next(0.05) is None
 
@@ -223,7 +223,7 @@ class Feed:
         self.closed = True
 
 
-def test_a_cut_is_settled_when_the_next_is_asked_for(stream):
+def test_a_batch_is_settled_when_the_next_is_asked_for(stream):
     feed = Feed(5)
     one = StreamInlet(stream("REST", Encoding="json", Batching={"Watermark": 2, "NagleTime": None}), lambda: feed, None)
     for expected in ([], [2], [2, 2]):
@@ -279,8 +279,8 @@ def test_a_record_that_is_too_long_has_no_number_and_is_told_of(inlet, monkeypat
     (tmp_path / "x.jsonl").write_bytes(b"1\n" + b"9" * 500 + b"\n2\n")
     one, told = inlet({"Type": "file", "Path": str(tmp_path / "x.jsonl")}), []
     one.on_reject = lambda record, why: told.append((record[:3], why))
-    (cut,) = cuts(one)
-    assert (cut.records, cut.first) == ([b"1", b"2"], 1)
+    (batch,) = batches(one)
+    assert (batch.records, batch.first) == ([b"1", b"2"], 1)
     ((record, why),) = told
     assert record == b"999"
     assert "its end has not come within" in why

@@ -93,9 +93,9 @@ def test_there_and_back(case, stream, tmp_path):
     decode = source.spec.make().decode
     inlet = open_inlet(source)
     found, ends = [], []
-    while (cut := inlet.next(1)) is not None:
-        found += [untagged(decode(record)) for record in cut.records]
-        ends.append(cut.end.kind)
+    while (batch := inlet.next(1)) is not None:
+        found += [untagged(decode(record)) for record in batch.records]
+        ends.append(batch.closed_by)
     inlet.close()
     assert found == expected(case, values)
     assert [type(value) for value in found] == [type(value) for value in values]
