@@ -65,8 +65,8 @@ for number in range({sessions}):
     sessions.enter(record)
     module.namespace["window"] = window
     sessions.keep(record)
-    if number % 1000 == 0: sessions.rest(), sessions.settle()
-sessions.rest(), sessions.settle()
+    if number % 1000 == 0: sessions.end_batch(), sessions.settle()
+sessions.end_batch(), sessions.settle()
 print((rss() - before) // {sessions})
 """
     return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)

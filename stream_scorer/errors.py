@@ -1,30 +1,29 @@
-"""Everything the program raises on purpose.
+"""All errors that the program raises on purpose.
 
 StreamScorerError
-├── SettingsError      exit 2   a human edits settings
-│   ├── DescriptorError         a stream descriptor is wrong, or does not go with its slot
-│   └── StateError              the engine is not in a state for what was asked
+├── SettingsError      exit 2   a person has to change settings
+│   ├── DescriptorError         a stream descriptor is wrong, or does not fit its slot
+│   └── StateError              the engine's state does not allow what was asked
 ├── ModelError         exit 3   the module, its schemas or its attachment cannot be used
-├── RecordError        policy   one record is at fault: never fatal by itself
-│   ├── DecodeError             bytes are not what the codec expects
+├── RecordError        policy   the cause is one record: never fatal by itself
+│   ├── DecodeError             the bytes are not in the codec's encoding
 │   ├── SchemaError             a value does not fit its schema
-│   ├── ActionError             the model raised on this record
-│   ├── EncodeError             what the model gave does not fit the output schema
-│   └── PublishError            a broker, a topic or our client refuses what came of the record
+│   ├── ActionError             the model raised an error at this record
+│   ├── EncodeError             an output of the model does not fit the output schema
+│   └── PublishError            a broker or the client refuses the outputs of this record
 └── TransportError     exit 4   a stream cannot be read or written
-    ├── BrokerError             Kafka said no, and waiting will not help
-    ├── Unavailable             nobody answered: waiting may help, what was asked may have happened or not
-    │   └── Unanswered          nothing of a stream: what scoring asks for, as a schema. Streams are as they were
-    ├── CommitAborted           the transaction is gone, the same step may be tried again
-    │   └── Refused             some record of the step is the reason: without it the others may be committed
-    ├── Fenced                  this producer is finished, a new one may go on
-    └── NoSuchStream            no stream of the kind that was asked for is attached at the slot
+    ├── BrokerError             Kafka refused, and a retry will not help
+    ├── Unavailable             no answer: a retry may help; the request may have been carried out or not
+    │   └── Unanswered          no answer from a service that scoring asks, such as a schema registry; streams are unchanged
+    ├── CommitAborted           the transaction was aborted; the same step may be retried
+    │   └── Refused             because of some record of the step: without it the others may be committed
+    ├── Fenced                  this producer can do no more; a new one may
+    └── NoSuchStream            no stream of the kind asked for is attached to the slot
 
-`EndOfInput`, `Interrupted` and `GiveUp` are signals, not errors, and stand outside the tree: `except StreamScorerError`
-must not swallow a normal finish.
+`EndOfInput`, `Interrupted` and `GiveUp` are signals, not errors. They stand outside the tree, because
+`except StreamScorerError` must not catch a normal end.
 
-A text says where (topic[partition]@offset or file:line), what was found, the likely cause and what
-to change.
+An error text says where (topic[partition]@offset or file:line), what was found, the likely cause and what to change.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ import signal
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MOST_TEXT = 8_000
-"""Characters kept of an error's text, and of its traceback: a dead letter must not be too large to send."""
+MAX_TEXT = 8_000
+"""Characters kept of an error's text, and of its traceback, so that a dead letter is not too large to send."""
 EXIT_DONE, EXIT_NOTHING, EXIT_SETTINGS, EXIT_MODEL, EXIT_BROKER, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
-"""EXIT_NOTHING: all went its way, and nothing came of it: not verified, or every record rejected."""
+"""EXIT_NOTHING: the command ran without an error but without success: not verified, or every record rejected."""
 
 
 class StreamScorerError(Exception):
-    """Root of the tree; `exit_code` is what the command line ends with."""
+    """Root of the tree. `exit_code`: of the command line when it ends with this error."""
 
     exit_code = 1
 
@@ -62,7 +61,7 @@ class ModelError(StreamScorerError):
 
 
 class RecordError(StreamScorerError):
-    """One record cannot be scored. `stage` names the step, as the dead letter tells it."""
+    """One record cannot be scored. `stage`: the failed step, as named in the dead letter."""
 
     exit_code = EXIT_MODEL
     stage = "record"
@@ -109,7 +108,7 @@ class CommitAborted(TransportError):
 
 
 class Refused(CommitAborted):
-    """`culprits`: the places of the records at fault, with the reason of each, where they are known; else empty."""
+    """culprits: place of each record at fault with the reason; empty if they are not known."""
 
     def __init__(self, text: str, culprits: Mapping[Any, str] | None = None) -> None:
         super().__init__(text)
@@ -125,29 +124,30 @@ class NoSuchStream(TransportError):
 
 
 class EndOfInput(Exception):
-    """A finite source has given its last record."""
+    """A finite source has returned its last record."""
 
 
 class Interrupted(Exception):
-    """The worker is to end: what takes long is given up halfway, and nothing of it is used."""
+    """The worker must end: a long operation stops halfway, and its result is not used."""
 
 
 class GiveUp(BaseException):
-    """A signal came while nothing could be asked to stop, or a second one came. It passes through models."""
+    """A signal came while nothing could be asked to stop, or a second signal came. No model can catch it by `Exception`."""
 
 
 def is_for_the_host(error: BaseException) -> bool:
-    """Whether what came out of a model's code is no error of the model: somebody wants the whole process to stop.
+    """Whether an exception out of a model's code is not the model's error but a request to stop the process.
 
-    Ctrl-C is, unless the process has a handler of its own for it: then only the model itself can have raised that.
+    KeyboardInterrupt is one if it comes from Python's own handler of SIGINT. If the process has second handler, only the
+    model can have raised it.
     """
     return isinstance(error, GiveUp) or (
         isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
 
 
-def no_output(slot: int, in_use: Iterable[int]) -> str:
-    """The text of the error if a model writes to a slot that is not an output of it. `in_use`: its output slots."""
+def no_output_text(slot: int, in_use: Iterable[int]) -> str:
+    """The error text for a model that writes to `slot`, which is not one of its output slots `in_use`."""
     return (
         f"the model wrote to slot {slot}, which is {'no output' if slot % 2 == 0 else 'not in use'} (outputs in use: "
         f"{', '.join(map(str, sorted(in_use))) or 'none'}). Declare it by '# fastscore.slot.{slot}: in-use' and attach a "
@@ -156,26 +156,26 @@ def no_output(slot: int, in_use: Iterable[int]) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """The text of any error, at most MOST_TEXT characters; of a model's own class `str` may raise anything."""
+    """The text of any error, about MAX_TEXT characters at most. A model's own exception may raise anything in `str`."""
     try:
         text = str(error)
-    except BaseException as another:
-        if is_for_the_host(another):
+    except BaseException as second:
+        if is_for_the_host(second):
             raise
-        return f"(no text: its str() raised {type(another).__name__})"
-    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}... ({len(text):,} characters)"
+        return f"(no text: its str() raised {type(second).__name__})"
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}... ({len(text):,} characters)"
 
 
 def traceback_of(error: BaseException) -> str:
-    """The end of its traceback, at most MOST_TEXT characters."""
-    import traceback  # 10 ms, which most commands need not pay
+    """The last MAX_TEXT characters of an error's traceback."""
+    import traceback  # takes 10 ms, which most commands need not pay
 
     try:
-        if len(str(error)) <= 100 * MOST_TEXT:
-            return "".join(traceback.format_exception(error))[-MOST_TEXT:]
-    except BaseException as another:
-        if is_for_the_host(another):
+        if len(str(error)) <= 100 * MAX_TEXT:
+            return "".join(traceback.format_exception(error))[-MAX_TEXT:]
+    except BaseException as second:
+        if is_for_the_host(second):
             raise
-    # Without what the error says of itself.
+    # The error's own text is too long, or raises: build the traceback without it.
     last = f"{type(error).__name__}: {text_of(error)}"
-    return ("".join(traceback.format_tb(error.__traceback__)) + last)[-MOST_TEXT:]
+    return ("".join(traceback.format_tb(error.__traceback__)) + last)[-MAX_TEXT:]

@@ -13,14 +13,14 @@ from stream_scorer.records import (
     Control,
     Evaluation,
     Gap,
-    Note,
     Outgoing,
     Partition,
+    PendingForecast,
     Record,
     Reject,
-    Saved,
     Snapshot,
     State,
+    StateRecord,
 )
 
 Meaning = Callable[[str, Any], Any]
@@ -119,7 +119,7 @@ class Sink(Protocol):
 class StateStore(Protocol):
     """Where sessions come back from when a partition is assigned."""
 
-    def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> Sequence[Saved]:
+    def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> Sequence[StateRecord]:
         """The last committed record of every key of one partition. Blocks until all are read.
 
         `committed` is the offset that the group has committed: a position record that agrees with it is the last.
@@ -169,7 +169,7 @@ class Judge(Protocol):
     def forecast(self, datum: Any) -> tuple[float, float | None, float | None, int | None] | None:
         """Of an output before it is encoded: the forecast, the bounds of its interval if it has one, when it is due."""
 
-    def met(self, note: Note, value: Any) -> bool | None:
+    def met(self, pending: PendingForecast, value: Any) -> bool | None:
         """Whether a decoded input is what the forecast was of. None: that may still come; False: it will not."""
 
     def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:

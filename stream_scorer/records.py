@@ -11,6 +11,8 @@ State = tuple[Any, ...]
 
 
 class Partition(NamedTuple):
+    """A partition of a topic. Its text is TOPIC[NUMBER]."""
+
     topic: str
     number: int
 
@@ -19,12 +21,12 @@ class Partition(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """How far the reader of a partition is behind its end.
+    """How far the consumer of a partition is behind its end.
 
-    records: offsets from the reader's position to the end, open transactions included. Offsets count what is no record
-        too: markers of transactions, aborted records. None: not known yet.
-    age_s: since a broker told that end.
-    held_s: for how long nothing could be read, as the next record belongs to an open transaction or lies behind one.
+    records: offsets from the consumer's position to the end, open transactions included. Transaction markers and aborted
+        records have offsets too. None: not known yet.
+    age_s: seconds since a broker reported that end.
+    held_s: seconds without a readable record, because the next one belongs to an open transaction or follows one.
     """
 
     records: int | None
@@ -33,13 +35,13 @@ class Lag(NamedTuple):
 
 
 Place = tuple[Partition, int]
-"""Of one record: partition and offset."""
-UNREADABLE: Headers = []
-"""In the place of headers that cannot be had: a name among them is not UTF-8. Told apart by `is`."""
+"""Partition and offset of a record."""
+UNREADABLE_HEADERS: Headers = []
+"""Stands for headers that the client cannot read, because a header name is not UTF-8. Compare by `is`."""
 
 
 class Record(NamedTuple):
-    """One input record as the transport gave it. `timestamp` is in ms since 1970, None where there is none."""
+    """One input record as the transport gave it. `timestamp` is in ms since 1970, None if the record has none."""
 
     partition: Partition
     offset: int
@@ -58,11 +60,11 @@ class Record(NamedTuple):
 
 
 EVALUATIONS = -1
-"""In the place of an output slot: where evaluations go."""
+"""Used as an output slot for evaluations."""
 
 
 class Outgoing(NamedTuple):
-    """One record to send. `slot` is the model's output slot or EVALUATIONS; the sink knows where that leads."""
+    """One record to send. `slot` is the model's output slot or EVALUATIONS; the sink knows the topic of each."""
 
     slot: int
     source: Record
@@ -70,9 +72,9 @@ class Outgoing(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """A record that could not be scored, with the reason; its session is as it was before the record.
+    """A record that could not be scored, with the reason. Its session is as it was before the record.
 
-    `refusals`: how often it was refused where rejects are kept. The sink gives it a plainer form each time.
+    refusals: how often the dead-letter topic has refused it. Each time the sink leaves out more of the record.
     """
 
     source: Record
@@ -84,9 +86,10 @@ class Reject(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """State of one session, as `state.values` writes it, after the record before `offset` of its partition.
+    """State of one session after all records before `offset` of its partition.
 
-    `timestamp` is of that record, in ms. `state` None drops the session.
+    timestamp: of its last record, in ms since 1970.
+    state: as `state.values` writes it, with a pending forecast behind it if forecasts are judged; None drops the session.
     """
 
     partition: Partition
@@ -96,12 +99,13 @@ class Snapshot(NamedTuple):
     state: bytes | None
 
 
-class Note(NamedTuple):
-    """A forecast that waits in a session for the value it is of.
+class PendingForecast(NamedTuple):
+    """A forecast that waits in a session for the value it forecasts.
 
-    `naive` is the value its session saw last: what a forecast of no change would say. `low` and `high` bound the
-    interval, if there is one. `offset` and `timestamp` (ms) are of the input it was made at. `due` is the moment it
-    is of, where forecasts say that; None: it is of the next record of its session.
+    naive: the value at which the forecast was made: the forecast of a model that expects no change.
+    low, high: bounds of the forecast's interval, None if it has none.
+    offset, timestamp: of the record at which the forecast was made; the timestamp is in ms since 1970.
+    due: the time it forecasts, in ms since 1970; None: it forecasts the next record of its session.
     """
 
     forecast: float
@@ -114,9 +118,9 @@ class Note(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """A forecast, and the record of its session that it was of: what then happened is `actual`."""
+    """A forecast joined with the record that it forecast. `actual` is the value of that record."""
 
-    note: Note
+    pending: PendingForecast
     source: Record
     actual: float
 
@@ -126,8 +130,8 @@ class Control:
     """A control record of a ModelOp stream.
 
     kind: "end", "set" or "pig".
-    id, timestamp, misc: its properties, None if it has none; `timestamp` is in ms since 1970.
-    record, encoding: the bytes that it was read from and their encoding; b"" if it was not read.
+    id, timestamp, misc: its properties, None if it lacks them; `timestamp` is in ms since 1970.
+    record, encoding: the bytes that it was read from and their encoding; b"" if it was made here.
     """
 
     kind: str
@@ -157,10 +161,11 @@ class Batch(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What saved state was made of. Empty texts: not known.
+    """What saved state belongs to. An empty text: not known.
 
-    topic_id: the id that the broker gave to the input topic; a topic that is deleted and created again has another.
-    group: the consumer group. session: what had a state of its own: "key", "partition" or "all".
+    topic_id: the broker's id of the input topic. A topic that is deleted and created again has another.
+    group: the consumer group.
+    session: what has a state of its own: "key", "partition" or "all".
     """
 
     topic_id: str = ""
@@ -168,28 +173,30 @@ class Origin(NamedTuple):
     session: str = ""
 
 
-NOWHERE = Origin()
-"""Nothing is known of where a state is from."""
+UNKNOWN_ORIGIN = Origin()
 
 
-class Saved(NamedTuple):
-    """One record of the state store. `snapshot` None: it is the partition's own position, `offset`.
+class StateRecord(NamedTuple):
+    """One record of the state store: a session, or the position of the partition.
 
-    `model` is the identity of the model that saved it. With a position go `stream_time`, the latest record timestamp
-    before it, in ms, if sessions have a time to live, and `origin`.
+    model: identity of the model that saved it.
+    offset: everything before it is in the state.
+    snapshot: the session; None for the position record, to which alone the fields below belong.
+    stream_time: latest record timestamp before `offset` in ms, if sessions have a time to live.
     """
 
     model: str
     offset: int
     snapshot: Snapshot | None
     stream_time: int | None = None
-    origin: Origin = NOWHERE
+    origin: Origin = UNKNOWN_ORIGIN
 
 
-class Committed(NamedTuple):
-    """A position that a group has committed, and the id of the topic it is of ("" if that was not noted).
+class CommittedPosition(NamedTuple):
+    """A position that a group has committed.
 
-    began_with: partitions that the topic had when the group began with this one; 0 if that was not noted.
+    topic_id: id of its topic; "": the commit does not say.
+    began_with: number of partitions of the topic when the group began with this one; 0: the commit does not say.
     """
 
     offset: int
@@ -197,10 +204,12 @@ class Committed(NamedTuple):
     began_with: int = 0
 
 
-class Log(NamedTuple):
-    """What a partition holds now: its first offset, the offset after its last record, and the id of its topic.
+class PartitionLog(NamedTuple):
+    """The log of a partition as it is now.
 
-    added: the group had begun with the topic before the partition was added to it.
+    first, end: offset of its first record, offset after its last one.
+    topic_id: id of its topic.
+    added: the partition was added to the topic after the group had begun with the topic.
     """
 
     first: int
@@ -209,19 +218,21 @@ class Log(NamedTuple):
     added: bool = False
 
 
-class Begun(NamedTuple):
-    """Where a partition begins. `saved`: position and state are on the broker already, as they are here."""
+class StartPosition(NamedTuple):
+    """The offset at which a partition begins. saved: the broker has this position and this state already."""
 
     offset: int
     saved: bool
 
 
 class Gap(NamedTuple):
-    """The position and the log of a partition do not belong together.
+    """The committed position of a partition does not belong to its log.
 
-    kind: "deleted" (records after the position are gone), "past-end" (the log ends before the position) or
-    "recreated" (another topic of the same name). lost: records that were deleted unscored, by offsets; 0 where that
-    cannot be known. first: where to go on. text: what was found.
+    kind: "deleted" (records after the position were deleted), "past-end" (the log ends before the position) or
+        "recreated" (the topic was deleted, and created again with the same name).
+    lost: offsets of records that were deleted before they were scored; 0 if that cannot be known.
+    first: offset at which scoring can go on.
+    text: what was found, for people.
     """
 
     partition: Partition

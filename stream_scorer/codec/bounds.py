@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from stream_scorer.codec.avro_reader import CUT, read_long
 
-MOST_DEPTH = 256
+MAX_DEPTH = 256
 """Records, arrays and maps within each other."""
-MOST_VALUES = 1 << 14
+MAX_VALUES = 1 << 14
 PER_BYTE = 4
-"""A record of n bytes may hold MOST_VALUES + n * PER_BYTE values."""
+"""A record of n bytes may hold MAX_VALUES + n * PER_BYTE values."""
 Guard = Callable[[bytes, int], None]
 _SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 
@@ -106,7 +106,7 @@ class _Judge:
 
     def needs_guard(self, root: _Node) -> bool:
         excess, depth = self._most(root)
-        return self._found or excess > MOST_VALUES or depth > MOST_DEPTH
+        return self._found or excess > MAX_VALUES or depth > MAX_DEPTH
 
     def _most(self, node: _Node) -> _Most:
         if node in self._known:
@@ -132,7 +132,7 @@ class _Judge:
 
 
 def _walk(root: _Node, data: bytes, at: int) -> None:
-    left = most = MOST_VALUES + PER_BYTE * (len(data) - at)
+    left = most = MAX_VALUES + PER_BYTE * (len(data) - at)
     todo = [(root, 1, 0)]  # what is still to be read, the last first: type, how many of it, depth
     try:
         while todo:
@@ -184,8 +184,8 @@ def _items(node: _Node, count: int, depth: int) -> Iterator[tuple[_Node, int, in
 
 
 def _check_depth(depth: int) -> None:
-    if depth > MOST_DEPTH:
-        raise ValueError(f"a value nested more than {MOST_DEPTH} deep")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"a value nested more than {MAX_DEPTH} deep")
 
 
 def _size(number: int) -> int:

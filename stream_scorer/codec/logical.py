@@ -16,7 +16,7 @@ _ZERO_DAY = datetime.date(1970, 1, 1).toordinal()
 _US = datetime.timedelta(microseconds=1)
 # Without a limit of digits: a shift by a power of ten must never round.
 _EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
-_MOST_DIGITS = 10_000
+_MAX_DIGITS = 10_000
 Definition = Mapping[str, Any]
 
 
@@ -106,8 +106,8 @@ def _of_moment(us: int, *, local: bool) -> Callable[[int, Definition], datetime.
 
 def _unscaled(value: decimal.Decimal, schema: Definition) -> bytes:
     scale, precision = schema.get("scale", 0), schema.get("precision")
-    if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
-        raise ValueError(f"not finite, or of more than {_MOST_DIGITS:,} digits")
+    if not value.is_finite() or abs(value.adjusted()) > _MAX_DIGITS:
+        raise ValueError(f"not finite, or of more than {_MAX_DIGITS:,} digits")
     moved = value.scaleb(scale, _EXACT)
     number = int(moved)
     if number != moved:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from stream_scorer.codec.registry_answers import MOST_TEXT, Busy, Calls, Definition, Reference, UnknownSchema, classify
+from stream_scorer.codec.registry_answers import MAX_TEXT, Busy, Calls, Definition, Reference, UnknownSchema, classify
 from stream_scorer.codec.schema import NO_SCHEMA
 from stream_scorer.codec.schema_references import joined_schema
 from stream_scorer.errors import SettingsError, Unanswered
@@ -19,10 +19,10 @@ __all__ = ["Registry", "UnknownSchema", "open_registry"]
 
 UNKNOWN_S = 10.0
 """So long an id that the registry does not know is not asked for again."""
-MOST_ID = 2**31 - 1
+MAX_ID = 2**31 - 1
 """An id is a Java int: a registry would not find its own address for a larger one."""
-MOST_REFERENCES = 200
-_MOST_UNKNOWN = 10_000
+MAX_REFERENCES = 200
+_MAX_UNKNOWN = 10_000
 OWN = "basic.auth.user.info"
 """The property for which no other client is needed than our own."""
 PROPERTIES = (
@@ -69,15 +69,15 @@ class Registry:
         """The parsed schema of an id. Raises UnknownSchema, Unanswered or BrokerError."""
         if number in self._schemas:
             return self._schemas[number]
-        if number > MOST_ID:
-            raise UnknownSchema(f"ids go up to {MOST_ID:,}")
+        if number > MAX_ID:
+            raise UnknownSchema(f"ids go up to {MAX_ID:,}")
         since, text = self._unknown.get(number, (0.0, ""))
         if text and time.monotonic() - since < UNKNOWN_S:
             raise UnknownSchema(text)
         try:
             self._schemas[number] = self._patiently(lambda: self._look_up(number), lambda: self.schema(number))
         except UnknownSchema as error:
-            if len(self._unknown) >= _MOST_UNKNOWN:
+            if len(self._unknown) >= _MAX_UNKNOWN:
                 self._unknown.clear()
             self._unknown[number] = time.monotonic(), str(error) or "no schema"
             raise
@@ -135,7 +135,7 @@ class Registry:
         try:
             return joined_schema(json.loads(main.text), [json.loads(other.text) for other in referred])
         except NO_SCHEMA as error:
-            raise UnknownSchema(f"it is no Avro schema ({type(error).__name__}: {str(error)[:MOST_TEXT]})") from error
+            raise UnknownSchema(f"it is no Avro schema ({type(error).__name__}: {str(error)[:MAX_TEXT]})") from error
 
     def _collect(self, definition: Definition, found: list[Definition], seen: set[Reference]) -> None:
         """All that a schema refers to, and what those refer to: each after what it needs itself."""
@@ -143,8 +143,8 @@ class Registry:
             if reference in seen:
                 continue
             seen.add(reference)
-            if len(seen) > MOST_REFERENCES:
-                raise UnknownSchema(f"it refers to more than {MOST_REFERENCES} others")
+            if len(seen) > MAX_REFERENCES:
+                raise UnknownSchema(f"it refers to more than {MAX_REFERENCES} others")
             what = f"GET /subjects/{reference.subject}/versions/{reference.version}"
             other = self._ask(what, functools.partial(self._calls.by_version, *reference))
             self._collect(other, found, seen)

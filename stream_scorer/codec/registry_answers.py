@@ -16,11 +16,11 @@ from stream_scorer.errors import BrokerError, Unanswered
 
 TIMEOUT_S = 10.0
 """Of each call."""
-MOST_TEXT = 300
+MAX_TEXT = 300
 """Characters kept of what a registry says."""
 NO_SUCH_SCHEMA = 40403
 """The registry's own code. A 404 without it is of somebody else: a wrong path, a proxy, a gateway with nothing behind."""
-MOST_WAIT_S = 60.0
+MAX_WAIT_S = 60.0
 """No Retry-After is honoured for longer."""
 _PASSING = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ssl.SSLWantReadError)
 _HINTS = {
@@ -130,7 +130,7 @@ def _refused(at: str, error: BadAnswer) -> UnknownSchema | Unanswered | BrokerEr
     if error.status == 404 and error.code == NO_SUCH_SCHEMA:
         return UnknownSchema(str(error))
     if error.status in (408, 429) or error.status >= 500:
-        return Unanswered(text) if error.after_s is None else Busy(text, min(max(error.after_s, 0.0), MOST_WAIT_S))
+        return Unanswered(text) if error.after_s is None else Busy(text, min(max(error.after_s, 0.0), MAX_WAIT_S))
     hint = _HINTS.get(301 if error.status < 400 else error.status, "")
     return BrokerError(f"{text}. {hint}".rstrip())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stream_scorer.codec.registry_answers import (
-    MOST_TEXT,
+    MAX_TEXT,
     TIMEOUT_S,
     BadAnswer,
     Definition,
@@ -58,7 +58,7 @@ class ConfluentCalls:
         try:
             return call()
         except self._bad as error:
-            raise BadAnswer(error.http_status_code, error.error_code, str(error.error_message)[:MOST_TEXT]) from error
+            raise BadAnswer(error.http_status_code, error.error_code, str(error.error_message)[:MAX_TEXT]) from error
         except NoRegistry:
             raise
         except self._no_token as error:  # raised while another was handled, which says why
@@ -98,4 +98,4 @@ def _explained(error: BaseException) -> Exception:
         # By name: the client uses httpx or httpx2, whichever is there.
         if isinstance(one, OSError) or any(kind.__name__ == "TransportError" for kind in type(one).__mro__):
             return ConnectionError(f"{type(one).__name__}: {one}")
-    return NoRegistry(f"no answer of a registry, or no token for it ({type(error).__name__}: {str(error)[:MOST_TEXT]})")
+    return NoRegistry(f"no answer of a registry, or no token for it ({type(error).__name__}: {str(error)[:MAX_TEXT]})")

@@ -13,7 +13,7 @@ import urllib.request
 from typing import Any
 
 from stream_scorer.codec.registry_answers import (
-    MOST_TEXT,
+    MAX_TEXT,
     TIMEOUT_S,
     BadAnswer,
     Definition,
@@ -23,7 +23,7 @@ from stream_scorer.codec.registry_answers import (
     without_credentials,
 )
 
-_MOST_ANSWER = 16 << 20  # bytes
+_MAX_ANSWER = 16 << 20  # bytes
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -89,8 +89,8 @@ def _whole(answer: Any) -> bytes:
     body, deadline = bytearray(), time.monotonic() + TIMEOUT_S
     while part := answer.read1(1 << 16):
         body += part
-        if len(body) > _MOST_ANSWER:
-            raise NoRegistry(f"answered with more than {_MOST_ANSWER >> 20} MB")
+        if len(body) > _MAX_ANSWER:
+            raise NoRegistry(f"answered with more than {_MAX_ANSWER >> 20} MB")
         if time.monotonic() > deadline:
             raise TimeoutError(f"no whole answer in {TIMEOUT_S:.0f} s")
     if answer.length:  # `read1` does not say so itself
@@ -114,11 +114,11 @@ def _bad(error: urllib.error.HTTPError) -> BadAnswer:
     code, text = None, _text(body)
     try:
         answer = json.loads(body)
-        code, text = answer["error_code"], str(answer["message"])[:MOST_TEXT]
+        code, text = answer["error_code"], str(answer["message"])[:MAX_TEXT]
     except (ValueError, LookupError, TypeError, RecursionError):
         pass
     if to := error.headers.get("Location"):
-        text = f"{text} It points to {to[:MOST_TEXT]}".strip()
+        text = f"{text} It points to {to[:MAX_TEXT]}".strip()
     return BadAnswer(error.code, code, text, _after(error.headers.get("Retry-After")))
 
 
@@ -135,7 +135,7 @@ def _after(value: str | None) -> float | None:
 
 
 def _text(body: bytes) -> str:
-    return " ".join(body[:MOST_TEXT].decode(errors="replace").split())
+    return " ".join(body[:MAX_TEXT].decode(errors="replace").split())
 
 
 def _definition(answer: Any) -> Definition:

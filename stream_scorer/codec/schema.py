@@ -22,7 +22,7 @@ NO_SCHEMA = (
     SchemaParseException, UnknownType, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError
 )  # fmt: skip
 """What `make_schema` raises on JSON that is no schema."""
-MOST_NESTED = 256
+MAX_NESTED = 256
 """Objects and arrays within each other in the JSON of a schema: what walks through schemas calls itself for each."""
 _OF_FASTAVRO = frozenset(("__fastavro_parsed", "__named_schemas"))
 
@@ -95,8 +95,8 @@ def check_nested(definition: Any) -> None:
     level, depth = [definition], 0
     while level := [one for part in level for one in _parts(part)]:
         depth += 1
-        if depth > MOST_NESTED:
-            raise ValueError(f"nested more than {MOST_NESTED} deep")
+        if depth > MAX_NESTED:
+            raise ValueError(f"nested more than {MAX_NESTED} deep")
 
 
 def _parts(part: Any) -> Iterator[Any]:

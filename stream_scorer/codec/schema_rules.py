@@ -12,7 +12,7 @@ from stream_scorer.codec.schema import NO_SCHEMA, PRIMITIVES, Schema, check_nest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(\.[A-Za-z_][A-Za-z0-9_\-]*)*", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_MOST_TOLD = 400
+_MAX_TOLD = 400
 """Characters of what is wrong: a name may be as long as it likes."""
 _INNER = {"array": "items", "map": "values"}
 
@@ -29,10 +29,10 @@ def checked_schema(name: str, definition: Any) -> Schema:
         _Rules().check(definition, "")
         return make_schema(name, definition)
     except BadSchema as error:
-        raise BadSchema(str(error)[:_MOST_TOLD]) from None
+        raise BadSchema(str(error)[:_MAX_TOLD]) from None
     except NO_SCHEMA as error:
         raise BadSchema(
-            f"not an Avro schema: {type(error).__name__}: {' '.join(str(error)[:_MOST_TOLD].split())}"
+            f"not an Avro schema: {type(error).__name__}: {' '.join(str(error)[:_MAX_TOLD].split())}"
         ) from error
 
 

@@ -8,7 +8,7 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
-_MOST_AT, _MOST_SHOWN = 200, 80  # characters
+_MAX_AT, _MAX_SHOWN = 200, 80  # characters
 _SHOWN = json.JSONEncoder(default=reprlib.repr)
 
 
@@ -19,7 +19,7 @@ def fault(expected: str, value: Any) -> str:
 def within(path: Iterable[str]) -> str:
     """`at levels[1].bid: `; "" for the value itself."""
     at = "".join(path).removeprefix(".")
-    return f"at {at if len(at) <= _MOST_AT else f'{at[:_MOST_AT]}...'}: " if at else ""
+    return f"at {at if len(at) <= _MAX_AT else f'{at[:_MAX_AT]}...'}: " if at else ""
 
 
 def _shown(value: Any) -> str:
@@ -27,8 +27,8 @@ def _shown(value: Any) -> str:
     try:
         if isinstance(value, dict | list | tuple):
             # Only as much as is shown: a value may be endless, and the text of an object of any length.
-            pieces = itertools.islice(_SHOWN.iterencode(value), _MOST_SHOWN)
-            return "".join(piece[:_MOST_SHOWN] for piece in pieces)[:_MOST_SHOWN]
-        return json.dumps(value, default=reprlib.repr)[:_MOST_SHOWN]
+            pieces = itertools.islice(_SHOWN.iterencode(value), _MAX_SHOWN)
+            return "".join(piece[:_MAX_SHOWN] for piece in pieces)[:_MAX_SHOWN]
+        return json.dumps(value, default=reprlib.repr)[:_MAX_SHOWN]
     except (TypeError, ValueError, RecursionError):
         return "what JSON cannot write"

@@ -10,7 +10,7 @@ from stream_scorer.errors import RecordError, SettingsError
 from stream_scorer.evaluate.live import Live
 from stream_scorer.parsing.times import moment_ms
 from stream_scorer.ports import Codec, Meaning
-from stream_scorer.records import Evaluation, Note, Record
+from stream_scorer.records import Evaluation, PendingForecast, Record
 
 _NUMBERS = ("int", "long", "float", "double")
 
@@ -64,11 +64,11 @@ class StreamJudge:
         # One bound is no interval: nothing could be said of how often it covers.
         return (number, None, None, due) if low is None or high is None else (number, low, high, due)
 
-    def met(self, note: Note, value: Any) -> bool | None:
-        if not self._date or note.due is None:  # the latter: it waits from before --evaluate-date was set
+    def met(self, pending: PendingForecast, value: Any) -> bool | None:
+        if not self._date or pending.due is None:  # the latter: it waits from before --evaluate-date was set
             return True
         moment = self._moment(value, self._inputs)
-        return None if moment is None or moment < note.due else moment == note.due
+        return None if moment is None or moment < pending.due else moment == pending.due
 
     def _moment(self, value: Any, meaning: Meaning | None) -> int | None:
         return moment_ms(_part(value, self._date, meaning)) if isinstance(value, dict) else None

@@ -64,8 +64,8 @@ class Live:
     def add(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
         """One committed batch."""
         rows = [
-            _row(note.forecast, note.naive, note.low, note.high, actual)
-            for note, _, actual in evaluations[-len(self._rows) :]
+            _row(made.forecast, made.naive, made.low, made.high, actual)
+            for made, _, actual in evaluations[-len(self._rows) :]
         ]
         with self._lock:
             self._judged += len(evaluations)

@@ -16,7 +16,7 @@ from stream_scorer.kafka.errors import unreachable
 from stream_scorer.kafka.hanging import hanging
 from stream_scorer.kafka.reader import Reader, Stalled, read_topic
 from stream_scorer.ports import Breathe, Watch
-from stream_scorer.records import Partition, Record, Saved
+from stream_scorer.records import Partition, Record, StateRecord
 from stream_scorer.state.snapshots import POSITION_KEY, ForeignState, read_saved
 
 NAME = "restore"
@@ -58,7 +58,7 @@ class KafkaChangelog:
         self._pair = ConsumerPair(properties, NAME)
         self._used_at = 0.0
 
-    def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[Saved]:
+    def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[StateRecord]:
         """The last committed record of every key of the partition. Blocks until all are read.
 
         It reads up to the last stable offset. If the position record there agrees with the committed offset, that is all.
@@ -81,7 +81,7 @@ class KafkaChangelog:
             self._reader.close()
             self._reader = None
 
-    def _read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[Saved]:
+    def _read(self, partition: Partition, committed: int | None, breathe: Breathe) -> list[StateRecord]:
         place = Partition(self._topic, partition.number)
         if self._reader is None:  # kept for the next partition: mostly several come at a time
             self._reader = Reader(self._properties, NAME, what="changelog ", answer_s=ANSWER_S, stalled_s=STALLED_S)
@@ -166,7 +166,7 @@ class _Kept:
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
-        self.last: dict[bytes, Saved] = {}
+        self.last: dict[bytes, StateRecord] = {}
 
     def position(self) -> int | None:
         """What the last position record says."""

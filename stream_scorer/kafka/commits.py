@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from stream_scorer.kafka.topic_ids import TopicIds
-from stream_scorer.records import Committed, Log, Partition
+from stream_scorer.records import CommittedPosition, Partition, PartitionLog
 
 SETTLED_S = 3.0
 _TOPIC_ID, _BEGAN_WITH = "topic-id=", "began-with="
@@ -20,16 +20,16 @@ def metadata(topic_id: str, began_with: int) -> str:
     return (f"{_BEGAN_WITH}{began_with} " if began_with else "") + _TOPIC_ID + topic_id
 
 
-def committed_at(offset: int, text: str | None) -> Committed | None:
+def committed_at(offset: int, text: str | None) -> CommittedPosition | None:
     """A committed offset as a broker gives it, below 0 where there is none, and its metadata."""
     if offset < 0:
         return None
     before, _, topic_id = (text or "").partition(_TOPIC_ID)
     count = before.removeprefix(_BEGAN_WITH).strip()
-    return Committed(offset, topic_id, int(count) if count.isdecimal() else 0)
+    return CommittedPosition(offset, topic_id, int(count) if count.isdecimal() else 0)
 
 
-Found = Mapping[Partition, "Committed | None"]
+Found = Mapping[Partition, "CommittedPosition | None"]
 Breathe = Callable[[], None]
 
 
@@ -52,7 +52,7 @@ class Commits:
         self._ids, self._committed, self._bounds, self._start = ids, committed, bounds, start
         self._began_with: dict[Partition, int] = {}
 
-    def look(self, partition: Partition, breathe: Breathe) -> tuple[Committed | None, Log]:
+    def look(self, partition: Partition, breathe: Breathe) -> tuple[CommittedPosition | None, PartitionLog]:
         """Before a partition is set up. Blocks for some seconds at most. Raises TransportError, and what `breathe` does."""
         topic_id = self._ids.look_up(partition.topic)
         committed = self._committed([partition], breathe)[partition]
@@ -64,7 +64,7 @@ class Commits:
             first, end = self._bounds(partition)
             # A leader that has just started may not know its end yet.
             if committed is None or committed.offset <= end or time.monotonic() > deadline:
-                return committed, Log(first, end, topic_id, added)
+                return committed, PartitionLog(first, end, topic_id, added)
             breathe()
 
     def metadata(self, partition: Partition) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from stream_scorer.kafka.client_log import RateLimitedLog
-from stream_scorer.records import UNREADABLE, Partition, Record
+from stream_scorer.records import UNREADABLE_HEADERS, Partition, Record
 
 headers_log = logging.getLogger(f"{__name__}.headers")
 headers_log.addFilter(RateLimitedLog())
@@ -19,7 +19,7 @@ def to_record(message: Message, partition: Partition) -> Record:
     try:
         headers: Any = message.headers()  # a list, never the dict that producing also takes
     except (SystemError, UnicodeDecodeError):  # of the binding, where a name is not UTF-8; a second call would crash
-        headers = UNREADABLE
+        headers = UNREADABLE_HEADERS
         headers_log.warning(
             "%s: a header's name is not UTF-8, so none of the headers of such a record can be read; it is scored "
             "without them (first seen at offset %s)",

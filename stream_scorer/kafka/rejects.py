@@ -10,7 +10,7 @@ import hashlib
 from typing import NamedTuple
 
 from stream_scorer.kafka.config import stamp
-from stream_scorer.records import UNREADABLE, Headers, Reject
+from stream_scorer.records import UNREADABLE_HEADERS, Headers, Reject
 
 PREFIX = "__scorer."
 PLAIN_ROOM = 8_000
@@ -34,7 +34,7 @@ def dead_letter(reject: Reject, ours: Headers, room: int) -> Letter:
     """Args: ours: headers that say why it was rejected. room: bytes that the producer sends at most."""
     source = reject.source
     key, timestamp, told = source.key, stamp(source.timestamp), Headers()
-    if source.headers is UNREADABLE:
+    if source.headers is UNREADABLE_HEADERS:
         told.append((f"{PREFIX}headers.unreadable", b"a name is not UTF-8"))
     if reject.refusals:
         if timestamp:

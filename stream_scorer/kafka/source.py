@@ -21,7 +21,7 @@ from stream_scorer.kafka.positions import Positions
 from stream_scorer.kafka.reader import arrived
 from stream_scorer.kafka.record import to_record
 from stream_scorer.kafka.topic_ids import GONE_S, TopicIds
-from stream_scorer.records import Begun, Committed, Lag, Log, Partition, Record
+from stream_scorer.records import CommittedPosition, Lag, Partition, PartitionLog, Record, StartPosition
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ NOTE_EVERY_S = 0.5
 BREATHE_EVERY_S = 0.1
 TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
-Begin = Callable[[Partition, "Committed | None", Log, Callable[[], None]], Begun]
+Begin = Callable[[Partition, "CommittedPosition | None", PartitionLog, Callable[[], None]], StartPosition]
 
 
 class _Left(Exception):
@@ -316,7 +316,7 @@ class KafkaSource:
         # Last: who reads this line may rely on where each partition begins.
         log.info("assigned %s", ", ".join(map(str, begun_here)) or "nothing new")
 
-    def _begin_one(self, partition: Partition) -> Begun:
+    def _begin_one(self, partition: Partition) -> StartPosition:
         def breathe() -> None:
             self._breathe(partition)
 
@@ -390,7 +390,7 @@ class KafkaSource:
 
     def _committed(
         self, partitions: Iterable[Partition], breathe: Callable[[], None]
-    ) -> dict[Partition, Committed | None]:
+    ) -> dict[Partition, CommittedPosition | None]:
         found = self._at.committed(partitions, breathe, self._explain)
         for partition in found:
             self.health.certain(partition)

@@ -24,9 +24,9 @@ _DEF = re.compile(r"^\s*(?:async\s+)?def\s+(?P<name>\w+)")
 _BOOLEAN = {"true": True, "yes": True, "false": False, "no": False}
 _DEPRECATED_SETS = {"none": (), "input": (0,), "output": (1,), "both": (0, 1)}
 UNUSED_ACTIONS = ("none", "unused")
-_MOST_DIGITS = 9
-_MOST_SLOTS = 256
-_MOST_SHOWN = 80
+_MAX_DIGITS = 9
+_MAX_SLOTS = 256
+_MAX_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,8 @@ class _Found:
 
     def _add(self, line: int, slot: int) -> None:
         self._in_use.add(slot)
-        if len(self._in_use) > _MOST_SLOTS:
-            raise ModelError(f"{self._file}:{line}: more than {_MOST_SLOTS:,} slots are in use.")
+        if len(self._in_use) > _MAX_SLOTS:
+            raise ModelError(f"{self._file}:{line}: more than {_MAX_SLOTS:,} slots are in use.")
 
     def _use(self, line: int, slot: int, value: str) -> None:
         if value.lower() == "in-use":
@@ -239,11 +239,11 @@ class _Found:
 
 def _is_number(text: str) -> bool:
     """Digits of ASCII, and not so many that no slot or window could have them."""
-    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
+    return repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
 
 
 def _selected(selector: str, in_use: Iterable[int]) -> list[int]:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 _DEEPEST = 4
-_MOST_OBJECTS = 1000
+_MAX_OBJECTS = 1000
 
 
 def within(value: Any, module: str | None) -> Iterator[Any]:
     """An object, and those in it, down to some depth; `module` is the name of the module whose objects are looked into."""
     waiting, seen = [(value, 0)], set[int]()
-    while waiting and len(seen) < _MOST_OBJECTS:
+    while waiting and len(seen) < _MAX_OBJECTS:
         one, depth = waiting.pop()
         if one is None or id(one) in seen:
             continue
@@ -32,9 +32,9 @@ def within(value: Any, module: str | None) -> Iterator[Any]:
 
 def _parts(value: Any, module: str | None) -> list[Any]:
     if isinstance(value, list | tuple | set):
-        return [*value][:_MOST_OBJECTS] if type(next(iter(value), 0.0)) is not float else []
+        return [*value][:_MAX_OBJECTS] if type(next(iter(value), 0.0)) is not float else []
     if isinstance(value, dict):
-        return [*value.values()][:_MOST_OBJECTS]
+        return [*value.values()][:_MAX_OBJECTS]
     if isinstance(value, functools.partial):
         return [value.func, *value.args, *value.keywords.values()]
     if isinstance(value, types.MethodType):

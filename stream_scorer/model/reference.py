@@ -10,8 +10,8 @@ from pathlib import Path
 from stream_scorer.errors import SettingsError
 
 REFERENCE = "reference.json"
-LEAST = 2
-MOST = 512
+MIN_SIZE = 2
+MAX_SIZE = 512
 """Numbers in a bundle: more of them would tell no more, as a distribution is compared and not its numbers."""
 
 
@@ -21,8 +21,8 @@ def read_reference(path: Path) -> list[float]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SettingsError(f"reference sample {path}: cannot be read as JSON ({error}). {_FORM}") from error
-    if not isinstance(found, list) or len(found) < LEAST:
-        raise SettingsError(f"reference sample {path}: no list of at least {LEAST} numbers. {_FORM}")
+    if not isinstance(found, list) or len(found) < MIN_SIZE:
+        raise SettingsError(f"reference sample {path}: no list of at least {MIN_SIZE} numbers. {_FORM}")
     for at, number in enumerate(found):
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
             raise SettingsError(f"reference sample {path}: entry {at} is {number!r}, no finite number. {_FORM}")
@@ -32,9 +32,9 @@ def read_reference(path: Path) -> list[float]:
 def thinned(numbers: Sequence[float]) -> list[float]:
     """At most 512 of them, in order: the quantiles in the middles of 512 equal parts, if there are more."""
     ordered = sorted(numbers)
-    if len(ordered) <= MOST:
+    if len(ordered) <= MAX_SIZE:
         return ordered
-    return [ordered[(2 * part + 1) * len(ordered) // (2 * MOST)] for part in range(MOST)]
+    return [ordered[(2 * part + 1) * len(ordered) // (2 * MAX_SIZE)] for part in range(MAX_SIZE)]
 
 
 _FORM = "Give a JSON list of numbers, such as inputs of the training: [0.1, 0.2]."

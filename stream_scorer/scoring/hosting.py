@@ -82,7 +82,7 @@ class Opened:
         """
         self.module.check_views()
         model: Any = _OneByOne(self.module) if one_by_one else self.module
-        kept = Sessions(model, self.module.state_names, noted=judge is not None, **sessions)
+        kept = Sessions(model, self.module.state_names, with_forecasts=judge is not None, **sessions)
         return Wired(kept, Scorer(model, kept, decoder, encoders, judge))
 
     def wire_json(self, *, strict: bool = True, **how: Any) -> Wired:

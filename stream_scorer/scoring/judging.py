@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from stream_scorer.ports import Judge
-from stream_scorer.records import EVALUATIONS, Evaluation, Note, Outgoing, Record
-from stream_scorer.state.notes import Pending
+from stream_scorer.records import EVALUATIONS, Evaluation, Outgoing, PendingForecast, Record
+from stream_scorer.state.pending_forecasts import Placeholder
 from stream_scorer.state.sessions import Sessions
 
 Forecast = tuple[float, float | None, float | None, int | None]
@@ -23,19 +23,19 @@ class _Kept(NamedTuple):
     """A record that was kept: what waited for it, and where its own forecast will wait."""
 
     record: Record
-    before: Pending | None
-    after: Pending
+    before: Placeholder | None
+    after: Placeholder
 
 
 class Judging:
-    """Stands before the sessions of a scorer: enter, keep and undo are theirs, and each record is noted.
+    """Stands before the sessions of a scorer: enter, keep and undo are theirs, and each record that is kept is remembered.
 
     For every batch `begin`, then the records, `made` as forecasts are made, `join` before the sessions rest.
     """
 
     def __init__(self, sessions: Sessions, judge: Judge) -> None:
         self._sessions, self._judge = sessions, judge
-        self._before: Pending | None = None
+        self._before: Placeholder | None = None
         self._kept: list[_Kept] = []
         self._made: dict[int, Forecast | None] = {}
         self._evaluations: list[Evaluation] = []
@@ -53,8 +53,8 @@ class Judging:
 
     def keep(self, record: Record) -> None:
         self._sessions.keep(record)
-        after = Pending()
-        self._sessions.await_(after)
+        after = Placeholder()
+        self._sessions.set_pending(after)
         self._kept.append(_Kept(record, self._before, after))
 
     def undo(self, record: Record) -> None:
@@ -88,37 +88,37 @@ class Judging:
             waits = self._evaluate(one, value, actual)
             made = None
             if published and id(record) in self._made:
-                made = self._note(record, self._made[id(record)], actual)
-            one.after.note = made if waits is None else self._of_two(waits, made)
+                made = self._pending(record, self._made[id(record)], actual)
+            one.after.forecast = made if waits is None else self._of_two(waits, made)
             one = next(kept, None)
 
-    def _evaluate(self, one: _Kept, value: Any, actual: float | None) -> Note | None:
+    def _evaluate(self, one: _Kept, value: Any, actual: float | None) -> PendingForecast | None:
         """The forecast that goes on waiting, if it does."""
-        note = one.before.note if one.before is not None else None
-        if note is None:
+        pending = one.before.forecast if one.before is not None else None
+        if pending is None:
             return None
-        met = self._judge.met(note, value)
+        met = self._judge.met(pending, value)
         if met is None:
-            return note
+            return pending
         if met and actual is not None:
-            self._evaluations.append(Evaluation(note, one.record, actual))
+            self._evaluations.append(Evaluation(pending, one.record, actual))
         else:
             self._missed += 1
         return None
 
-    def _of_two(self, waits: Note, made: Note | None) -> Note:
+    def _of_two(self, waits: PendingForecast, made: PendingForecast | None) -> PendingForecast:
         """One waits at a time: of one moment the last forecast, else the one that will be judged sooner."""
         if made is None:
             return waits
         self._missed += 1
         return made if made.due == waits.due else waits
 
-    def _note(self, record: Record, forecast: Forecast | None, actual: float | None) -> Note | None:
+    def _pending(self, record: Record, forecast: Forecast | None, actual: float | None) -> PendingForecast | None:
         if forecast is None or actual is None:  # nothing to judge, or no forecast of no change to judge it by
             self._missed += 1
             return None
         number, low, high, due = forecast
-        return Note(number, actual, low, high, record.offset, record.timestamp, due)
+        return PendingForecast(number, actual, low, high, record.offset, record.timestamp, due)
 
     def outgoing(self) -> list[Outgoing]:
         """The evaluations of the batch as records to send."""

@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any
 
 from stream_scorer.errors import (
-    MOST_TEXT,
+    MAX_TEXT,
     ActionError,
     DecodeError,
     EncodeError,
@@ -15,7 +15,7 @@ from stream_scorer.errors import (
     SchemaError,
     StreamScorerError,
     is_for_the_host,
-    no_output,
+    no_output_text,
     text_of,
     traceback_of,
 )
@@ -79,10 +79,10 @@ class Scorer:
         self, records: Sequence[Record], refused: Mapping[Place, RecordError], *, published: bool
     ) -> list[Scored]:
         scored = self._score_and_join(records, refused, published=published)
-        if not self._sessions.rest():
+        if not self._sessions.end_batch():
             # The state was not flat after all: score once more, with copies. Happens at most once for a model.
             scored = self._score_and_join(records, refused, published=published)
-            self._sessions.rest()
+            self._sessions.end_batch()
         return scored
 
     def _score_and_join(
@@ -253,7 +253,7 @@ class Scorer:
     def _encoder(self, slot: int) -> Codec:
         encoder = self._encoders.get(slot)
         if encoder is None:
-            raise EncodeError(no_output(slot, self._encoders))
+            raise EncodeError(no_output_text(slot, self._encoders))
         return encoder
 
 
@@ -267,4 +267,4 @@ def _not_encoded(error: BaseException) -> EncodeError:
 
 def _reject(record: Record, error: RecordError) -> Reject:
     cause = error.__cause__ or error
-    return Reject(record, error.stage, type(cause).__name__, str(error)[:MOST_TEXT], traceback_of(cause))
+    return Reject(record, error.stage, type(cause).__name__, str(error)[:MAX_TEXT], traceback_of(cause))

@@ -20,7 +20,18 @@ from collections.abc import Sequence
 
 from stream_scorer.errors import BrokerError, ModelError
 from stream_scorer.ports import Breathe, Inputs, StateStore, Watch
-from stream_scorer.records import NOWHERE, Begun, Committed, Gap, Log, Origin, Partition, Record, Saved, Snapshot
+from stream_scorer.records import (
+    UNKNOWN_ORIGIN,
+    CommittedPosition,
+    Gap,
+    Origin,
+    Partition,
+    PartitionLog,
+    Record,
+    Snapshot,
+    StartPosition,
+    StateRecord,
+)
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.state.sessions import Sessions
 
@@ -54,7 +65,7 @@ class Restorer:
         inputs: Inputs,
         *,
         model: str,
-        origin: Origin = NOWHERE,
+        origin: Origin = UNKNOWN_ORIGIN,
         start: str = "committed",
         window: int | None = None,
         warm_up: int = 0,
@@ -73,7 +84,9 @@ class Restorer:
         self._watch = watch
         self._part = 16
 
-    def begin(self, partition: Partition, committed: Committed | None, holds: Log, breathe: Breathe) -> Begun:
+    def begin(
+        self, partition: Partition, committed: CommittedPosition | None, holds: PartitionLog, breathe: Breathe
+    ) -> StartPosition:
         """The first record to score; the partition's sessions are as they were before it.
 
         Blocks for as long as a restore takes, and calls `breathe` all along, which may raise to end it.
@@ -89,7 +102,7 @@ class Restorer:
                 partition,
                 position.offset,
             )
-            committed = Committed(position.offset, position.origin.topic_id)
+            committed = CommittedPosition(position.offset, position.origin.topic_id)
         if committed is None:
             return self._begin_anew(partition, saved, holds.added, breathe)
         problem = self._problem(saved, position, committed)
@@ -98,16 +111,20 @@ class Restorer:
             return self._pass_gap(gap, saved, position, problem, breathe)
         if problem:
             self._mend(partition, committed.offset, saved, problem, breathe)
-            return Begun(committed.offset, saved=False)
+            return StartPosition(committed.offset, saved=False)
         restored = self._restore(partition, saved, position, committed.offset, started, breathe)
-        return Begun(committed.offset, saved=restored)
+        return StartPosition(committed.offset, saved=restored)
 
-    def _read(self, partition: Partition, committed: Committed | None, breathe: Breathe) -> Sequence[Saved]:
+    def _read(
+        self, partition: Partition, committed: CommittedPosition | None, breathe: Breathe
+    ) -> Sequence[StateRecord]:
         if self._store is None:
             return []
         return self._store.read(partition, None if committed is None else committed.offset, breathe)
 
-    def _begin_anew(self, partition: Partition, saved: Sequence[Saved], added: bool, breathe: Breathe) -> Begun:
+    def _begin_anew(
+        self, partition: Partition, saved: Sequence[StateRecord], added: bool, breathe: Breathe
+    ) -> StartPosition:
         start = "earliest" if self._start == "committed" else self._start
         if added and start != "earliest":
             log.info("%s was added after the group had begun: from its first record, whatever --start says", partition)
@@ -117,9 +134,11 @@ class Restorer:
         if self._warm_up:
             first_fed = self._inputs.back(partition, first, self._warm_up, breathe)
             self._feed(partition, first_fed, first, breathe, published=False)
-        return Begun(first, saved=False)
+        return StartPosition(first, saved=False)
 
-    def _problem(self, saved: Sequence[Saved], position: Saved | None, committed: Committed) -> str | None:
+    def _problem(
+        self, saved: Sequence[StateRecord], position: StateRecord | None, committed: CommittedPosition
+    ) -> str | None:
         """Why the saved state is not the state before the committed offset; None if it is."""
         if self._store is None:
             return None
@@ -146,7 +165,9 @@ class Restorer:
         """Versions before attachments were part of a model's identity saved the module's alone."""
         return model in (self._model, self._model.partition("+")[0])
 
-    def _gap(self, partition: Partition, committed: Committed, position: Saved | None, holds: Log) -> Gap | None:
+    def _gap(
+        self, partition: Partition, committed: CommittedPosition, position: StateRecord | None, holds: PartitionLog
+    ) -> Gap | None:
         at, topic_id = committed.offset, committed.topic_id
         if not topic_id and position is not None and position.offset == at:
             topic_id = position.origin.topic_id
@@ -162,8 +183,13 @@ class Restorer:
         return None
 
     def _pass_gap(
-        self, gap: Gap, saved: Sequence[Saved], position: Saved | None, problem: str | None, breathe: Breathe
-    ) -> Begun:
+        self,
+        gap: Gap,
+        saved: Sequence[StateRecord],
+        position: StateRecord | None,
+        problem: str | None,
+        breathe: Breathe,
+    ) -> StartPosition:
         partition = gap.partition
         if self._on_gap == "fail":
             raise BrokerError(
@@ -181,13 +207,13 @@ class Restorer:
             moved = [_at_most(one, gap.first) for one in saved]
             if self._restore(partition, moved, position, gap.first, time.perf_counter(), breathe):
                 self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
-        return Begun(gap.first, saved=False)
+        return StartPosition(gap.first, saved=False)
 
     def _restore(
         self,
         partition: Partition,
-        saved: Sequence[Saved],
-        position: Saved | None,
+        saved: Sequence[StateRecord],
+        position: StateRecord | None,
         first: int,
         started: float,
         breathe: Breathe,
@@ -206,7 +232,9 @@ class Restorer:
         self._watch.restored(partition, count, seconds)
         return True
 
-    def _mend(self, partition: Partition, first: int, saved: Sequence[Saved], problem: str, breathe: Breathe) -> None:
+    def _mend(
+        self, partition: Partition, first: int, saved: Sequence[StateRecord], problem: str, breathe: Breathe
+    ) -> None:
         how = self._on_mismatch
         if how == "auto":
             how = "rebuild" if self._window else "fail"
@@ -222,11 +250,11 @@ class Restorer:
             log.warning("%s: %s; sessions begin anew", partition, problem)
             self._forget(partition, saved)
 
-    def _rebuild(self, partition: Partition, before: int, saved: Sequence[Saved], breathe: Breathe) -> None:
+    def _rebuild(self, partition: Partition, before: int, saved: Sequence[StateRecord], breathe: Breathe) -> None:
         self._forget(partition, saved)
         self._feed(partition, self._inputs.start(partition, "earliest", breathe), before, breathe, published=True)
 
-    def _forget(self, partition: Partition, saved: Sequence[Saved]) -> None:
+    def _forget(self, partition: Partition, saved: Sequence[StateRecord]) -> None:
         """What was saved must not come back at the next restore."""
         self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
 
@@ -256,7 +284,7 @@ class Restorer:
         self._part = max(1, min(4 * self._part, int(len(records) * FEED_S / took), 10_000))
 
 
-def _at_most(saved: Saved, offset: int) -> Saved:
+def _at_most(saved: StateRecord, offset: int) -> StateRecord:
     snapshot: Snapshot | None = saved.snapshot
     if snapshot is None or snapshot.offset <= offset:
         return saved

@@ -133,7 +133,7 @@ class Status:
         yield "assigned_partitions", len(lags)
         yield "lag_age_seconds", max((lag.age_s for lag in lags), default=0.0)
         yield "sessions", len(self._sessions)
-        yield "session_state_bytes", self._sessions.bytes_at_rest()
+        yield "session_state_bytes", self._sessions.state_bytes()
         yield "restoring_partitions", len(self._progress.under_way)
         yield "restore_progress_ratio", min(list(self._progress.under_way.values()), default=1.0)
         if self._live is not None:

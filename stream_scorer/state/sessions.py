@@ -1,15 +1,15 @@
-"""One model, many states. A session is one value of the module's state globals, at rest as bytes.
+"""One model, many states. A session is one value of the module's state globals, kept as bytes between batches.
 
-Bytes cannot be changed behind our back: the state before a record, or before a whole batch, is kept by
-keeping a reference, and a snapshot is the session itself.
+Bytes cannot change by accident. So keeping the state before a record, or before a batch, costs a reference and no copy,
+and a snapshot is the session itself.
 
-While a batch lasts, flat states (`state.flat`: windows, counters) stay the live objects they are, and
-become bytes once, at its end. That is most of the speed of a cheap model. Any other state goes through
-bytes at every change of session, as does everything from the first state on that turns out not to be flat.
+During a batch, flat states (`state.flat`: windows, counters) stay Python objects and become bytes once, at its end. Most
+of the speed of a cheap model comes from that. Any other state goes through bytes at every change of session; once a state
+turns out not to be flat, all states do.
 
-What a session is at a record depends on the records of its partition before it and on nothing else:
-not on batches, restarts or time of day. That holds for the end of sessions too: both time to live and
-cap are judged record by record, by record timestamps and by order of use.
+What a session is at a record depends on the earlier records of its partition and on nothing else: not on batches, restarts
+or the time of day. That holds for the end of sessions too: time to live and cap are checked at each record, by record
+timestamps and by order of use.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from collections.abc import Iterable, Iterator
 from stream_scorer.errors import ModelError
 from stream_scorer.ports import Model
 from stream_scorer.records import Partition, Record, Snapshot, State
-from stream_scorer.state import flat, notes, values
-from stream_scorer.state.notes import Pending
-from stream_scorer.state.shelf import HEAD, NO_TIME, Key, Live, Shelf, head
+from stream_scorer.state import flat, pending_forecasts, values
+from stream_scorer.state.partition_sessions import HEAD, NO_TIME, Key, LiveSession, PartitionSessions, expired
+from stream_scorer.state.pending_forecasts import Placeholder
 
 
 class Sessions:
-    """The states of all assigned partitions. The loop's alone, but for `len` and `bytes_at_rest`: safe from any thread.
+    """The states of all assigned partitions. Used by the loop's thread only; `len` and `state_bytes` by any thread.
 
-    For every record `enter`, then `keep` or `undo`; where there are notes, `pending` comes after `enter` and `await_`
-    after `keep`. For every batch `rest`, then `settle`, `carry` or `roll_back`.
+    For every record: `enter`, then `keep` or `undo`. If forecasts are judged, `pending` follows `enter` and `set_pending`
+    follows `keep`. For every batch: `end_batch`, then `settle`, `carry` or `roll_back`.
 
     Args:
-        model: begun; its state now is where every new session starts.
+        model: begun; its state now is the state of every new session.
         state_names: of the globals, for error texts.
         by_key: one session per record key, null keys share one per partition; else one per partition.
-        ttl_ms: a session starts anew when its key comes again after more than so many ms of record time.
-        cap: most sessions per partition; one more drops the one longest unused.
-        noted: a session carries a note beside its state, and so does one of a model without state. Else notes of
-            restored sessions are left out.
+        ttl_ms: a session starts anew if the next record of its key is later than this by record time; None: never.
+        cap: most sessions per partition; one more drops the session that has been unused longest.
+        with_forecasts: a session keeps a pending forecast beside its state, and a model without state has sessions, too.
+            Else pending forecasts in restored sessions are dropped.
     Raises:
-        ModelError: a state global holds what cannot be kept exactly.
+        ModelError: a state global holds a value that cannot be saved exactly.
     """
 
     def __init__(
@@ -50,41 +50,42 @@ class Sessions:
         by_key: bool = True,
         ttl_ms: int | None = None,
         cap: int | None = None,
-        noted: bool = False,
+        with_forecasts: bool = False,
     ) -> None:
         self._model = model
         self._names = state_names
         self._by_key = by_key
         self._ttl_ms = ttl_ms
         self._cap = cap
-        self._noted = noted
-        self._stateful = bool(state_names) or noted
+        self._with_forecasts = with_forecasts
+        self._stateful = bool(state_names) or with_forecasts
         # What follows the state in a session's bytes, and where the state ends in them.
-        self._no_note = notes.NOTHING if noted else b""
-        self._end = -notes.SIZE if noted else None
+        self._no_forecast = pending_forecasts.NO_FORECAST if with_forecasts else b""
+        self._state_end = -pending_forecasts.PACKED_SIZE if with_forecasts else None
         self._ordered = cap is not None or ttl_ms is not None
-        self._shelves: dict[Partition, Shelf] = {}
-        self._partition: Partition | None = None  # of the last record, and its shelf
-        self._shelf = Shelf()
-        # Whose state the module holds.
-        self._in_module: tuple[Shelf, Key] | None = None
-        self._undo: State = ()
+        self._partitions: dict[Partition, PartitionSessions] = {}
+        self._partition: Partition | None = None  # of the last record, and its sessions
+        self._current = PartitionSessions()
+        # The session whose state the module holds.
+        self._in_module: tuple[PartitionSessions, Key] | None = None
+        self._state_before: State = ()  # of the record that was entered last; for flat states only
         state = model.state()
         self._fresh = self._dump(state)
         self._flat = flat.is_flat([state])
 
     def __len__(self) -> int:
-        return sum(len(shelf.sessions) for shelf in list(self._shelves.values()))
+        return sum(len(partition.sessions) for partition in list(self._partitions.values()))
 
     @property
     def stateful(self) -> bool:
         """Whether there is anything to keep: a model without state globals has no state."""
         return self._stateful
 
-    def bytes_at_rest(self) -> int:
-        """Bytes of all sessions' state, keys and bookkeeping apart."""
-        # Copies, as the loop may change the dicts meanwhile.
-        return sum(len(state) for shelf in list(self._shelves.values()) for state in list(shelf.sessions.values()))
+    def state_bytes(self) -> int:
+        """Bytes of all sessions' state, without keys and bookkeeping."""
+        # Copies, because the loop may change the dicts meanwhile.
+        partitions = list(self._partitions.values())
+        return sum(len(session) for partition in partitions for session in list(partition.sessions.values()))
 
     def enter(self, record: Record) -> None:
         """Put the state of the record's session into the module."""
@@ -92,191 +93,159 @@ class Sessions:
             return
         if record.partition is not self._partition:
             self._turn_to(record.partition)
-        shelf, key = self._shelf, record.key if self._by_key else None
+        current, key = self._current, record.key if self._by_key else None
         holder = self._in_module
-        there = holder is not None and holder[1] == key and holder[0] is shelf
-        kept = shelf.sessions.get(key)
-        expired = self._ttl_ms is not None and kept is not None and self._expired(kept, record.timestamp)
-        if there and not expired:
+        in_module = holder is not None and holder[1] == key and holder[0] is current
+        session = current.sessions.get(key)
+        stale = self._ttl_ms is not None and session is not None and expired(session, record.timestamp, self._ttl_ms)
+        if in_module and not stale:
             state = self._model.state()
         else:
-            if kept is None or expired:
+            if session is None or stale:
                 state = values.load(self._fresh)
-            elif type(kept) is Live:
-                state = kept.state
+            elif type(session) is LiveSession:
+                state = session.state
             else:
-                state = values.load(kept[HEAD.size : self._end])  # type: ignore[index]
+                state = values.load(session[HEAD.size : self._state_end])  # type: ignore[index]
             self._model.set_state(state)
-            self._in_module = (shelf, key)
+            self._in_module = (current, key)
         if self._flat:
-            self._undo = flat.copy(state)
+            self._state_before = flat.copy(state)
 
     def keep(self, record: Record) -> None:
         """The record was scored: its session is now what the module holds."""
         if not self._stateful:
             return
         assert self._in_module is not None, "keep() without enter()"
-        shelf, key = self._in_module
-        sessions = shelf.sessions
-        kept = sessions.get(key)
+        partition, key = self._in_module
+        sessions = partition.sessions
+        session = sessions.get(key)
         _, offset, _, _, timestamp, _ = record
         if timestamp is None:
             timestamp = NO_TIME
         state = self._model.state()
-        if type(kept) is Live:
-            kept.offset, kept.timestamp, kept.state = offset + 1, timestamp, state
+        if type(session) is LiveSession:
+            session.offset, session.timestamp, session.state = offset + 1, timestamp, state
         else:
-            shelf.before.setdefault(key, kept)  # type: ignore[arg-type]
+            partition.before.setdefault(key, session)  # type: ignore[arg-type]
             if self._flat:
-                kept = Live(offset + 1, timestamp, state, 0 if kept is None else len(kept))
+                session = LiveSession(offset + 1, timestamp, state, 0 if session is None else len(session))
             else:
-                kept = self._at_rest(offset + 1, timestamp, state)
-            sessions[key] = kept
+                session = self._as_bytes(offset + 1, timestamp, state)
+            sessions[key] = session
         if self._ordered:
             del sessions[key]  # and in again: the last used is the last in order
-            sessions[key] = kept
+            sessions[key] = session
             if self._cap is not None and len(sessions) > self._cap:
-                self._evict(shelf, next(iter(sessions)))
+                partition.evict(next(iter(sessions)))
             if self._ttl_ms is not None:
-                self._sweep(shelf, timestamp)
+                partition.sweep(timestamp, self._ttl_ms, key)
 
     def undo(self, record: Record) -> None:
         """The record was not scored: its session is as it was before."""
-        shelf, key = self._in_module or (self._shelf, None)
-        kept = shelf.sessions.get(key)
-        if type(kept) is Live:
-            kept.state = self._undo
+        partition, key = self._in_module or (self._current, None)
+        session = partition.sessions.get(key)
+        if type(session) is LiveSession:
+            session.state = self._state_before
         self._in_module = None
         self.enter(record)
 
-    def pending(self, record: Record) -> Pending | None:
-        """What waits in the session that `record` has entered and is not kept in yet; None for a new session."""
+    def pending(self, record: Record) -> Placeholder | None:
+        """The forecast that waits in the session of `record`, after `enter` and before `keep`; None for a new session."""
         assert self._in_module is not None, "pending() without enter()"
-        shelf, key = self._in_module
-        kept = shelf.sessions.get(key)
-        if kept is None or self._expired(kept, record.timestamp):
+        partition, key = self._in_module
+        session = partition.sessions.get(key)
+        if session is None or (self._ttl_ms is not None and expired(session, record.timestamp, self._ttl_ms)):
             return None
-        taken = shelf.notes.get(key)
-        if taken is not None or type(kept) is not bytes:
-            return taken
-        return Pending(notes.unpack(kept))
+        placeholder = partition.forecasts.get(key)
+        if placeholder is not None or type(session) is not bytes:
+            return placeholder
+        return Placeholder(pending_forecasts.unpack(session))
 
-    def await_(self, pending: Pending) -> None:
-        """From now on this waits in the session that was kept last. It may be filled until `rest`."""
-        assert self._in_module is not None, "await_() without keep()"
-        shelf, key = self._in_module
-        shelf.notes[key] = pending
+    def set_pending(self, placeholder: Placeholder) -> None:
+        """The session that was kept last now waits for this forecast. It may be filled in until `end_batch`."""
+        assert self._in_module is not None, "set_pending() without keep()"
+        partition, key = self._in_module
+        partition.forecasts[key] = placeholder
 
-    def rest(self) -> bool:
-        """The end of a batch: what changed is bytes again.
+    def end_batch(self) -> bool:
+        """Turns the sessions that the batch has changed into bytes.
 
-        False if some state was not flat: then nothing since the last `settle` has happened, and from now on it
-        goes through bytes record by record. Do the batch again.
+        Returns False if some state was not flat: then all since the last `settle` is undone, and from now on states go
+        through bytes at every record. Score the batch again.
         """
         live = [
-            (shelf, key, session)
-            for shelf in self._shelves.values()
-            for key in shelf.before
-            if type(session := shelf.sessions.get(key)) is Live
+            (partition, key, session)
+            for partition in self._partitions.values()
+            for key in partition.before
+            if type(session := partition.sessions.get(key)) is LiveSession
         ]
         if live and not flat.is_flat([session.state for _, _, session in live]):
             self._flat = False
             self.roll_back()
             return False
-        for shelf, key, session in live:
-            # Same place in the order of the dict.
-            shelf.sessions[key] = self._at_rest(session.offset, session.timestamp, session.state)
-        if self._noted:
-            self._write_notes()
+        for partition, key, session in live:
+            # Assigned to the same key, so the order of the dict stays.
+            partition.sessions[key] = self._as_bytes(session.offset, session.timestamp, session.state)
+        if self._with_forecasts:
+            for partition in self._partitions.values():
+                partition.write_forecasts()
         return True
-
-    def _write_notes(self) -> None:
-        for shelf in self._shelves.values():
-            for key, pending in shelf.notes.items():
-                kept = shelf.sessions[key]
-                assert type(kept) is bytes
-                shelf.sessions[key] = kept[: -notes.SIZE] + notes.pack(pending.note)
-            shelf.notes.clear()
 
     def settle(self) -> None:
         """What changed since the last call is committed."""
-        for shelf in self._shelves.values():
-            shelf.before.clear()
-            shelf.carried.clear()
-            shelf.time_before.clear()
+        for partition in self._partitions.values():
+            partition.settle()
 
     def carry(self, partition: Partition, also: Iterable[Key] = ()) -> None:
         """What changed so far did so outside of any transaction: no roll back undoes it, the next commit saves it.
 
-        `also` are keys whose saved sessions are to be dropped unless they are here.
+        also: keys whose saved sessions are to be dropped unless they are here.
         """
-        shelf = self._shelves.setdefault(partition, Shelf())
-        shelf.carried.update(shelf.before, also)
-        shelf.before.clear()
-        shelf.time_before.clear()
+        self._partitions.setdefault(partition, PartitionSessions()).carry(also)
 
     def roll_back(self) -> None:
-        """What changed since the last `settle` never happened."""
-        for shelf in self._shelves.values():
-            for key, before in shelf.before.items():
-                shelf.sessions.pop(key, None)
-                if before is not None:
-                    shelf.sessions[key] = before
-            if self._ordered and shelf.before:
-                # Offsets tell the order of use as it was. All are bytes: what was live has changed since.
-                by_offset = sorted(shelf.sessions.items(), key=lambda item: head(item[1])[0])
-                shelf.sessions = dict(by_offset)
-            shelf.before.clear()
-            shelf.notes.clear()
-            if shelf.time_before:
-                shelf.stream_time = shelf.time_before.pop()
+        """Undo what changed since the last `settle`."""
+        for partition in self._partitions.values():
+            partition.roll_back(ordered=self._ordered)
         self._in_module = None
 
     def unsettled(self) -> Iterator[Snapshot]:
-        """The sessions that changed since the last `settle`; without state, those that are no more."""
-        for partition, shelf in self._shelves.items():
-            for key in shelf.before.keys() | shelf.carried if shelf.carried else shelf.before:
-                now = shelf.sessions.get(key)
-                if now is None:
-                    yield Snapshot(partition, key, 0, None, None)
-                else:
-                    assert type(now) is bytes, "unsettled() before rest()"
-                    offset, timestamp = HEAD.unpack_from(now)
-                    yield Snapshot(
-                        partition, key, offset, None if timestamp == NO_TIME else timestamp, now[HEAD.size :]
-                    )
+        """The sessions that changed since the last `settle`; without state, those that were dropped."""
+        for partition, sessions in self._partitions.items():
+            yield from sessions.unsettled(partition)
 
     def stream_time(self, partition: Partition) -> int | None:
-        """Latest record timestamp so far, to be kept with the sessions; None where none is needed."""
-        shelf = self._shelves.get(partition)
-        return None if shelf is None or shelf.stream_time == NO_TIME else shelf.stream_time
+        """Latest record timestamp so far in ms, to be saved with the sessions; None where none is needed."""
+        sessions = self._partitions.get(partition)
+        return None if sessions is None or sessions.stream_time == NO_TIME else sessions.stream_time
 
     def restore(self, partition: Partition, snapshots: Iterable[Snapshot], stream_time: int | None = None) -> int:
-        """Put back a partition's sessions from before this process; how many. Raises ModelError.
+        """Put back the sessions that an earlier process saved; returns their number.
 
-        Every one is read, so that a state which is broken, or of another shape, is found here. Without
-        `stream_time` (saved with no time to live) it is the latest of the sessions' own.
+        Every snapshot is read, so that a broken state, or one of another shape, is found here. Without `stream_time` (it
+        was saved with no time to live) the latest of the snapshots' own times is used. Raises ModelError.
         """
-        kept = sorted(
-            ((snapshot.offset, snapshot) for snapshot in snapshots if snapshot.state is not None),
-            key=lambda pair: pair[0],
+        saved = sorted(
+            (snapshot for snapshot in snapshots if snapshot.state is not None), key=lambda snapshot: snapshot.offset
         )
-        shelf = self._shelves.setdefault(partition, Shelf())
-        for offset, snapshot in kept:
+        sessions = self._partitions.setdefault(partition, PartitionSessions())
+        for snapshot in saved:
             timestamp = NO_TIME if snapshot.timestamp is None else snapshot.timestamp
             try:
-                state, note = notes.apart(snapshot.state or b"", len(self._names))
+                state, forecast = pending_forecasts.split_state(snapshot.state or b"", len(self._names))
                 self._check_shape(state)
             except ValueError as error:
                 raise ModelError(
                     f"{partition}: the saved session of key {snapshot.key!r} does not fit the model's state "
                     f"({', '.join(self._names)}): {error}."
                 ) from error
-            shelf.sessions[snapshot.key] = HEAD.pack(offset, timestamp) + state + (note if self._noted else b"")
+            forecast = forecast if self._with_forecasts else b""
+            sessions.sessions[snapshot.key] = HEAD.pack(snapshot.offset, timestamp) + state + forecast
         if self._ttl_ms is not None:
-            times = [snapshot.timestamp for _, snapshot in kept if snapshot.timestamp is not None]
-            shelf.stream_time = max(times, default=NO_TIME) if stream_time is None else stream_time
-        return len(kept)
+            times = [snapshot.timestamp for snapshot in saved if snapshot.timestamp is not None]
+            sessions.stream_time = max(times, default=NO_TIME) if stream_time is None else stream_time
+        return len(saved)
 
     def _check_shape(self, state: bytes) -> None:
         count = len(values.load(state))
@@ -284,50 +253,26 @@ class Sessions:
             raise ValueError(f"{count} values for {len(self._names)} names")
 
     def drop(self, partition: Partition) -> None:
-        """The partition has left: so do its sessions."""
-        shelf = self._shelves.pop(partition, None)
+        """Drop the sessions of a partition that is no longer assigned."""
+        sessions = self._partitions.pop(partition, None)
         self._partition = None
-        if self._in_module is not None and self._in_module[0] is shelf:
+        if self._in_module is not None and self._in_module[0] is sessions:
             self._in_module = None
 
     def reset(self) -> None:
-        """Forget all sessions and leave the module as it was begun."""
-        self._shelves.clear()
+        """Forget all sessions and put the module into its state after `begin`."""
+        self._partitions.clear()
         self._partition = self._in_module = None
         self._model.set_state(values.load(self._fresh))
 
     def _turn_to(self, partition: Partition) -> None:
-        shelf = self._shelves.get(partition)
-        if shelf is None:
-            shelf = self._shelves[partition] = Shelf()
-        self._shelf, self._partition = shelf, partition
+        sessions = self._partitions.get(partition)
+        if sessions is None:
+            sessions = self._partitions[partition] = PartitionSessions()
+        self._current, self._partition = sessions, partition
 
-    def _expired(self, kept: bytes | Live, timestamp: int | None) -> bool:
-        if self._ttl_ms is None or timestamp is None:
-            return False
-        last = head(kept)[1]
-        return last != NO_TIME and timestamp - last > self._ttl_ms
-
-    def _sweep(self, shelf: Shelf, timestamp: int) -> None:
-        """Drop what stream time says can only start anew. The longest unused are first: stop at one that lives."""
-        before = shelf.stream_time
-        if not shelf.time_before:
-            shelf.time_before.append(before)
-        now = shelf.stream_time = timestamp if before is None else max(timestamp, before)
-        while shelf.sessions:
-            oldest = next(iter(shelf.sessions))
-            if not self._expired(shelf.sessions[oldest], now) or (shelf, oldest) == self._in_module:
-                return
-            self._evict(shelf, oldest)
-
-    def _evict(self, shelf: Shelf, key: Key) -> None:
-        evicted = shelf.sessions.pop(key)
-        shelf.notes.pop(key, None)
-        if type(evicted) is bytes:
-            shelf.before.setdefault(key, evicted)
-
-    def _at_rest(self, offset: int, timestamp: int, state: State) -> bytes:
-        return HEAD.pack(offset, timestamp) + self._dump(state) + self._no_note
+    def _as_bytes(self, offset: int, timestamp: int, state: State) -> bytes:
+        return HEAD.pack(offset, timestamp) + self._dump(state) + self._no_forecast
 
     def _dump(self, state: State) -> bytes:
         try:

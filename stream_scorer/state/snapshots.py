@@ -14,7 +14,7 @@ import fastavro
 
 from stream_scorer.codec.avro_long import avro_long, avro_sized
 from stream_scorer.codec.shipped_schemas import shipped_schema
-from stream_scorer.records import Origin, Partition, Saved, Snapshot
+from stream_scorer.records import Origin, Partition, Snapshot, StateRecord
 
 POSITION_KEY = b"@"
 _SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))
@@ -72,11 +72,11 @@ class SnapshotWriter:
         return b"".join((head, avro_long(offset), when, avro_long(len(state)), state))
 
 
-def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
+def read_saved(partition: Partition, key: bytes, value: bytes | None) -> StateRecord:
     """Raises ValueError on what no SnapshotWriter wrote, ForeignState on state of another topic or partition."""
     record_key = key[1:] if key[:1] == b"=" else None
     if value is None:
-        return Saved("", 0, Snapshot(partition, record_key, 0, None, None))
+        return StateRecord("", 0, Snapshot(partition, record_key, 0, None, None))
     try:
         found = fastavro.schemaless_reader(io.BytesIO(value), _SCHEMA, None)
     except (EOFError, ValueError, IndexError, OverflowError, MemoryError) as error:
@@ -87,8 +87,8 @@ def read_saved(partition: Partition, key: bytes, value: bytes | None) -> Saved:
     if source != partition:
         raise ForeignState(source)
     if key == POSITION_KEY:
-        return Saved(found["model"], offset, None, found["timestamp"], _read_origin(state))
-    return Saved(found["model"], offset, Snapshot(partition, record_key, offset, found["timestamp"], state))
+        return StateRecord(found["model"], offset, None, found["timestamp"], _read_origin(state))
+    return StateRecord(found["model"], offset, Snapshot(partition, record_key, offset, found["timestamp"], state))
 
 
 def _read_origin(state: bytes) -> Origin:

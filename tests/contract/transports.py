@@ -13,7 +13,7 @@ from stream_scorer.kafka.sink import AckingSink, TransactionalSink
 from stream_scorer.kafka.source import KafkaSource
 from stream_scorer.kafka.topic_ids import TopicIds
 from stream_scorer.ports import Sink, Source
-from stream_scorer.records import Begun, Partition, Record
+from stream_scorer.records import Partition, Record, StartPosition
 from stream_scorer.service.memory import MemoryLog, MemorySink, MemorySource
 from support.kafka import Kafka
 
@@ -91,7 +91,7 @@ class KafkaTopics:
             kafka_config.consumer(servers, self._group, {}),
             [self._in],
             ids=TopicIds(kafka_config.common(servers, {})),
-            begin=lambda _, committed, *__: Begun(committed.offset if committed else 0, saved=True),
+            begin=lambda _, committed, *__: StartPosition(committed.offset if committed else 0, saved=True),
             dropped=lambda _: None,
             until_end=True,
         )

@@ -31,8 +31,8 @@ from stream_scorer.modelop.streams.descriptor import parse
 from stream_scorer.modelop.streams.forms import Envelope
 from stream_scorer.modelop.streams.ocf import OcfFramer, OcfSplitter
 from stream_scorer.modelop.streams.opening import _splitter_opener
-from stream_scorer.records import Control, Evaluation, Headers, Note, Partition, Record, Snapshot
-from stream_scorer.state import notes, values
+from stream_scorer.records import Control, Evaluation, Headers, Partition, PendingForecast, Record, Snapshot
+from stream_scorer.state import pending_forecasts, values
 from stream_scorer.state.snapshots import SnapshotWriter, read_saved
 from tests.fuzz.avro import Target, avro, back_and_forth, resolved, written
 from tests.fuzz.schemas import LOGICAL_AS_JSON, SCHEMAS, SOURCES
@@ -58,7 +58,7 @@ def _load_and_dump(data: bytes) -> None:
 
 
 def _states() -> list[Target]:
-    note = notes.pack(Note(1.5, 1.0, 0.5, None, 7, 8, 9))
+    note = pending_forecasts.pack(PendingForecast(1.5, 1.0, 0.5, None, 7, 8, 9))
     states = _state_seeds()
     writer = SnapshotWriter("ab" * 32)
     saved = [writer.value(Snapshot(IN, b"k", 300, 7, state)) for state in states] + [writer.position(IN, 41)]
@@ -66,7 +66,7 @@ def _states() -> list[Target]:
 
     def apart(data: bytes) -> None:
         for count in (1, 4):
-            notes.unpack(notes.apart(data, count)[1])
+            pending_forecasts.unpack(pending_forecasts.split_state(data, count)[1])
 
     def sealed(data: bytes) -> None:
         """The check sum is mended, so that more than the check is tried."""
@@ -75,7 +75,7 @@ def _states() -> list[Target]:
 
     return [
         Target("values.load", states, _load_and_dump, (ValueError,)),
-        Target("notes.apart", [state + note for state in states], apart, (ValueError,)),
+        Target("pending_forecasts.split_state", [state + note for state in states], apart, (ValueError,)),
         Target("read_saved", saved, lambda data: read_saved(IN, data[:1], data), (ValueError,)),
         Target("snapshot.read", [whole], sealed, (ModelError,)),
         Target("dead letters", [b"topic|in|partition|0|offset|7", "stage|\xff|message|a\nb".encode()], _letter, ()),
@@ -119,7 +119,7 @@ def _encodings() -> list[Target]:
     headed = StreamCodec("csv", {}, None)
     found.append(Target("csv headed", [b"\0\0\0\3a,b1,2", b'\0\0\0\7"a",b,cx,"y""",'], headed.decode, ours))
     found += [_control(name, codec) for name, codec, _ in slots if codec.write_control(Control("pig")) is not None]
-    evaluation = Evaluation(Note(1.0, 2.0, None, 3.0, 7, 8), Record(IN, 9, None, None, None, None), 1.5)
+    evaluation = Evaluation(PendingForecast(1.0, 2.0, None, 3.0, 7, 8), Record(IN, 9, None, None, None, None), 1.5)
     told = [EvaluationCodec().encode(evaluation), EvaluationJson().encode(evaluation)]
     found.append(Target("evaluations", [*told, b"\0\0\0\0\7" + told[0]], _tailed, ()))
     double = codec_for("avro-binary", make_schema("double", "double"))

@@ -62,7 +62,7 @@ SERIES = make_series()
 WINDOWS = np.concatenate([np.lib.stride_tricks.sliding_window_view(row, N_STEPS) for row in SERIES])
 
 
-class Begun(NamedTuple):
+class StartPosition(NamedTuple):
     """A module after `begin` and its scores one by one: `scores[s][i]` after value i of series s, None before 30."""
 
     module: Module
@@ -110,16 +110,16 @@ def begin_random(scale: float) -> Module:
 
 
 @pytest.fixture(scope="module")
-def begin() -> Iterator[Callable[..., Begun]]:
+def begin() -> Iterator[Callable[..., StartPosition]]:
     """The flagship with these weights, begun once per copy: a copy stands for a process of its own."""
-    found: dict[tuple[str, int], Begun] = {}
+    found: dict[tuple[str, int], StartPosition] = {}
     with ExitStack() as stack:
 
-        def begin(weights: str, copy: int = 0) -> Begun:
+        def begin(weights: str, copy: int = 0) -> StartPosition:
             if (weights, copy) not in found:
                 module = begin_random(SCALES[weights]) if weights in SCALES else begin_shipped()
                 stack.callback(module.end)
-                found[weights, copy] = Begun(module, [score_alone(module, row) for row in SERIES])
+                found[weights, copy] = StartPosition(module, [score_alone(module, row) for row in SERIES])
             return found[weights, copy]
 
         yield begin

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError, no_output
+from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError, no_output_text
 from stream_scorer.model.host import Host
 from stream_scorer.model.recordsets import is_set, plain, records_of
 from stream_scorer.modelop.process.results import Fed, shown_value
@@ -41,7 +41,7 @@ class Outputs:
         """Raises ActionError: no such slot, or no record set where one has to be."""
         emitter = self._emitters.get(slot)
         if emitter is None:
-            raise ActionError(no_output(slot, self._in_use))
+            raise ActionError(no_output_text(slot, self._in_use))
         emitter(datum)
 
     def write_explicit(self, slot: int, datum: Any) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.avro_long import avro_long
-from stream_scorer.codec.bounds import MOST_DEPTH, MOST_VALUES, guard_of
+from stream_scorer.codec.bounds import MAX_DEPTH, MAX_VALUES, guard_of
 from stream_scorer.codec.framing import FramedCodec
 from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.plain_json import JsonCodec
@@ -101,16 +101,16 @@ def _written(definition, value):
 
 def test_what_is_deep_and_long_within_bounds_is_read():
     codec = AvroCodec(make_schema("s", LIST))
-    value = codec.decode(_linked(MOST_DEPTH))
-    for _ in range(MOST_DEPTH - 1):
+    value = codec.decode(_linked(MAX_DEPTH))
+    for _ in range(MAX_DEPTH - 1):
         value = value["next"]
     assert value == {"x": 1, "next": None}
-    with pytest.raises(DecodeError, match=f"nested more than {MOST_DEPTH} deep"):
-        codec.decode(_linked(MOST_DEPTH + 1))
+    with pytest.raises(DecodeError, match=f"nested more than {MAX_DEPTH} deep"):
+        codec.decode(_linked(MAX_DEPTH + 1))
     nulls = AvroCodec(make_schema("s", _array("null")))
-    assert nulls.decode(avro_long(MOST_VALUES) + b"\0") == [None] * MOST_VALUES
+    assert nulls.decode(avro_long(MAX_VALUES) + b"\0") == [None] * MAX_VALUES
     with pytest.raises(DecodeError, match="more values than they can"):
-        nulls.decode(avro_long(MOST_VALUES * 2) + b"\0")
+        nulls.decode(avro_long(MAX_VALUES * 2) + b"\0")
 
 
 ORDINARY = ("int", "bytes", "row", "record", "union", "enum", "map", "array", "logical")

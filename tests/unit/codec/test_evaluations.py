@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationJson, evaluation_codec, evaluation_schema
 from stream_scorer.errors import DecodeError
-from stream_scorer.records import Evaluation, Note, Partition, Record
+from stream_scorer.records import Evaluation, Partition, PendingForecast, Record
 
 NUMBERS = st.floats(-1e300, 1e300)
 OFFSETS = st.integers(0, 2**62)
 TIMES = st.none() | st.integers(-(2**62), 2**62)
-NOTES = st.builds(Note, NUMBERS, NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS, OFFSETS, TIMES)
+NOTES = st.builds(PendingForecast, NUMBERS, NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS, OFFSETS, TIMES)
 SOURCE = Record(Partition("in", 3), 17, b"k", b"", 5, None)
-ONE = Evaluation(Note(2.0, 1.0, 0.5, 3.0, 16, 4), SOURCE, 1.5)
+ONE = Evaluation(PendingForecast(2.0, 1.0, 0.5, 3.0, 16, 4), SOURCE, 1.5)
 FIELDS = {
     "forecast": 2.0,
     "actual": 1.5,
@@ -73,12 +73,12 @@ def test_with_a_registry_it_is_framed_as_scores_are():
 
 
 def test_a_first_byte_that_is_a_brace_makes_no_json_of_it():
-    brace = Evaluation(ONE.note._replace(forecast=struct.unpack("<d", b"{234567?")[0]), SOURCE, 1.0)
+    brace = Evaluation(ONE.pending._replace(forecast=struct.unpack("<d", b"{234567?")[0]), SOURCE, 1.0)
     assert AnyEvaluation().decode(evaluation_codec("avro-binary").encode(brace))["actual"] == 1.0
 
 
 def test_json_has_no_infinity():
-    far = Evaluation(ONE.note._replace(forecast=1.7e308), SOURCE, -1.7e308)
+    far = Evaluation(ONE.pending._replace(forecast=1.7e308), SOURCE, -1.7e308)
     assert json.loads(EvaluationJson().encode(far))["error"] is None
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.codec import registry as registry_module
 from stream_scorer.codec import registry_http
-from stream_scorer.codec.registry import MOST_ID, UNKNOWN_S, Registry, UnknownSchema, open_registry
+from stream_scorer.codec.registry import MAX_ID, UNKNOWN_S, Registry, UnknownSchema, open_registry
 from stream_scorer.codec.registry_confluent import ConfluentCalls
 from stream_scorer.codec.schema_references import joined_schema
 from stream_scorer.errors import BrokerError, SettingsError, StreamScorerError, Unavailable
@@ -138,7 +138,7 @@ def test_an_answer_that_takes_too_long(schemas, opened, monkeypatch):
 
 
 def test_an_answer_without_end_is_none_of_a_registry(schemas, monkeypatch):
-    monkeypatch.setattr(registry_http, "_MOST_ANSWER", 100)
+    monkeypatch.setattr(registry_http, "_MAX_ANSWER", 100)
     schemas.texts[7] = '"' + "x" * 200 + '"'
     with pytest.raises(BrokerError, match="more than 0 MB"):
         open_registry(schemas.url, {}).schema(7)
@@ -163,7 +163,7 @@ def test_an_id_that_is_not_known_is_asked_for_again_after_a_while(schemas, opene
 
 
 def test_what_is_remembered_of_unknown_ids_has_a_bound(schemas, monkeypatch):
-    monkeypatch.setattr(registry_module, "_MOST_UNKNOWN", 2)
+    monkeypatch.setattr(registry_module, "_MAX_UNKNOWN", 2)
     one = open_registry(schemas.url, {})
     for number in range(100, 105):
         with pytest.raises(UnknownSchema):
@@ -175,7 +175,7 @@ def test_a_number_that_no_id_can_be_is_not_asked_for(schemas, opened):
     """The registry would answer 404 without its code, and one wrong record would end the service."""
     schemas.refuse_all = Said(404, _code(404))
     with pytest.raises(UnknownSchema, match="ids go up to"):
-        opened(schemas.url).schema(MOST_ID + 1)
+        opened(schemas.url).schema(MAX_ID + 1)
     assert schemas.asked == []
 
 
@@ -419,7 +419,7 @@ def test_references_in_a_circle_end(schemas, opened):
 
 
 def test_references_without_end_end(schemas, monkeypatch):
-    monkeypatch.setattr(registry_module, "MOST_REFERENCES", 3)
+    monkeypatch.setattr(registry_module, "MAX_REFERENCES", 3)
     for at in range(10):
         schemas.subjects[f"s{at}", 1] = _referring(_record(f"R{at}", "int"), (f"R{at + 1}", f"s{at + 1}"))
     schemas.texts[7] = _referring(_record("R", "R0"), ("R0", "s0"))

@@ -14,7 +14,7 @@ from stream_scorer.codec.meaning import meaning_of
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.judge import StreamJudge, check_fields, finite
-from stream_scorer.records import Note
+from stream_scorer.records import PendingForecast
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_forecast_of_a_day_meets_the_record_of_that_day():
     assert judge.forecast({"close": 1, "date": "1970-01-04"}) == (1.0, None, None, 3 * DAY)
     assert judge.forecast({"close": 1}) is None, "of which day it is cannot be told"
     assert judge.forecast(2.5) is None
-    note = Note(1.0, 1.0, None, None, 0, None, 3 * DAY)
+    note = PendingForecast(1.0, 1.0, None, None, 0, None, 3 * DAY)
     dates = "1970-01-03", 3, datetime.date(1970, 1, 4), "1970-01-05", None, "soon"
     assert [judge.met(note, {"date": date}) for date in dates] == [None, True, True, False, None, None]
     assert judge.met(note, 2.5) is None
@@ -141,7 +141,7 @@ def test_times_and_decimals_are_judged_by_their_schema(encoding, day, given):
     assert judge.actual(seen) == 12.5
     for datum in (seen, {"close": decimal.Decimal("12.50"), "at": given}):
         assert judge.forecast(datum) == (12.5, None, None, 3 * DAY)
-    assert judge.met(Note(1.0, 1.0, None, None, 0, 0, 3 * DAY), seen) is True
+    assert judge.met(PendingForecast(1.0, 1.0, None, None, 0, 0, 3 * DAY), seen) is True
 
 
 def test_values_that_are_no_records_have_a_meaning_too():

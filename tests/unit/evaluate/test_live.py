@@ -16,13 +16,13 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.drift import LEAST, Drift
 from stream_scorer.evaluate.judge import StreamJudge
 from stream_scorer.evaluate.live import Figures, Live, figures
-from stream_scorer.records import Evaluation, Note, Partition, Record
+from stream_scorer.records import Evaluation, Partition, PendingForecast, Record
 
 SOURCE = Record(Partition("in", 0), 0, None, b"", None, None)
 
 
 def _evaluation(forecast, actual, naive, low=None, high=None):
-    return Evaluation(Note(forecast, naive, low, high, 0, None), SOURCE, actual)
+    return Evaluation(PendingForecast(forecast, naive, low, high, 0, None), SOURCE, actual)
 
 
 def test_figures_by_hand():

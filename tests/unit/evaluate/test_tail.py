@@ -16,7 +16,7 @@ from stream_scorer.commands import tail_view
 from stream_scorer.commands.tail import _forecasts
 from stream_scorer.errors import DecodeError
 from stream_scorer.evaluate.tail import Row, Tail
-from stream_scorer.records import Evaluation, Note, Partition, Record
+from stream_scorer.records import Evaluation, Partition, PendingForecast, Record
 
 DAY = 86_400_000
 
@@ -27,7 +27,7 @@ def _tail():
 
 def _judged(offset, forecast, actual, naive, *, at, key=b"k", partition=0):
     source = Record(Partition("in", partition), offset, key, b"", DAY * offset, None)
-    value = EvaluationCodec().encode(Evaluation(Note(forecast, naive, None, None, at, None), source, actual))
+    value = EvaluationCodec().encode(Evaluation(PendingForecast(forecast, naive, None, None, at, None), source, actual))
     return Record(
         Partition("ev", partition), 0, key, value, DAY * offset, [("scorer-source", b"in/%d/%d" % (partition, offset))]
     )

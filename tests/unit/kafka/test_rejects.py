@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.kafka.rejects import dead_letter
-from stream_scorer.records import UNREADABLE, Partition, Record, Reject
+from stream_scorer.records import UNREADABLE_HEADERS, Partition, Record, Reject
 
 ROOM = 1_048_588
 OURS = [
@@ -68,7 +68,7 @@ def test_the_third_form_is_small():
 
 
 def test_headers_that_cannot_be_read_are_told():
-    assert _letter(headers=UNREADABLE).headers[-1][0] == "__scorer.headers.unreadable"
+    assert _letter(headers=UNREADABLE_HEADERS).headers[-1][0] == "__scorer.headers.unreadable"
 
 
 def test_no_value_is_none():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.model.reference import MOST, read_reference, thinned
+from stream_scorer.model.reference import MAX_SIZE, read_reference, thinned
 
 
 def test_a_list_of_numbers(write):
@@ -37,6 +37,6 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 
 def test_few_are_kept_and_many_become_quantiles():
     assert thinned([3.0, 1.0, 2.0]) == [1.0, 2.0, 3.0]
-    many = thinned([float(at) for at in reversed(range(100 * MOST))])
-    assert (len(many), many[0], many[-1]) == (MOST, 50.0, 100.0 * MOST - 50)
+    many = thinned([float(at) for at in reversed(range(100 * MAX_SIZE))])
+    assert (len(many), many[0], many[-1]) == (MAX_SIZE, 50.0, 100.0 * MAX_SIZE - 50)
     assert json.loads(json.dumps(many)) == many

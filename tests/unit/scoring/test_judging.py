@@ -94,7 +94,7 @@ class Worker:
         module.begin()
         self.live = Live(50, Drift(50, None))
         self.judge = StreamJudge(EvaluationCodec(), self.live, **fields or {}) if judged else None
-        self.sessions = Sessions(module, module.state_names, noted=judged, **how)
+        self.sessions = Sessions(module, module.state_names, with_forecasts=judged, **how)
         self.scorer = Scorer(module, self.sessions, codec, {1: codec}, self.judge)
         self.sessions.restore(IN, [one for one in log.state.values() if one.state is not None])
         first = log.positions.get(IN, 0)
@@ -301,7 +301,7 @@ def test_a_forecast_that_meets_no_number_is_counted_and_judged_no_more(load_modu
     module = load_module("def action(x):\n yield x")
     live = Live(50, Drift(50, None))
     codec = codec_for("json", None)
-    sessions = Sessions(module, module.state_names, noted=True)
+    sessions = Sessions(module, module.state_names, with_forecasts=True)
     judge = StreamJudge(EvaluationCodec(), live, field="close")
     scorer = Scorer(module, sessions, codec, {1: codec}, judge)
     texts = [b'{"close": 1}', b'{"close": null}', b'{"close": 3}', b"[]", b'{"close": 5}', b'{"close": 7, "low": 0}']

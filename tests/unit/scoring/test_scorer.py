@@ -8,7 +8,7 @@ import pytest
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.errors import MOST_TEXT
+from stream_scorer.errors import MAX_TEXT
 from stream_scorer.model.module import Module
 from stream_scorer.records import Outgoing, Partition, Record
 from stream_scorer.scoring.scorer import Scorer
@@ -68,14 +68,14 @@ def test_a_reject_tells_the_models_own_error_and_its_trace(load_module):
 def test_a_trace_is_cut_at_its_beginning(load_module):
     scorer, _ = _scorer(load_module("def action(x): raise ValueError('x' * 20_000 + 'end')"))
     (reject,) = scorer.score(_records([1.0]))
-    assert len(reject.stacktrace) == MOST_TEXT
+    assert len(reject.stacktrace) == MAX_TEXT
     assert reject.stacktrace.endswith("end\n")
 
 
 def test_a_message_is_cut_too(load_module):
     scorer, _ = _scorer(load_module("def action(x): raise ValueError('x' * 2_000_000)"))
     (reject,) = scorer.score(_records([1.0]))
-    assert len(reject.message) <= 2 * MOST_TEXT
+    assert len(reject.message) <= 2 * MAX_TEXT
 
 
 @pytest.mark.parametrize("model", ["rolling_mean", "rolling_mean_batched"])

@@ -34,7 +34,7 @@ class FakeSessions:
     def __len__(self):
         return 3
 
-    def bytes_at_rest(self):
+    def state_bytes(self):
         return 720
 
 

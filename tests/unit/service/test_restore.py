@@ -11,7 +11,7 @@ from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import BrokerError, ModelError, Unavailable
 from stream_scorer.model.module import Module
-from stream_scorer.records import Committed, Log, Origin, Partition, Record, Saved
+from stream_scorer.records import CommittedPosition, Origin, Partition, PartitionLog, Record, StateRecord
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.service.progress import Progress
 from stream_scorer.service.restore import Restorer
@@ -47,7 +47,7 @@ def _record(offset):
     return Record(IN, offset, b"ab"[offset % 2 :][:1], struct.pack("<d", float(offset)), None, None)
 
 
-HOLDS = Log(Topic.low, END, "one")
+HOLDS = PartitionLog(Topic.low, END, "one")
 
 
 class Store:
@@ -81,7 +81,7 @@ class Worker:
         )
 
     def begin(self, committed, topic_id="", holds=HOLDS):
-        committed = None if committed is None else Committed(committed, topic_id)
+        committed = None if committed is None else CommittedPosition(committed, topic_id)
         self.begun = self.restorer.begin(IN, committed, holds, lambda: None)
         return self.begun.offset
 
@@ -110,8 +110,8 @@ def _saved(position, model="aa"):
     worker = Worker()
     for records in worker.topic.read(IN, worker.topic.low, position):
         worker.restorer._scorer.feed(records)
-    kept = [Saved(model, snapshot.offset, snapshot) for snapshot in worker.sessions.unsettled()]
-    return Store([*kept, Saved(model, position, None)])
+    kept = [StateRecord(model, snapshot.offset, snapshot) for snapshot in worker.sessions.unsettled()]
+    return Store([*kept, StateRecord(model, position, None)])
 
 
 def test_state_that_agrees_with_the_offset_is_restored():
@@ -136,7 +136,7 @@ def test_state_of_another_shape_is_refused_with_the_choices():
         Worker(_short(_saved(30))).begin(30)
 
 
-@pytest.mark.parametrize("holds", [HOLDS, Log(35, END, "one")], ids=["", "a gap"])
+@pytest.mark.parametrize("holds", [HOLDS, PartitionLog(35, END, "one")], ids=["", "a gap"])
 @pytest.mark.parametrize("how", ["rebuild", "restart"])
 def test_state_of_another_shape_is_dealt_with_as_chosen(how, holds):
     worker = Worker(_short(_saved(30)), on_mismatch=how, on_gap="continue")
@@ -272,7 +272,7 @@ def test_a_broker_that_goes_away_halfway_leaves_nothing_fed_twice():
 
 
 def test_the_stream_time_comes_back_with_the_position():
-    store = Store([Saved("aa", 30, None, 77)])
+    store = Store([StateRecord("aa", 30, None, 77)])
     worker = Worker(store)
     worker.sessions = worker.restorer._sessions = Sessions(worker.module, worker.module.state_names, ttl_ms=10)
     worker.begin(30)
@@ -303,11 +303,18 @@ def test_forecasts_of_a_warm_up_were_never_published_and_those_of_a_rebuild_were
 ONE, TWO = "one", "two"  # topic ids
 GAPS = {
     # committed, topic id of the commit, what the log holds, kind, lost, where it goes on
-    "deleted": (20, ONE, Log(25, END, ONE), "deleted", 5, 25),
-    "deleted, all of it": (20, ONE, Log(50, 50, ONE), "deleted", 30, 50),
-    "past the end": (30, ONE, Log(5, 12, ONE), "past-end", 0, 12),
-    "created again, more records": (20, TWO, Log(0, END, ONE), "recreated", 0, 0),
-    "created again, with an id that brokers before 2.8 do not have": (20, "", Log(25, END, ""), "deleted", 5, 25),
+    "deleted": (20, ONE, PartitionLog(25, END, ONE), "deleted", 5, 25),
+    "deleted, all of it": (20, ONE, PartitionLog(50, 50, ONE), "deleted", 30, 50),
+    "past the end": (30, ONE, PartitionLog(5, 12, ONE), "past-end", 0, 12),
+    "created again, more records": (20, TWO, PartitionLog(0, END, ONE), "recreated", 0, 0),
+    "created again, with an id that brokers before 2.8 do not have": (
+        20,
+        "",
+        PartitionLog(25, END, ""),
+        "deleted",
+        5,
+        25,
+    ),
 }
 
 
@@ -351,14 +358,14 @@ def test_behind_a_gap_it_goes_on_with_sessions_rebuilt(case):
 
 def test_a_gap_in_a_topic_whose_state_does_not_fit_either():
     worker = Worker(_saved(18), on_gap="continue", on_mismatch="restart")
-    assert worker.begin(20, ONE, Log(25, END, ONE)) == 25
+    assert worker.begin(20, ONE, PartitionLog(25, END, ONE)) == 25
     assert worker.windows() == {b"a": [], b"b": []}
 
 
 def test_the_offsets_of_a_deleted_topic_are_gone_and_its_state_is_not_used():
     worker = Worker(_saved_at(20, TWO))
     with pytest.raises(BrokerError, match="deleted and created again since offset 20"):
-        worker.begin(None, "", Log(0, END, ONE))
+        worker.begin(None, "", PartitionLog(0, END, ONE))
 
 
 FOREIGN = {
@@ -415,7 +422,7 @@ def test_a_rebuild_lets_the_worker_breathe_and_can_be_ended_by_it():
             raise _Enough
 
     with pytest.raises(_Enough):
-        worker.restorer.begin(IN, Committed(30, ONE), HOLDS, breathe)
+        worker.restorer.begin(IN, CommittedPosition(30, ONE), HOLDS, breathe)
     assert worker.begin(30) == 30
     assert worker.windows() == _fed(5, 30), "nothing is fed twice"
 

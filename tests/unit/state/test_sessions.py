@@ -61,7 +61,7 @@ def _state(sessions, model, record):
 
 
 def _saved(sessions):
-    assert sessions.rest()
+    assert sessions.end_batch()
     return {
         (snapshot.partition, snapshot.key): snapshot.state and values.load(snapshot.state)[0]
         for snapshot in sessions.unsettled()
@@ -69,7 +69,7 @@ def _saved(sessions):
 
 
 def _snapshots(sessions):
-    assert sessions.rest()
+    assert sessions.end_batch()
     return list(sessions.unsettled())
 
 
@@ -115,7 +115,7 @@ def test_undo_of_the_first_record_leaves_no_session():
 def test_roll_back_gives_the_state_of_the_last_settle():
     model, sessions = _sessions()
     _score(model, sessions, _record(0, b"a"))
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     _score(model, sessions, _record(1, b"a"), _record(2, b"b"))
     sessions.roll_back()
@@ -134,7 +134,7 @@ def test_a_snapshot_says_where_it_stands():
 def test_settled_sessions_are_not_saved_again():
     model, sessions = _sessions()
     _score(model, sessions, _record(0, b"a"))
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     _score(model, sessions, _record(1, b"b"))
     assert _saved(sessions) == {(IN, b"b"): [1]}
@@ -175,19 +175,19 @@ def test_reset_leaves_the_module_as_it_was_begun():
     _score(model, sessions, _record(0))
     sessions.reset()
     assert model.state() == ([],)
-    assert (len(sessions), _saved(sessions), sessions.bytes_at_rest()) == (0, {}, 0)
+    assert (len(sessions), _saved(sessions), sessions.state_bytes()) == (0, {}, 0)
 
 
 def test_what_is_carried_outlives_a_roll_back_and_is_saved_by_the_next_commit():
     """As state that was fed outside of any transaction."""
     model, sessions = _sessions()
     _score(model, sessions, _record(0, b"a"))
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.carry(IN, [b"stale"])
     _score(model, sessions, _record(1, b"b"))
     sessions.roll_back()
     assert _saved(sessions) == {(IN, b"a"): [0], (IN, b"stale"): None}
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     assert _saved(sessions) == {}
 
@@ -214,7 +214,7 @@ def test_a_session_starts_anew_after_its_time_to_live():
 def test_a_session_no_record_comes_for_is_dropped_in_the_store_too():
     model, sessions = _sessions(ttl_ms=10)
     _score(model, sessions, _record(0, b"a", timestamp=0))
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     _score(model, sessions, _record(1, b"b", timestamp=11))
     assert _saved(sessions) == {(IN, b"a"): None, (IN, b"b"): [1]}
@@ -237,7 +237,7 @@ def test_the_cap_drops_the_longest_unused_of_the_partition():
 def test_roll_back_brings_back_what_the_cap_dropped_in_its_order():
     model, sessions = _sessions(cap=2)
     _score(model, sessions, _record(0, b"a"), _record(1, b"b"))
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     _score(model, sessions, _record(2, b"c"))  # drops a
     sessions.roll_back()
@@ -273,7 +273,7 @@ def test_any_steps_do_what_a_simple_dict_does(steps, cap):
     now, settled = {}, {}
     for offset, step in enumerate(steps):
         if step == "settle":
-            assert sessions.rest()
+            assert sessions.end_batch()
             sessions.settle()
             settled = {key: list(seen) for key, seen in now.items()}
         elif step == "roll back":
@@ -336,7 +336,7 @@ def _rolled_back(items, from_, to, **how):
     for record in records[:from_]:
         _score(model, sessions, record)
         found.append(list(model.state()[0]))
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     _score(model, sessions, *records[from_:to])
     sessions.roll_back()
@@ -395,7 +395,7 @@ def test_what_an_operator_asks_for_may_be_asked_from_another_thread():
     try:
         for _ in range(50):
             len(sessions)
-            sessions.bytes_at_rest()
+            sessions.state_bytes()
     finally:
         stop.set()
         thread.join()
@@ -432,7 +432,7 @@ def test_states_that_are_not_flat_ask_for_the_batch_again_and_then_go_through_by
     sessions = Sessions(model, model.names)
     actions = [(b"a", _add), (b"b", lambda window: ([*window, [2]],)), (b"a", _add)]
     _run(model, sessions, actions)
-    assert not sessions.rest()
+    assert not sessions.end_batch()
     assert len(sessions) == 0
     _run(model, sessions, actions)
     assert _saved(sessions) == {(IN, b"a"): [1, 1], (IN, b"b"): [[2]]}
@@ -445,7 +445,7 @@ def test_one_list_shared_by_sessions_does_not_stay_shared():
     sessions = Sessions(model, model.names)
     actions = [(b"a", lambda _: (default,)), (b"b", lambda _: (default,)), (b"a", _add)]
     _run(model, sessions, actions)
-    assert not sessions.rest()
+    assert not sessions.end_batch()
     default.clear()
     _run(model, sessions, actions)
     assert _saved(sessions) == {(IN, b"a"): [1], (IN, b"b"): []}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec.shipped_schemas import shipped_schema
-from stream_scorer.records import Origin, Partition, Saved, Snapshot
+from stream_scorer.records import Origin, Partition, Snapshot, StateRecord
 from stream_scorer.state.snapshots import POSITION_KEY, ForeignState, SnapshotWriter, read_saved
 
 SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))
@@ -49,24 +49,24 @@ def test_values_are_what_fastavro_writes(model, snapshots):
 def test_snapshots_come_back(snapshot):
     writer = SnapshotWriter("ab")
     saved = read_saved(snapshot.partition, writer.key(snapshot), writer.value(snapshot))
-    assert saved == Saved("ab", snapshot.offset, snapshot)
+    assert saved == StateRecord("ab", snapshot.offset, snapshot)
 
 
 def test_the_position_comes_back_as_no_session():
     value = SnapshotWriter("ab").position(Partition("in", 1), 41)
-    assert read_saved(Partition("in", 1), POSITION_KEY, value) == Saved("ab", 41, None)
+    assert read_saved(Partition("in", 1), POSITION_KEY, value) == StateRecord("ab", 41, None)
 
 
 def test_the_position_carries_the_stream_time():
     value = SnapshotWriter("ab", {IN: -7}.get).position(IN, 41)
     assert value == _avro("ab", IN, 41, -7, b"")
-    assert read_saved(IN, POSITION_KEY, value) == Saved("ab", 41, None, -7)
+    assert read_saved(IN, POSITION_KEY, value) == StateRecord("ab", 41, None, -7)
 
 
 def test_the_position_carries_where_its_state_is_from():
     origin = Origin("BgxNvPS3Qfqb3mAr1lb+fQ", "grüppe", "partition")
     value = SnapshotWriter("ab", origin={IN: origin}.get).position(IN, 41)
-    assert read_saved(IN, POSITION_KEY, value) == Saved("ab", 41, None, None, origin)
+    assert read_saved(IN, POSITION_KEY, value) == StateRecord("ab", 41, None, None, origin)
 
 
 @pytest.mark.parametrize("other", [Partition("in", 2), Partition("other", 1)])

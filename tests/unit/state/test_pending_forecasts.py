@@ -9,50 +9,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.records import Note, Partition, Record, Snapshot
-from stream_scorer.state import notes, values
-from stream_scorer.state.notes import Pending
+from stream_scorer.records import Partition, PendingForecast, Record, Snapshot
+from stream_scorer.state import pending_forecasts, values
+from stream_scorer.state.pending_forecasts import Placeholder
 from stream_scorer.state.sessions import Sessions
 
 IN = Partition("in", 0)
-NOTE = Note(1.5, 1.0, None, 2.0, 7, None)
+NOTE = PendingForecast(1.5, 1.0, None, 2.0, 7, None)
 NUMBERS = st.floats(allow_nan=False)
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 MAYBE, MAYBE_WHOLE = st.none() | NUMBERS, st.none() | WHOLE
-NOTES = st.builds(Note, NUMBERS, NUMBERS, MAYBE, MAYBE, WHOLE, MAYBE_WHOLE, MAYBE_WHOLE)
+NOTES = st.builds(PendingForecast, NUMBERS, NUMBERS, MAYBE, MAYBE, WHOLE, MAYBE_WHOLE, MAYBE_WHOLE)
 
 
 @given(note=st.none() | NOTES, state=st.lists(st.floats() | st.text() | st.binary(), max_size=3))
 def test_a_note_comes_back_from_behind_any_state(note, state):
     data = values.dump(state)
-    packed = notes.pack(note)
-    assert len(packed) == notes.SIZE
-    assert notes.apart(data + packed, len(state)) == (data, packed)
-    assert notes.apart(data, len(state)) == (data, notes.NOTHING)
-    assert repr(notes.unpack(data + packed)) == repr(note), "zeros keep their sign"
+    packed = pending_forecasts.pack(note)
+    assert len(packed) == pending_forecasts.PACKED_SIZE
+    assert pending_forecasts.split_state(data + packed, len(state)) == (data, packed)
+    assert pending_forecasts.split_state(data, len(state)) == (data, pending_forecasts.NO_FORECAST)
+    assert repr(pending_forecasts.unpack(data + packed)) == repr(note), "zeros keep their sign"
 
 
 def test_a_note_of_before_forecasts_had_dates_is_read():
     old = values.dump([struct.pack("<4sB4d2q", b"note", 1 | 4, 1.5, 1.0, 0.0, 2.0, 7, 0)])
-    state, note = notes.apart(values.dump([1, [2.0]]) + old, 2)
-    assert (state, notes.unpack(note)) == (values.dump([1, [2.0]]), NOTE)
+    state, note = pending_forecasts.split_state(values.dump([1, [2.0]]) + old, 2)
+    assert (state, pending_forecasts.unpack(note)) == (values.dump([1, [2.0]]), NOTE)
 
 
 def test_a_note_is_one_more_value():
-    assert len(values.load(values.dump([1, [2.0]]) + notes.pack(NOTE))) == 3
+    assert len(values.load(values.dump([1, [2.0]]) + pending_forecasts.pack(NOTE))) == 3
 
 
 def test_a_state_that_ends_like_a_note_is_none():
-    (content,) = values.load(notes.pack(NOTE))
+    (content,) = values.load(pending_forecasts.pack(NOTE))
     state = values.dump([1, content])
-    assert state.endswith(notes.pack(NOTE))
-    assert notes.apart(state, 2) == (state, notes.NOTHING)
-    assert notes.apart(state + notes.pack(NOTE), 2) == (state, notes.pack(NOTE))
+    assert state.endswith(pending_forecasts.pack(NOTE))
+    assert pending_forecasts.split_state(state, 2) == (state, pending_forecasts.NO_FORECAST)
+    assert pending_forecasts.split_state(state + pending_forecasts.pack(NOTE), 2) == (
+        state,
+        pending_forecasts.pack(NOTE),
+    )
 
 
 def test_bytes_that_are_no_state_are_refused():
     with pytest.raises(ValueError, match="not a state"):
-        notes.apart(b"nonsense" + notes.pack(NOTE), 1)
+        pending_forecasts.split_state(b"nonsense" + pending_forecasts.pack(NOTE), 1)
 
 
 class Model:
@@ -76,7 +79,7 @@ STATES = pytest.mark.parametrize("state", [FLAT, EXACT, NONE], ids=["flat", "exa
 
 def _sessions(state, **how):
     model = Model(*state)
-    return Sessions(model, tuple(f"g{at}" for at in range(len(state))), **{"noted": True, **how})
+    return Sessions(model, tuple(f"g{at}" for at in range(len(state))), **{"with_forecasts": True, **how})
 
 
 def _record(offset, key=b"k", timestamp=None):
@@ -88,17 +91,17 @@ def _score(sessions, record, note):
     sessions.enter(record)
     pending = sessions.pending(record)
     sessions.keep(record)
-    place = Pending()
-    sessions.await_(place)
-    place.note = note  # as it is: only once the batch is forecast
-    return pending and pending.note
+    place = Placeholder()
+    sessions.set_pending(place)
+    place.forecast = note  # as it is: only once the batch is forecast
+    return pending and pending.forecast
 
 
 def _waits(sessions, key=b"k", timestamp=None):
     record = _record(99, key, timestamp)
     sessions.enter(record)
     pending = sessions.pending(record)
-    return pending and pending.note
+    return pending and pending.forecast
 
 
 @STATES
@@ -108,7 +111,7 @@ def test_a_note_waits_within_a_batch_and_across_batches(state):
     assert _score(sessions, _record(1), None) == NOTE
     assert _score(sessions, _record(2), NOTE) is None
     assert _score(sessions, _record(3, b"other"), None) is None
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     assert _waits(sessions) == NOTE
     assert _waits(sessions, b"other") is None
@@ -121,7 +124,7 @@ def test_undo_leaves_what_waited(state):
     sessions.enter(_record(1))
     sessions.undo(_record(1))
     assert _waits(sessions) == NOTE
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     sessions.enter(_record(1))
     sessions.undo(_record(1))
@@ -132,7 +135,7 @@ def test_undo_leaves_what_waited(state):
 def test_roll_back_gives_what_waited_at_the_last_settle(state):
     sessions = _sessions(state)
     _score(sessions, _record(0), NOTE)
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.settle()
     _score(sessions, _record(1), NOTE._replace(offset=1))
     _score(sessions, _record(2, b"other"), NOTE)
@@ -140,7 +143,7 @@ def test_roll_back_gives_what_waited_at_the_last_settle(state):
     assert _waits(sessions) == NOTE
     assert _waits(sessions, b"other") is None
     _score(sessions, _record(1), NOTE._replace(offset=1))
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.roll_back()
     assert _waits(sessions) == NOTE
 
@@ -150,25 +153,25 @@ def test_snapshots_carry_notes_and_restore_brings_them_back(state):
     sessions = _sessions(state)
     _score(sessions, _record(0), NOTE)
     _score(sessions, _record(1, b"other"), None)
-    assert sessions.rest()
+    assert sessions.end_batch()
     snapshots = list(sessions.unsettled())
     again = _sessions(state)
     again.restore(IN, snapshots)
     assert (_waits(again), _waits(again, b"other")) == (NOTE, None)
-    assert again.bytes_at_rest() == sessions.bytes_at_rest()
+    assert again.state_bytes() == sessions.state_bytes()
 
 
 @pytest.mark.parametrize("state", [FLAT, EXACT], ids=["flat", "exact"])
 def test_a_note_is_left_out_where_none_is_wanted_and_may_be_missing_where_one_is(state):
     bare = values.dump(state)
-    saved = [Snapshot(IN, b"k", 1, None, bare + notes.pack(NOTE)), Snapshot(IN, b"old", 2, None, bare)]
-    noted, plain = _sessions(state), _sessions(state, noted=False)
+    saved = [Snapshot(IN, b"k", 1, None, bare + pending_forecasts.pack(NOTE)), Snapshot(IN, b"old", 2, None, bare)]
+    noted, plain = _sessions(state), _sessions(state, with_forecasts=False)
     noted.restore(IN, saved)
     plain.restore(IN, saved)
     assert (_waits(noted), _waits(noted, b"old")) == (NOTE, None)
     plain.enter(_record(3))
     plain.keep(_record(3))
-    assert plain.rest()
+    assert plain.end_batch()
     assert [snapshot.state for snapshot in plain.unsettled()] == [bare]
 
 
@@ -191,7 +194,7 @@ def test_what_waits_goes_with_its_session(state):
 def test_notes_of_what_is_carried_outlive_a_roll_back(state):
     sessions = _sessions(state)
     _score(sessions, _record(0), NOTE)
-    assert sessions.rest()
+    assert sessions.end_batch()
     sessions.carry(IN)
     sessions.roll_back()
     assert _waits(sessions) == NOTE
@@ -199,4 +202,4 @@ def test_notes_of_what_is_carried_outlive_a_roll_back(state):
 
 def test_an_interval_without_bound_stays_infinite():
     wide = NOTE._replace(low=-math.inf, high=math.inf)
-    assert notes.unpack(notes.pack(wide)) == wide
+    assert pending_forecasts.unpack(pending_forecasts.pack(wide)) == wide
