@@ -6,6 +6,7 @@ import gc
 import logging
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from stream_scorer.model.program import read_program
 from stream_scorer.model.reference import REFERENCE, read_reference
 from stream_scorer.scoring.hosting import Opened, Wired, opened, paths
 from stream_scorer.scoring.progress_lines import all_rejected, summary
+from stream_scorer.scoring.totals import Totals
 from stream_scorer.service.lifeline import Lifeline
 from stream_scorer.service.progress import Show
 from stream_scorer.service.settings import RunSettings
@@ -30,6 +32,8 @@ from stream_scorer.system.signals import stopping
 
 if TYPE_CHECKING:
     from stream_scorer.service.http import HttpControl
+    from stream_scorer.service.loop import Loop
+    from stream_scorer.service.status import Status
 
 log = logging.getLogger(__name__)
 LONGEST_CALL_S = 120.0
@@ -37,45 +41,72 @@ LONGEST_CALL_S = 120.0
 
 
 def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lifeline | None = None) -> int:
-    """One worker: run until stopped or, if asked, until the input ends. Raises StreamScorerError.
+    """The worker of a process of its own: `work` until a signal, a stop request or, if asked, the end of the input.
 
-    `show` draws, for a person who watches, how far the restore of a partition is. `line` leads to a supervisor.
+    Returns the exit code. Raises what `work` raises.
+
+    Args:
+        show: draws, for a person who watches, how far the restore of a partition is.
+        line: leads to a supervisor.
     """
-    from stream_scorer.service.wiring import KafkaService  # Kafka's library only where there is Kafka
-
-    wasted = None  # a signal may end the block at any place
+    totals: Totals | None = None  # a signal may end the block at any place
     with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals, Closing() as closing:
-        located = locate(model)
-        _check_outputs(located.module, settings)
-        control = _control_of(settings, closing)
-        registry = open_registry(settings.schema_registry, settings.registry) if settings.schema_registry else None
-        group = settings.group or located.module.stem
-        service = KafkaService(settings, group=group, host=socket.gethostname(), closing=closing)
-        service.check_topics()
-        attachment = settings.attachment.resolve() if settings.attachment else None
-        with opened(located, attachment, paths(settings.schema)) as found:
-            judge = _judge(found, settings, located, registry)
+
+        def begun(loop: Loop, _: Status) -> None:
             _tame_collector()
-            started = time.perf_counter()
-            try:
-                wired = _wire(found, settings, registry, judge)
-                answers = registry.check if registry else lambda: None
-                loop = service.wire(found, wired, judge, show, answers)
-                signals.stops(loop.stop)
-                if control:
-                    control.show(service.status)
-                if line:
-                    line.ready(lambda: loop.stopping or loop.idle_s() < max(settings.longest_step_s(), LONGEST_CALL_S))
-                totals = loop.run()
-            finally:
-                closing.close()  # before the model's `end`, which may take its time: others wait for the partitions
-            log.info("stopped: %s", summary(totals, time.perf_counter() - started))
-            wasted = all_rejected(totals) if settings.until_end else None
-    if wasted:
-        log.error("%s", wasted)
+            signals.stops(loop.stop)
+            if line:
+                line.ready(lambda: loop.stopping or loop.idle_s() < max(settings.longest_step_s(), LONGEST_CALL_S))
+
+        totals = work(model, settings, closing, begun, show)
+    if totals and settings.until_end and (text := all_rejected(totals)):
+        log.error("%s", text)
         # With several workers, one may have only bad partitions: the scores of the others count.
         return signals.code or (EXIT_DONE if line else EXIT_NOTHING)
     return signals.code
+
+
+def work(
+    model: str,
+    settings: RunSettings,
+    closing: Closing,
+    begun: Callable[[Loop, Status], None],
+    show: Show | None = None,
+) -> Totals:
+    """One worker: reads, scores and commits until its loop is stopped or, if asked, until the input ends.
+
+    Leaves signals, logs and the garbage collector of the process alone. Blocks. Raises StreamScorerError.
+
+    Args:
+        model: path of a module or bundle, or name of a shipped model.
+        closing: closes what is opened here; at the latest before the model's `end` is called.
+        begun: called once, before the first record, with the loop and what it tells of itself.
+        show: draws how far the restore of a partition is.
+    """
+    from stream_scorer.service.wiring import KafkaService  # Kafka's library only where there is Kafka
+
+    located = locate(model)
+    check_outputs(located.module, settings)
+    control = _control_of(settings, closing)
+    registry = open_registry(settings.schema_registry, settings.registry) if settings.schema_registry else None
+    group = settings.group or located.module.stem
+    service = KafkaService(settings, group=group, host=socket.gethostname(), closing=closing)
+    service.check_topics()
+    attachment = settings.attachment.resolve() if settings.attachment else None
+    with opened(located, attachment, paths(settings.schema)) as found:
+        judge = judge_of(found, settings, located, registry)
+        started = time.perf_counter()
+        try:
+            wired = wire(found, settings, registry, judge)
+            loop = service.wire(found, wired, judge, show, registry.check if registry else lambda: None)
+            if control:
+                control.show(service.status)
+            begun(loop, service.status)
+            totals = loop.run()
+        finally:
+            closing.close()  # before the model's `end`, which may take its time: others wait for the partitions
+        log.info("stopped: %s", summary(totals, time.perf_counter() - started))
+    return totals
 
 
 def _control_of(settings: RunSettings, closing: Closing) -> HttpControl | None:
@@ -99,7 +130,8 @@ def _tame_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _wire(found: Opened, settings: RunSettings, registry: Registry | None, judge: StreamJudge | None) -> Wired:
+def wire(found: Opened, settings: RunSettings, registry: Registry | None, judge: StreamJudge | None) -> Wired:
+    """Sessions and a scorer with the codecs of the topics. Raises ModelError: a slot has no schema, or state cannot be kept."""
     framed: dict[str, Any] = {"framing": settings.framing, "registry": registry}
     decoder = found.codec(0, settings.input_encoding, subject=f"{settings.input_topic}-value", **framed)
     encoders = {
@@ -114,7 +146,7 @@ def _wire(found: Opened, settings: RunSettings, registry: Registry | None, judge
     return found.wire(decoder, encoders, judge=judge, by_key=by_key, ttl_ms=ttl_ms, cap=settings.max_sessions)
 
 
-def _check_outputs(path: Path, settings: RunSettings) -> None:
+def check_outputs(path: Path, settings: RunSettings) -> None:
     """Before the model is loaded. Raises SettingsError: an output slot in use has no topic. ModelError."""
     in_use, topics = read_program(path).annotations.outputs, settings.output_topics()
     if lacking := sorted(set(in_use) - topics.keys()):
@@ -134,7 +166,7 @@ def _check_outputs(path: Path, settings: RunSettings) -> None:
         )
 
 
-def _judge(found: Opened, settings: RunSettings, located: Located, registry: Registry | None) -> StreamJudge | None:
+def judge_of(found: Opened, settings: RunSettings, located: Located, registry: Registry | None) -> StreamJudge | None:
     """Raises SettingsError: no numbers to judge, no reference sample where one was named, no scipy."""
     topic = settings.evaluations()
     if topic is None:

@@ -33,8 +33,8 @@ class _Lock(Protocol):
 class Slot:
     """The lowest number no other living process of this host holds under the same name.
 
-    Held until the process ends, however it ends: the lock is the kernel's. Nothing of the environment chooses its
-    place: two services meet whatever their variables say.
+    Held until `release`, or until the process ends, however it ends: the lock is the kernel's. Nothing of the environment
+    chooses its place: two services meet whatever their variables say.
 
     Raises:
         SettingsError: all numbers are taken, or there is no place for a lock.

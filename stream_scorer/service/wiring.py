@@ -245,8 +245,9 @@ class KafkaService:
             properties = kafka_config.producer(settings.bootstrap_servers, settings.kafka)
             return AckingSink(properties, routes, changelog, source.commit)
         named = f"{kafka_config.OUR_IDS}{self._group}.{self._instance}"
-        self._slot = Slot(f"{self._cluster.id}/{named}")
-        transactional_id = f"{named}.{self._slot.number}"
+        slot = Slot(f"{self._cluster.id}/{named}")
+        self._closing.add("the transactional id", slot.release)  # after the producer: another service may take it then
+        transactional_id = f"{named}.{slot.number}"
         log.info("transactional id %s", transactional_id)
         properties = kafka_config.transactional_producer(settings.bootstrap_servers, transactional_id, settings.kafka)
         written = [*topics.values(), *filter(None, [routes.dead_letters, changelog and changelog[0]])]

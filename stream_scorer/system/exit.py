@@ -23,11 +23,15 @@ CLOSE_S = 8.0
 class Closing:
     """What is open, closed in the reverse order of opening: as a context manager, or earlier by `close`.
 
-    Each one is closed, whatever another one raises: such errors are logged. If all of it takes longer than CLOSE_S,
-    the process ends with the text and the code of the error that is on its way.
+    Each one is closed, whatever another one raises: such errors are logged.
+
+    Args:
+        ends_process: if all of it takes longer than CLOSE_S, the process ends with the text and the code of the error that
+            is on its way. Else `close` blocks for as long as it takes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_process: bool = True) -> None:
+        self._limit = at_most if ends_process else _unlimited
         self._open: list[tuple[str, Callable[[], object]]] = []
 
     def add(self, what: str, close: Callable[[], object]) -> None:
@@ -35,7 +39,7 @@ class Closing:
         self._open.append((what, close))
 
     def close(self) -> None:
-        with at_most(CLOSE_S, sys.exception()):
+        with self._limit(CLOSE_S, sys.exception()):
             while self._open:
                 what, close = self._open.pop()
                 try:
@@ -61,6 +65,11 @@ def at_most(seconds: float, error: BaseException | None = None) -> Iterator[None
         yield
     finally:
         done.set()
+
+
+@contextlib.contextmanager
+def _unlimited(_seconds: float, _error: BaseException | None) -> Iterator[None]:
+    yield
 
 
 def _end_late(done: threading.Event, seconds: float, error: BaseException | None) -> None:

@@ -81,9 +81,9 @@ def _serve(model: Path, chosen: RunSettings, log: MemoryLog, part: list[Record |
     """A process's life, of what `app.serve` and the Kafka service put together."""
     attachment = chosen.attachment.resolve() if chosen.attachment else None
     located = locate(str(model))
-    app._check_outputs(located.module, chosen)
+    app.check_outputs(located.module, chosen)
     with opened(located, attachment, paths(chosen.schema)) as found:
-        sessions, scorer = app._wire(found, chosen, None, None)
+        sessions, scorer = app.wire(found, chosen, None, None)
         sessions.restore(PLACE, log.state.values())
         pace = Pace(batch, max_batch_s=60)
         Loop(MemorySource(log, part), scorer, sessions, MemorySink(log), pace=pace, first_pause_s=0.001).run()
