@@ -169,4 +169,5 @@ def _stop(workers: Sequence[Worker]) -> None:
 
 
 def worker_command(arguments: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "stream_scorer", "run", *arguments]
+    # -P: otherwise a folder `stream_scorer` in the current directory would be taken for this package.
+    return [sys.executable, "-P", "-m", "stream_scorer", "run", *arguments]

@@ -125,7 +125,7 @@ def test_a_worker_knows_what_it_is(tmp_path):
     code = f"import os; fd = os.environ[{VARIABLE!r}]; open({str(told)!r}, 'w').write(str(os.fstat(int(fd)).st_size))"
     assert supervise([_child(code)]) == 0
     assert told.read_text() == "0"
-    assert worker_command(["m.py", "--batch", "3"])[1:] == ["-m", "stream_scorer", "run", "m.py", "--batch", "3"]
+    assert worker_command(["m.py", "--batch", "3"])[1:] == ["-P", "-m", "stream_scorer", "run", "m.py", "--batch", "3"]
 
 
 LINE = f"""
