@@ -11,7 +11,7 @@ import pytest
 
 from stream_scorer.errors import EXIT_MODEL
 from stream_scorer.kafka.embedded import embedded_broker
-from tests.support.service import ROLLING_MEAN
+from support.service import ROLLING_MEAN
 
 SCRIPT = Path(sys.executable).with_name("stream-scorer")
 """The entry point. A script has its own folder on sys.path, and not the current directory."""
