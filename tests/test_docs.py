@@ -44,9 +44,46 @@ def test_every_test_that_the_guarantees_name_is_there():
     assert [name for name in named if f"def {name}(" not in there] == []
 
 
-def test_links_of_the_readme_lead_somewhere():
-    links = re.findall(r"\]\((?!http)([^)#]+)", (docs.ROOT / "README.md").read_text())
-    assert [link for link in links if not (docs.ROOT / link).exists()] == []
+def test_links_lead_somewhere():
+    gone = []
+    for page in docs.PAGES:
+        links = re.findall(r"\]\((?!http)([^)#]+)", page.read_text())
+        gone += [f"{page.relative_to(docs.ROOT)}: {link}" for link in links if not (page.parent / link).exists()]
+    assert gone == []
+
+
+def test_every_path_in_prose_is_there():
+    """`kafka/source.py`, `tests/faults`, `docs/`: from the root, stream_scorer/ or the folder of the page."""
+    path = re.compile(r"`([a-z][\w-]*/(?:[\w.-]+/)*(?:[\w-]+\.(?:py|md|avsc|toml))?)`")
+    named = [(page, name) for page in docs.PAGES for name in path.findall(page.read_text())]
+    assert len(named) > 50
+    gone = [
+        f"{page.relative_to(docs.ROOT)}: {name}"
+        for page, name in named
+        if not any((root / name).exists() for root in (docs.ROOT, docs.ROOT / "stream_scorer", page.parent))
+    ]
+    assert gone == []
+
+
+def test_every_file_that_the_design_names_is_there():
+    names = set(re.findall(r"`([\w]+\.py)`", docs.DESIGN.read_text()))
+    assert names
+    assert [name for name in names if not any(docs.ROOT.glob(f"stream_scorer/**/{name}"))] == []
+
+
+def test_every_key_type_of_the_design_is_in_its_folder():
+    table = docs.DESIGN.read_text().partition("## Key types")[2].partition("## ")[0]
+    folder, gone, seen = "", [], 0
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) != 3 or not (types := re.findall(r"`(\w+)`", cells[1])):
+            continue
+        folder = cells[0].strip("`") or folder
+        text = "".join(path.read_text() for path in (docs.ROOT / "stream_scorer" / folder).glob("*.py"))
+        gone += [f"{folder}{name}" for name in types if not re.search(rf"^class {name}\b", text, re.MULTILINE)]
+        seen += len(types)
+    assert gone == []
+    assert seen > 20
 
 
 def test_the_texts_that_troubleshooting_quotes_are_said():

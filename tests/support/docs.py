@@ -19,6 +19,10 @@ from stream_scorer.settings.kafka import KafkaSettings
 from tests.support import values as rows
 
 ROOT = Path(__file__).parents[2]
+PAGES = [
+    path for pattern in ("*.md", "docs/*.md", "*/README.md", "docker/extra/*.md") for path in sorted(ROOT.glob(pattern))
+]
+"""Every page that people read."""
 DESIGN, CONFIGURATION, VALUES = (ROOT / "docs" / f"{name}.md" for name in ("DESIGN", "configuration", "values"))
 _BAKED = """
 An engine image with a model baked in says so by the variables of ModelOp's standalone engines: `MODEL=PATH`,
