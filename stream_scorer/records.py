@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,6 +33,22 @@ class Lag(NamedTuple):
     records: int | None
     age_s: float = 0.0
     held_s: float = 0.0
+
+
+class SourceStatus(NamedTuple):
+    """What a source knows of its broker and of its consumer group.
+
+    lag: of every assigned partition. reason: why no broker is connected, None if one is or nothing is known.
+    rebalances: how often partitions came or left. joined: whether the group has assigned its partitions.
+    waits_for: the open transaction that holds back a committed offset of the group, in words; "" if none does.
+    """
+
+    lag: Mapping[Partition, Lag]
+    connected: bool = True
+    reason: str | None = None
+    rebalances: int = 0
+    joined: bool = True
+    waits_for: str = ""
 
 
 Place = tuple[Partition, int]
@@ -83,6 +100,16 @@ class Reject(NamedTuple):
     message: str
     stacktrace: str
     refusals: int = 0
+
+    @property
+    def reason(self) -> str:
+        """At which step it was rejected, and why."""
+        return f"{self.stage}: {self.message}"
+
+    @property
+    def line(self) -> str:
+        """For a log: where it is, and the reason."""
+        return f"{self.source.where}: {self.reason}"
 
 
 class Snapshot(NamedTuple):

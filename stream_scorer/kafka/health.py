@@ -20,7 +20,7 @@ from stream_scorer.records import Partition
 
 log = logging.getLogger(__name__)
 
-HEARD_EVERY_MS = 2_000
+STATISTICS_EVERY_MS = 2_000
 ILL_S = 8.0
 """So long a consumer may be without broker or group before a new one is tried beside it."""
 STUCK_S = 90.0
@@ -55,9 +55,9 @@ class Health:
         """Whether a broker was connected lately: without records there is nothing else to tell it by."""
         self.renew()
 
-    def heard(self, statistics: str) -> None:
+    def statistics(self, text: str) -> None:
         """librdkafka's statistics, every 2 s."""
-        told = json.loads(statistics)
+        told = json.loads(text)
         self.connected = any(broker["state"] == "UP" for broker in told["brokers"].values())
         if self.connected:
             self._errors.clear()

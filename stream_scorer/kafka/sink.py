@@ -65,7 +65,7 @@ class _Sink:
     def reject(self, reject: Reject) -> None:
         source = reject.source
         if not reject.refusals:
-            log.warning("%s rejected at %s: %s", source.where, reject.stage, reject.message)
+            log.warning("rejected: %s", reject.line)
             self._routes.watch.rejected(reject)
         if topic := self._routes.dead_letters:
             value, key, timestamp, headers = self._routes.letter(reject, self._room)

@@ -131,8 +131,8 @@ class _AsService:
         source = reject.source
         value = (source.value or b"").decode(errors="replace").strip()
         self._pipes.reject(
-            f"stdin:{source.offset + 1}: {reject.stage}: {reject.message} The line: {value[:200]}",
-            first=f"{source.where}: {reject.stage}: {reject.message}",
+            f"stdin:{source.offset + 1}: {reject.reason} The line: {value[:200]}",
+            first=reject.line,
             output=False,
         )
 

@@ -58,13 +58,13 @@ def _compare(found: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterato
     scored = _score(found, records, [1] * len(records), one_by_one=True)
     rejects = [one for one in scored if isinstance(one, Reject)]
     if records and len(rejects) == len(records):
-        first = f"the first: {rejects[0].stage}: {rejects[0].message.rstrip('.')}."
+        first = f"the first: {rejects[0].reason.rstrip('.')}."
         if not made_up or found.schemas.get(0) is not None:
             raise ModelError(f"{module.path}: every one of {len(records)} inputs is rejected; {first}")
         yield f"scores: NOT compared, as every number made up is rejected; {first} Give inputs by --inputs FILE.jsonl"
         return
     one_by_one = _by_offset(scored)
-    told = f", {len(rejects)} are rejected, the first: {rejects[0].stage}: {rejects[0].message}" if rejects else ""
+    told = f", {len(rejects)} are rejected, the first: {rejects[0].reason}" if rejects else ""
     yield f"action: {len(records)} inputs one by one give {len(scored) - len(rejects)} outputs{told}"
     alone: Scores = {}
     for key in keys:

@@ -1,7 +1,7 @@
-"""The loop of one worker: settle before you poll.
+"""The loop of one worker: a step is committed or undone before the next poll.
 
-Whatever a step begins, it finishes or undoes before the next poll. The group rebalances inside `poll`
-only, so no transaction is ever open while partitions move, and none has to be saved from a rebalance.
+The group rebalances inside `poll` only, so no transaction is ever open while partitions move, and none has to be saved
+from a rebalance.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 
 from stream_scorer.errors import (
-    ActionError,
     BrokerError,
     CommitAborted,
     EndOfInput,
@@ -27,7 +26,8 @@ from stream_scorer.ports import Sink, Source
 from stream_scorer.records import Outgoing, Record, Reject
 from stream_scorer.scoring.scorer import Scored, Scorer
 from stream_scorer.scoring.totals import Totals
-from stream_scorer.service.bisection import Hunt, before
+from stream_scorer.service.bisection import Bisection, positions_before
+from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
 
@@ -35,10 +35,18 @@ log = logging.getLogger(__name__)
 
 LAST_PAUSE_S = 5.0
 POLL_S = 0.2
-"""Longest wait for a record: also the longest a stop request waits for the loop to notice."""
+"""Longest wait for a record, and so the longest time until the loop notices a stop request."""
 
 
 class Loop:
+    """Polls, scores, sends and commits.
+
+    Args:
+        policy: when rejects and failures end the loop.
+        on_commit: called after each commit. It must return soon.
+        answers: raises Unanswered as long as something that scoring asks, such as a schema registry, does not answer.
+    """
+
     def __init__(
         self,
         source: Source,
@@ -47,34 +55,27 @@ class Loop:
         sink: Sink,
         *,
         pace: Pace,
-        fail_on_reject: bool = False,
-        max_rejects_in_row: int | None = None,
-        max_failures: int = 20,
-        first_pause_s: float = 0.1,
+        policy: FailurePolicy,
         on_commit: Callable[[Totals], None] | None = None,
         answers: Callable[[], None] = lambda: None,
     ) -> None:
-        """`answers` raises Unanswered as long as something that scoring has asked for does not answer."""
         self._source, self._scorer, self._sessions, self._sink = source, scorer, sessions, sink
         self._pace = pace
-        self._hunt = Hunt()
+        self._policy = policy
+        self._on_commit = on_commit
+        self._answers = answers
+        self._bisection = Bisection()
         self._held: list[Record] = []
         """Polled and not yet committed: more than the batch in hand only while a refused record is sought."""
         self._held_since, self._hold_s = 0.0, pace.max_batch_s
         self._began = self._scored_at = 0.0
-        self._fail_on_reject = fail_on_reject
-        self._max_rejects_in_row = max_rejects_in_row
         self._rejects_in_row = 0
-        self._max_failures = max_failures
-        self._first_pause_s = first_pause_s
         self._failures_in_row = 0
-        self._on_commit = on_commit
-        self._answers = answers
         self._stop = threading.Event()
         self.totals = Totals()
         self.phase = "starting"
         self.waits_for = ""
-        """What does not answer, in words; empty while nothing is waited for, or the brokers are."""
+        """What does not answer, in words; empty while the loop waits for nothing, or for brokers."""
         self.beat = time.monotonic()
         """When the last step ended, on the monotonic clock."""
 
@@ -83,21 +84,24 @@ class Loop:
         return self._stop.is_set()
 
     def idle_s(self) -> float:
-        """Seconds since the loop went round last. Safe from any thread."""
+        """Seconds since the last step ended. Safe from any thread."""
         return time.monotonic() - self.beat
 
     def stop(self) -> None:
-        """Finish the step in hand and return from `run`. Safe from any thread and from signal handlers."""
+        """Have `run` finish the step in hand and return. Does not block. Safe from any thread and from signal handlers."""
         self._stop.set()
 
     def alive(self, phase: str) -> bool:
-        """Told by what takes long within a step, which is no hang; whether to go on with it. Not ready meanwhile."""
+        """To be called all along by what takes long within a step: it does not hang. The worker is not ready meanwhile.
+
+        Returns whether to go on with it.
+        """
         self.phase = phase
         self.beat = time.monotonic()
         return not self._stop.is_set()
 
     def run(self) -> Totals:
-        """Step until stopped or the source ends. Raises what a step cannot mend."""
+        """Blocks until stopped, or until the source ends. Raises StreamScorerError where trying again does not help."""
         try:
             while not self._stop.is_set():
                 self.step()
@@ -110,7 +114,7 @@ class Loop:
         return self.totals
 
     def step(self) -> None:
-        """Poll, score, send, commit; or undo all of it."""
+        """Poll, score, send, commit; or undo all of it. Raises EndOfInput, StreamScorerError."""
         try:
             records = self._next()
         except Unanswered as error:
@@ -138,88 +142,72 @@ class Loop:
             raise
 
     def _next(self) -> list[Record]:
-        """The batch: polled, or of what was polled and is not committed yet."""
+        """The batch: polled, or a part of what was polled and is not committed yet."""
         if self._held and time.monotonic() - self._held_since > self._hold_s:
-            # The group wants a poll.
+            # The group would expel a worker that does not poll.
             self._held = []
             self._source.rewind()
         if not self._held:
-            self._held = self._source.poll(min(self._pace.limit(), self._hunt.limit), POLL_S)
+            self._held = self._source.poll(min(self._pace.limit(), self._bisection.limit), POLL_S)
             self._held_since = time.monotonic()
-        return self._held[: self._hunt.limit]
+        return self._held[: self._bisection.limit]
 
     def _settle(self, records: list[Record]) -> None:
+        """Score, send and commit a batch."""
         self._began, self._scored_at = time.perf_counter(), 0.0
         self._sink.begin()
-        scored = self._hunt.mark(self._scorer.score(records, self._hunt.refused))
+        scored = self._bisection.with_refusals(self._scorer.score(records, self._bisection.refused))
         self._scored_at = time.perf_counter()
         rejects = self._send(scored)
         rest = self._held[len(records) :]
-        self._sink.commit(before(rest, self._source.positions()))
+        self._sink.commit(positions_before(rest, self._source.positions()))
         self._held = rest
         if not rest:
             self._source.settle()
         self._sessions.settle()
         self._scorer.settle()
         self._failures_in_row = 0
-        self._hunt.settle(records)
+        self._bisection.settle(records)
         spent = self._spent()
         if records:
             self._pace.took(len(records), *spent)
         self.totals.add(len(records), len(scored), rejects, *spent)
         if self._on_commit:
             self._on_commit(self.totals)
-        if self._max_rejects_in_row is not None:
-            self._check_rejects_in_row(records, scored, self._max_rejects_in_row)
+        self._rejects_in_row = self._policy.count_rejects(self._rejects_in_row, records, scored)
 
     def _spent(self) -> tuple[float, float]:
-        """Seconds that the batch in hand has been scored, and that it has been sent and committed since."""
+        """Seconds that scoring of the batch in hand has taken, and seconds that sending and committing it have."""
         now = time.perf_counter()
         scored_at = self._scored_at or now
         return scored_at - self._began, now - scored_at
 
     def _send(self, scored: list[Scored]) -> int:
-        """Everything of the step into the transaction; the number of rejects among it."""
-        outs = [one for one in scored if type(one) is Outgoing]
-        rejects = [one for one in scored if type(one) is Reject] if len(outs) < len(scored) else []
-        if rejects and self._fail_on_reject:
-            raise ActionError(
-                f"{rejects[0].source.where}: {rejects[0].message} Nothing of this batch was published. Mend the record "
-                "or the model, or let such records pass by --on-bad-record dead-letter."
-            )
-        # State first: where nothing hides what was sent, a state too large to be kept costs no score of it.
+        """Everything of the step into the transaction. Returns the number of rejects."""
+        outputs = [result for result in scored if type(result) is Outgoing]
+        rejects = [result for result in scored if type(result) is Reject] if len(outputs) < len(scored) else []
+        self._policy.check_rejects(rejects)
+        # State first: an at-least-once sink cannot take back what it has sent, so a state that is too large is refused
+        # before any score is out.
         for snapshot in self._sessions.unsettled():
             self._sink.save(snapshot)
-        self._sink.send(outs)
+        self._sink.send(outputs)
         for reject in rejects:
-            self.totals.first_reject = (
-                self.totals.first_reject or f"{reject.source.where}: {reject.stage}: {reject.message}"
-            )
+            self.totals.first_reject = self.totals.first_reject or reject.line
             self._sink.reject(reject)
         if evaluations := self._scorer.evaluations():
             self._sink.send(evaluations)
         return len(rejects)
 
-    def _check_rejects_in_row(self, records: list[Record], scored: list[Scored], limit: int) -> None:
-        """After the commit: the rejects that stop the service are kept where rejects are kept."""
-        rejected = {one.source.where for one in scored if isinstance(one, Reject)}
-        for record in records:
-            self._rejects_in_row = self._rejects_in_row + 1 if record.where in rejected else 0
-            if self._rejects_in_row >= limit:
-                raise ActionError(
-                    f"{record.where}: {limit} records in a row were rejected (--max-rejects-in-row). They are kept as "
-                    "--on-bad-record says. Has a producer or its schema changed?"
-                )
-
     def _refused(self, error: Refused, records: list[Record]) -> None:
         """A record is the reason: the batch is tried again in parts."""
         log.debug("transaction aborted: %s", error)
         if self._undo():
-            self._hunt.narrow(records, error)
+            self._bisection.narrow(records, error)
 
     def _fail(self, error: TransportError, records: list[Record]) -> None:
         """No record is the reason, but the size of the batch may be."""
-        if isinstance(error, CommitAborted) and self._hunt.stumbles():
+        if isinstance(error, CommitAborted) and self._bisection.expects_abort():
             log.debug("transaction aborted, as expected after one that was refused: %s", error)
             self._undo()
             return
@@ -234,10 +222,10 @@ class Loop:
             self._count_failure(error)
 
     def _undo(self, rewind: Callable[[], None] = lambda: None) -> bool:
-        """Nothing of the step happened: not on the topic, not in the sessions, not in the position.
+        """Abort the transaction, roll the sessions back and rewind: nothing of the step has happened.
 
-        Whether that has worked; if not, all is as it is committed. After it no transaction is open, so that there is
-        time to count and to pause.
+        Returns whether that has worked; if not, positions and state were read anew from the broker. No transaction is
+        open afterwards, so that there is time to count and to pause.
         """
         self.totals.aborts += 1
         try:
@@ -250,30 +238,30 @@ class Loop:
         return True
 
     def _recover(self, error: TransportError) -> None:
-        """The truth is on the broker, not in memory: a new sink, and positions and state read anew.
+        """A new producer, and positions and state read anew: what is committed is known to the broker only.
 
-        Waits for a broker that is away for as long as that lasts.
+        Blocks while the broker is unreachable.
         """
         self.totals.recoveries += 1
         log.warning("starting over from what is committed: %s", error)
         self._count_failure(error)
         self._held = []
-        self._hunt.forget()
+        self._bisection.reset()
         self._until("recovering", self._answers, self._sink.reopen, self._source.reload)
 
     def _wait(self, error: Unanswered) -> None:
-        """Nothing of the step has happened, and no broker is the reason: the same records are tried again afterwards."""
+        """Until `answers` returns. Nothing of the step has happened: the same records are tried again afterwards."""
         log.warning("waiting: %s", error)
         self.waits_for = str(error)
         self._until("waiting", self._answers)
         self.waits_for = ""
 
     def _until(self, phase: str, *calls: Callable[[], None]) -> None:
-        """All of these, again and again until they succeed, with growing pauses. A stop request ends that too."""
-        pause_s = self._first_pause_s
+        """All of these calls, again and again until they succeed, with growing pauses. A stop request ends that too."""
+        pause_s = self._policy.first_pause_s
         self.phase = phase
         while not self._stop.is_set():
-            self.beat = time.monotonic()  # waiting is no hang
+            self.beat = time.monotonic()  # a loop that waits does not hang
             try:
                 for call in calls:
                     call()
@@ -287,10 +275,11 @@ class Loop:
                 return
 
     def _count_failure(self, error: TransportError) -> None:
+        """Pauses from the second failure in a row on. Raises BrokerError after too many."""
         self._failures_in_row += 1
-        if self._failures_in_row >= self._max_failures:
+        if self._failures_in_row >= self._policy.max_failures:
             raise BrokerError(
                 f"{self._failures_in_row} failures without one commit between them; the last: {error}"
             ) from error
         if self._failures_in_row > 1:
-            self._stop.wait(min(self._first_pause_s * 2**self._failures_in_row, LAST_PAUSE_S))
+            self._stop.wait(min(self._policy.first_pause_s * 2**self._failures_in_row, LAST_PAUSE_S))

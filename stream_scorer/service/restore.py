@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stream_scorer.errors import BrokerError, ModelError
 from stream_scorer.ports import Breathe, Inputs, StateStore, Watch
@@ -41,6 +42,26 @@ FEED_S = 0.3
 """Seconds that one part of a feed should take: as long as nothing else is heard."""
 
 
+@dataclass(frozen=True, slots=True)
+class RestorePolicy:
+    """Where partitions begin, and what is done about state that does not fit.
+
+    start: where a group without a committed offset begins: "committed" (as "earliest"), "earliest", "latest" or a
+        timestamp. A partition that was added since the group began is read from its first record.
+    window: N of the module's `stream-scorer.window`, or None.
+    warm_up: inputs to feed before a start that is no continuation; 0: none. A window of N needs N - 1 for its first score.
+    on_mismatch: "auto" (rebuild a window model, else fail), "rebuild", "restart" or "fail".
+    on_gap: "fail", "rebuild" (go on at the first record that is left, with sessions from the inputs before it) or
+        "continue" (go on there, with sessions as they were saved).
+    """
+
+    start: str = "committed"
+    window: int | None = None
+    warm_up: int = 0
+    on_mismatch: str = "auto"
+    on_gap: str = "fail"
+
+
 class Restorer:
     """Sets up the sessions of an assigned partition.
 
@@ -48,13 +69,6 @@ class Restorer:
         store: None when nothing keeps state (no state, or not asked to).
         model: the identity of the model that runs.
         origin: the group and session mode that run; its topic id is not looked at.
-        start: where a group without a position begins: "committed" (as "earliest"), "earliest",
-            "latest" or a timestamp. What is on a partition that was added since came after that.
-        window: N of the module's `stream-scorer.window`, or None.
-        warm_up: inputs to feed before a start that is no continuation; 0: none. A window of N needs N - 1 for its first score.
-        on_mismatch: "auto" (rebuild a window model, else fail), "rebuild", "restart" or "fail".
-        on_gap: "fail", "rebuild" (go on with what there is, sessions from the inputs before it) or "continue" (go on
-            with what there is, sessions as they were saved).
     """
 
     def __init__(
@@ -66,21 +80,12 @@ class Restorer:
         *,
         model: str,
         origin: Origin = UNKNOWN_ORIGIN,
-        start: str = "committed",
-        window: int | None = None,
-        warm_up: int = 0,
-        on_mismatch: str = "auto",
-        on_gap: str = "fail",
+        policy: RestorePolicy,
         watch: Watch,
     ) -> None:
         self._sessions, self._scorer, self._store, self._inputs = sessions, scorer, store, inputs
-        self._model = model
-        self._origin = origin
-        self._start = start
-        self._window = window
-        self._warm_up = warm_up
-        self._on_mismatch = on_mismatch
-        self._on_gap = on_gap
+        self._model, self._origin = model, origin
+        self._policy = policy
         self._watch = watch
         self._part = 16
 
@@ -96,7 +101,7 @@ class Restorer:
         self._sessions.drop(partition)  # a try before this one may have ended halfway: the broker was away
         saved = self._read(partition, committed, breathe)
         position = next((one for one in saved if one.snapshot is None), None)
-        if committed is None and position is not None and self._start == "committed":
+        if committed is None and position is not None and self._policy.start == "committed":
             log.warning(
                 "%s: the group has no committed offset (expired?); going on at %d, where its saved state is",
                 partition,
@@ -125,14 +130,14 @@ class Restorer:
     def _begin_anew(
         self, partition: Partition, saved: Sequence[StateRecord], added: bool, breathe: Breathe
     ) -> StartPosition:
-        start = "earliest" if self._start == "committed" else self._start
+        start = "earliest" if self._policy.start == "committed" else self._policy.start
         if added and start != "earliest":
             log.info("%s was added after the group had begun: from its first record, whatever --start says", partition)
             start = "earliest"
         first = self._inputs.start(partition, start, breathe)
         self._forget(partition, saved)
-        if self._warm_up:
-            first_fed = self._inputs.back(partition, first, self._warm_up, breathe)
+        if self._policy.warm_up:
+            first_fed = self._inputs.back(partition, first, self._policy.warm_up, breathe)
             self._feed(partition, first_fed, first, breathe, published=False)
         return StartPosition(first, saved=False)
 
@@ -191,14 +196,14 @@ class Restorer:
         breathe: Breathe,
     ) -> StartPosition:
         partition = gap.partition
-        if self._on_gap == "fail":
+        if self._policy.on_gap == "fail":
             raise BrokerError(
                 f"{partition}: {gap.text}. Choose: --on-gap rebuild (go on at offset {gap.first}, sessions made from the "
                 "inputs before it) or continue (go on there, sessions as they were saved)."
             )
-        log.warning("%s: %s; going on at offset %d (--on-gap %s)", partition, gap.text, gap.first, self._on_gap)
+        log.warning("%s: %s; going on at offset %d (--on-gap %s)", partition, gap.text, gap.first, self._policy.on_gap)
         self._watch.gap(gap)
-        if self._on_gap == "rebuild":
+        if self._policy.on_gap == "rebuild":
             self._rebuild(partition, gap.first, saved, breathe)
         elif problem:
             self._mend(partition, gap.first, saved, problem, breathe)
@@ -235,9 +240,9 @@ class Restorer:
     def _mend(
         self, partition: Partition, first: int, saved: Sequence[StateRecord], problem: str, breathe: Breathe
     ) -> None:
-        how = self._on_mismatch
+        how = self._policy.on_mismatch
         if how == "auto":
-            how = "rebuild" if self._window else "fail"
+            how = "rebuild" if self._policy.window else "fail"
         if how == "fail":
             raise ModelError(
                 f"{partition}: {problem}. Going on would give scores that depend on this. Choose: --on-state-mismatch "

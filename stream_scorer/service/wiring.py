@@ -21,10 +21,11 @@ from stream_scorer.model.module import Module
 from stream_scorer.records import EVALUATIONS, Origin, Partition
 from stream_scorer.scoring.hosting import Opened, Wired
 from stream_scorer.scoring.progress_lines import Reporter
+from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.pace import Pace
 from stream_scorer.service.progress import Progress, Show
-from stream_scorer.service.restore import Restorer
+from stream_scorer.service.restore import RestorePolicy, Restorer
 from stream_scorer.service.settings import RunSettings
 from stream_scorer.service.status import Status
 from stream_scorer.service.topics import ServiceTopics
@@ -118,11 +119,13 @@ class KafkaService:
             inputs,
             model=identity,
             origin=Origin("", self._group, settings.session),
-            start=settings.start,
-            window=module.annotations.window,
-            warm_up=settings.warm_up,
-            on_mismatch=self._on_mismatch(module),
-            on_gap=settings.on_gap,
+            policy=RestorePolicy(
+                start=settings.start,
+                window=module.annotations.window,
+                warm_up=settings.warm_up,
+                on_mismatch=self._on_mismatch(module),
+                on_gap=settings.on_gap,
+            ),
             watch=progress,
         )
         source = KafkaSource(
@@ -155,8 +158,9 @@ class KafkaService:
             sessions,
             sink,
             pace=self._pace(expelled_s),
-            fail_on_reject=settings.on_bad_record == "fail",
-            max_rejects_in_row=settings.max_rejects_in_row,
+            policy=FailurePolicy(
+                fail_on_reject=settings.on_bad_record == "fail", max_rejects_in_row=settings.max_rejects_in_row
+            ),
             on_commit=Reporter(source.lag),
             answers=answers,
         )
@@ -186,21 +190,15 @@ class KafkaService:
         judge: StreamJudge | None,
     ) -> Status:
         return Status(
-            module.name,
-            module.sha256,
+            module,
             loop,
             sessions,
-            source.lag,
-            lambda: source.rebalances,
+            source.status,
             progress,
             alive_s=self._settings.longest_step_s(),
-            connected=lambda: source.health.connected,
-            reason=lambda: source.health.reason,
             live=judge.live if judge is not None else None,
             at_risk=self._watch.at_risk,
-            waits_for=lambda: loop.waits_for or source.waits_for,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
-            joined=lambda: source.joined,
         )
 
     def _pace(self, expelled_s: float) -> Pace:

@@ -26,7 +26,7 @@ def test_a_source_that_joins_its_group_anew_goes_on_where_it_has_committed(kafka
         sink.commit(source.positions())
         source.settle()
         not_committed = take(source, 4)
-        source._open_anew()
+        source._member.open_anew()
         again = take(source, 13)
         assert {(one.partition, one.offset) for one in again} >= {(one.partition, one.offset) for one in not_committed}
         assert not seen & {(one.partition, one.offset) for one in again}

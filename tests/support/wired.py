@@ -16,6 +16,7 @@ from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Batch, Partition, Record
 from stream_scorer.scoring.hosting import opened, paths
 from stream_scorer.service import app
+from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import ABORT, Fault, MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
@@ -86,7 +87,14 @@ def _serve(model: Path, chosen: RunSettings, log: MemoryLog, part: list[Record |
         sessions, scorer = app.wire(found, chosen, None, None)
         sessions.restore(PLACE, log.state.values())
         pace = Pace(batch, max_batch_s=60)
-        Loop(MemorySource(log, part), scorer, sessions, MemorySink(log), pace=pace, first_pause_s=0.001).run()
+        Loop(
+            MemorySource(log, part),
+            scorer,
+            sessions,
+            MemorySink(log),
+            pace=pace,
+            policy=FailurePolicy(first_pause_s=0.001),
+        ).run()
 
 
 def in_jet(

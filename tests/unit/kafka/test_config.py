@@ -135,6 +135,7 @@ def test_the_guarantees_are_there():
     assert consumer["group.id"] == "g"
     producer = kafka_config.transactional_producer("b:1", "id", {})
     assert (producer["acks"], producer["enable.idempotence"], producer["transactional.id"]) == ("all", True, "id")
+    assert producer["metadata.recovery.strategy"] == "none", "librdkafka would drop its coordinator, and hang"
 
 
 def test_what_the_user_gives_wins():

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError
 
 from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.kafka.errors import NOT_A_MEMBER, is_fatal, unreachable
-from stream_scorer.kafka.source import KafkaSource
+from stream_scorer.kafka.member import Member
 from stream_scorer.records import Partition
 
 FENCED = "Fatal error: Broker: Static consumer fenced by other consumer with same group.instance.id"
@@ -23,14 +23,14 @@ FENCED = "Fatal error: Broker: Static consumer fenced by other consumer with sam
     ],
 )
 def test_such_an_error_ends_the_worker(error, said):
-    source = KafkaSource.__new__(KafkaSource)
+    member = Member.__new__(Member)
     with pytest.raises(BrokerError, match=said):
-        source._event(error, Partition("prices", 0))
+        member.on_error(error, Partition("prices", 0))
 
 
 def test_one_that_passes_is_told(caplog):
-    source = KafkaSource.__new__(KafkaSource)
-    source._event(KafkaError(KafkaError._ALL_BROKERS_DOWN), None)
+    member = Member.__new__(Member)
+    member.on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN), None)
     assert "_ALL_BROKERS_DOWN" in caplog.text
 
 

@@ -18,6 +18,7 @@ from stream_scorer.evaluate.live import Live
 from stream_scorer.model.module import Module
 from stream_scorer.records import EVALUATIONS, Partition, Record
 from stream_scorer.scoring.scorer import Scorer
+from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import ABORT, MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
@@ -105,7 +106,7 @@ class Worker:
             self.sessions,
             MemorySink(log),
             pace=Pace(batch, max_batch_s=60),
-            first_pause_s=0,
+            policy=FailurePolicy(first_pause_s=0),
         )
 
 

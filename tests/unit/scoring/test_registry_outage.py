@@ -14,6 +14,7 @@ from stream_scorer.errors import BrokerError, Unanswered
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record
 from stream_scorer.scoring.scorer import Scorer
+from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
@@ -64,7 +65,7 @@ def _run(url, numbers, stop_after=None, source=MemorySource):
         sessions,
         MemorySink(log),
         pace=Pace(3, max_batch_s=60),
-        first_pause_s=0,
+        policy=FailurePolicy(first_pause_s=0),
         answers=check,
     )
     log.totals, log.phases = loop.totals, set()

@@ -14,7 +14,8 @@ from stream_scorer.errors import ActionError, BrokerError, EndOfInput, Refused
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record
 from stream_scorer.scoring.scorer import Scorer
-from stream_scorer.service import bisection as hunt
+from stream_scorer.service import bisection
+from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import MemoryLog, MemorySink
 from stream_scorer.service.pace import Pace
@@ -87,7 +88,7 @@ def _run(records, refuses, *, batch, order=lambda: -1, rejects=None, model="echo
     source = Source(log, records, order)
     scorer = Scorer(module, sessions, codec, {1: codec})
     pace = Pace(batch, max_batch_s=60)
-    loop = Loop(source, scorer, sessions, sink(log), pace=pace, first_pause_s=0, **how)
+    loop = Loop(source, scorer, sessions, sink(log), pace=pace, policy=FailurePolicy(first_pause_s=0, **how))
     return loop, log, source
 
 
@@ -112,7 +113,7 @@ def test_of_ten_thousand_it_is_found_in_few_tries_and_the_pace_is_normal_again()
     totals = loop.run()
     assert (len(log.outputs), len(log.rejects)) == (29_999, 1)
     assert (source.polls, totals.aborts) == (5, 7)
-    assert loop._hunt.limit > 10_000
+    assert loop._bisection.limit > 10_000
 
 
 def test_a_topic_that_refuses_every_record_costs_a_few_tries_of_each():
@@ -179,7 +180,7 @@ def test_rejects_in_a_row_are_counted_as_others_are():
 
 
 def test_what_is_refused_whatever_is_left_out_comes_to_an_end(monkeypatch):
-    monkeypatch.setattr(hunt, "PLAINEST", 10**9)
+    monkeypatch.setattr(bisection, "PLAINEST", 10**9)
 
     class No(MemorySink):
         def commit(self, positions):

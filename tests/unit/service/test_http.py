@@ -13,7 +13,7 @@ import pytest
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.addresses import Address
-from stream_scorer.records import Lag, Partition
+from stream_scorer.records import Lag, Partition, SourceStatus
 from stream_scorer.scoring.totals import Totals
 from stream_scorer.service.http import HttpControl
 from stream_scorer.service.progress import Progress
@@ -23,6 +23,7 @@ from stream_scorer.service.status import Status
 class FakeLoop:
     def __init__(self):
         self.phase = "running"
+        self.waits_for = ""
         self.totals = Totals()
         self.silent_s = 0.0
 
@@ -43,20 +44,22 @@ def service(monkeypatch):
     quick = functools.partialmethod(ThreadingHTTPServer.serve_forever, 0.01)  # shuts down as quickly
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", quick)
     loop, progress, lag = FakeLoop(), Progress(), {Partition("prices", 1): Lag(17, age_s=2.5)}
+    model = SimpleNamespace(name="toy", sha256="ab" * 32)
+    source = {"lag": lag, "rebalances": 2}
     status = Status(
-        "toy",
-        "ab" * 32,
+        model,
         loop,
         FakeSessions(),
-        lambda: lag,
-        lambda: 2,
+        lambda: SourceStatus(**source),
         progress,
         alive_s=300,
         ended_hanging=lambda: 3,
     )
     server = HttpControl(Address("127.0.0.1", 0))
     server.show(status)
-    yield SimpleNamespace(loop=loop, progress=progress, lag=lag, status=status, get=getter(server), server=server)
+    yield SimpleNamespace(
+        loop=loop, progress=progress, lag=lag, source=source, status=status, get=getter(server), server=server
+    )
     server.close()
 
 
@@ -112,9 +115,9 @@ def test_ready_only_where_lag_is_known_and_records_come(lag, why, service):
 
 def test_ready_without_partitions_once_the_group_has_said_so(service):
     service.lag.clear()
-    service.status._joined = lambda: False
+    service.source["joined"] = False
     assert service.get("/readyz")[0] == 503
-    service.status._joined = lambda: True
+    service.source["joined"] = True
     assert service.get("/readyz")[0] == 200
     assert "stream_scorer_lag_records{" not in service.get("/metrics")[1]
 

@@ -16,6 +16,8 @@ from stream_scorer.errors import ActionError, BrokerError, CommitAborted, Fenced
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record
 from stream_scorer.scoring.scorer import Scorer
+from stream_scorer.service import loop as loop_module
+from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import ABORT, MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
@@ -37,8 +39,7 @@ def _run(model, items, *, batch=7, fail_on_reject=False):
         sessions,
         MemorySink(log),
         pace=Pace(batch, max_batch_s=60),
-        fail_on_reject=fail_on_reject,
-        first_pause_s=0,
+        policy=FailurePolicy(fail_on_reject=fail_on_reject, first_pause_s=0),
     )
     loop.run()
     return log
@@ -209,7 +210,8 @@ def _loop(items, plan, *, model="rolling_mean", batch=7, **how):
     sink = Sink(log, plan)
     scorer = Scorer(module, sessions, codec, {1: codec})
     pace = Pace(batch, max_batch_s=60)
-    return Loop(Source(log, items, sessions), scorer, sessions, sink, pace=pace, first_pause_s=0, **how), log, sink
+    policy = FailurePolicy(first_pause_s=0, **how)
+    return Loop(Source(log, items, sessions), scorer, sessions, sink, pace=pace, policy=policy), log, sink
 
 
 FAULTS = {
@@ -230,6 +232,31 @@ def test_after_a_lost_producer_the_truth_is_what_is_committed(case, model):
     assert _scores(log) == _reference(values, keys=2)
     assert sink.reopened == len(FAULTS[case]) - FAULTS[case].count(None)
     assert totals.recoveries == sum(fault is not None and fault != AWAY for fault in FAULTS[case])
+
+
+def test_failures_with_a_commit_between_them_are_not_counted_together():
+    loop, log, _ = _loop(_records([0.0] * 42), [(CommitAborted, False), None] * 5, batch=7, max_failures=2)
+    assert loop.run().aborts == 5
+    assert log.positions[Partition("in", 0)] == 42
+
+
+def test_a_loop_that_waits_for_its_broker_does_not_hang(monkeypatch):
+    """Waiting may take hours: the watchdog, /livez and the supervisor would take the worker for hung."""
+    clock = [0.0]
+    monkeypatch.setattr(loop_module.time, "monotonic", lambda: clock[0])
+    loop, _, sink = _loop(_records([0.0] * 9), [(Unavailable, False)], batch=9)
+    idle_s = []
+
+    def away():
+        idle_s.append(loop.idle_s())
+        clock[0] += 3600.0
+        if len(idle_s) < 3:
+            raise Unavailable("still away")
+
+    sink.reopen = away
+    loop._source.reload = loop.stop
+    loop.run()
+    assert idle_s == [0.0, 0.0, 0.0]
 
 
 def test_a_stop_is_heard_while_the_broker_is_away():
@@ -329,5 +356,10 @@ def _live(module, log, items, batch):
     codec = codec_for("avro-binary", load_schema("double", {}, MODELS))
     scorer = Scorer(module, sessions, codec, {1: codec})
     Loop(
-        MemorySource(log, items), scorer, sessions, MemorySink(log), pace=Pace(batch, max_batch_s=60), first_pause_s=0
+        MemorySource(log, items),
+        scorer,
+        sessions,
+        MemorySink(log),
+        pace=Pace(batch, max_batch_s=60),
+        policy=FailurePolicy(first_pause_s=0),
     ).run()

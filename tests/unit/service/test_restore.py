@@ -11,10 +11,18 @@ from stream_scorer.codec import codec_for
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import BrokerError, ModelError, Unavailable
 from stream_scorer.model.module import Module
-from stream_scorer.records import CommittedPosition, Origin, Partition, PartitionLog, Record, StateRecord
+from stream_scorer.records import (
+    UNKNOWN_ORIGIN,
+    CommittedPosition,
+    Origin,
+    Partition,
+    PartitionLog,
+    Record,
+    StateRecord,
+)
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.service.progress import Progress
-from stream_scorer.service.restore import Restorer
+from stream_scorer.service.restore import RestorePolicy, Restorer
 from stream_scorer.state import values
 from stream_scorer.state.sessions import Sessions
 from support.service import MODELS
@@ -63,7 +71,7 @@ class Store:
 class Worker:
     """One worker's parts about a rolling mean; `model` is the sha256 it believes to run."""
 
-    def __init__(self, store=None, *, model="aa", name="rolling_mean", **how):
+    def __init__(self, store=None, *, model="aa", name="rolling_mean", origin=UNKNOWN_ORIGIN, **policy):
         module = Module(MODELS / f"{name}.py")
         module.begin()
         self.module, self.topic = module, Topic()
@@ -76,8 +84,9 @@ class Worker:
             store,
             self.topic,
             model=model,
+            origin=origin,
+            policy=RestorePolicy(**policy),
             watch=self.progress,
-            **how,
         )
 
     def begin(self, committed, topic_id="", holds=HOLDS):
@@ -341,7 +350,7 @@ def test_behind_a_gap_it_goes_on_with_sessions_as_they_were(case):
     assert worker.windows() == _fed(5, at)
     assert not worker.begun.saved
     assert (worker.progress.gaps, worker.progress.lost_records) == ({kind: 1}, lost)
-    # Saved anew, at most at the new position: the next restore must not find sessions beyond it.
+    # StateRecord anew, at most at the new position: the next restore must not find sessions beyond it.
     assert {one.offset for one in worker.sessions.unsettled()} <= set(range(first + 1))
     assert worker.to_save() == _fed(5, at)
 
