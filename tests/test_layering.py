@@ -34,6 +34,8 @@ MAY_IMPORT = {
     "modelop.server": "errors parsing system codec settings modelop.client modelop.streams modelop.process "
     "modelop.dataflow",
     "service": "errors records parsing ports system codec model settings state evaluate kafka scoring",
+    "api": "errors records parsing ports system model settings scoring service",
+    "testing": "records codec model service api",
     "programs": "errors records ports system codec model kafka modelop.endpoints scoring modelop.streams service "
     "modelop.process",
     "training": "errors models system model settings prices evaluate scoring report",
@@ -65,6 +67,7 @@ ONLY_IN = {
         "stream_scorer/model/recordsets.py",
         "stream_scorer/kafka/replay_rows.py",
         "stream_scorer/prices/history.py",
+        "stream_scorer/api/table.py",
         "stream_scorer/programs/demo.py",
         "stream_scorer/commands/replay.py",
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,10 +50,15 @@ class Opened:
     """A module begun in its sandbox, with the schema of each slot in use (None: untyped)."""
 
     def __init__(self, module: Module, schemas: dict[int, Schema | None], attachment: Path | None) -> None:
+        self._folder = Path.cwd()
         self.module = module
         self.schemas = schemas
         self.identity = module.sha256 if attachment is None else f"{module.sha256}+{_sha256(attachment)}"
         """sha256 of the module and, behind a +, of the attachment. State is used only by the identity that saved it."""
+
+    def inside(self) -> contextlib.AbstractContextManager[None]:
+        """The process is in the model's working directory for the time of the block: for calls after `opened_apart`."""
+        return contextlib.chdir(self._folder)
 
     def codec(self, slot: int, encoding: str, **how: Any) -> Codec:
         """The codec of a slot in use; `how` as in `codec_for`. Raises ModelError: Avro, and the slot has no schema."""
@@ -127,6 +133,25 @@ def opened(
                 module.end()
             raise
         module.end()
+
+
+@contextlib.contextmanager
+def opened_apart(
+    located: Located, attachment: Path | None, schema_files: Mapping[str, Path], *, endless: bool = True
+) -> Iterator[Opened]:
+    """As `opened`, for a process that is not the model's alone: within the block it stays in its own working directory.
+
+    It goes into the model's for the time of `Opened.inside`, which every call into the model needs.
+    """
+    outside = Path.cwd()
+    try:
+        with opened(located, attachment, schema_files, endless=endless) as found, contextlib.chdir(outside):
+            try:
+                yield found
+            finally:
+                outside = Path.cwd()  # the block may have moved on
+    finally:
+        os.chdir(outside)
 
 
 @contextlib.contextmanager

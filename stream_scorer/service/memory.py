@@ -7,11 +7,14 @@ are refused each time, and `MemoryLog.refuses_rejects` how often a reject is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from stream_scorer.errors import CommitAborted, EndOfInput, Refused
-from stream_scorer.records import Outgoing, Partition, Place, Record, Reject, Snapshot
+from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.ports import Breathe
+from stream_scorer.records import Outgoing, Partition, Place, Record, Reject, Snapshot, StateRecord
+from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter, read_saved
 
 
 class Fault(Enum):
@@ -22,12 +25,17 @@ ABORT = Fault.ABORT
 
 
 class MemoryLog:
-    """What a committed reader sees."""
+    """The topics: what was sent in, and what a committed reader sees.
+
+    `changelog` is what a compacted topic keeps, by its keys. `state` has the same snapshots before they are encoded.
+    """
 
     def __init__(self) -> None:
+        self.inputs: list[Record] = []
         self.outputs: list[Outgoing] = []
         self.rejects: list[Reject] = []
         self.state: dict[tuple[Partition, bytes | None], Snapshot] = {}
+        self.changelog: dict[tuple[Partition, bytes], bytes] = {}
         self.positions: dict[Partition, int] = {}
         self.faults: list[Fault] = []
         self.refuses: set[Place] = set()
@@ -39,10 +47,17 @@ class MemorySource:
 
     def __init__(self, log: MemoryLog, items: Iterable[Record | Fault]) -> None:
         self._log = log
-        self._items = list(items)
+        self._items: list[Record | Fault] = []
+        self.add(items)
         self._at = 0
         self._settled = 0
         self._positions: dict[Partition, int] = {}
+
+    def add(self, items: Iterable[Record | Fault]) -> None:
+        """More records at the end, though EndOfInput was raised before."""
+        items = list(items)
+        self._items += items
+        self._log.inputs += [item for item in items if isinstance(item, Record)]
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         if self._at >= len(self._items):
@@ -88,9 +103,51 @@ class MemorySource:
         pass
 
 
-class MemorySink:
+class MemoryInputs:
+    """The `Inputs` port over the records that were sent in. All of a partition's records are there, from offset 0."""
+
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
+
+    def start(self, partition: Partition, start: str, breathe: Breathe) -> int:
+        records = self._of(partition)
+        if start == "earliest":
+            return 0
+        if start == "latest":
+            return len(records)
+        since = int(start) if start.isdecimal() else timestamp_ms(start)
+        return next((record.offset for record in records if (record.timestamp or 0) >= since), len(records))
+
+    def back(self, partition: Partition, before: int, count: int, breathe: Breathe) -> int:
+        return max(0, before - count)
+
+    def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:
+        yield [record for record in self._of(partition) if first <= record.offset < before]
+
+    def _of(self, partition: Partition) -> list[Record]:
+        return [record for record in self._log.inputs if record.partition == partition]
+
+
+class MemoryStore:
+    """The `StateStore` port over the changelog that a MemorySink has written."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> Sequence[StateRecord]:
+        return [
+            read_saved(partition, key, value)
+            for (source, key), value in self._log.changelog.items()
+            if source == partition
+        ]
+
+
+class MemorySink:
+    """The `Sink` port. `changelog` encodes snapshots and positions as for a topic; None: there is no changelog."""
+
+    def __init__(self, log: MemoryLog, changelog: SnapshotWriter | None = None) -> None:
+        self._log = log
+        self._changelog = changelog
         self._open = False
         self._outputs: list[Outgoing] = []
         self._rejects: list[Reject] = []
@@ -119,6 +176,8 @@ class MemorySink:
         self._log.rejects += self._rejects
         self._log.state |= {(snapshot.partition, snapshot.key): snapshot for snapshot in self._snapshots}
         self._log.positions |= positions
+        if self._changelog is not None:
+            self._save(self._changelog, positions)
         self._clear()
 
     def abort(self) -> None:
@@ -129,6 +188,17 @@ class MemorySink:
 
     def close(self) -> None:
         pass
+
+    def _save(self, writer: SnapshotWriter, positions: Mapping[Partition, int]) -> None:
+        changelog = self._log.changelog
+        for snapshot in self._snapshots:
+            place, value = (snapshot.partition, writer.key(snapshot)), writer.value(snapshot)
+            if value is None:
+                changelog.pop(place, None)
+            else:
+                changelog[place] = value
+        for partition, offset in positions.items():
+            changelog[partition, POSITION_KEY] = writer.position(partition, offset)
 
     def _refused(self) -> bool:
         log = self._log

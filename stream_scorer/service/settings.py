@@ -189,6 +189,13 @@ class RunSettings(KafkaSettings):
             raise SettingsError(f"--kafka {MAX_POLL}={given}: expected a number of milliseconds.")
         return int(given) / 1000
 
+    def mismatch_policy(self, *, stateful: bool) -> str:
+        """`on_state_mismatch` for a model with state globals, or without.
+
+        Without, only pending forecasts can be lost: then one forecast of each key is not judged, which stops no service.
+        """
+        return "restart" if self.on_state_mismatch == "auto" and not stateful else self.on_state_mismatch
+
     def dead_letters(self) -> str | None:
         if self.on_bad_record != "dead-letter":
             return None

@@ -123,7 +123,7 @@ class KafkaService:
                 start=settings.start,
                 window=module.annotations.window,
                 warm_up=settings.warm_up,
-                on_mismatch=self._on_mismatch(module),
+                on_mismatch=settings.mismatch_policy(stateful=bool(module.state_names)),
                 on_gap=settings.on_gap,
             ),
             watch=progress,
@@ -207,11 +207,6 @@ class KafkaService:
         fenced_s = int(settings.kafka.get("transaction.timeout.ms", kafka_config.TRANSACTION_TIMEOUT_MS)) / 1000
         commit_s = min(expelled_s, fenced_s) / 4
         return Pace(settings.batch, max_batch_s=expelled_s / 4, aim_s=settings.batch_time, max_commit_s=commit_s)
-
-    def _on_mismatch(self, module: Module) -> str:
-        """A model without state has notes at most: where they are lost, a forecast of each key is not judged."""
-        how = self._settings.on_state_mismatch
-        return "restart" if how == "auto" and not module.state_names else how
 
     def _changelog(self, identity: str, sessions: Sessions, ids: TopicIds) -> Changelog | None:
         topic = self._topics.changelog(stateful=sessions.stateful)

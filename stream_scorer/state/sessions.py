@@ -215,6 +215,15 @@ class Sessions:
         for partition, sessions in self._partitions.items():
             yield from sessions.unsettled(partition)
 
+    def state_of(self, partition: Partition, key: Key) -> State:
+        """A copy of the state in a session; that of a new session where there is none. Not within a batch."""
+        sessions = self._partitions.get(partition)
+        session = None if sessions is None else sessions.sessions.get(key)
+        if session is None:
+            return values.load(self._fresh)
+        assert type(session) is bytes, "state_of() within a batch"
+        return values.load(session[HEAD.size : self._state_end])
+
     def stream_time(self, partition: Partition) -> int | None:
         """Latest record timestamp so far in ms, to be saved with the sessions; None where none is needed."""
         sessions = self._partitions.get(partition)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stream_scorer.codec.schema import load_schema
-from stream_scorer.model.locate import locate
 from stream_scorer.model.program import read_program
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.streams.coding import CodecSpec
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Batch, Partition, Record
-from stream_scorer.scoring.hosting import opened, paths
-from stream_scorer.service import app
-from stream_scorer.service.failure_policy import FailurePolicy
-from stream_scorer.service.loop import Loop
-from stream_scorer.service.memory import ABORT, Fault, MemoryLog, MemorySink, MemorySource
-from stream_scorer.service.pace import Pace
+from stream_scorer.scoring.hosting import paths
+from stream_scorer.service.in_memory import MemoryService
+from stream_scorer.service.memory import ABORT, Fault, MemoryLog
 from stream_scorer.service.settings import RunSettings
 
 PLACE = Partition("in", 0)
@@ -61,8 +58,10 @@ def run(
     log = MemoryLog() if log is None else log
     keyed = [one if isinstance(one, tuple) else (None, one) for one in values]
     records = [Record(PLACE, offset, key, value, 1000 + offset, None) for offset, (key, value) in enumerate(keyed)]
+    chosen = dataclasses.replace(chosen, batch=batch)
     for part in _parts(records, set(aborts), sorted({*restarts, len(records)})):
-        _serve(model, chosen, log, part, batch)
+        with MemoryService(str(model), chosen, log) as service:
+            service.feed(part)
     return log
 
 
@@ -76,25 +75,6 @@ def _parts(records: Sequence[Record], aborts: set[int], restarts: Sequence[int])
                 part.append(ABORT)
         yield part
         first = end
-
-
-def _serve(model: Path, chosen: RunSettings, log: MemoryLog, part: list[Record | Fault], batch: int) -> None:
-    """A process's life, of what `app.serve` and the Kafka service put together."""
-    attachment = chosen.attachment.resolve() if chosen.attachment else None
-    located = locate(str(model))
-    app.check_outputs(located.module, chosen)
-    with opened(located, attachment, paths(chosen.schema)) as found:
-        sessions, scorer = app.wire(found, chosen, None, None)
-        sessions.restore(PLACE, log.state.values())
-        pace = Pace(batch, max_batch_s=60)
-        Loop(
-            MemorySource(log, part),
-            scorer,
-            sessions,
-            MemorySink(log),
-            pace=pace,
-            policy=FailurePolicy(first_pause_s=0.001),
-        ).run()
 
 
 def in_jet(

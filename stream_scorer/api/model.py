@@ -1,0 +1,252 @@
+"""Models in the caller's process: values in, outputs out, state by key."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from stream_scorer.api.outcome import Key, KeyOf, Output, Rejected, key_bytes, key_of, rejected
+from stream_scorer.errors import EncodeError, RecordError, SchemaError
+from stream_scorer.model.locate import locate
+from stream_scorer.ports import Codec
+from stream_scorer.records import Partition, Place, Record, Reject
+from stream_scorer.scoring.hosting import Opened, opened_apart, paths
+from stream_scorer.scoring.scorer import Scored
+
+_VALUES = Partition("values", 0)
+BATCH = 1024
+
+
+class Model:
+    """An open model, made by `open_model`. Its state is kept by key for as long as it is open, in memory only.
+
+    Values pass through the codecs of the service, so that the model gets what it would get from a topic: Avro where the
+    slot has a schema, JSON where it has none. Not safe for use from several threads at a time.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._codecs = {slot: _codec(opened, slot) for slot in opened.schemas}
+        outputs = {slot: codec for slot, codec in self._codecs.items() if slot % 2}
+        self._sessions, self._scorer = opened.wire(self._codecs[0], outputs)
+        self._seen = 0
+
+    @property
+    def name(self) -> str:
+        """Of the module file, without its suffix."""
+        return self._opened.module.name
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes of the module file, in hex."""
+        return self._opened.module.sha256
+
+    @property
+    def inputs(self) -> dict[int, Any]:
+        """By input slot its Avro schema, as JSON is read; None where the slot has none."""
+        return self._schemas(0)
+
+    @property
+    def outputs(self) -> dict[int, Any]:
+        """By output slot its Avro schema, as JSON is read; None where the slot has none."""
+        return self._schemas(1)
+
+    @overload
+    def score(
+        self, values: Iterable[Any], key: KeyOf = None, *, on_reject: Literal["raise"] = "raise"
+    ) -> list[Output]: ...
+    @overload
+    def score(
+        self, values: Iterable[Any], key: KeyOf = None, *, on_reject: Literal["return"]
+    ) -> list[Output | Rejected]: ...
+    @overload
+    def score(
+        self, values: Iterable[Any], key: KeyOf = None, *, on_reject: Literal["raise", "return"]
+    ) -> list[Output] | list[Output | Rejected]: ...
+    def score(
+        self, values: Iterable[Any], key: KeyOf = None, *, on_reject: Literal["raise", "return"] = "raise"
+    ) -> list[Any]:
+        """Score values in order; their outputs, in the order of the values. Blocks while the model works.
+
+        Args:
+            values: as the schema of slot 0 has them: numbers, texts, dicts for records.
+            key: whose session the values belong to; or a function that tells the key of each value.
+            on_reject: what becomes of a value that cannot be scored. "raise": the call raises, and nothing of it has
+                happened: all sessions are as before. "return": a Rejected stands in its place, the other values count.
+        Raises:
+            RecordError: DecodeError, SchemaError, ActionError or EncodeError, by what failed; with "raise" only.
+            ModelError: a state global holds what cannot be kept exactly.
+        """
+        keys, records, misfits = self._records(values, key)
+        try:
+            with self._opened.inside():
+                scored = self._scorer.score(records, misfits)
+            results = self._results(scored, keys)
+            if on_reject == "raise":
+                _raise_first(results)
+        except BaseException:
+            self._sessions.roll_back()
+            raise
+        self._sessions.settle()
+        self._seen += len(records)
+        return results
+
+    def state(self, key: Key = None) -> dict[str, Any]:
+        """The model's state in the session of a key: its state globals by name, copied.
+
+        A key that was not seen yet has the state that `begin` made; a model without state globals has {}.
+        """
+        state = self._sessions.state_of(_VALUES, key_bytes(key))
+        return dict(zip(self._opened.module.state_names, state, strict=True))
+
+    def end(self) -> list[Output]:
+        """Call the model's `end`; its outputs, which only `stream-scorer score` and an engine write. At most once.
+
+        Without this call `end` is called when the model is closed, and its outputs are dropped. Raises ModelError,
+        EncodeError.
+        """
+        outputs: list[Output] = []
+
+        def emit(slot: int, datum: Any) -> None:
+            outputs.append(Output(-1, slot, self._codecs[slot].decode(self._scorer.encode(slot, datum))))
+
+        with self._opened.inside():
+            self._opened.module.end(emit)
+        return outputs
+
+    def _schemas(self, kind: int) -> dict[int, Any]:
+        schemas = self._opened.schemas
+        return {
+            slot: None if schema is None else json.loads(schema.canonical)
+            for slot, schema in schemas.items()
+            if slot % 2 == kind
+        }
+
+    def _records(self, values: Iterable[Any], key: KeyOf) -> tuple[list[Key], list[Record], dict[Place, RecordError]]:
+        """The key of each value, the values as records of a topic, and the errors of those that do not fit the schema."""
+        keys: list[Key] = []
+        records: list[Record] = []
+        misfits: dict[Place, RecordError] = {}
+        encode = self._codecs[0].encode
+        for offset, value in enumerate(values, self._seen):
+            keys.append(key_of(key, value))
+            data = None
+            try:
+                data = encode(value)
+            except EncodeError as error:
+                misfits[_VALUES, offset] = _misfit(error)
+            records.append(Record(_VALUES, offset, key_bytes(keys[-1]), data, None, None))
+        return keys, records, misfits
+
+    def _results(self, scored: list[Scored], keys: list[Key]) -> list[Output | Rejected]:
+        results: list[Output | Rejected] = []
+        for one in scored:
+            offset = one.source.offset - self._seen
+            if isinstance(one, Reject):
+                results.append(rejected(one, offset, keys[offset]))
+            else:
+                results.append(Output(offset, one.slot, self._codecs[one.slot].decode(one.value), keys[offset]))
+        return results
+
+
+@contextlib.contextmanager
+def open_model(
+    model: str | Path, attachment: str | Path | None = None, schemas: Mapping[str, str | Path] | None = None
+) -> Iterator[Model]:
+    """Load a model and call its `begin`; a context manager that gives a Model. Its `end` is called after the block.
+
+    Blocks while the model loads and begins: seconds, with TensorFlow. The process goes into a working directory of the
+    model's own, where its attachment is unpacked, for each call into it, and comes back: other threads must not depend
+    on the working directory meanwhile. What the model prints, it prints.
+
+    Args:
+        model: path of a module file or of a bundle, or the name of a shipped model ("sp500_forecast").
+        attachment: archive of the model's files; None: attachment.tar.gz beside the module, if it is there.
+        schemas: files of Avro schemas by the names that the model uses; None: NAME.avsc beside the module.
+    Raises:
+        ModelError: it cannot be found, loaded or begun, its state cannot be kept, or it needs an engine.
+    """
+    archive = Path(attachment).resolve() if attachment is not None else None
+    files = paths({name: str(path) for name, path in (schemas or {}).items()})
+    with opened_apart(locate(str(model)), archive, files, endless=False) as found:
+        yield Model(found)
+
+
+@overload
+def score(
+    model: Model | str | Path,
+    values: Iterable[Any],
+    key: KeyOf = None,
+    *,
+    attachment: str | Path | None = None,
+    schemas: Mapping[str, str | Path] | None = None,
+    on_reject: Literal["raise"] = "raise",
+    batch: int = BATCH,
+) -> Iterator[Output]: ...
+@overload
+def score(
+    model: Model | str | Path,
+    values: Iterable[Any],
+    key: KeyOf = None,
+    *,
+    attachment: str | Path | None = None,
+    schemas: Mapping[str, str | Path] | None = None,
+    on_reject: Literal["return"],
+    batch: int = BATCH,
+) -> Iterator[Output | Rejected]: ...
+def score(
+    model: Model | str | Path,
+    values: Iterable[Any],
+    key: KeyOf = None,
+    *,
+    attachment: str | Path | None = None,
+    schemas: Mapping[str, str | Path] | None = None,
+    on_reject: Literal["raise", "return"] = "raise",
+    batch: int = BATCH,
+) -> Iterator[Any]:
+    """Outputs of all values in order, made as they are asked for; then those of the model's `end`, if it was opened here.
+
+    Args:
+        model: an open Model, or what `open_model` takes, then opened at the first output and closed after the last one.
+        values: may be endless: at most `batch` of them are taken at a time and scored together.
+        key, on_reject: as in `Model.score`. With "raise" the outputs of earlier batches have been given by then.
+    Raises:
+        RecordError, ModelError: as `open_model` and `Model.score`, when the outputs are asked for.
+    """
+    if isinstance(model, Model):
+        yield from _in_batches(model, values, key, on_reject, batch)
+        return
+    with open_model(model, attachment, schemas) as opened:
+        yield from _in_batches(opened, values, key, on_reject, batch)
+        yield from opened.end()
+
+
+def _in_batches(
+    model: Model, values: Iterable[Any], key: KeyOf, on_reject: Literal["raise", "return"], batch: int
+) -> Iterator[Output | Rejected]:
+    """Offsets count through all batches."""
+    remaining, first = iter(values), 0
+    while taken := list(itertools.islice(remaining, batch)):
+        for result in model.score(taken, key, on_reject=on_reject):
+            yield result._replace(offset=result.offset + first)
+        first += len(taken)
+
+
+def _codec(opened: Opened, slot: int) -> Codec:
+    return opened.codec(slot, "json" if opened.schemas[slot] is None else "avro-binary", strict=False)
+
+
+def _raise_first(results: list[Output | Rejected]) -> None:
+    for result in results:
+        if isinstance(result, Rejected):
+            raise result.exception()
+
+
+def _misfit(error: EncodeError) -> SchemaError:
+    """An input that does not fit is rejected by the schema, as it would be on its way in from a topic."""
+    cause = error.__cause__
+    return cause if isinstance(cause, SchemaError) else SchemaError(str(error))

@@ -1,0 +1,112 @@
+"""`run`'s own parts on the transport in memory: codecs, sessions, scorer, loop and restore. No broker, no thread."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import Self
+
+from stream_scorer.errors import EndOfInput
+from stream_scorer.model.locate import locate
+from stream_scorer.records import CommittedPosition, Origin, Partition, PartitionLog, Record
+from stream_scorer.scoring.hosting import Opened, opened_apart, paths
+from stream_scorer.service import app
+from stream_scorer.service.failure_policy import FailurePolicy
+from stream_scorer.service.loop import Loop
+from stream_scorer.service.memory import Fault, MemoryInputs, MemoryLog, MemorySink, MemorySource, MemoryStore
+from stream_scorer.service.pace import Pace
+from stream_scorer.service.progress import Progress
+from stream_scorer.service.restore import RestorePolicy, Restorer
+from stream_scorer.service.settings import RunSettings
+from stream_scorer.state.sessions import Sessions
+from stream_scorer.state.snapshots import SnapshotWriter
+
+
+class MemoryService:
+    """One worker's life, from the restore of its partition to the model's `end`. A context manager.
+
+    `log` outlives it, as a broker would: a second MemoryService on the same log goes on where the first one was.
+
+    Args:
+        model: path of a module or bundle, or name of a shipped model.
+        settings: of `run`. `input_topic` has one partition here; what concerns brokers, processes and logs is not used.
+        log: what is committed; filled, also where an error ends the service.
+    Raises:
+        SettingsError, ModelError: when it is entered.
+    """
+
+    opened: Opened
+    sessions: Sessions
+
+    def __init__(self, model: str, settings: RunSettings, log: MemoryLog) -> None:
+        self._model, self._settings, self._log = model, settings, log
+        self.partition = Partition(settings.input_topic, 0)
+        self._source = MemorySource(log, ())
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as opening:
+            self._begin(opening)
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def feed(self, items: Iterable[Record | Fault]) -> None:
+        """Score records of the partition, in the order of their offsets, until all of them are committed.
+
+        Raises what ends a service: ActionError where the settings say so, ModelError, BrokerError after many failures.
+        """
+        self._source.add(items)
+        with self.opened.inside(), contextlib.suppress(EndOfInput):
+            while True:
+                self._loop.step()
+
+    def _begin(self, opening: contextlib.ExitStack) -> None:
+        settings, log = self._settings, self._log
+        located = locate(self._model)
+        app.check_outputs(located.module, settings)
+        attachment = settings.attachment.resolve() if settings.attachment else None
+        self.opened = found = opening.enter_context(opened_apart(located, attachment, paths(settings.schema)))
+        judge = app.judge_of(found, settings, located, None)
+        self.sessions, scorer = app.wire(found, settings, None, judge)
+        origin = Origin("", settings.group or located.module.stem, settings.session)
+        kept = self.sessions.stateful and settings.changelog
+        restorer = Restorer(
+            self.sessions,
+            scorer,
+            MemoryStore(log) if kept else None,
+            MemoryInputs(log),
+            model=found.identity,
+            origin=origin,
+            policy=RestorePolicy(
+                start=settings.start,
+                window=found.module.annotations.window,
+                warm_up=settings.warm_up,
+                on_mismatch=settings.mismatch_policy(stateful=bool(found.module.state_names)),
+                on_gap=settings.on_gap,
+            ),
+            watch=Progress(),
+        )
+        committed = log.positions.get(self.partition)
+        with found.inside():
+            restorer.begin(
+                self.partition,
+                None if committed is None else CommittedPosition(committed, ""),
+                PartitionLog(0, len(log.inputs), ""),
+                lambda: None,
+            )
+        writer = SnapshotWriter(found.identity, self.sessions.stream_time, lambda _: origin)
+        self._loop = Loop(
+            self._source,
+            scorer,
+            self.sessions,
+            MemorySink(log, writer if kept else None),
+            pace=Pace(settings.batch, max_batch_s=60),
+            policy=FailurePolicy(
+                fail_on_reject=settings.on_bad_record == "fail",
+                max_rejects_in_row=settings.max_rejects_in_row,
+                first_pause_s=0.001,
+            ),
+        )

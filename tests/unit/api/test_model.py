@@ -1,0 +1,194 @@
+"""Models in the caller's process: `open_model` and `score`."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from stream_scorer import (
+    ActionError,
+    EncodeError,
+    ModelError,
+    Output,
+    Rejected,
+    SchemaError,
+    open_model,
+    score,
+)
+
+MEAN = """
+    # fastscore.schema.0: double
+    # fastscore.schema.1: double
+    def begin():
+        global window
+        window = []
+    def action(x):
+        global window
+        window = [*window, x][-2:]
+        if x < 0:
+            raise ValueError("below 0")
+        if len(window) == 2:
+            yield sum(window) / 2
+"""
+
+
+@pytest.fixture
+def mean(write) -> Path:
+    return write("mean.py", MEAN)
+
+
+def test_outputs_come_in_order_with_the_offset_and_key_of_their_value(mean):
+    with open_model(mean) as model:
+        assert model.score([1.0, 3.0, 4.0], "a") == [Output(1, 1, 2.0, "a"), Output(2, 1, 3.5, "a")]
+
+
+def test_state_is_kept_by_key_between_calls(mean):
+    with open_model(mean) as model:
+        model.score([1.0, 2.0], "a")
+        model.score([5.0], b"b")
+        assert [out.value for out in model.score([4.0], "a")] == [3.0]
+        assert model.state("a") == {"window": [2.0, 4.0]}
+        assert model.state("b") == {"window": [5.0]}
+        assert model.state("new") == {"window": []}
+        assert model.state() == {"window": []}
+
+
+def test_the_state_that_is_shown_is_a_copy(mean):
+    with open_model(mean) as model:
+        model.score([1.0])
+        model.state()["window"].append(9.0)
+        model.state("new")["window"].append(9.0)
+        assert model.state() == {"window": [1.0]}
+        assert model.state("new") == {"window": []}
+
+
+def test_a_function_tells_the_key_of_each_value(write):
+    path = write("last.py", "last = None\ndef action(x):\n global last\n yield last\n last = x['v']\n")
+    with open_model(path) as model:
+        rows = [{"k": "a", "v": 1}, {"k": "b", "v": 2}, {"k": "a", "v": 3}]
+        assert [(out.value, out.key) for out in model.score(rows, lambda row: row["k"])] == [
+            (None, "a"),
+            (None, "b"),
+            (1, "a"),
+        ]
+
+
+def test_a_value_that_cannot_be_scored_raises_and_nothing_of_the_call_has_happened(mean):
+    with open_model(mean) as model:
+        model.score([1.0], "a")
+        with pytest.raises(ActionError, match=r"value 1 \(key 'a'\): .*mean.py:11: .*below 0") as failed:
+            model.score([2.0, -1.0, 7.0], "a")
+        assert "raise ValueError" in failed.value.__notes__[0]
+        assert model.state("a") == {"window": [1.0]}
+        assert [out.value for out in model.score([2.0], "a")] == [1.5]
+
+
+def test_rejects_are_returned_in_their_place_if_asked_for(mean):
+    with open_model(mean) as model:
+        first, reject, last = model.score([2.0, 4.0, -1.0, 6.0], "a", on_reject="return")
+        assert (first, last) == (Output(1, 1, 3.0, "a"), Output(3, 1, 5.0, "a"))
+        assert isinstance(reject, Rejected)
+        assert (reject.offset, reject.stage, reject.error, reject.key) == (2, "action", "ValueError", "a")
+
+
+def test_a_value_that_does_not_fit_the_schema_is_a_reject_of_the_schema(mean):
+    with open_model(mean) as model:
+        (reject,) = model.score(["x"], on_reject="return")
+        assert isinstance(reject, Rejected)
+        assert reject.stage == "schema"
+        with pytest.raises(SchemaError, match=r"value 0: .*double"):
+            model.score(["x"])
+        assert model.state() == {"window": []}
+
+
+def test_an_output_that_does_not_fit_is_a_reject_of_the_encoding(write):
+    path = write("text.py", "# fastscore.schema.1: double\ndef action(x):\n yield 'text'\n")
+    with open_model(path) as model, pytest.raises(EncodeError, match="double"):
+        model.score([1])
+
+
+def test_the_model_gets_what_avro_holds(write):
+    path = write(
+        "kind.py",
+        "# fastscore.schema.0: double\n# fastscore.schema.1: string\ndef action(x):\n yield f'{type(x).__name__} {x}'\n",
+    )
+    with open_model(path) as model:
+        assert [out.value for out in model.score([1, math.nan, 2.5])] == ["float 1.0", "float nan", "float 2.5"]
+
+
+def test_it_tells_name_hash_and_schemas(write, mean):
+    write("row.avsc", '{"type": "record", "name": "row", "fields": [{"name": "x", "type": "double"}]}')
+    path = write("rows.py", "# fastscore.schema.0: row\n# fastscore.slot.3: in-use\ndef action(r):\n yield r['x']\n")
+    with open_model(path) as model:
+        assert model.name == "rows"
+        assert len(model.sha256) == 64
+        assert model.inputs[0]["fields"] == [{"name": "x", "type": "double"}]
+        assert model.outputs == {1: None, 3: None}
+
+
+def test_the_process_stays_in_its_working_directory(write, tmp_path, monkeypatch):
+    """The model is in its own; two models are open at once, and are closed in any order."""
+    write("folder.py", "import os\ndef begin():\n open('made', 'w').close()\ndef action(x):\n yield os.listdir('.')\n")
+    monkeypatch.chdir(tmp_path)
+    home = Path.cwd()
+    first, second = open_model("folder.py"), open_model("folder.py")
+    one, two = first.__enter__(), second.__enter__()
+    assert Path.cwd() == home
+    assert [out.value for out in one.score([1])] == [["made"]]
+    assert Path.cwd() == home
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir("elsewhere")
+    first.__exit__(None, None, None)
+    assert Path.cwd() == home / "elsewhere"
+    assert [out.value for out in two.score([1])] == [["made"]]
+    second.__exit__(None, None, None)
+    assert Path.cwd() == home / "elsewhere"
+
+
+def test_end_is_called_once_and_its_outputs_are_given_to_who_asks(write):
+    path = write(
+        "total.py",
+        "# fastscore.schema.1: long\ntotal = 0\ndef action(x):\n global total\n total += x\ndef end():\n yield total\n",
+    )
+    with open_model(path) as model:
+        model.score([1, 2])
+        assert model.end() == [Output(-1, 1, 3)]
+        assert model.end() == []
+    assert list(score(path, [1, 2, 3])) == [Output(-1, 1, 6)]
+
+
+def test_score_goes_through_values_of_any_number_as_they_are_asked_for(mean):
+    def endless():
+        value = 0.0
+        while True:
+            yield value
+            value += 1
+
+    outputs = score(mean, endless(), batch=3)
+    assert [next(outputs) for _ in range(4)] == [
+        Output(1, 1, 0.5), Output(2, 1, 1.5), Output(3, 1, 2.5), Output(4, 1, 3.5)
+    ]  # fmt: skip
+    outputs.close()
+
+
+def test_score_takes_an_open_model_and_leaves_it_open(mean):
+    with open_model(mean) as model:
+        assert [out.value for out in score(model, [1.0, 3.0])] == [2.0]
+        assert [out.value for out in score(model, [5.0, -1.0], on_reject="return") if isinstance(out, Output)] == [4.0]
+        assert model.state() == {"window": [3.0, 5.0]}
+
+
+def test_what_cannot_be_opened_raises_model_error(write):
+    with pytest.raises(ModelError, match="no such file"), open_model("nowhere.py"):
+        pass
+    path = write("file.py", "f = None\ndef begin():\n global f\n f = object()\ndef action(x):\n global f\n f = f\n")
+    with pytest.raises(ModelError, match="cannot be saved"), open_model(path):
+        pass
+
+
+def test_a_key_is_a_text_or_bytes(mean):
+    with open_model(mean) as model, pytest.raises(TypeError, match="not int: 3"):
+        model.score([1.0], 3)  # type: ignore[call-overload]
