@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 MODELS = Path(__file__).parent / "models"
 ROLLING_MEAN = str(MODELS / "rolling_mean.py")
@@ -127,7 +128,7 @@ def run(
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def score_topic(model: str, servers: str, **options: object) -> subprocess.CompletedProcess[str]:
+def score_topic(model: str, servers: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the service until the input's end; fails unless it ends well, if only by rejecting all there is."""
     done = run("run", model, bootstrap_servers=servers, until_end=True, **options)
     all_rejected = done.returncode == 1 and "records were rejected; the first at" in done.stderr

@@ -1,4 +1,4 @@
-"""Options, the broker, and the rule that a broker test is never skipped by accident."""
+"""Options, fixtures that many tests need, and the rule that CI skips no test for want of what it needs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from support.brokers import (
     VARIABLE,
@@ -24,14 +25,24 @@ from support.brokers import (
     find_broker,
 )
 from support.kafka import Kafka
+from tests.support.processes import Processes
+from tests.support.required import Required
 from tests.support.secured import SecuredBroker
-from tests.support.told import TOLD
+from tests.support.summary import SUMMARY_LINES
 
-REQUIRE_ALL = "STREAM_SCORER_REQUIRE_ALL"
-TELLS = "tells"
+# A busy machine is no fault of the code: no deadline. `make check` takes the quick one, of the same examples each time.
+settings.register_profile("full", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=20, derandomize=True, database=None)
+settings.load_profile("full")
+
+LINE = "line of the summary"
 B = TypeVar("B", bound=Broker)
-_skipped: list[str] = []
-_told: list[object] = []
+_lines: list[object] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Required())
+    config.pluginmanager.register(Processes())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,52 +75,41 @@ def _loggers_are_as_at_the_start() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _tell(record_property: Callable[[str, object], None]) -> Iterator[None]:
-    """What a test has to tell travels with its report, as tests may run in several processes."""
+def _summary_lines(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """A test's lines for the summary travel with its report, as tests may run in several processes."""
     yield
-    while TOLD:
-        record_property(TELLS, TOLD.pop(0))
+    while SUMMARY_LINES:
+        record_property(LINE, SUMMARY_LINES.pop(0))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.skipped and not {"broker", "container"}.isdisjoint(report.keywords) and "soak" not in report.keywords:
-        _skipped.append(report.nodeid)
     if report.when == "teardown":
-        _told.extend(value for name, value in report.user_properties if name == TELLS)
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if os.environ.get(REQUIRE_ALL) and _skipped and exitstatus == 0:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        _lines.extend(value for name, value in report.user_properties if name == LINE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _told:
+    if _lines:
         terminalreporter.section("under faults, as a committed reader saw it; and fuzzed inputs")
-        for line in _told:
+        for line in _lines:
             terminalreporter.line(str(line))
-    if os.environ.get(REQUIRE_ALL) and _skipped:
-        terminalreporter.section(f"skipped although {REQUIRE_ALL} is set: the run has failed")
-        for name in _skipped:
-            terminalreporter.line(name)
 
 
 @contextlib.contextmanager
-def _running(make: Callable[[], B], what: str = "") -> Iterator[B]:
-    """A broker for as long as the block; without one the test fails. `what` it is, for the text."""
+def _running(make: Callable[[], B], kind: str = "") -> Iterator[B]:
+    """A broker for as long as the block; without one the test fails. `kind`: words for the text of that failure."""
     try:
-        found = make()
+        broker = make()
     except NoBroker as error:
-        pytest.fail(f"no Kafka broker{what} for this test: {error}", pytrace=False)
-    yield found
-    found.close()
+        pytest.fail(f"no Kafka broker{kind} for this test: {error}", pytrace=False)
+    yield broker
+    broker.close()
 
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """One real broker for the whole run."""
-    with _running(find_broker) as found:
-        yield found
+    with _running(find_broker) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +118,8 @@ def own_broker(broker: Broker) -> Iterator[Broker]:
     if broker.ours:
         yield broker
         return
-    with _running(lambda: DockerBroker() if docker_answers() else NativeBroker(), " of our own") as found:
-        yield found
+    with _running(lambda: DockerBroker() if docker_answers() else NativeBroker(), " of our own") as own:
+        yield own
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +127,8 @@ def secured() -> Iterator[SecuredBroker]:
     """A second broker, with TLS and SASL, for as long as a module of tests needs it."""
     if os.environ.get(VARIABLE) != "native" and docker_answers() and not shutil.which("java"):
         pytest.skip("a broker with TLS and SASL is run by Java, which is not here")
-    with _running(SecuredBroker, " with TLS and SASL") as found:
-        yield found
+    with _running(SecuredBroker, " with TLS and SASL") as secured:
+        yield secured
 
 
 @pytest.fixture
@@ -155,11 +155,19 @@ _run = uuid.uuid4().hex[:6]
 def name(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """Names no other test has, for topics and groups."""
     number = next(_numbers)
-    return lambda what: f"t{_run}-{number}-{what}"
+    return lambda kind: f"t{_run}-{number}-{kind}"
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path | None:
-    """Real prices and CPI beside the checkout, where there are any."""
+    """Real prices and CPI beside the checkout; None where they are not."""
     folder = Path(__file__).parents[2] / "shared" / "data"
     return folder if (folder / "sp500.csv").is_file() else None
+
+
+@pytest.fixture(scope="session")
+def reference_data(shared_data: Path | None) -> Path:
+    """The same, with the tutorial's checkpoint of TensorFlow 1.4, for tests that have no use for made-up data."""
+    if shared_data is None:
+        pytest.skip("no reference data in shared/data beside the checkout")
+    return shared_data

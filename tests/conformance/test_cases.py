@@ -19,6 +19,8 @@ from tests.conformance.columns import COLUMNS, InPlain, InRun, left_out
 from tests.conformance.facts import RUN
 from tests.conformance.outcome import Outcome, check
 
+pytestmark = pytest.mark.process
+
 CASES = load_cases()
 ENGINES = 2
 HERE = [(case, column) for case in CASES for column in COLUMNS if not left_out(case, column)]

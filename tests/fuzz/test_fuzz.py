@@ -17,7 +17,9 @@ import pytest
 
 from tests.fuzz.child import HEAD, SIZE
 from tests.fuzz.targets import GROUPS, SHARES
-from tests.support.told import TOLD
+from tests.support.summary import SUMMARY_LINES
+
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
 COUNT = 80_000
@@ -32,7 +34,7 @@ def test_decoders_end_in_a_value_or_in_their_own_error(group, request, tmp_path)
     seed = os.urandom(4).hex() if millions else "13"
     told = _run(group, seed, count, tmp_path / "in-hand")
     done = sum(one["done"] for one in told)
-    TOLD.append(f"fuzzed {group}: {done:,} inputs")
+    SUMMARY_LINES.append(f"fuzzed {group}: {done:,} inputs")
     problems = [
         f"target {one['target']!r}, seed {seed!r}, input {one['number']:,}: {one['problem']}\nhex: {one['hex'][:4000]}"
         for one in told

@@ -64,7 +64,7 @@ def _wait_until_gone(kafka, topic, count, partition=0):
 def _retention_has_looked(kafka, what):
     """Records as old as those of the test, on a topic that keeps the default: when they are gone, all was looked at."""
     control = kafka.create(what)
-    kafka.send(control, _old(5))
+    kafka.send(control, _old(5), expiring=True)
     _wait_until_gone(kafka, control, 5)
 
 
@@ -277,7 +277,7 @@ def test_what_is_resubmitted_to_a_topic_that_does_not_keep_it_is_told(kafka, nam
 
 def test_an_input_whose_records_are_gone_is_told_with_exit_code_4(kafka, name):
     topics = {"input_topic": kafka.create(name("in"), 2), "output_topic": name("out"), "group": name("group")}
-    kafka.send(topics["input_topic"], _old(9, partition=1))
+    kafka.send(topics["input_topic"], _old(9, partition=1), expiring=True)
     _wait_until_gone(kafka, topics["input_topic"], 9, partition=1)
     options = {"bootstrap_servers": kafka.servers, "until_end": True, "create_topics": True}
     done = run("run", ECHO, **options, **topics)
@@ -294,7 +294,7 @@ def test_an_input_whose_records_are_gone_is_told_with_exit_code_4(kafka, name):
 
 def test_an_input_with_something_left_is_scored_and_what_is_gone_is_told(kafka, name, tmp_path):
     topics = {"input_topic": kafka.create(name("in"), 2), "output_topic": name("out"), "group": name("group")}
-    kafka.send(topics["input_topic"], _old(9, partition=1))
+    kafka.send(topics["input_topic"], _old(9, partition=1), expiring=True)
     _wait_until_gone(kafka, topics["input_topic"], 9, partition=1)
     with Service(tmp_path, ECHO, kafka.servers, create_topics=True, **topics) as service:
         service.wait_for("assigned ")

@@ -24,6 +24,8 @@ from stream_scorer.errors import (
 from stream_scorer.modelop.dataflow import run as runs
 from support.manifold import DISCARD, REST, SOON, Engine, alive, inline, package, until
 
+pytestmark = pytest.mark.process
+
 DOUBLE = "def action(x):\n    yield 2 * x\n"
 COUNT = """
     # fastscore.snapshots: eof

@@ -9,6 +9,8 @@ import pytest
 
 from support.manifold import REST, Engine, package, until
 
+pytestmark = pytest.mark.process
+
 BOTH = {0: REST, 1: REST}
 COUNTING = """
     # fastscore.snapshots: eof

@@ -14,6 +14,8 @@ from stream_scorer.errors import EndOfInput, NoSuchStream, StateError, StreamSco
 from stream_scorer.modelop.dataflow.lifecycle import MOVES
 from support.manifold import DISCARD, REST, Engine, alive, inline, package, until
 
+pytestmark = pytest.mark.process
+
 MODEL = package("def action(x):\n    yield x['v']\n")
 PIG = b'{"$fastscore": "pig"}'
 FINITE = inline('{"v": 1}', '{"v": 2}')

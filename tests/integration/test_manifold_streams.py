@@ -16,6 +16,8 @@ from stream_scorer.modelop.streams import envelopes
 from support.brokers import free_ports
 from support.manifold import DISCARD, REST, Engine, package, until
 
+pytestmark = pytest.mark.process
+
 DOUBLE = "def action(x):\n    yield 2 * x\n"
 SETS = "# fastscore.recordsets.0: yes\ndef action(xs):\n    yield len(xs)\n"
 EXPLICIT = """

@@ -17,6 +17,8 @@ import pytest
 from support.engine import AT_ONCE, PREFIX, PYTHON3, REST, EngineProcess, clean_environment
 from tests.support.tutorial import Tutorial
 
+pytestmark = pytest.mark.process
+
 FLAGSHIP = Path(__file__).parents[2] / "stream_scorer" / "models"
 TINY = """\
 # fastscore.schema.0: double
@@ -116,11 +118,9 @@ def test_the_tutorials_deployment_with_its_model(engine, files):
 
 @pytest.mark.tensorflow
 @pytest.mark.slow
-def test_the_tutorials_own_script_deployed_by_its_own_commands(tmp_path, shared_data):
+def test_the_tutorials_own_script_deployed_by_its_own_commands(tmp_path, reference_data):
     """Its text gives the model byte for byte, the descriptors and every command; TensorFlow 1.4 gave the scores."""
-    if shared_data is None:
-        pytest.skip("needs the tutorial and the TensorFlow 1.4 checkpoint, which are not in the repository")
-    tutorial = Tutorial(shared_data)
+    tutorial = Tutorial(reference_data)
     tutorial.write(tmp_path)
     golden = tutorial.golden()
     inputs, expected = golden["stream"].tolist(), golden["pred_tf1_4_0"].tolist()

@@ -247,12 +247,10 @@ def test_a_cpi_figure_is_seen_on_the_day_it_is_published_and_not_before(inputs, 
 
 @pytest.mark.slow
 def test_on_the_test_part_it_is_no_worse_than_the_last_value_and_its_interval_holds_what_it_claims(
-    shared_data, tmp_path
+    reference_data, tmp_path
 ):
-    if shared_data is None:
-        pytest.skip("no sp500.csv in shared/data beside the checkout")
     done = run(
-        "backtest", FORECASTER, prices=shared_data / "sp500.csv", out=tmp_path, seconds=600, **{"from": "2007-06-02"}
+        "backtest", FORECASTER, prices=reference_data / "sp500.csv", out=tmp_path, seconds=600, **{"from": "2007-06-02"}
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "report.json").read_text())

@@ -77,14 +77,12 @@ def _nobody_else_notices():
 
 
 @pytest.fixture(scope="module")
-def seed(shared_data, tmp_path_factory) -> tuple[Path, Path, np.lib.npyio.NpzFile]:
+def seed(reference_data, tmp_path_factory) -> tuple[Path, Path, np.lib.npyio.NpzFile]:
     """(the tutorial's own script, its checkpoint as an attachment, what TensorFlow 1.4 gave)."""
-    if shared_data is None:
-        pytest.skip("needs the tutorial and the TensorFlow 1.4 checkpoint, which are not in the repository")
     folder = tmp_path_factory.mktemp("seed")
-    tutorial = Tutorial(shared_data)
+    tutorial = Tutorial(reference_data)
     (folder / "seed.py").write_bytes(tutorial.script)
-    archive = pack(folder / "attachment.tar.gz", shared_data / "tf1_checkpoint", "tf_sp500_lstm*")
+    archive = pack(folder / "attachment.tar.gz", reference_data / "tf1_checkpoint", "tf_sp500_lstm*")
     return folder / "seed.py", archive, tutorial.golden()
 
 

@@ -102,13 +102,11 @@ def test_two_keys_on_one_partition_score_as_if_alone(values, reference, kafka, n
     ]
 
 
-def test_scores_agree_with_tensorflow_1_4(shared_data, tmp_path):
+def test_scores_agree_with_tensorflow_1_4(reference_data, tmp_path):
     """The tutorial's own checkpoint, made and scored by TensorFlow 1.4, within the tolerance between runtimes."""
-    if shared_data is None:
-        pytest.skip("needs the TensorFlow 1.4 checkpoint, which is not in the repository")
-    golden = np.load(shared_data / "golden.npz")
+    golden = np.load(reference_data / "golden.npz")
     with tarfile.open(tmp_path / "attachment.tar.gz", "w:gz") as tar:
-        for path in (shared_data / "tf1_checkpoint").iterdir():
+        for path in (reference_data / "tf1_checkpoint").iterdir():
             if path.name.startswith("tf_sp500_lstm"):
                 tar.add(path, path.name)
     lines = "\n".join(map(repr, golden["stream"].tolist())).encode()

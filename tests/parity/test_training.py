@@ -216,16 +216,14 @@ def test_files_given_in_each_others_place_are_told(files, tmp_path):
 
 
 @pytest.mark.soak
-def test_the_shipped_weights_are_those_that_training_gives(shared_data, tmp_path):
+def test_the_shipped_weights_are_those_that_training_gives(reference_data, tmp_path):
     """To a hair on any machine: the last bits differ between kinds of CPU."""
-    if shared_data is None:
-        pytest.skip("no sp500.csv and CPIAUCSL.csv in shared/data beside the checkout")
     from stream_scorer_training import network
     from stream_scorer_training.shipped import ATTACHMENT, shipped_facts
 
     from stream_scorer.model.archive import read_archive
 
-    data = {"prices": shared_data / "sp500.csv", "cpi": shared_data / "CPIAUCSL.csv"}
+    data = {"prices": reference_data / "sp500.csv", "cpi": reference_data / "CPIAUCSL.csv"}
     done = run("train", **data, out=tmp_path / "trained", seeds=1, no_plots=True)
     assert done.returncode == 0, done.stderr
     (tmp_path / "shipped").mkdir()

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from support.kafka import Kafka
 from support.service import ROLLING_MEAN_BATCHED, Service
-from tests.support.told import TOLD
+from tests.support.summary import SUMMARY_LINES
 
 POISON_EVERY = 97
 POISONS = (b"abc", None, struct.pack("<d", -1.0), struct.pack("<d", -2.0))
@@ -169,7 +169,7 @@ class Job:
             scores=len(found), duplicates=duplicates, lost=len(scores.keys() - found.keys()), rejects=len(dead)
         )
         self._count(services)
-        TOLD.append(f"{self._title}: " + ", ".join(f"{name} {self.counts[name]:,}" for name in COUNTED))
+        SUMMARY_LINES.append(f"{self._title}: " + ", ".join(f"{name} {self.counts[name]:,}" for name in COUNTED))
         assert self.counts["lost"] == 0, f"lost {sorted(scores.keys() - found.keys())[:10]}"
         assert duplicates == 0
         wrong = [place for place in found if scores.get(place) != found[place]]

@@ -13,11 +13,11 @@ NAME = "tf_sp500_lstm"
 
 
 class Tutorial:
-    """Of the folder `shared_data`, which has TensorFlow 1.4's checkpoint and what it gave, too."""
+    """Of the folder `reference_data`, which has TensorFlow 1.4's checkpoint and what it gave, too."""
 
-    def __init__(self, shared_data: Path) -> None:
-        self._data = shared_data
-        self._text = (shared_data.parent / "reference" / "seed-tutorial.md").read_bytes()
+    def __init__(self, reference_data: Path) -> None:
+        self._data = reference_data
+        self._text = (reference_data.parent / "reference" / "seed-tutorial.md").read_bytes()
 
     @property
     def script(self) -> bytes:

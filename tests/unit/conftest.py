@@ -7,12 +7,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from hypothesis import settings
 
 from stream_scorer.model.module import Module
-
-settings.register_profile("unit", deadline=None)  # a busy machine is no fault of the code
-settings.load_profile("unit")
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ def test_a_bundle_by_its_directory(write, tmp_path):
     assert (found.module, found.schema_dir) == (tmp_path / "bundle" / "toy.py", tmp_path / "bundle")
 
 
+@pytest.mark.process
 def test_a_shipped_model_by_its_name_without_importing_it():
     code = "import sys; from stream_scorer.model.locate import locate; print(locate('tf_sp500_lstm').module)\n"
     code += "assert not {'tensorflow', 'stream_scorer.models', 'pandas'} & set(sys.modules)"

@@ -12,6 +12,8 @@ import tarfile
 import fastavro
 import pytest
 
+pytestmark = pytest.mark.process
+
 SCORE = "import sys; from stream_scorer.cli import main; sys.exit(main(['score', *sys.argv[1:]]))"
 
 

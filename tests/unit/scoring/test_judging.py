@@ -6,7 +6,7 @@ import json
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec import codec_for
@@ -24,6 +24,7 @@ from stream_scorer.service.memory import ABORT, MemoryLog, MemorySink, MemorySou
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
 from support.service import MODELS
+from tests.support.examples import examples
 
 # Three values are enough: a window of 30 would need long inputs for hypothesis to find anything.
 SMALL = """
@@ -205,7 +206,7 @@ def test_a_record_that_is_rejected_is_no_value(name, paths):
     assert _found(log) == _offline(log, records)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     values=st.lists(st.sampled_from([0.5, 1.25, 3.0, -1.0, -2.0]), max_size=60),
     keys=st.integers(1, 3),
@@ -225,7 +226,7 @@ def test_any_cut_any_aborts_any_restarts_give_what_one_by_one_gives(values, keys
     assert [out for out in log.outputs if out.slot == 1] == [out for out in alone.outputs if out.slot == 1]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     items=st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.integers(0, 30)), max_size=40),
     batch=st.integers(1, 20),
@@ -346,7 +347,7 @@ def action(x):
 JSON = codec_for("json", None)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 3), st.sampled_from([1.0, 2.0, -1.0]), st.sampled_from([None, 1, 2, 3, 5])),

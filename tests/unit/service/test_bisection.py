@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec import codec_for
@@ -21,6 +21,7 @@ from stream_scorer.service.memory import MemoryLog, MemorySink
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
 from support.service import MODELS
+from tests.support.examples import examples
 
 PARTITIONS = [Partition("in", number) for number in range(4)]
 
@@ -191,7 +192,7 @@ def test_what_is_refused_whatever_is_left_out_comes_to_an_end(monkeypatch):
         loop.run()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     counts=st.lists(st.integers(0, 40), min_size=1, max_size=4),
     refused=st.sets(st.tuples(st.integers(0, 3), st.integers(0, 39)), max_size=30),

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec import codec_for
@@ -23,6 +23,7 @@ from stream_scorer.service.memory import ABORT, MemoryLog, MemorySink, MemorySou
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
 from support.service import MODELS
+from tests.support.examples import examples
 
 MODES = ["rolling_mean", "rolling_mean_batched"]
 
@@ -133,7 +134,7 @@ def test_endless_aborts_end_the_run():
         _run("rolling_mean", [*[ABORT] * 20, *items], batch=5)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     values=st.lists(st.sampled_from([0.5, 1.25, 3.0, -1.0]), max_size=150),
     keys=st.integers(1, 4),
@@ -320,7 +321,7 @@ def action(x, slot, seqno):
 """
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.sampled_from(["good", "rejected", "abort", "restart"]), max_size=40), st.integers(1, 7))
 def test_records_are_numbered_as_they_are_kept(happens, batch):
     """Per key, from 1: not those rejected, not twice after an abort, on after a restart from what was saved."""

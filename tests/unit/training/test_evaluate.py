@@ -84,16 +84,14 @@ def test_the_years_are_all_days_once(prepared):
 
 
 @pytest.mark.slow
-def test_the_tutorials_own_weights_have_the_reference_figures(shared_data):
+def test_the_tutorials_own_weights_have_the_reference_figures(reference_data):
     """Trained with TensorFlow 1.4; the figures were computed there."""
-    if shared_data is None:
-        pytest.skip("no reference data in shared/data beside the checkout")
     from stream_scorer_training import network
     from stream_scorer_training.evaluate import by_year, errors_of, evaluate, forecaster
 
-    prices, cpi = data.read_prices(shared_data / "sp500.csv"), data.read_cpi(shared_data / "CPIAUCSL.csv")
+    prices, cpi = data.read_prices(reference_data / "sp500.csv"), data.read_cpi(reference_data / "CPIAUCSL.csv")
     real = prepare.prepare(prices, cpi)
-    made = windows(real, forecaster(network.load(shared_data / "tf1_checkpoint" / "tf_sp500_lstm")))
+    made = windows(real, forecaster(network.load(reference_data / "tf1_checkpoint" / "tf_sp500_lstm")))
     figures = evaluate(real, made)
     assert figures.tutorial_mse == pytest.approx(0.000272, abs=5e-7)
     assert figures.tutorial_mse_120_days == pytest.approx(0.000286, abs=5e-7)

@@ -78,11 +78,9 @@ def test_adjust_is_what_prepare_gives(made_up):
     pd.testing.assert_series_equal(adjusted, prepared.adjusted, check_exact=True)
 
 
-def test_the_tutorials_own_figures(shared_data):
-    if shared_data is None:
-        pytest.skip("no sp500.csv and CPIAUCSL.csv in shared/data beside the checkout")
-    prices = data.read_prices(shared_data / "sp500.csv")
-    prepared = prepare.prepare(prices, data.read_cpi(shared_data / "CPIAUCSL.csv"))
+def test_the_tutorials_own_figures(reference_data):
+    prices = data.read_prices(reference_data / "sp500.csv")
+    prepared = prepare.prepare(prices, data.read_cpi(reference_data / "CPIAUCSL.csv"))
     assert len(prepared.training) == 14_445
     assert prepared.trend.epoch == pd.Timestamp("1950-01-03")
     assert prepared.trend.slope == pytest.approx(0.00023195479589919, rel=1e-12)

@@ -22,6 +22,7 @@ def drain(feed):
             return found
 
 
+@pytest.mark.process
 def test_a_program_that_fails_is_told_with_its_status():
     feed = ExecFeed(["/bin/sh", "-c", "echo 1; exit 3"])
     with pytest.raises(TransportError, match="'/bin/sh' ended with status 3"):
@@ -29,6 +30,7 @@ def test_a_program_that_fails_is_told_with_its_status():
     feed.close()
 
 
+@pytest.mark.process
 def test_a_program_that_does_not_end_is_ended_with_what_it_started():
     feed = ExecFeed(["/bin/sh", "-c", "sleep 60 & echo 1; wait"])
     assert feed.read(5) == [b"1\n"]
@@ -37,6 +39,7 @@ def test_a_program_that_does_not_end_is_ended_with_what_it_started():
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.process
 def test_a_program_that_does_not_read_is_told():
     target = ExecDrain(["/bin/true"])
     time.sleep(0.1)
@@ -45,6 +48,7 @@ def test_a_program_that_does_not_read_is_told():
     target.close()
 
 
+@pytest.mark.process
 def test_a_program_that_fails_at_the_end_of_its_input_is_told():
     target = ExecDrain(["/bin/sh", "-c", "cat > /dev/null; exit 2"])
     target.write([b"1"])

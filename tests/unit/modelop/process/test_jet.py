@@ -20,6 +20,8 @@ from stream_scorer.modelop.streams.coding import CodecSpec
 from stream_scorer.records import Batch
 from tests.unit.modelop.process.conftest import batch, told
 
+pytestmark = pytest.mark.process
+
 
 def _tar(**files: str) -> bytes:
     packed = io.BytesIO()

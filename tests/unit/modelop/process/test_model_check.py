@@ -204,6 +204,7 @@ def test_an_attached_module_needs_no_leave():
     verify(_package("# fastscore.module-attached: helper\nimport helper.part\ndef action(x): pass"), policy)
 
 
+@pytest.mark.process
 def test_a_missing_library_is_installed_by_its_command(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     made = tmp_path / "made_by_policy.py"
@@ -215,6 +216,7 @@ def test_a_missing_library_is_installed_by_its_command(tmp_path, monkeypatch):
     assert verify(package, Policy.parse("made_by_policy: install"))["install_libs"] == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("command", "message"),
     [

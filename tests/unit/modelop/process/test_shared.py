@@ -83,6 +83,7 @@ def action(x):
 """
 
 
+@pytest.mark.process
 def test_updates_of_many_jets_are_atomic(jet, shared):
     jets = [jet(COUNTER) for _ in range(3)]
     threads = [threading.Thread(target=one.feed, args=(batch(200),)) for one in jets]
@@ -95,6 +96,7 @@ def test_updates_of_many_jets_are_atomic(jet, shared):
     assert Cell(shared, "begun").value == 3
 
 
+@pytest.mark.process
 def test_updates_of_a_models_threads_are_atomic(jet):
     made = jet("""
         import fastscore, threading
@@ -110,6 +112,7 @@ def test_updates_of_a_models_threads_are_atomic(jet):
     assert told(made.feed(batch(1))) == [(1, 400)]
 
 
+@pytest.mark.process
 def test_a_jet_that_ends_within_an_update_frees_it(jet):
     made = jet("""
         import fastscore, os
@@ -125,6 +128,7 @@ def test_a_jet_that_ends_within_an_update_frees_it(jet):
     )
 
 
+@pytest.mark.process
 def test_an_update_that_raises_changes_nothing_and_frees_it(jet, shared):
     fed = jet("import fastscore\ndef action(x): fastscore.cells('a').update(lambda v: 1 / x)").feed(batch(0))
     assert "ZeroDivisionError" in fed.failure.reason
@@ -159,6 +163,7 @@ def action(x):
 """
 
 
+@pytest.mark.process
 def test_a_snapshot_carries_on(jet, caplog):
     one = jet(SUMS)
     assert told(one.feed(batch(1, 2)))[-1] == (1, [3, 2, 2])
@@ -173,6 +178,7 @@ def test_a_snapshot_carries_on(jet, caplog):
     assert told(later.feed(batch(10))) == [(1, [23, 3, 10])], "a jet that comes later does not set the others back"
 
 
+@pytest.mark.process
 def test_a_snapshot_of_an_explicit_model_is_there_when_its_body_runs(jet):
     source = """
         # fastscore.action: unused
@@ -188,6 +194,7 @@ def test_a_snapshot_of_an_explicit_model_is_there_when_its_body_runs(jet):
     assert [record for _, record in written] == [b"1", b"2"]
 
 
+@pytest.mark.process
 def test_a_snapshot_of_another_model_is_refused(jet):
     blob = jet("def action(x): pass", name="other").snapshot()
     with pytest.raises(ModelError, match="it is of model 'other', and 'toy' is loaded"):

@@ -9,6 +9,8 @@ from websockets.sync.client import connect
 
 from support.engine import PREFIX
 
+pytestmark = pytest.mark.process
+
 C = f"{PREFIX}/connect"
 
 

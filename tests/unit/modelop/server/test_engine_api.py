@@ -13,6 +13,8 @@ import pytest
 from stream_scorer.modelop.client.http import Server
 from support.engine import AT_ONCE, PREFIX, PYTHON3, REST
 
+pytestmark = pytest.mark.process
+
 ECHO = "def action(x):\n    yield x\n"
 HELPED = "# fastscore.module-attached: helper\nimport helper\ndef action(x):\n    yield helper.twice(x)\n"
 MM = f"{PREFIX}/model-manage-1/1"

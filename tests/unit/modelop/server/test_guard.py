@@ -27,6 +27,7 @@ def _basic(pair):
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("header", "status"),
     [
@@ -51,11 +52,13 @@ def test_the_token(guarded, header, status):
         assert answer.text.startswith("Authorization required")
 
 
+@pytest.mark.process
 def test_the_document_may_be_read_by_all(guarded):
     assert guarded.ask("GET", "/openapi.json", headers={"Authorization": ""}).status == 200
     assert guarded.ask("GET", "/docs", headers={"Authorization": ""}).status == 200
 
 
+@pytest.mark.process
 def test_a_websocket_needs_the_token_too(guarded):
     url = f"ws{guarded.url.removeprefix('http')}{PREFIX}/connect/2/pneumo"
     with pytest.raises(InvalidStatus):
@@ -64,6 +67,7 @@ def test_a_websocket_needs_the_token_too(guarded):
         pass
 
 
+@pytest.mark.process
 def test_our_command_line_takes_the_token_from_a_file(guarded):
     assert guarded.cli("engine", "inspect", "--token", "token") == "INIT\n"
     refused = guarded.cli("engine", "inspect", check=False)
@@ -71,6 +75,7 @@ def test_our_command_line_takes_the_token_from_a_file(guarded):
     assert "Give --token FILE" in refused
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

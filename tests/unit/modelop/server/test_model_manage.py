@@ -8,6 +8,8 @@ import pytest
 
 from support.engine import PREFIX, PYTHON3
 
+pytestmark = pytest.mark.process
+
 MM = f"{PREFIX}/model-manage-1/1"
 
 

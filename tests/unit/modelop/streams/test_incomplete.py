@@ -9,7 +9,7 @@ import fastavro
 import fastavro.utils
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec.avro import AvroCodec
@@ -23,6 +23,7 @@ from stream_scorer.modelop.streams.csv_lines import CsvLines
 from stream_scorer.modelop.streams.envelopes import Delimited, Fixed, MsgpackEnds, SelfDelimited, TooLong, Whole
 from stream_scorer.modelop.streams.forms import envelope
 from stream_scorer.modelop.streams.ocf import OcfSplitter
+from tests.support.examples import examples
 
 SIZE, PIECE, HANG_S = 2 << 20, 8, 60
 LINES = Dialect(separator="\n")
@@ -134,7 +135,7 @@ def test_lines_behind_an_open_quote(case):
         assert found + splitter.end() == lines
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data(), st.lists(st.sampled_from(['"', '""', ",", "\n", "a", "\u00e9"]), max_size=30).map("".join))
 def test_csv_is_split_in_the_same_way_however_its_bytes_come(data, text):
     raw = text.encode()
@@ -263,7 +264,7 @@ schemas = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data(), schemas, st.integers(1, 5))
 def test_the_walk_ends_where_fastavro_does(data, schema, step):
     made = make_schema("any", _named(schema))

@@ -8,7 +8,7 @@ import io
 
 import fastavro
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec.avro import AvroCodec
@@ -17,6 +17,7 @@ from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import DecodeError, TransportError
 from stream_scorer.modelop.streams.forms import envelope
 from stream_scorer.modelop.streams.ocf import OcfFramer, OcfSplitter
+from tests.support.examples import examples
 
 ROW = {
     "type": "record",
@@ -48,7 +49,7 @@ def without_header(data):
 
 
 @pytest.mark.parametrize("codec", ["null", "deflate"])
-@settings(max_examples=30)
+@examples(30)
 @given(step=st.integers(1, 200))
 def test_any_cut_gives_the_same_records(codec, step):
     data = container(codec=codec)
@@ -110,7 +111,7 @@ def test_without_a_header_there_are_blocks_only():
     assert data == without_header(container(ROWS[:1]))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.binary(max_size=80), st.integers(0, 400))
 def test_foreign_bytes_give_an_error_of_ours_and_no_other(noise, at):
     data = container()
