@@ -21,8 +21,8 @@ demo: $(VENV)/.demo  ## the main job on an embedded broker: 1,000 prices in, 971
 test: $(VENV)/.all  ## all tests, on a real Kafka broker (see README: where it comes from)
 	$(BIN)/pytest $(PYTEST)
 
-check: lint  ## lint, types and the fast tests: no broker, no TensorFlow
-	$(BIN)/pytest $(BESIDE) --no-broker -m "not tensorflow and not slow" $(PYTEST)
+check: lint  ## lint, types and the fast tests, in a minute: no broker, no TensorFlow, no other process
+	$(BIN)/pytest $(BESIDE) --no-broker -m "not tensorflow and not slow and not process" --hypothesis-profile=quick $(PYTEST)
 
 lint: $(VENV)/.all  ## lint and types alone
 	$(BIN)/ruff check .

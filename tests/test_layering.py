@@ -83,7 +83,6 @@ CIRCLES: set[frozenset[str]] = {
     frozenset({"stream_scorer.codec.schema", "stream_scorer.codec.schema_rules"}),
     frozenset({"stream_scorer.modelop.process.runner", "stream_scorer.modelop.process.explicit_slots"}),
     frozenset({"stream_scorer.modelop.streams.descriptor", "stream_scorer.modelop.streams.restrictions"}),
-    frozenset({"stream_scorer.kafka.clients", "stream_scorer.kafka.heard"}),
 }
 FILES = [path.relative_to(ROOT) for folder in ("stream_scorer", "training") for path in (ROOT / folder).rglob("*.py")]
 

@@ -34,10 +34,16 @@ def _end(request, tmp_path, monkeypatch):
     found.close()
 
 
-source = pytest.fixture(params=[*ENDS, *KAFKA], name="source")(_end)
+def _marked(names, without=()):
+    """The names, that of programs with the mark of tests that start processes."""
+    marks = {"exec": pytest.mark.process}
+    return [pytest.param(name, marks=marks.get(name, ())) for name in names if name not in without]
+
+
+source = pytest.fixture(params=[*_marked(ENDS), *KAFKA], name="source")(_end)
 live = pytest.fixture(params=[*LIVE, *KAFKA], name="live")(_end)
-stored = pytest.fixture(params=[*(name for name in ENDS if name not in LIVE), *KAFKA], name="stored")(_end)
-target = pytest.fixture(params=[*(name for name in ENDS if name not in INPUT_ONLY), *KAFKA[:1]], name="target")(_end)
+stored = pytest.fixture(params=[*_marked(ENDS, LIVE), *KAFKA], name="stored")(_end)
+target = pytest.fixture(params=[*_marked(ENDS, INPUT_ONLY), *KAFKA[:1]], name="target")(_end)
 
 
 def stream(transport, slot=0, **more):
@@ -182,7 +188,7 @@ GONE = {
 }
 
 
-@pytest.mark.parametrize("name", GONE)
+@pytest.mark.parametrize("name", _marked(GONE))
 @pytest.mark.parametrize("slot", [0, 1])
 def test_an_end_that_is_not_there_is_told_in_one_line(name, slot):
     with pytest.raises(TransportError) as caught:  # noqa: PT012 - what is written to may be found out at the first write

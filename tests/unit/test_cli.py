@@ -85,6 +85,7 @@ def _child(code, *arguments, **how):
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, **how)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("flag", ["--help", "--version"])
 def test_help_imports_nothing_heavy(flag):
     code = f"import sys, json; from stream_scorer.cli import main; main([{flag!r}]); print(json.dumps([*sys.modules]))"
@@ -92,6 +93,7 @@ def test_help_imports_nothing_heavy(flag):
     assert not {"tensorflow", "numpy", "confluent_kafka", "pandas", "fastavro", "rich"} & set(imported)
 
 
+@pytest.mark.process
 def test_help_of_run_needs_neither_kafka_nor_numpy():
     code = (
         "import sys; from stream_scorer.cli import main\ntry: main(['run', '--help'])\nfinally: print([*sys.modules])"
@@ -104,6 +106,7 @@ def test_help_of_run_needs_neither_kafka_nor_numpy():
 SCORE = "import sys; from stream_scorer.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
+@pytest.mark.process
 def test_score_takes_lines_and_keeps_scores_apart_from_prints(write):
     model = write(
         "loud.py",
@@ -126,6 +129,7 @@ def test_score_takes_lines_and_keeps_scores_apart_from_prints(write):
     assert told[1].startswith('stdin:5: schema: expected double, not "x" (str)')
 
 
+@pytest.mark.process
 def test_score_ends_quietly_when_its_reader_goes(write):
     """As `| head -1` does."""
     model = write("echo.py", "# fastscore.schema.0: double\n# fastscore.schema.1: double\ndef action(x):\n    yield x")

@@ -263,6 +263,7 @@ def _child(*argv: str, stdin: str = "1\n2\n", **how) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.process
 def test_a_full_disk_is_told():
     with Path("/dev/full").open("w") as full:
         for argv in (["score", "m.py"], ["--help"]):
@@ -274,6 +275,7 @@ def test_a_full_disk_is_told():
     assert (code, told) == (2, "stream-scorer score: No space left on device\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["score", "m.py"]], ids=" ".join)
 def test_a_reader_that_has_gone_is_no_error(argv):
     reading, writing = os.pipe()
@@ -283,6 +285,7 @@ def test_a_reader_that_has_gone_is_no_error(argv):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.process
 def test_closed_descriptors_are_told():
     def close(number):
         return lambda: os.close(number)

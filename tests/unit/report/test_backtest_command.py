@@ -14,6 +14,8 @@ from stream_scorer.report import chart
 from support.service import MODELS, ROLLING_MEAN, ROLLING_MEAN_BATCHED, run
 from tests.support.forecaster import MODEL
 
+pytestmark = pytest.mark.process
+
 LAST_CLOSE = str(MODELS / "last_close.py")
 SCHEMAS = [f"{name}={MODEL / name}.avsc" for name in ("close", "forecast")]
 

@@ -14,6 +14,8 @@ from stream_scorer.service import supervisor
 from stream_scorer.service.lifeline import VARIABLE
 from stream_scorer.service.supervisor import Worker, supervise, worker_command
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):

@@ -52,6 +52,7 @@ def _held(name, env=(), prepare=""):
     return process, int(process.stdout.readline())
 
 
+@pytest.mark.process
 def test_another_process_gets_the_next_number_and_its_death_frees_it(name):
     other, number = _held(name)
     with other:
@@ -75,6 +76,7 @@ def test_names_do_not_meet(name):
     released.release()
 
 
+@pytest.mark.process
 @sockets
 def test_nothing_of_the_environment_makes_two_services_miss_each_other(name, tmp_path):
     """Nor does a file system that cannot be written to, a home that is none, or a cleaned one."""
@@ -88,6 +90,7 @@ def test_nothing_of_the_environment_makes_two_services_miss_each_other(name, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 @sockets
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be another user")
 def test_two_users_of_a_host_get_two_numbers(name):
@@ -99,6 +102,7 @@ def test_two_users_of_a_host_get_two_numbers(name):
     assert number == 1
 
 
+@pytest.mark.process
 def test_without_sockets_a_file_in_the_home_is_locked(folders, name):
     home = f"import types; import stream_scorer.service.transactional_id as m; m._folders = lambda: [m.Path({str(folders[0])!r})]"
     other, number = _held(name, prepare=f"{home}; m._hold_socket = m._hold_file")
