@@ -14,7 +14,7 @@ from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.ports import Codec
 
 ENCODINGS = ("avro-binary", "json")
-"""Of topics. Streams of the engine may have those of the norm as well (`simple.OF_STREAMS`)."""
+"""Of topics. Streams of the engine may have those of the norm as well (`stream_encodings.STREAM_CODECS`)."""
 
 
 def codec_for(
@@ -46,10 +46,10 @@ def codec_for(
             raise SettingsError("--framing registry goes with avro-binary, not with json.")
         return JsonCodec(schema, strict=strict, tagged=options.get("Unions") != "untagged")
     if encoding != "avro-binary":
-        from stream_scorer.codec.simple import OF_STREAMS  # imports libraries that topics do not need
+        from stream_scorer.codec.stream_encodings import STREAM_CODECS  # imports libraries that topics do not need
 
-        if encoding in OF_STREAMS:
-            return OF_STREAMS[encoding](schema, options)
+        if encoding in STREAM_CODECS:
+            return STREAM_CODECS[encoding](schema, options)
         raise SettingsError(f"no encoding {encoding!r}. There are {', '.join(ENCODINGS)}.")
     if schema is None:
         raise ModelError("avro-binary needs a schema, and the model names none for this slot.")

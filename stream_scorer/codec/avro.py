@@ -6,21 +6,21 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from stream_scorer.codec.avro_reader import CUT, Read, Readers, Unresolved
-from stream_scorer.codec.base import ValueCodec, null_value
-from stream_scorer.codec.bounds import Guard, guard_of
+from stream_scorer.codec.avro_bounds import Guard, guard_of
+from stream_scorer.codec.avro_reader import TRUNCATED, Read, Readers, Unresolved
 from stream_scorer.codec.forms import AvroForm
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.value_codec import ValueCodec, null_value
 from stream_scorer.errors import DecodeError
 
 _DOUBLE = struct.Struct("<d")
-_WRONG = (*CUT, ValueError, ArithmeticError, RecursionError, MemoryError)
+_WRONG = (*TRUNCATED, ValueError, ArithmeticError, RecursionError, MemoryError)
 
 
 class AvroCodec(ValueCodec):
     """Any Avro schema. Unions come bare, logical types as the numbers, bytes and texts underneath."""
 
-    said = "Avro"
+    encoding = "Avro"
 
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema, AvroForm())
@@ -54,7 +54,7 @@ class AvroCodec(ValueCodec):
                 break
             try:
                 end = at + found[1] if found is not None else self._end(data, at)
-            except CUT:
+            except TRUNCATED:
                 break
             except _WRONG:
                 return ends, True
@@ -111,7 +111,7 @@ def read_avro(data: bytes, read: Read, name: str, guard: Guard | None = None) ->
         if guard is not None:
             guard(data, 0)
         value, end = read(data, 0)
-    except CUT as error:
+    except TRUNCATED as error:
         text = str(error) if isinstance(error, EOFError) else "the bytes end within the value"
         raise wrong_bytes(f"Avro of schema {name!r} (EOFError: {text})", data) from error
     except Unresolved as error:

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stream_scorer.codec.checks import RANGES
-from stream_scorer.codec.parts import type_of
+from stream_scorer.codec.schema_parts import type_of
 
 Read = Callable[[bytes, int], tuple[Any, int]]
 """Takes the bytes and the offset where a value begins; returns the value and the offset where it ends.
 
-Raises one of CUT, ValueError (no value is written so) or Unresolved.
+Raises one of TRUNCATED, ValueError (no value is written so) or Unresolved.
 """
-CUT = (EOFError, IndexError, struct.error)
+TRUNCATED = (EOFError, IndexError, struct.error)
 """What a `Read` raises if the bytes end too early."""
 _unpack_double, _unpack_float = struct.Struct("<d").unpack_from, struct.Struct("<f").unpack_from
 

@@ -24,8 +24,8 @@ from stream_scorer.codec.avro_reader import (
 from stream_scorer.codec.fitting import Compiler
 from stream_scorer.codec.forms import PlainForm, fit_default
 from stream_scorer.codec.logical import logical_mismatch, logical_of
-from stream_scorer.codec.parts import NAMED, branch_name, named_in, type_of, widens
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.schema_parts import NAMED, branch_name, matched_fields, named_in, type_of, widens
 from stream_scorer.codec.walk import Misfit
 
 _TEXTS = ("string", "bytes")
@@ -121,7 +121,7 @@ class Resolution(Readers):
         return self._done[key]
 
     def _fill(self, writer: Any, reader: Any, fields: list[Any], supplied: list[Any]) -> None:
-        asked = _matched(writer, reader)
+        asked = matched_fields(writer, reader)
         for field in writer["fields"]:
             wanted = asked.get(field["name"])
             if wanted is None:
@@ -145,7 +145,7 @@ class Resolution(Readers):
             try:
                 return fit_default(fit, field["default"])
             except Misfit as error:
-                raise Unresolved(f"the default of field {field['name']!r} does not fit: {error.told()}") from None
+                raise Unresolved(f"the default of field {field['name']!r} does not fit: {error.message()}") from None
 
         return supply
 
@@ -153,17 +153,6 @@ class Resolution(Readers):
 def _last(schema: Any) -> str:
     """The name of a type without its namespace; "" if the type has no name."""
     return str(schema.get("name", "")).rpartition(".")[2] if schema["type"] in NAMED else ""
-
-
-def _matched(writer: Any, reader: Any) -> dict[str, Any]:
-    """The reader's fields, each by the name of the writer's field: the same name, else an alias."""
-    wrote = {field["name"] for field in writer["fields"]}
-    found = {field["name"]: field for field in reader["fields"] if field["name"] in wrote}
-    for field in reader["fields"]:
-        name = next((alias for alias in field.get("aliases", ()) if alias in wrote and alias not in found), None)
-        if field["name"] not in found and name is not None:
-            found[name] = field
-    return found
 
 
 def _simple(writer: Any, reader: Any) -> Read:

@@ -11,11 +11,11 @@ from typing import Any
 
 from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.avro_long import avro_long
-from stream_scorer.codec.base import null_value
 from stream_scorer.codec.framing import FramedCodec
 from stream_scorer.codec.registry import Registry
 from stream_scorer.codec.schema import Schema, make_schema
-from stream_scorer.codec.shipped_schemas import shipped_schema
+from stream_scorer.codec.schema_files import shipped_schema
+from stream_scorer.codec.value_codec import null_value
 from stream_scorer.errors import DecodeError
 from stream_scorer.ports import Codec
 from stream_scorer.records import Evaluation

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_scorer.codec.avro import read_avro, wrong_bytes
+from stream_scorer.codec.avro_bounds import Guard, guard_of
 from stream_scorer.codec.avro_reader import Read
 from stream_scorer.codec.avro_resolution import resolved
-from stream_scorer.codec.base import null_value
-from stream_scorer.codec.bounds import Guard, guard_of
 from stream_scorer.codec.registry import Registry, UnknownSchema
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.value_codec import null_value
 from stream_scorer.errors import DecodeError, EncodeError
 from stream_scorer.ports import Codec
 

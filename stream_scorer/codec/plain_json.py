@@ -7,9 +7,9 @@ import math
 import re
 from typing import Any, NoReturn
 
-from stream_scorer.codec.base import ValueCodec
 from stream_scorer.codec.forms import PlainForm
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.value_codec import ValueCodec
 from stream_scorer.errors import DecodeError
 
 _BOM = b"\xef\xbb\xbf"
@@ -28,7 +28,7 @@ class JsonCodec(ValueCodec):
         tagged: write unions with a tag; else bare. Models may give either.
     """
 
-    said = "JSON"
+    encoding = "JSON"
 
     def __init__(self, schema: Schema | None, *, strict: bool = True, tagged: bool = True) -> None:
         super().__init__(schema, PlainForm(text=True, tagged=tagged))

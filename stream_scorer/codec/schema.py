@@ -1,4 +1,4 @@
-"""Avro schemas: found by the name that a model uses, and what checks and writes values by them."""
+"""A parsed Avro schema, and the functions that check and write values by it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -15,7 +14,7 @@ from fastavro.schema import SchemaParseException, UnknownType
 from stream_scorer.codec.fitting import Compiler, Form
 from stream_scorer.codec.forms import CheckForm
 from stream_scorer.codec.walk import Misfit, Walk
-from stream_scorer.errors import ModelError, SchemaError
+from stream_scorer.errors import SchemaError
 
 PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
 NO_SCHEMA = (
@@ -66,7 +65,7 @@ class Schema:
             try:
                 return fit(value, Walk())
             except Misfit as error:
-                raise SchemaError(error.told()) from None
+                raise SchemaError(error.message()) from None
             except RecursionError:
                 raise SchemaError(f"nested too deeply for schema {self.name!r} to be checked") from None
 
@@ -106,22 +105,3 @@ def _parts(part: Any) -> Iterator[Any]:
         yield from part.values()
     elif isinstance(part, list):
         yield from part
-
-
-def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
-    """The schema of a name: of `files`, else NAME.avsc (or NAME) in `folder`, else a primitive. Raises ModelError."""
-    from stream_scorer.codec.schema_rules import checked_schema  # which knows schemas itself
-
-    places = [files[name]] if name in files else [folder / f"{name}.avsc", folder / name]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        if name in PRIMITIVES and name not in files:
-            return make_schema(name, name)
-        raise ModelError(
-            f"schema {name!r}: no file {' or '.join(map(str, places))}, and no Avro primitive has that name. "
-            f"Give it by --schema {name}=FILE.avsc."
-        )
-    try:
-        return checked_schema(name, json.loads(path.read_text()))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"schema {name!r}: {path} is not an Avro schema: {type(error).__name__}: {error}.") from error

@@ -7,8 +7,8 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any
 
-from stream_scorer.codec.parts import NAMED
 from stream_scorer.codec.schema import NO_SCHEMA, PRIMITIVES, Schema, check_nested, make_schema
+from stream_scorer.codec.schema_parts import NAMED
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(\.[A-Za-z_][A-Za-z0-9_\-]*)*", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

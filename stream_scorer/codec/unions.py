@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stream_scorer.codec.parts import branch_name, kind_of
 from stream_scorer.codec.plain import NUMPY, plain
+from stream_scorer.codec.schema_parts import branch_name, kind_of
 from stream_scorer.codec.walk import Fit, Misfit, Walk
 
 _PLAIN: dict[str, tuple[type, ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stream_scorer.codec.shown import fault, within
+from stream_scorer.codec.error_text import fault, within
 
 WHOLE, FILLED, LOOSE = range(3)
 """How well a value has to fit.
@@ -27,7 +27,7 @@ class Misfit(Exception):
         super().__init__(expected)
         self.expected, self.value, self.path = expected, value, list[str]()
 
-    def told(self) -> str:
+    def message(self) -> str:
         at = within(reversed(self.path))
         return f"{at}{self.expected}" if not self.value else f"{at}{fault(self.expected, self.value[0])}"
 

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from stream_scorer.codec.schema import load_schema
+    from stream_scorer.codec.schema_files import load_schema
     from stream_scorer.model.bundle import export
     from stream_scorer.model.locate import locate
     from stream_scorer.model.program import read_program

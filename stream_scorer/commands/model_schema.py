@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stream_scorer.codec.schema import Schema, load_schema
+from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.errors import SettingsError
 from stream_scorer.model.locate import locate
 from stream_scorer.model.program import read_program

@@ -122,7 +122,7 @@ def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | N
     """How a score becomes a number: by its schema, else as JSON, a double, or a double behind a registry's bytes."""
     from stream_scorer.codec import codec_for
     from stream_scorer.codec.evaluations import FRAME
-    from stream_scorer.codec.meaning import meaning_of
+    from stream_scorer.codec.logical_fields import meaning_of
     from stream_scorer.evaluate.judge import finite
 
     avro = codec_for("avro-binary", schema)

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.model.live import can_change, cells, goes_on, memory, rebound_outside, within
-from stream_scorer.model.reached import NOT_PER_RECORD, Defined, Reached, first_argument, parsed
+from stream_scorer.model.call_graph import NOT_PER_RECORD, Defined, Reached, first_argument, parsed
+from stream_scorer.model.objects import can_change, cells, goes_on, memory, rebound_outside, within
 
 _OWN_RANDOM = frozenset("Random SystemRandom default_rng RandomState Generator".split())
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from stream_scorer.codec.schema import load_schema
+from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.errors import SettingsError
 from stream_scorer.model.locate import Located
 from stream_scorer.model.program import Program

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stream_scorer.codec import codec_for
-from stream_scorer.codec.schema import Schema, load_schema
+from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.errors import ModelError
 from stream_scorer.model.locate import Located
 from stream_scorer.model.module import Module

@@ -12,7 +12,7 @@ from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
 
 from stream_scorer.codec.evaluations import evaluation_codec
-from stream_scorer.codec.meaning import meaning_of
+from stream_scorer.codec.logical_fields import meaning_of
 from stream_scorer.codec.registry import Registry, open_registry
 from stream_scorer.errors import EXIT_DONE, EXIT_NOTHING, SettingsError
 from stream_scorer.evaluate.drift import Drift

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import fastavro
 
 from stream_scorer.codec.avro_long import avro_long, avro_sized
-from stream_scorer.codec.shipped_schemas import shipped_schema
+from stream_scorer.codec.schema_files import shipped_schema
 from stream_scorer.records import Origin, Partition, Snapshot, StateRecord
 
 POSITION_KEY = b"@"

@@ -12,13 +12,13 @@ import numpy as np
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.avro import AvroCodec
-from stream_scorer.codec.csv_rows import Dialect
+from stream_scorer.codec.csv_dialect import Dialect
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec, EvaluationJson
 from stream_scorer.codec.registry import Registry, UnknownSchema
 from stream_scorer.codec.registry_answers import Definition, Reference
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
-from stream_scorer.codec.slot import StreamCodec
+from stream_scorer.codec.stream_codec import StreamCodec
 from stream_scorer.errors import DecodeError, DescriptorError, EncodeError, ModelError, SchemaError, TransportError
 from stream_scorer.evaluate.tail import Tail
 from stream_scorer.kafka.dead_letters import DeadLetter, told_by

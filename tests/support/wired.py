@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.codec.schema import load_schema
+from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.model.program import read_program
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.streams.coding import CodecSpec

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.model.compat.layered import Layered
+from stream_scorer.model.compat.overlay import Overlay
 
 Facade = Callable[[], types.ModuleType]
 
@@ -57,7 +57,7 @@ class Imports:
                 return builtins.__import__(name, globals, locals, fromlist or (), level)
         module: Any = self._facade(top)
         inner = _down(module, rest) if rest else module
-        if not isinstance(inner, Layered):  # a part that is the same in both worlds
+        if not isinstance(inner, Overlay):  # a part that is the same in both worlds
             real = builtins.__import__(name, globals, locals, fromlist or (), level)
             return real if fromlist else module
         if not fromlist:
@@ -113,12 +113,12 @@ def _exchange(out: Mapping[str, types.ModuleType], back: Mapping[str, types.Modu
 def _down(module: Any, rest: str) -> Any:
     """The part of a facade that a path names, or whatever is first on the way that is no facade."""
     for name in rest.split("."):
-        if isinstance(module, Layered):
+        if isinstance(module, Overlay):
             module = getattr(module, name, None)
     return module
 
 
-def _bind(module: Layered, wanted: str) -> None:
+def _bind(module: Overlay, wanted: str) -> None:
     """Let `from module import wanted` find it: a name, or a module below that nobody has imported yet."""
     if wanted == "*":
         return
@@ -158,7 +158,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
         super().exec_module(module)
 
 
-def _imp(imports: Imports) -> Layered:
+def _imp(imports: Imports) -> Overlay:
     """The module `imp`, gone with Python 3.12, as far as models use it to load files."""
     source, package = 1, 5
 
@@ -200,7 +200,7 @@ def _imp(imports: Imports) -> Layered:
         raise ImportError(f"imp.load_module: {filename} is neither a Python file nor a package.", name=name)
 
     def reload(module: types.ModuleType) -> types.ModuleType:
-        if isinstance(module, Layered):
+        if isinstance(module, Overlay):
             return module
         with imports.own_files():
             return importlib.reload(module)
@@ -216,4 +216,4 @@ def _imp(imports: Imports) -> Layered:
         "new_module": types.ModuleType,
     }
     missing = f"Of imp, which Python has no more, a model gets {', '.join(own)}. Load the file by importlib.util."
-    return Layered("imp", None, own, missing)
+    return Overlay("imp", None, own, missing)

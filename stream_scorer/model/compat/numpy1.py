@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.model.compat.layered import Layered
+from stream_scorer.model.compat.overlay import Overlay
 
 REMOVED: dict[str, Any] = {
     # Aliases of Python's own types, gone with 1.24.
@@ -48,5 +48,5 @@ REMOVED: dict[str, Any] = {
 _OTHERS: dict[str, Any] = {"bool": bool, "long": int}
 
 
-def facade() -> Layered:
-    return Layered("numpy", np, {**REMOVED, **_OTHERS}, f"NumPy here is {np.__version__}; use what took its place.")
+def facade() -> Overlay:
+    return Overlay("numpy", np, {**REMOVED, **_OTHERS}, f"NumPy here is {np.__version__}; use what took its place.")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stream_scorer.model.compat.layered import Layered
+from stream_scorer.model.compat.overlay import Overlay
 
 REMOVED: dict[str, dict[str, Any]] = {
     "collections": {name: getattr(collections.abc, name) for name in collections.abc.__all__},  # until 3.9
@@ -23,8 +23,8 @@ REMOVED: dict[str, dict[str, Any]] = {
 _MODULES = {"collections": collections, "time": time, "fractions": fractions, "base64": base64}
 
 
-def _facade(name: str) -> Layered:
-    return Layered(name, _MODULES[name], REMOVED[name], "No Python that we know of has it there.")
+def _facade(name: str) -> Overlay:
+    return Overlay(name, _MODULES[name], REMOVED[name], "No Python that we know of has it there.")
 
 
-FACADES: dict[str, Callable[[], Layered]] = {name: functools.partial(_facade, name) for name in REMOVED}
+FACADES: dict[str, Callable[[], Overlay]] = {name: functools.partial(_facade, name) for name in REMOVED}

@@ -11,7 +11,7 @@ from tensorflow import python as tf_python
 from tensorflow.python import ops as tf_ops
 
 from stream_scorer.model.compat import cells, layers
-from stream_scorer.model.compat.layered import Layered
+from stream_scorer.model.compat.overlay import Overlay
 
 _CELLS = {
     name: getattr(cells, name)
@@ -43,7 +43,7 @@ _INSTEAD = (
 )
 
 
-def facade() -> Layered:
+def facade() -> Overlay:
     v1 = tf.compat.v1
     rnn_functions = {
         name: getattr(v1.nn, name)
@@ -96,9 +96,9 @@ def _switches() -> dict[str, Callable[..., None]]:
     }
 
 
-def _over(name: str, below: Any, **own: Any) -> Layered:
-    return Layered(name, below, own, f"Neither TensorFlow {tf.__version__} has it nor do we provide it. {_INSTEAD}")
+def _over(name: str, below: Any, **own: Any) -> Overlay:
+    return Overlay(name, below, own, f"Neither TensorFlow {tf.__version__} has it nor do we provide it. {_INSTEAD}")
 
 
-def _alone(name: str, own: dict[str, Any]) -> Layered:
-    return Layered(name, None, own, f"Of it we provide {', '.join(sorted(own))}. {_INSTEAD}")
+def _alone(name: str, own: dict[str, Any]) -> Overlay:
+    return Overlay(name, None, own, f"Of it we provide {', '.join(sorted(own))}. {_INSTEAD}")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stream_scorer.codec.schema_rules import checked_schema
-from stream_scorer.codec.slot import StreamCodec
+from stream_scorer.codec.stream_codec import StreamCodec
 from stream_scorer.ports import SlotCodec
 
 

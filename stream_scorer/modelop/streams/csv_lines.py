@@ -7,7 +7,7 @@ only its first line is taken as a record (and rejected when it is decoded); read
 
 from __future__ import annotations
 
-from stream_scorer.codec.csv_rows import Dialect
+from stream_scorer.codec.csv_dialect import Dialect
 from stream_scorer.modelop.streams.envelopes import Skipping
 
 MOST_QUOTED = 16 << 20

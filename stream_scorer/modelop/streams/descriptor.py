@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.schema_matching import mismatch
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.errors import DescriptorError
 from stream_scorer.modelop.streams import forms, kinds

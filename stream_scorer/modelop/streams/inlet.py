@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream_scorer.codec.csv_values import with_header
+from stream_scorer.codec.csv_codec import with_header
 from stream_scorer.errors import EndOfInput, NoSuchStream, TransportError
 from stream_scorer.modelop.endpoints.base import Feed
 from stream_scorer.modelop.endpoints.rest import RestFeed

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from stream_scorer.codec.avro_long import avro_long, avro_sized
-from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.schema_matching import mismatch
 from stream_scorer.codec.schema_rules import checked_schema
 from stream_scorer.errors import TransportError
 from stream_scorer.modelop.streams.avro_boundaries import AvroEnds

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from stream_scorer.codec.csv_values import dialect, header_of
+from stream_scorer.codec.csv_codec import dialect, header_of
 from stream_scorer.modelop.streams import envelopes
 from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
 from stream_scorer.modelop.streams.csv_lines import CsvLines

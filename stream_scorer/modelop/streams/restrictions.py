@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.schema import PRIMITIVES, make_schema
+from stream_scorer.codec.schema_matching import mismatch
 from stream_scorer.errors import DescriptorError
 from stream_scorer.modelop.streams.kinds import KINDS
 

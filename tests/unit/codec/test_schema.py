@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec.avro import AvroCodec
-from stream_scorer.codec.schema import PRIMITIVES, load_schema, make_schema
+from stream_scorer.codec.schema import PRIMITIVES, make_schema
+from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.errors import ModelError, SchemaError
 
 QUOTE = {

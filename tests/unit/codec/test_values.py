@@ -13,9 +13,9 @@ import pytest
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.framing import FramedCodec
-from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.slot import StreamCodec
+from stream_scorer.codec.schema_matching import mismatch
+from stream_scorer.codec.stream_codec import StreamCodec
 from stream_scorer.errors import DecodeError, EncodeError, SchemaError
 from tests.support.values import EVOLVED, IN, MATCH, OUT, REFUSED, told
 

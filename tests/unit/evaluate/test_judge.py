@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream_scorer.codec import codec_for
-from stream_scorer.codec.meaning import meaning_of
+from stream_scorer.codec.logical_fields import meaning_of
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.judge import StreamJudge, check_fields, finite

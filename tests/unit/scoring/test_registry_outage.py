@@ -9,7 +9,7 @@ import pytest
 
 from stream_scorer.codec import codec_for
 from stream_scorer.codec.registry import open_registry
-from stream_scorer.codec.schema import load_schema
+from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.errors import BrokerError, Unanswered
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record

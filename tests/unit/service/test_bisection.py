@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec import codec_for
-from stream_scorer.codec.schema import load_schema
+from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.errors import ActionError, BrokerError, EndOfInput, Refused
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.codec.shipped_schemas import shipped_schema
+from stream_scorer.codec.schema_files import shipped_schema
 from stream_scorer.records import Origin, Partition, Snapshot, StateRecord
 from stream_scorer.state.snapshots import POSITION_KEY, ForeignState, SnapshotWriter, read_saved
 

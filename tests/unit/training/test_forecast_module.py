@@ -178,7 +178,7 @@ def test_thirty_closes_give_nothing_and_every_one_after_them_a_forecast_of_the_n
 
 
 def test_outputs_fit_the_schema(fresh):
-    from stream_scorer.codec.schema import load_schema
+    from stream_scorer.codec.schema_files import load_schema
 
     schema = load_schema("forecast", {}, MODULE.parent)
     for record in closes(35):

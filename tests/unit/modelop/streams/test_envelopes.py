@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec.avro import AvroCodec
-from stream_scorer.codec.csv_rows import Dialect
+from stream_scorer.codec.csv_dialect import Dialect
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
 from stream_scorer.modelop.streams.csv_lines import CsvLines

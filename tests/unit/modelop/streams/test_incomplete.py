@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec.avro import AvroCodec
-from stream_scorer.codec.csv_rows import Dialect
-from stream_scorer.codec.csv_values import CsvValues
+from stream_scorer.codec.csv_codec import CsvCodec
+from stream_scorer.codec.csv_dialect import Dialect
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import DecodeError
 from stream_scorer.modelop.streams import csv_lines, envelopes
@@ -88,7 +88,7 @@ def test_an_open_quote_costs_its_line_and_no_other():
         "row",
         {"type": "record", "name": "r", "fields": [{"name": "a", "type": "int"}, {"name": "b", "type": "string"}]},
     )
-    read = CsvValues(schema, {"Separator": "\n"})
+    read = CsvCodec(schema, {"Separator": "\n"})
     splitter = csv()
     found = (
         splitter.feed(b'1,"one\nand more"\n2,"open\n3,') + splitter.feed(b'three\n4,"four ""4"""\n') + splitter.end()

@@ -1,4 +1,4 @@
-"""Parts of schemas that fastavro has parsed: their types and names, and which number may be read as which."""
+"""Parts of schemas that fastavro has parsed: types, names, and which part of a writer's schema a reader's part is read from."""
 
 from __future__ import annotations
 
@@ -39,6 +39,21 @@ def branch_name(branch: Any) -> str:
     if isinstance(branch, dict):
         return str(branch.get("name", branch["type"]) if branch["type"] in NAMED else branch["type"])
     return str(branch)
+
+
+def matched_fields(writer: Any, reader: Any) -> dict[str, Any]:
+    """The fields of record `reader` that are read from record `writer`, by the name that they have in `writer`.
+
+    A field is read from the field of the same name, else from one of its aliases. No field of the writer is read twice: a
+    field of the same name comes before an alias, an earlier field of the reader before a later one.
+    """
+    written = {field["name"] for field in writer["fields"]}
+    matched = {field["name"]: field for field in reader["fields"] if field["name"] in written}
+    for field in reader["fields"]:
+        alias = next((name for name in field.get("aliases", ()) if name in written and name not in matched), None)
+        if field["name"] not in matched and alias is not None:
+            matched[alias] = field
+    return matched
 
 
 def named_in(parsed: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stream_scorer.codec.logical import logical_of
-from stream_scorer.codec.parts import branch_name, type_of
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.schema_parts import branch_name, type_of
 from stream_scorer.ports import Meaning
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from stream_scorer.model.aliases import FUNCTIONS, Function
 from stream_scorer.model.effects import Effects, Passed, effects_of
-from stream_scorer.model.live import within
+from stream_scorer.model.objects import within
 
 NOT_PER_RECORD = frozenset(
     (

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec.bert import read_integer, write_integer
-from stream_scorer.codec.csv_values import with_header
+from stream_scorer.codec.csv_codec import with_header
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.slot import StreamCodec
+from stream_scorer.codec.stream_codec import StreamCodec
 from stream_scorer.errors import DecodeError, EncodeError, SchemaError
 from stream_scorer.records import Control
 

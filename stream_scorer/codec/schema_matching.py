@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from stream_scorer.codec.logical import logical_mismatch
-from stream_scorer.codec.parts import NAMED, NUMBERS, branch_name, type_of, widens
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.schema_parts import NAMED, NUMBERS, branch_name, matched_fields, type_of, widens
 
 
 def mismatch(reader: Schema, writer: Schema) -> str | None:
@@ -56,14 +56,15 @@ class _Match:
             return self._bad.get(pair)
         before = len(self._good)
         self._good[pair] = None
-        given = {field["name"]: field["type"] for field in writer["fields"]}
+        types = {field["name"]: field["type"] for field in writer["fields"]}
+        given = {field["name"]: types[name] for name, field in matched_fields(writer, reader).items()}
         problem = None
         for field in reader["fields"]:
-            name = next((name for name in (field["name"], *field.get("aliases", ())) if name in given), None)
-            if name is not None:
-                problem = self.compare(field["type"], given[name], f"{at}.{field['name']}" if at else field["name"])
+            name = field["name"]
+            if name in given:
+                problem = self.compare(field["type"], given[name], f"{at}.{name}" if at else name)
             elif "default" not in field:
-                problem = f"{f'at {at}: ' if at else ''}field {field['name']!r} is asked for and not there"
+                problem = f"{f'at {at}: ' if at else ''}field {name!r} is asked for and not there"
             if problem:
                 break
         if problem:

@@ -1,4 +1,4 @@
-"""The encodings of ModelOp streams other than Avro and JSON. Section [g]."""
+"""The encodings of ModelOp streams other than Avro and JSON."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 import msgpack
 
-from stream_scorer.codec.base import ValueCodec
 from stream_scorer.codec.bert import read_integer, write_integer
-from stream_scorer.codec.csv_values import CsvValues
+from stream_scorer.codec.csv_codec import CsvCodec
 from stream_scorer.codec.forms import PlainForm
 from stream_scorer.codec.plain import reason
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.value_codec import ValueCodec
 from stream_scorer.errors import DecodeError
 
 
 class TextCodec(ValueCodec):
-    said = "UTF-8"
+    encoding = "UTF-8"
 
     def load(self, data: bytes) -> str:
         try:
@@ -34,7 +34,7 @@ class TextCodec(ValueCodec):
 class RawCodec(ValueCodec):
     """Bytes as they are. A model may also give a string; anything else is written as Python shows it (`repr`)."""
 
-    said = "bytes"
+    encoding = "bytes"
 
     def load(self, data: bytes) -> bytes:
         return data
@@ -46,7 +46,7 @@ class RawCodec(ValueCodec):
 
 
 class MsgpackCodec(ValueCodec):
-    said = "msgpack"
+    encoding = "msgpack"
 
     def load(self, data: bytes) -> Any:
         try:
@@ -59,24 +59,8 @@ class MsgpackCodec(ValueCodec):
         return packed
 
 
-class CsvCodec(ValueCodec):
-    """Records by the schema's fields, or on an input by the header."""
-
-    said = "CSV"
-
-    def __init__(self, schema: Schema | None, options: Mapping[str, Any]) -> None:
-        super().__init__(schema, PlainForm(text=True))
-        self._values = CsvValues(schema, options)
-
-    def load(self, data: bytes) -> Any:
-        return self._values.load(data)
-
-    def dump(self, value: Any) -> bytes:
-        return self._values.dump(value)
-
-
 class BertCodec(ValueCodec):
-    said = "a time stream's integer"
+    encoding = "a time stream's integer"
 
     def load(self, data: bytes) -> int:
         return read_integer(data)
@@ -85,7 +69,7 @@ class BertCodec(ValueCodec):
         return write_integer(value)
 
 
-OF_STREAMS: dict[str | None, Callable[[Schema | None, Mapping[str, Any]], ValueCodec]] = {
+STREAM_CODECS: dict[str | None, Callable[[Schema | None, Mapping[str, Any]], ValueCodec]] = {
     "utf-8": lambda schema, _: TextCodec(schema, PlainForm()),
     None: lambda schema, _: RawCodec(schema, PlainForm()),
     "msgpack": lambda schema, _: MsgpackCodec(schema, PlainForm()),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Layered(types.ModuleType):
+class Overlay(types.ModuleType):
     """Its own names first, then those of the module below.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.schema import PRIMITIVES, make_schema
+from stream_scorer.codec.schema_matching import mismatch
 
 NUMBERS = ["int", "long", "float", "double"]
 
@@ -81,6 +81,11 @@ MISFIT = {
     "string and enum": ("string", enum("A"), "string is asked for, enum E is given"),
     "deep": (array(mapping("int")), array(mapping("long")), r"^at \[\]\{\}: int is asked for, long is given"),
     "a field that is missing": (record(field("a", "int")), record(), "field 'a' is asked for and not there"),
+    "a field of the writer for two of the reader": (
+        record(field("a", "int"), field("b", "int", aliases=["a"])),
+        record(field("a", "int")),
+        "field 'b' is asked for and not there",
+    ),
     "a field's type": (record(field("a", "int")), record(field("a", "double")), "^at a: int is asked for, double"),
     "more symbols": (enum("A"), enum("A", "B"), "one that has B too"),
     "another size": (fixed(4), fixed(5), "fixed of 4 bytes is asked for, fixed of 5"),

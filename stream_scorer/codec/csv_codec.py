@@ -1,4 +1,4 @@
-"""Records of CSV: a dict by the schema's fields, in their order, or else by the header. Section [g]."""
+"""CSV records <-> dicts: fields in the order of the schema, or without a schema in the order of the header."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from stream_scorer.codec.csv_rows import Dialect
+from stream_scorer.codec.csv_dialect import Dialect
+from stream_scorer.codec.forms import PlainForm
 from stream_scorer.codec.schema import Schema
+from stream_scorer.codec.value_codec import ValueCodec
 from stream_scorer.errors import DecodeError
 
 _COMPLEX = ("record", "error", "array", "map")
@@ -18,14 +20,24 @@ def dialect(options: Mapping[str, Any]) -> Dialect:
     return Dialect(options.get("QuoteCharacter", '"'), options.get("Delimiter", ","), options.get("Separator", "\r\n"))
 
 
-class CsvValues:
-    """Without a schema each record comes with its header before it, as the stream's inlet puts it."""
+class CsvCodec(ValueCodec):
+    """CSV.
+
+    Without a schema the inlet of the stream puts the header before each record (`with_header`), and nothing can be
+    written.
+
+    Args:
+        options: of the stream's encoding, as its descriptor has them.
+    """
+
+    encoding = "CSV"
 
     def __init__(self, schema: Schema | None, options: Mapping[str, Any]) -> None:
+        super().__init__(schema, PlainForm(text=True))
         self._dialect = dialect(options)
         self._schema = schema
-        self._fields = [] if schema is None else [(one["name"], one) for one in schema.parsed["fields"]]
-        self._header: tuple[bytes, list[str]] = b"", []
+        self._fields = [] if schema is None else [(field["name"], field) for field in schema.parsed["fields"]]
+        self._header: tuple[bytes, list[str]] = b"", []  # of the last record: its bytes and names
 
     def load(self, data: bytes) -> dict[str, Any]:
         if self._schema is None:
@@ -72,7 +84,7 @@ class CsvValues:
 
 
 def with_header(header: bytes, record: bytes) -> bytes:
-    """A record that carries its header, for who reads it apart from the stream."""
+    """A record with its header before it, for a reader that does not see the stream."""
     return len(header).to_bytes(4, "big") + header + record
 
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from stream_scorer.codec.csv_values import CsvValues
+from stream_scorer.codec.csv_codec import CsvCodec
 from stream_scorer.codec.schema import make_schema
 
 ROW = {"type": "record", "name": "r", "fields": [{"name": "n", "type": "long"}, {"name": "x", "type": "double"}]}
@@ -25,8 +25,8 @@ READ = {
 @pytest.mark.parametrize("case", READ)
 def test_numbers(case):
     text, expected = READ[case]
-    assert tuple(CsvValues(make_schema("r", ROW), {}).load(text.encode()).values()) == expected
+    assert tuple(CsvCodec(make_schema("r", ROW), {}).load(text.encode()).values()) == expected
 
 
 def test_not_a_number_is_read_where_it_says_so():
-    assert math.isnan(CsvValues(make_schema("r", ROW), {}).load(b"1,NaN")["x"])
+    assert math.isnan(CsvCodec(make_schema("r", ROW), {}).load(b"1,NaN")["x"])

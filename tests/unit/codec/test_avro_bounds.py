@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.codec.avro import AvroCodec
+from stream_scorer.codec.avro_bounds import MAX_DEPTH, MAX_VALUES, guard_of
 from stream_scorer.codec.avro_long import avro_long
-from stream_scorer.codec.bounds import MAX_DEPTH, MAX_VALUES, guard_of
 from stream_scorer.codec.framing import FramedCodec
-from stream_scorer.codec.matching import mismatch
 from stream_scorer.codec.plain_json import JsonCodec
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.codec.slot import StreamCodec
+from stream_scorer.codec.schema_matching import mismatch
+from stream_scorer.codec.stream_codec import StreamCodec
 from stream_scorer.errors import DecodeError, EncodeError, SchemaError
 from tests.fuzz.schemas import SCHEMAS, record
 

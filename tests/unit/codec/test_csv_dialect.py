@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_scorer.codec.csv_rows import Dialect
+from stream_scorer.codec.csv_dialect import Dialect
 
 CASES = {
     "plain": ("1,Joe,30", ["1", "Joe", "30"]),

@@ -18,7 +18,7 @@ class ValueCodec:
         form: makes of a value what `dump` writes, by the schema.
     """
 
-    said = ""
+    encoding = ""
     """Name of the encoding in error texts."""
 
     def __init__(self, schema: Schema | None, form: Form) -> None:
@@ -50,7 +50,7 @@ class ValueCodec:
         except SchemaError as error:
             raise EncodeError(f"output: {error}") from error
         except Exception as error:  # the value is the model's, and its methods may raise anything
-            raise EncodeError(f"output: cannot be written as {self.said}: {reason(error)}") from error
+            raise EncodeError(f"output: cannot be written as {self.encoding}: {reason(error)}") from error
 
     def encode_many(self, values: Sequence[Any]) -> list[bytes]:
         return [self.encode(value) for value in values]
