@@ -81,28 +81,46 @@ def day(ms: int) -> str:
 def check_replay(
     keeping: Keeping, timestamps: Sequence[int] | None, key: bytes | None, count: int, now_ms: int, servers: str
 ) -> None:
-    """Refuse what the topic would not take, or would delete.
+    """Before `count` records of one key are sent: would the topic refuse or delete some of them?
 
     Args:
-        timestamps: of the records, ms; None: they get the time of sending.
-        key: of every record. count: how many there are.
+        timestamps: of the records, ms since 1970; None: they get the time of sending.
     Raises:
-        BrokerError: with the figures and the ways out. Nothing has been sent.
+        BrokerError: it would. The text has the figures and what to change.
     """
-    topic = keeping.topic
-    if keeping.compacts and key is None and count:
+    if keeping.compacts:
+        _check_compaction(keeping.topic, key, count, servers)
+    if timestamps is None or keeping.own_time:
+        return
+    _check_limits(keeping, timestamps, now_ms, servers)
+    least = keeping.least(now_ms)
+    if old := [] if least is None else [at for at in timestamps if at < least]:
+        raise BrokerError(
+            f"topic {keeping.topic!r} keeps records for {shown(keeping.retention_ms)} by their own time "
+            f"(retention.ms={keeping.retention_ms}): {len(old):,} of {count:,} records are older, the oldest of "
+            f"{day(min(old))}, and the broker would delete them. Nothing was sent. Let the topic keep them: "
+            f"{alter(servers, keeping.topic, 'retention.ms=-1')}; {_SEND_NOW}"
+        )
+
+
+_SEND_NOW = "or send them with the time of sending: --timestamps now."
+
+
+def _check_compaction(topic: str, key: bytes | None, count: int, servers: str) -> None:
+    if key is None and count:
         raise BrokerError(
             f"topic {topic!r} is compacted (cleanup.policy) and takes no record without a key: none of the {count:,} "
             f"would be taken. Nothing was sent. Give --key, and {_stop_compacting(servers, topic)}"
         )
-    if keeping.compacts and count > 1:
+    if count > 1:
         raise BrokerError(
             f"topic {topic!r} is compacted (cleanup.policy): it keeps the last record of each key, and the {count:,} "
             f"records have one key, so one of them would be left. Nothing was sent. {_stop_compacting(servers, topic)}"
         )
-    if timestamps is None or keeping.own_time:
-        return
-    now = "or send them with the time of sending: --timestamps now."
+
+
+def _check_limits(keeping: Keeping, timestamps: Sequence[int], now_ms: int, servers: str) -> None:
+    topic = keeping.topic
     for name, limit, beyond, end in (
         (BEFORE, keeping.before_ms, [at for at in timestamps if now_ms - at > keeping.before_ms], min),
         (AFTER, keeping.after_ms, [at for at in timestamps if at - now_ms > keeping.after_ms], max),
@@ -110,18 +128,11 @@ def check_replay(
         if beyond:
             raise BrokerError(
                 f"topic {topic!r} takes no record {'older' if end is min else 'later'} than {shown(limit)} from now "
-                f"({name}={limit}): {len(beyond):,} of {count:,} records are, the {'oldest' if end is min else 'latest'}"
-                f" of {day(end(beyond))}. Is a date in the future, or wrong? Nothing was sent. Correct the dates, let "
-                f"the topic take them: {alter(servers, topic, f'{name}={MOST_MS}')}; {now}"
+                f"({name}={limit}): {len(beyond):,} of {len(timestamps):,} records are, the "
+                f"{'oldest' if end is min else 'latest'} of {day(end(beyond))}. Is a date in the future, or wrong? Nothing "
+                f"was sent. Correct the dates, let the topic take them: {alter(servers, topic, f'{name}={MOST_MS}')}; "
+                f"{_SEND_NOW}"
             )
-    least = keeping.least(now_ms)
-    if old := [] if least is None else [at for at in timestamps if at < least]:
-        raise BrokerError(
-            f"topic {topic!r} keeps records for {shown(keeping.retention_ms)} by their own time "
-            f"(retention.ms={keeping.retention_ms}): {len(old):,} of {count:,} records are older, the oldest of "
-            f"{day(min(old))}, and the broker would delete them. Nothing was sent. Let the topic keep them: "
-            f"{alter(servers, topic, 'retention.ms=-1')}; {now}"
-        )
 
 
 def check_resubmitted(keeping: Keeping, timestamps: Sequence[int], now_ms: int, servers: str) -> Iterator[str]:
@@ -203,38 +214,43 @@ class RetentionWatch:
             log.warning("%s", text)
 
 
-class Gone(NamedTuple):
-    """Input partitions that had records, of which none is left, and of which the group has committed nothing.
+class DeletedUnread(NamedTuple):
+    """Input partitions whose records were all deleted, and of which the group has committed nothing.
 
-    counts: how many each had, by offsets; empty: there are no such partitions. alone: whether no other partition has,
-    or had, anything.
+    counts: how many records each of these partitions had, by offsets; empty: there are no such partitions.
+    nothing_left: whether no other partition has records, or had any.
     """
 
     counts: list[int]
-    alone: bool
+    nothing_left: bool
 
     def text(self, topic: str, keeping: Keeping | None, group: str, servers: str) -> str:
-        """What has happened and what to do. `keeping`: of the topic, None where that is not known."""
-        many = f" in {len(self.counts)} partitions" if len(self.counts) > 1 else ""
+        """What has happened and what to do. `keeping`: of the topic, None if it is not known."""
+        where = f" in {len(self.counts)} partitions" if len(self.counts) > 1 else ""
         if keeping is None:
-            why, mend = "by retention or by hand.", ""
+            cause, advice = "by retention or by hand.", ""
         elif (kept := keeping.retention_ms) < 0:
-            why, mend = "by hand, or by a retention that it had before.", ""
+            cause, advice = "by hand, or by a retention that it had before.", ""
         else:
-            why = f"by retention (it keeps them for {shown(kept)} by their own time: retention.ms={kept}), or by hand."
-            mend = f" Let the topic keep them: {alter(servers, topic, 'retention.ms=-1')} . "
+            cause = (
+                f"by retention (it keeps them for {shown(kept)} by their own time: retention.ms={kept}), or by hand."
+            )
+            advice = f" Let the topic keep them: {alter(servers, topic, 'retention.ms=-1')} . "
         return (
-            f"input topic {topic!r} had {sum(self.counts):,} records{many}, of which none is left, and group {group!r} "
-            f"has committed nothing there: they were deleted {why}{mend or ' '}Then send them again, e.g. by "
+            f"input topic {topic!r} had {sum(self.counts):,} records{where}, of which none is left, and group {group!r} "
+            f"has committed nothing there: they were deleted {cause}{advice or ' '}Then send them again, e.g. by "
             "stream-scorer replay."
         )
 
 
-def look_for_gone(properties: Properties, topic: str, partitions: int) -> Gone:
-    """Whether what the group is to read first was deleted. `properties`: of the group's consumer; it does not join.
+def find_deleted_unread(properties: Properties, topic: str, partitions: int) -> DeletedUnread:
+    """Whether the records that the group is to read first were deleted.
 
-    Blocks for 10 s at most in each of three calls. Where the broker does not answer, or does not allow it, nothing is
-    found: who reads the topic then will say so.
+    Blocks for 10 s at most in each of three calls. Raises nothing: if the broker does not answer, or does not allow it,
+    `counts` is empty, and the consumer of the topic will report that error.
+
+    Args:
+        properties: of the group's consumer. This one does not join.
     """
     places = [Partition(topic, number) for number in range(partitions)]
     # Up to the end, not to the last stable offset: what lies between is not gone.
@@ -242,11 +258,11 @@ def look_for_gone(properties: Properties, topic: str, partitions: int) -> Gone:
         try:
             first = kafka_answers.offsets(consumer, places, kafka_answers.FIRST, TIMEOUT_S)
             ends = kafka_answers.offsets(consumer, places, kafka_answers.END, TIMEOUT_S)
-            empty = [at for at in places if first[at] == ends[at] > 0]
-            known = kafka_answers.committed_with_retries(consumer, empty, TIMEOUT_S) if empty else {}
+            emptied = [at for at in places if first[at] == ends[at] > 0]
+            committed = kafka_answers.committed_with_retries(consumer, emptied, TIMEOUT_S) if emptied else {}
         except KafkaException as error:
             log.debug("topic %r: %s", topic, error.args[0].str())
-            return Gone([], alone=False)
-    never = [ends[at] for at, found in known.items() if found.offset < 0]
-    had_none = all(first[at] == ends[at] for at in places)
-    return Gone(never, alone=bool(empty) and len(never) == len(empty) and had_none)
+            return DeletedUnread([], nothing_left=False)
+    counts = [ends[at] for at, position in committed.items() if position.offset < 0]
+    all_empty = all(first[at] == ends[at] for at in places)
+    return DeletedUnread(counts, nothing_left=bool(emptied) and len(counts) == len(emptied) and all_empty)

@@ -11,28 +11,32 @@ from stream_scorer.scoring.totals import Totals
 
 log = logging.getLogger(__name__)
 
-REPORT_EVERY_S = 10.0
+LOG_EVERY_S = 10.0
 STALE_S = 5.0
 
 
-class Reporter:
-    """A line of progress every 10 s while there is work. `lag`: of every assigned partition."""
+class ProgressLog:
+    """Logs a line of progress every 10 s while there is work. To be called with the totals after each commit.
+
+    Args:
+        lag: of every assigned partition.
+    """
 
     def __init__(self, lag: Callable[[], Mapping[Partition, Lag]] = dict) -> None:
         self._lag = lag
-        self._at = time.perf_counter()
-        self._records = 0
+        self._logged_at = time.perf_counter()
+        self._records = 0  # when it was logged last
 
     def __call__(self, totals: Totals) -> None:
         now = time.perf_counter()
-        if now - self._at >= REPORT_EVERY_S:
-            done = summary(totals, now - self._at, totals.records - self._records)
-            log.info("%s; %s", done, behind(self._lag().values()))
-            self._at, self._records = now, totals.records
+        if now - self._logged_at >= LOG_EVERY_S:
+            progress = summary(totals, now - self._logged_at, totals.records - self._records)
+            log.info("%s; %s", progress, behind(self._lag().values()))
+            self._logged_at, self._records = now, totals.records
 
 
 def behind(lags: Collection[Lag]) -> str:
-    """How far that is from the end, in words."""
+    """How far partitions are from their end, in words."""
     records = sum(lag.records or 0 for lag in lags)
     unknown = sum(lag.records is None for lag in lags)
     age_s = max((lag.age_s for lag in lags), default=0.0)
@@ -43,18 +47,19 @@ def behind(lags: Collection[Lag]) -> str:
 
 
 def all_rejected(totals: Totals) -> str | None:
-    """A text if there were records, and every one was rejected."""
+    """A text if there were records, and all of them were rejected; else None."""
     if not totals.records or totals.scores or totals.rejects < totals.records:
         return None
     return all_rejected_text("records", totals.records, totals.first_reject)
 
 
-def all_rejected_text(what: str, count: int, first: str) -> str:
-    """The text if every record, or every output, was rejected. `first`: place and reason of the first."""
-    return f"all {count:,} {what} were rejected; the first at {first}"
+def all_rejected_text(items: str, count: int, first: str) -> str:
+    """The text if all "records", or all "outputs", were rejected. `first`: place and reason of the first."""
+    return f"all {count:,} {items} were rejected; the first at {first}"
 
 
 def summary(totals: Totals, seconds: float, recent: int | None = None) -> str:
+    """What a worker has done. `recent`: records of the last `seconds` seconds; None: all of them."""
     recent = totals.records if recent is None else recent
     busy = totals.scoring_s + totals.commit_s
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable
 from typing import Self
 
@@ -10,13 +11,12 @@ from stream_scorer.errors import EndOfInput
 from stream_scorer.model.locate import locate
 from stream_scorer.records import CommittedPosition, Origin, Partition, PartitionLog, Record
 from stream_scorer.scoring.hosting import Opened, opened_apart, paths
-from stream_scorer.service import app
-from stream_scorer.service.failure_policy import FailurePolicy
+from stream_scorer.service import scoring
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import Fault, MemoryInputs, MemoryLog, MemorySink, MemorySource, MemoryStore
 from stream_scorer.service.pace import Pace
 from stream_scorer.service.progress import Progress
-from stream_scorer.service.restore import RestorePolicy, Restorer
+from stream_scorer.service.restore import Restorer
 from stream_scorer.service.settings import RunSettings
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.state.snapshots import SnapshotWriter
@@ -66,11 +66,11 @@ class MemoryService:
     def _begin(self, opening: contextlib.ExitStack) -> None:
         settings, log = self._settings, self._log
         located = locate(self._model)
-        app.check_outputs(located.module, settings)
+        scoring.check_outputs(located.module, settings)
         attachment = settings.attachment.resolve() if settings.attachment else None
         self.opened = found = opening.enter_context(opened_apart(located, attachment, paths(settings.schema)))
-        judge = app.judge_of(found, settings, located, None)
-        self.sessions, scorer = app.wire(found, settings, None, judge)
+        judge = scoring.judge_of(found, settings, located, None)
+        self.sessions, scorer = scoring.wire(found, settings, None, judge)
         origin = Origin("", settings.group or located.module.stem, settings.session)
         kept = self.sessions.stateful and settings.changelog
         restorer = Restorer(
@@ -80,13 +80,7 @@ class MemoryService:
             MemoryInputs(log),
             model=found.identity,
             origin=origin,
-            policy=RestorePolicy(
-                start=settings.start,
-                window=found.module.annotations.window,
-                warm_up=settings.warm_up,
-                on_mismatch=settings.mismatch_policy(stateful=bool(found.module.state_names)),
-                on_gap=settings.on_gap,
-            ),
+            policy=scoring.restore_policy(settings, found.module),
             watch=Progress(),
         )
         committed = log.positions.get(self.partition)
@@ -104,9 +98,5 @@ class MemoryService:
             self.sessions,
             MemorySink(log, writer if kept else None),
             pace=Pace(settings.batch, max_batch_s=60),
-            policy=FailurePolicy(
-                fail_on_reject=settings.on_bad_record == "fail",
-                max_rejects_in_row=settings.max_rejects_in_row,
-                first_pause_s=0.001,
-            ),
+            policy=dataclasses.replace(scoring.failure_policy(settings), first_pause_s=0.001),
         )

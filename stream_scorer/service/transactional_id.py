@@ -1,7 +1,7 @@
-"""One slot per service of a group on a host, so that transactional ids are stable and never shared.
+"""A number for each service of one name on a host, so that transactional ids are stable and never shared.
 
-A stable id lets a restarted service end at once what its dead predecessor left open. Two living ones
-with the same id would fence each other for ever.
+A stable id lets a restarted service end at once what its dead predecessor left open. Two living
+services with the same id would fence each other for ever.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stream_scorer.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-MOST = 1_000
+MAX_SERVICES = 1_000
 TEMPORARY = Path("/tmp")
 
 
@@ -30,8 +30,8 @@ class _Lock(Protocol):
     def close(self) -> None: ...
 
 
-class Slot:
-    """The lowest number no other living process of this host holds under the same name.
+class InstanceNumber:
+    """The lowest number that no other living process of this host holds under the same name.
 
     Held until `release`, or until the process ends, however it ends: the lock is the kernel's. Nothing of the environment
     chooses its place: two services meet whatever their variables say.
@@ -42,49 +42,49 @@ class Slot:
 
     def __init__(self, name: str) -> None:
         stem = hashlib.sha256(name.encode()).hexdigest()[:32]
-        for number in range(MOST):
-            held = _hold(f"{stem}.{number}")
-            if held is not None:
-                self.number, self._held = number, held
+        for number in range(MAX_SERVICES):
+            lock = _lock(f"{stem}.{number}")
+            if lock is not None:
+                self.number, self._lock = number, lock
                 return
-        raise SettingsError(f"{MOST} living services have the name {name}. Give this one another --instance.")
+        raise SettingsError(f"{MAX_SERVICES} living services have the name {name}. Give this one another --instance.")
 
     def release(self) -> None:
-        self._held.close()
+        self._lock.close()
 
 
-def _hold(name: str) -> _Lock | None:
+def _lock(name: str) -> _Lock | None:
     """The lock of a name, or None if it is held."""
     if sys.platform == "linux":
         try:
-            return _hold_socket(name)
+            return _lock_socket(name)
         except OSError as error:  # a sandbox that has no such sockets
             log.debug("no abstract socket (%s): a file is locked instead", error)
-    return _hold_file(name)
+    return _lock_file(name)
 
 
-def _hold_socket(name: str) -> socket.socket | None:
-    """A name that only the kernel knows: nothing to clean up, to own, or to write to. All users of a host share it.
+def _lock_socket(name: str) -> socket.socket | None:
+    """An abstract Unix socket: nothing to clean up, to own, or to write to. All users of a host share its name.
 
-    It is of a network namespace, and so seen by all containers of a pod, which share their host name too.
+    The name is of a network namespace, and so seen by all containers of a pod, which share their host name too.
     """
-    held = socket.socket(socket.AF_UNIX)
+    lock = socket.socket(socket.AF_UNIX)
     try:
-        held.bind(f"\0stream-scorer.{name}")
+        lock.bind(f"\0stream-scorer.{name}")
     except OSError as error:
-        held.close()
+        lock.close()
         if error.errno == errno.EADDRINUSE:
             return None
         raise
-    return held
+    return lock
 
 
-def _hold_file(name: str) -> _Lock | None:
-    """Where there are no abstract sockets: a lock on a file in a folder that is ours alone."""
+def _lock_file(name: str) -> _Lock | None:
+    """Where there are no abstract sockets: a lock on a file in a folder that is this user's alone."""
     reasons = []
     for folder in _folders():
         try:
-            _own(folder)
+            _check_own(folder)
             descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             file = os.fdopen(descriptor, "a")
             try:
@@ -106,7 +106,7 @@ def _hold_file(name: str) -> _Lock | None:
 
 
 def _folders() -> list[Path]:
-    """The same ones for all processes of a user: the home is the one in the password database."""
+    """The same folders for all processes of a user: the home is the one in the password database."""
     folders = [TEMPORARY / f"stream-scorer-{os.getuid()}"]
     try:
         home = Path(pwd.getpwuid(os.getuid()).pw_dir)
@@ -115,13 +115,13 @@ def _folders() -> list[Path]:
     return [home / ".local" / "state" / "stream-scorer" / "locks", *folders]
 
 
-def _own(folder: Path) -> None:
-    """Make sure that a folder is there and ours alone: else others could take its files away. Raises OSError."""
+def _check_own(folder: Path) -> None:
+    """Create a folder, or make sure that only this user may write to it: others could remove its files. Raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "no folder, but a link to one")
-    if found.st_uid != os.getuid():
-        raise PermissionError(errno.EPERM, f"it is of user {found.st_uid}")
-    if found.st_mode & 0o022:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder, but a link to one")
+    if status.st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, f"it belongs to user {status.st_uid}")
+    if status.st_mode & 0o022:
         raise PermissionError(errno.EPERM, "others may write to it")

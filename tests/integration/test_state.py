@@ -103,7 +103,7 @@ def test_a_changelog_of_an_earlier_version_is_found_and_only_by_its_owner(kafka,
     score_topic(str(COUNTER), kafka.servers, changelog_topic=former, **mine)
     _send(kafka, mine["input_topic"], 3)
     done = score_topic(str(COUNTER), kafka.servers, **mine)
-    assert f"state is on {former}, as an earlier version named it" in done.stderr
+    assert f"state is on {former}, the name that an earlier version gave to the changelog" in done.stderr
     assert _values(kafka, mine["output_topic"]) == [1, 2, 3, 4, 5, 6]
     _send(kafka, third, 3)
     score_topic(str(COUNTER), kafka.servers, **other)

@@ -117,7 +117,7 @@ def test_nothing_is_said_to_be_gone_where_nobody_answered(monkeypatch, ask):
     )
     monkeypatch.setattr(kafka_retention, "open_outside_group", lambda *_, **__: found)
     monkeypatch.setattr(kafka_retention, "TIMEOUT_S", 0.1)
-    assert kafka_retention.look_for_gone({}, "prices", 1) == ([], False)
+    assert kafka_retention.find_deleted_unread({}, "prices", 1) == ([], False)
 
 
 def test_what_is_gone_is_told(monkeypatch):
@@ -126,7 +126,7 @@ def test_what_is_gone_is_told(monkeypatch):
         committed=lambda places, timeout: [answer(ONE, -1001)],
     )
     monkeypatch.setattr(kafka_retention, "open_outside_group", lambda *_, **__: found)
-    assert kafka_retention.look_for_gone({}, "prices", 1) == ([4], True)
+    assert kafka_retention.find_deleted_unread({}, "prices", 1) == ([4], True)
 
 
 def test_a_broker_that_knows_of_no_broker_has_not_answered(monkeypatch):

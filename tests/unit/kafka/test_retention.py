@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.kafka.retention import (
-    Gone,
+    DeletedUnread,
     Keeping,
     RetentionWatch,
     check_replay,
@@ -201,12 +201,12 @@ def test_a_topic_that_will_not_keep_what_passes_is_told_of_once(caplog):
 
 
 def test_gone_records_are_told_with_what_to_do():
-    gone = Gone([17_000], alone=True)
+    gone = DeletedUnread([17_000], nothing_left=True)
     said = gone.text("prices", WEEK, "g", "here:9092")
     assert "input topic 'prices' had 17,000 records, of which none is left, and group 'g' has committed nothing" in said
     assert "by retention (it keeps them for 7d by their own time: retention.ms=604800000), or by hand." in said
     assert ALTER + "retention.ms=-1 . Then send them again" in said
-    kept = Gone([1, 2], alone=False).text("prices", Keeping("prices"), "g", "here:9092")
+    kept = DeletedUnread([1, 2], nothing_left=False).text("prices", Keeping("prices"), "g", "here:9092")
     assert "had 3 records in 2 partitions" in kept
     assert "they were deleted by hand, or by a retention that it had before. Then send" in kept
     assert "kafka-configs.sh" not in kept

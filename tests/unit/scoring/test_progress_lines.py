@@ -8,7 +8,7 @@ import pytest
 
 from stream_scorer.records import Lag, Partition
 from stream_scorer.scoring import progress_lines as report
-from stream_scorer.scoring.progress_lines import Reporter, all_rejected, summary
+from stream_scorer.scoring.progress_lines import ProgressLog, all_rejected, summary
 from stream_scorer.scoring.totals import Totals
 
 
@@ -55,7 +55,7 @@ def clock(monkeypatch):
 def test_a_line_every_ten_seconds_with_the_rate_since_the_last(clock, caplog):
     caplog.set_level(logging.INFO)
     lag = {Partition("in", 0): Lag(1_000, age_s=0.5), Partition("in", 1): Lag(234, age_s=0.5)}
-    reporter, totals = Reporter(lambda: lag), Totals()
+    reporter, totals = ProgressLog(lambda: lag), Totals()
     for second in range(1, 26):
         clock[0] = 100.0 + second
         totals.add(100 if second <= 10 else 300, 0, 0, 0.1, 0.1)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.service import transactional_id as slots
-from stream_scorer.service.transactional_id import Slot
+from stream_scorer.service import transactional_id
+from stream_scorer.service.transactional_id import InstanceNumber
 
 HOLD = (
-    "import sys; from stream_scorer.service.transactional_id import Slot; s = Slot(sys.argv[1]); "
+    "import sys; from stream_scorer.service.transactional_id import InstanceNumber; s = InstanceNumber(sys.argv[1]); "
     "print(s.number, flush=True); sys.stdin.read()"
 )
 sockets = pytest.mark.skipif(sys.platform != "linux", reason="no abstract sockets")
@@ -30,10 +30,12 @@ def name():
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """As where there are no abstract sockets: the home and the folder for all, both beneath the test's own."""
-    monkeypatch.setattr(slots, "_hold_socket", _no_sockets)
-    monkeypatch.setattr(slots, "TEMPORARY", tmp_path / "tmp")
-    monkeypatch.setattr(slots, "pwd", types.SimpleNamespace(getpwuid=lambda _: types.SimpleNamespace(pw_dir=tmp_path)))
-    return slots._folders()
+    monkeypatch.setattr(transactional_id, "_lock_socket", _no_sockets)
+    monkeypatch.setattr(transactional_id, "TEMPORARY", tmp_path / "tmp")
+    monkeypatch.setattr(
+        transactional_id, "pwd", types.SimpleNamespace(getpwuid=lambda _: types.SimpleNamespace(pw_dir=tmp_path))
+    )
+    return transactional_id._folders()
 
 
 def _no_sockets(_):
@@ -42,7 +44,7 @@ def _no_sockets(_):
 
 def _held(name, env=(), prepare=""):
     """Another process that holds a slot, and its number."""
-    code = HOLD.replace("s = Slot", f"{prepare}; s = Slot") if prepare else HOLD
+    code = HOLD.replace("s = InstanceNumber", f"{prepare}; s = InstanceNumber") if prepare else HOLD
     process = subprocess.Popen(
         [sys.executable, "-c", code, name],
         stdin=subprocess.PIPE,
@@ -57,21 +59,21 @@ def test_another_process_gets_the_next_number_and_its_death_frees_it(name):
     other, number = _held(name)
     with other:
         assert number == 0
-        mine = Slot(name)
+        mine = InstanceNumber(name)
         assert mine.number == 1
         other.kill()
-    again = Slot(name)
+    again = InstanceNumber(name)
     assert again.number == 0
     again.release()
     mine.release()
 
 
 def test_names_do_not_meet(name):
-    taken = [Slot(name), Slot(f"{name}2"), Slot(name)]
+    taken = [InstanceNumber(name), InstanceNumber(f"{name}2"), InstanceNumber(name)]
     assert [slot.number for slot in taken] == [0, 0, 1]
     for slot in taken:
         slot.release()
-    released = Slot(name)
+    released = InstanceNumber(name)
     assert released.number == 0
     released.release()
 
@@ -81,7 +83,7 @@ def test_names_do_not_meet(name):
 def test_nothing_of_the_environment_makes_two_services_miss_each_other(name, tmp_path):
     """Nor does a file system that cannot be written to, a home that is none, or a cleaned one."""
     env = {variable: str(tmp_path / variable) for variable in ("TMPDIR", "HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")}
-    mine = Slot(name)
+    mine = InstanceNumber(name)
     other, number = _held(name, env)
     with other:
         other.kill()
@@ -94,7 +96,7 @@ def test_nothing_of_the_environment_makes_two_services_miss_each_other(name, tmp
 @sockets
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be another user")
 def test_two_users_of_a_host_get_two_numbers(name):
-    mine = Slot(name)
+    mine = InstanceNumber(name)
     other, number = _held(name, prepare="import os; os.setuid(65534)")
     with other:
         other.kill()
@@ -105,14 +107,14 @@ def test_two_users_of_a_host_get_two_numbers(name):
 @pytest.mark.process
 def test_without_sockets_a_file_in_the_home_is_locked(folders, name):
     home = f"import types; import stream_scorer.service.transactional_id as m; m._folders = lambda: [m.Path({str(folders[0])!r})]"
-    other, number = _held(name, prepare=f"{home}; m._hold_socket = m._hold_file")
+    other, number = _held(name, prepare=f"{home}; m._lock_socket = m._lock_file")
     with other:
         assert number == 0
-        mine = Slot(name)
+        mine = InstanceNumber(name)
         assert mine.number == 1
         assert {file.parent for file in folders[0].iterdir()} == {folders[0]}
         other.kill()
-    again = Slot(name)
+    again = InstanceNumber(name)
     assert again.number == 0
     again.release()
     mine.release()
@@ -152,7 +154,7 @@ def test_a_folder_that_is_not_ours_alone_is_not_used(folders, name, wrong):
     make, _ = wrong
     folders[0].parent.mkdir(parents=True)
     make(folders[0])
-    slot = Slot(name)
+    slot = InstanceNumber(name)
     slot.release()
     assert [file.name[32:] for file in folders[1].iterdir()] == [".0"]
 
@@ -164,22 +166,22 @@ def test_without_any_folder_the_service_ends_and_says_why(folders, name, wrong):
         folder.parent.mkdir(parents=True, exist_ok=True)
         make(folder)
     with pytest.raises(SettingsError, match=rf"(?s)locks: .*{reason}.*tmp.*{reason}"):
-        Slot(name)
+        InstanceNumber(name)
 
 
 def test_a_user_without_an_entry_has_the_other_folder(folders, name, monkeypatch):
     def nobody(_):
         raise KeyError("uid not found")
 
-    monkeypatch.setattr(slots.pwd, "getpwuid", nobody)
-    Slot(name).release()
+    monkeypatch.setattr(transactional_id.pwd, "getpwuid", nobody)
+    InstanceNumber(name).release()
     assert folders[1].is_dir()
 
 
 def test_all_numbers_taken(monkeypatch, name):
-    monkeypatch.setattr(slots, "MOST", 2)
-    taken = [Slot(name), Slot(name)]
+    monkeypatch.setattr(transactional_id, "MAX_SERVICES", 2)
+    taken = [InstanceNumber(name), InstanceNumber(name)]
     with pytest.raises(SettingsError, match="another --instance"):
-        Slot(name)
+        InstanceNumber(name)
     for slot in taken:
         slot.release()
