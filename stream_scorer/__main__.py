@@ -12,9 +12,9 @@ def run() -> NoReturn:
     code = main()
     if "confluent_kafka" not in sys.modules:
         sys.exit(code)
-    from stream_scorer.system.exit import end
+    from stream_scorer.system.exit import exit_process
 
-    end(code)
+    exit_process(code)
 
 
 if __name__ == "__main__":

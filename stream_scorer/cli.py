@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from stream_scorer import __version__
 from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerError
 from stream_scorer.parsing.spelling import did_you_mean, is_text
-from stream_scorer.system.extras import way_out
+from stream_scorer.system.extras import install_hint
 
 COMMANDS = {
     "demo": ("stream_scorer.commands.demo", "the main job on an embedded broker: prices in, forecasts out"),
@@ -100,8 +100,8 @@ def _told(error: Exception, argv: Sequence[str]) -> tuple[str | None, int]:
     """One line for what a person can mend, and the exit code; None for what is an error of ours."""
     if isinstance(error, StreamScorerError):
         return str(error), error.exit_code
-    if isinstance(error, ImportError) and (way := way_out(error)):
-        return f"this needs {error.name}: {way}", EXIT_SETTINGS
+    if isinstance(error, ImportError) and (hint := install_hint(error)):
+        return f"this needs {error.name}: {hint}", EXIT_SETTINGS
     if isinstance(error, OSError) and error.strerror:
         without_name = {
             errno.ENOENT: "the directory this was started in is gone",

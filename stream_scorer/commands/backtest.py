@@ -7,7 +7,7 @@ import datetime
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings.arguments import new_folder, number, whole
+from stream_scorer.settings.arguments import number, whole_number, writable_folder
 
 ABSURD = 10
 """Times the error of the last value: no forecast of a price is that bad."""
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cpi-lag-days",
-        type=whole(0, 36_500),
+        type=whole_number(0, 36_500),
         default=31,
         metavar="N",
         help="days after its month has ended until a CPI figure counts (default: 31)",
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="last", metavar="DATE", help="judge forecasts of this day and before")
     parser.add_argument(
         "--out",
-        type=new_folder,
+        type=writable_folder,
         required=True,
         metavar="DIR",
         help="where report.html, report.json, inputs.jsonl and scores.jsonl go",
@@ -58,7 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of an interval that does not say its own (default: 0.9)",
     )
     parser.add_argument(
-        "--rolling", type=whole(1), default=5, metavar="N", help="closes of the rolling mean beside it (default: 5)"
+        "--rolling",
+        type=whole_number(1),
+        default=5,
+        metavar="N",
+        help="closes of the rolling mean beside it (default: 5)",
     )
     parser.add_argument("--attachment", type=Path, metavar="FILE", help="archive of the model's files")
     parser.add_argument(
@@ -68,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     first, last = _date("--from", args.first), _date("--to", args.last)
-    from stream_scorer.evaluate.worth import LAST
+    from stream_scorer.evaluate.accuracy import LAST_VALUE
     from stream_scorer.prices.history import read_prices
     from stream_scorer.report import backtest as report
     from stream_scorer.scoring import hosting
@@ -96,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     for name, errors in errors_of.items():
         skill = "" if errors["skill"] is None else f"  skill {errors['skill']:+.2%}"
         print(f"  {name:<20} RMSE {errors['rmse']:>12,.4f}{skill}")
-    if args.cpi is None and errors_of["model"]["rmse"] > ABSURD * errors_of[LAST]["rmse"]:
+    if args.cpi is None and errors_of["model"]["rmse"] > ABSURD * errors_of[LAST_VALUE]["rmse"]:
         print(
             "The forecasts are not in the unit of the prices. A model of adjusted values, as the flagship, needs --cpi CSV."
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from stream_scorer.commands.kafka_flags import DeadLetterSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings.arguments import whole
+from stream_scorer.settings.arguments import whole_number
 
 if TYPE_CHECKING:
     from stream_scorer.kafka.admin import Cluster
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         text = "the same as --dead-letter-topic"
         one.add_argument("--topic", dest="dead_letter_topic", metavar="T", default=argparse.SUPPRESS, help=text)
         if verb == "list":
-            one.add_argument("--last", type=whole(1), metavar="N", help="the last N only")
+            one.add_argument("--last", type=whole_number(1), metavar="N", help="the last N only")
         else:
             one.add_argument("places", nargs="*", metavar="PARTITION@OFFSET", help="as `list` tells them")
         if verb == "resubmit":

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings.arguments import new_folder, whole
+from stream_scorer.settings.arguments import whole_number, writable_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,15 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--days",
-        type=whole(31, 50_000),
+        type=whole_number(31, 50_000),
         default=1000,
         metavar="N",
         help="prices to take, the last of the file (default: 1000)",
     )
     parser.add_argument(
-        "--out", type=new_folder, default=".", metavar="DIR", help="where the picture goes (default: here)"
+        "--out", type=writable_folder, default=".", metavar="DIR", help="where the picture goes (default: here)"
     )
-    parser.add_argument("--show", type=whole(0), default=10, metavar="N", help="forecasts to print (default: 10)")
+    parser.add_argument(
+        "--show", type=whole_number(0), default=10, metavar="N", help="forecasts to print (default: 10)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stream_scorer.settings.arguments import new_folder
+from stream_scorer.settings.arguments import writable_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="what `train --out` wrote (default: the attachment beside the module)",
     )
-    parser.add_argument("--out", type=new_folder, required=True, metavar="BUNDLE", help="directory to write")
+    parser.add_argument("--out", type=writable_folder, required=True, metavar="BUNDLE", help="directory to write")
     parser.add_argument(
         "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
     )

@@ -14,7 +14,7 @@ from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.records import read_outputs, send_lines
 from stream_scorer.modelop.client.show import print_json, print_table
 from stream_scorer.modelop.client.slot_table import print_slots
-from stream_scorer.settings.arguments import whole
+from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
 _VERBS = "add|list|show|remove|verify|load|unload|inspect|scale|input|output|interact"
@@ -47,11 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     verb(verbs, "unload", "unload the model from the engine")
     verb(verbs, "inspect", "what is loaded in the engine", machine=True)
-    verb(verbs, "scale", "set how many jets run the model").add_argument("count", metavar="N", type=whole(0))
+    verb(verbs, "scale", "set how many jets run the model").add_argument("count", metavar="N", type=whole_number(0))
     one = verb(verbs, "input", "post lines of stdin to a REST stream, one record each")
-    one.add_argument("slot", metavar="SLOT", nargs="?", type=whole(0), default=0, help="an even number (default: 0)")
+    one.add_argument(
+        "slot", metavar="SLOT", nargs="?", type=whole_number(0), default=0, help="an even number (default: 0)"
+    )
     one = verb(verbs, "output", "print an output of a REST stream, waiting for it")
-    one.add_argument("slot", metavar="SLOT", nargs="?", type=whole(0), default=1, help="an odd number (default: 1)")
+    one.add_argument(
+        "slot", metavar="SLOT", nargs="?", type=whole_number(0), default=1, help="an odd number (default: 1)"
+    )
     one.add_argument("-c", "--continue", dest="all", action="store_true", help="go on until the end of the stream")
     one.add_argument("--nowait", action="store_true", help="print nothing if there is nothing yet")
     verb(verbs, "interact", "type inputs and see outputs")

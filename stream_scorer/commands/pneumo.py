@@ -9,7 +9,7 @@ from typing import Any
 from stream_scorer.modelop.client.items import verb
 from stream_scorer.modelop.client.options import add_server_flags, fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json
-from stream_scorer.settings.arguments import whole
+from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_server_flags(parser, machine=True)
     parser.add_argument("--src", metavar="INSTANCE", help="messages of this instance only")
     parser.add_argument("--type", metavar="TYPE", help="of this type only: engine-state, model-console, model-error...")
-    parser.add_argument("--count", type=whole(1), metavar="N", help="end after so many")
+    parser.add_argument("--count", type=whole_number(1), metavar="N", help="end after so many")
     verbs = parser.add_subparsers(dest="verb", metavar="history")
     verb(verbs, "history", "the last messages, in place of new ones", machine=True)
 

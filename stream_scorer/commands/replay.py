@@ -15,7 +15,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.kafka.replay_rows import Row, read_rows, rows_of
 from stream_scorer.parsing.retention import FOREVER, retention_ms, topic_config
 from stream_scorer.parsing.times import timestamp_ms
-from stream_scorer.settings.arguments import number, whole
+from stream_scorer.settings.arguments import number, whole_number
 from stream_scorer.settings.kafka import KafkaSettings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="publish records of this model's input schema: its date, close, symbol (--key) and other columns of the file",
     )
     parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI for --adjusted: columns DATE and CPIAUCSL")
-    parser.add_argument("--limit", type=whole(1), metavar="N", help="publish the first N rows only")
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help="publish the first N rows only")
     parser.add_argument(
         "--timestamps",
         default="event",
@@ -64,15 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "registry"),
         help="registry: with the schema registry's five bytes",
     )
-    parser.add_argument("--schema-id", type=whole(0), metavar="N", help="id in those bytes")
+    parser.add_argument("--schema-id", type=whole_number(0), metavar="N", help="id in those bytes")
     add_kafka_flags(parser, KafkaSettings)
     parser.add_argument("--create-topic", action="store_true", help="create the topic if it does not exist")
     parser.add_argument(
-        "--partitions", type=whole(1), default=1, metavar="N", help="of a topic created so (default: 1)"
+        "--partitions", type=whole_number(1), default=1, metavar="N", help="of a topic created so (default: 1)"
     )
     parser.add_argument(
         "--replication-factor",
-        type=whole(-1, 32_767),
+        type=whole_number(-1, 32_767),
         default=-1,
         metavar="N",
         help="of a topic created so (default: the broker's)",

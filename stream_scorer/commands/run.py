@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
             from stream_scorer.service import app
 
             return app.serve(args.model, settings, None if settings.log_format == "json" else bar(), line)
-    if signals.came:
+    if signals.received:
         return signals.code
     commands = [worker_command(sys.argv[2:] + _own(settings, number)) for number in range(settings.workers)]
     return supervise(commands, settings.longest_step_s(), until_end=settings.until_end)

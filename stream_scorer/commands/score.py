@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings.arguments import LEVELS, whole
+from stream_scorer.settings.arguments import LEVELS, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rejects", type=Path, metavar="FILE", help="file for a line about each rejected record (default: stderr)"
     )
     parser.add_argument(
-        "--batch", type=whole(1), metavar="N", help="most records scored together (default: 1024, in a record set 1000)"
+        "--batch",
+        type=whole_number(1),
+        metavar="N",
+        help="most records scored together (default: 1024, in a record set 1000)",
     )
     parser.add_argument(
         "--log-level", default="WARNING", type=str.upper, choices=LEVELS, help="least level logged (default: WARNING)"

@@ -8,7 +8,7 @@ from stream_scorer.modelop.client.fleet import Fleet, Service, quoted
 from stream_scorer.modelop.client.items import add_item_verbs, done, run_item_verb, verb
 from stream_scorer.modelop.client.options import fleet_of, target_of, vendor_style
 from stream_scorer.modelop.client.show import print_json, print_names, print_table
-from stream_scorer.settings.arguments import whole
+from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
 
@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one = verb(verbs, "install", "put a sensor into the instance that --engine or `use` names, else the first engine")
     one.add_argument("name", metavar="NAME")
     one = verb(verbs, "inspect", "sensors that are installed", machine=True)
-    one.add_argument("id", metavar="ID", nargs="?", type=whole(0))
-    verb(verbs, "uninstall", "take a sensor out").add_argument("id", metavar="ID", type=whole(0))
+    one.add_argument("id", metavar="ID", nargs="?", type=whole_number(0))
+    verb(verbs, "uninstall", "take a sensor out").add_argument("id", metavar="ID", type=whole_number(0))
     verb(verbs, "points", "where sensors can be put", machine=True)
 
 

@@ -10,7 +10,7 @@ from stream_scorer.modelop.client.items import done, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.records import OCTETS
 from stream_scorer.modelop.client.show import print_json, print_table
-from stream_scorer.settings.arguments import whole
+from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|restore|remove")
     one = verb(verbs, "list", "snapshots of a model's state, the latest first", machine=True)
     one.add_argument("model", metavar="MODEL")
-    one.add_argument("--count", type=whole(1), metavar="N", help="at most so many")
+    one.add_argument("--count", type=whole_number(1), metavar="N", help="at most so many")
     one.add_argument("--since", metavar="TIME", help="taken at this time or later, in ISO 8601")
     one.add_argument("--until", metavar="TIME", help="taken at this time or before")
     for name, text in (

@@ -12,7 +12,7 @@ from stream_scorer.modelop.client.items import add_item_verbs, done, run_item_ve
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json, print_table
 from stream_scorer.modelop.streams import literals
-from stream_scorer.settings.arguments import whole
+from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
 _STREAM = "a name in Model Manage, or a literal such as rest: inline:1,2,3 discard: kafka:HOST:PORT/TOPIC.json"
@@ -28,13 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         one = verb(verbs, name, text, machine=name == "verify")
         one.add_argument("stream", metavar="STREAM", help=_STREAM)
-        one.add_argument("slot", metavar="SLOT", type=whole(0), help="even: an input, odd: an output")
-    verb(verbs, "detach", "detach the stream from a slot").add_argument("slot", metavar="SLOT", type=whole(0))
+        one.add_argument("slot", metavar="SLOT", type=whole_number(0), help="even: an input, odd: an output")
+    verb(verbs, "detach", "detach the stream from a slot").add_argument("slot", metavar="SLOT", type=whole_number(0))
     one = verb(verbs, "inspect", "what streams are attached", machine=True)
-    one.add_argument("slot", metavar="SLOT", type=whole(0), nargs="?", help="default: all")
+    one.add_argument("slot", metavar="SLOT", type=whole_number(0), nargs="?", help="default: all")
     one = verb(verbs, "sample", "print a few records of a stream", machine=True)
     one.add_argument("stream", metavar="STREAM", help=_STREAM)
-    one.add_argument("--count", type=whole(1), default=10, metavar="N", help="how many (default: 10)")
+    one.add_argument("--count", type=whole_number(1), default=10, metavar="N", help="how many (default: 10)")
 
 
 def run(args: argparse.Namespace) -> int:

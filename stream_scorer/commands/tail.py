@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from stream_scorer.commands.kafka_flags import TailSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import DecodeError, SettingsError
 from stream_scorer.parsing.times import timestamp_ms
-from stream_scorer.settings.arguments import whole
+from stream_scorer.settings.arguments import whole_number
 
 if TYPE_CHECKING:
     from stream_scorer.codec.schema import Schema
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="earliest|latest|TIME",
         help="where to begin (default: latest)",
     )
-    parser.add_argument("--limit", type=whole(1), metavar="N", help="end after N forecasts that were judged")
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help="end after N forecasts that were judged")
     parser.add_argument("--until-end", action="store_true", help="end where the topics end now")
     parser.add_argument("--json", action="store_true", help="a JSON object a line, for programs")
     parser.add_argument("--field", default="", metavar="NAME", help="field of scores that is the forecast")

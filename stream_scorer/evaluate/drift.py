@@ -9,7 +9,7 @@ import numpy as np
 
 from stream_scorer.errors import SettingsError
 
-LEAST = 30
+MIN_INPUTS = 30
 """Inputs before anything is said: of fewer the statistic is large by chance."""
 
 
@@ -61,7 +61,7 @@ class Drift:
                 return self._known[1]
             last = self._last[:seen].copy()
         found = None
-        if reference is not None and len(last) >= LEAST:
+        if reference is not None and len(last) >= MIN_INPUTS:
             found = float(self._ks_2samp(reference, last, method="asymp").statistic)
         self._known = (seen, found)
         return found

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stream_scorer.errors import RecordError, SettingsError
-from stream_scorer.evaluate.live import Live
+from stream_scorer.evaluate.rolling import RollingFigures
 from stream_scorer.parsing.times import moment_ms
 from stream_scorer.ports import Codec, Meaning
 from stream_scorer.records import Evaluation, PendingForecast, Record
@@ -20,7 +20,7 @@ class StreamJudge:
 
     Args:
         codec: of evaluations.
-        live: the figures that every committed batch goes into.
+        rolling: the figures that every committed batch goes into.
         slot: the output slot of the forecasts.
         field: of input and output records; values that are no records are taken as they are.
         low, high: fields of output records that bound the forecast's interval, where an output has both.
@@ -32,7 +32,7 @@ class StreamJudge:
     def __init__(
         self,
         codec: Codec,
-        live: Live,
+        rolling: RollingFigures,
         *,
         slot: int = 1,
         field: str = "",
@@ -43,7 +43,7 @@ class StreamJudge:
         outputs: Meaning | None = None,
     ) -> None:
         self._codec = codec
-        self.live = live
+        self.rolling = rolling
         self.slot = slot
         self._field, self._low, self._high, self._date = field, low, high, date
         self._inputs, self._outputs = inputs, outputs
@@ -87,10 +87,10 @@ class StreamJudge:
             forecast, naive, actual = (finite(told[name]) for name in ("forecast", "naive", "actual"))
             if forecast is not None and naive is not None and actual is not None:
                 found.append((forecast, naive, finite(told.get("low")), finite(told.get("high")), actual))
-        self.live.recall(found)
+        self.rolling.recall(found)
 
     def committed(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
-        self.live.add(evaluations, inputs, missed)
+        self.rolling.add(evaluations, inputs, missed)
 
 
 def _part(value: Any, field: str, meaning: Meaning | None) -> Any:

@@ -18,7 +18,7 @@ Series = tuple[str, bytes | None]
 class Row(NamedTuple):
     """One forecast. Without `actual` it still waits; `time` is then of the input it was made at, else of the actual, in ms.
 
-    rmse and skill are of the forecasts of this series so far, as `evaluate.live` has them; skill is None while the
+    rmse and skill are of the forecasts of this series so far, as `evaluate.rolling` has them; skill is None while the
     forecast of no change has had no error.
     """
 

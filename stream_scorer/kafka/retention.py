@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.clients import Properties, open_outside_group
-from stream_scorer.parsing.retention import MOST_MS, shown
+from stream_scorer.parsing.retention import MAX_MS, span_text
 from stream_scorer.records import Outgoing, Partition, Reject
 
 log = logging.getLogger(__name__)
@@ -38,15 +38,15 @@ class Keeping(NamedTuple):
     compacts: bool = False
     own_time: bool = False
     """Whether the broker writes its own time into records."""
-    before_ms: int = MOST_MS
-    after_ms: int = MOST_MS
+    before_ms: int = MAX_MS
+    after_ms: int = MAX_MS
 
     @classmethod
     def of(cls, topic: str, config: Mapping[str, str]) -> Keeping:
         """From a topic's configuration. Policies other than `delete` delete nothing by time or size."""
         policies = [policy.strip() for policy in config.get("cleanup.policy", "delete").split(",")]
         deletes = "delete" in policies
-        either = config.get(EITHER, str(MOST_MS))  # brokers before 3.6 have one limit for both
+        either = config.get(EITHER, str(MAX_MS))  # brokers before 3.6 have one limit for both
         return cls(
             topic,
             int(config.get("retention.ms", -1)) if deletes else -1,
@@ -96,7 +96,7 @@ def check_replay(
     least = keeping.least(now_ms)
     if old := [] if least is None else [at for at in timestamps if at < least]:
         raise BrokerError(
-            f"topic {keeping.topic!r} keeps records for {shown(keeping.retention_ms)} by their own time "
+            f"topic {keeping.topic!r} keeps records for {span_text(keeping.retention_ms)} by their own time "
             f"(retention.ms={keeping.retention_ms}): {len(old):,} of {count:,} records are older, the oldest of "
             f"{day(min(old))}, and the broker would delete them. Nothing was sent. Let the topic keep them: "
             f"{alter(servers, keeping.topic, 'retention.ms=-1')}; {_SEND_NOW}"
@@ -127,10 +127,10 @@ def _check_limits(keeping: Keeping, timestamps: Sequence[int], now_ms: int, serv
     ):
         if beyond:
             raise BrokerError(
-                f"topic {topic!r} takes no record {'older' if end is min else 'later'} than {shown(limit)} from now "
+                f"topic {topic!r} takes no record {'older' if end is min else 'later'} than {span_text(limit)} from now "
                 f"({name}={limit}): {len(beyond):,} of {len(timestamps):,} records are, the "
                 f"{'oldest' if end is min else 'latest'} of {day(end(beyond))}. Is a date in the future, or wrong? Nothing "
-                f"was sent. Correct the dates, let the topic take them: {alter(servers, topic, f'{name}={MOST_MS}')}; "
+                f"was sent. Correct the dates, let the topic take them: {alter(servers, topic, f'{name}={MAX_MS}')}; "
                 f"{_SEND_NOW}"
             )
 
@@ -140,7 +140,7 @@ def check_resubmitted(keeping: Keeping, timestamps: Sequence[int], now_ms: int, 
     least = keeping.least(now_ms)
     if old := 0 if least is None else sum(at < least for at in timestamps):
         yield (
-            f"topic {keeping.topic!r} keeps records for {shown(keeping.retention_ms)} by their own time, and {old:,} of "
+            f"topic {keeping.topic!r} keeps records for {span_text(keeping.retention_ms)} by their own time, and {old:,} of "
             f"{len(timestamps):,} re-submitted are older: they are read only by who reads now. To keep them: "
             f"{alter(servers, keeping.topic, 'retention.ms=-1')}"
         )
@@ -206,7 +206,7 @@ class RetentionWatch:
         for keeping in [one for one in watched if oldest < now_ms - one.retention_ms]:
             watched.remove(keeping)
             text = self._told[keeping.topic] = (
-                f"topic {keeping.topic!r} keeps records for {shown(keeping.retention_ms)} by their own time "
+                f"topic {keeping.topic!r} keeps records for {span_text(keeping.retention_ms)} by their own time "
                 f"(retention.ms={keeping.retention_ms}), and there are older ones, of {day(oldest)}: the broker will "
                 "delete them (scores, evaluations and dead letters have the time of their input). Let the topic keep "
                 f"them: {alter(self._servers, keeping.topic, 'retention.ms=-1')}"
@@ -233,7 +233,7 @@ class DeletedUnread(NamedTuple):
             cause, advice = "by hand, or by a retention that it had before.", ""
         else:
             cause = (
-                f"by retention (it keeps them for {shown(kept)} by their own time: retention.ms={kept}), or by hand."
+                f"by retention (it keeps them for {span_text(kept)} by their own time: retention.ms={kept}), or by hand."
             )
             advice = f" Let the topic keep them: {alter(servers, topic, 'retention.ms=-1')} . "
         return (

@@ -16,7 +16,7 @@ from stream_scorer.model.host import Emit, Host, definition_of
 from stream_scorer.model.imports import find_imports
 from stream_scorer.model.program import Program, read_program
 from stream_scorer.records import State
-from stream_scorer.system.extras import way_out
+from stream_scorer.system.extras import install_hint
 from stream_scorer.system.stderr import without_banners
 
 _T = TypeVar("_T")
@@ -155,8 +155,8 @@ class Module:
             if is_for_the_host(error):
                 raise
             line = self._program.line_of(error)
-            if way := way_out(error):
-                raise ModelError(f"{self.path}{f':{line}' if line else ''}: {what}: {error}. {way}") from error
+            if hint := install_hint(error):
+                raise ModelError(f"{self.path}{f':{line}' if line else ''}: {what}: {error}. {hint}") from error
             files = sorted(path.name for path in Path.cwd().iterdir())
             raise ModelError(
                 f"{self.path}{f':{line}' if line else ''}: {what} raised {type(error).__name__}: {_first_line(error)} "

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from stream_scorer.errors import ModelError
-from stream_scorer.system.folders import temporary
+from stream_scorer.system.folders import new_temporary_folder
 
 MAX_BYTES = 4 << 30
 """Most bytes one attachment may unpack to: a bomb must not fill the disk."""
@@ -29,7 +29,7 @@ def sandbox(attachment: Path | None) -> Iterator[Path]:
     Relative paths mean something else inside: resolve yours before. Raises ModelError; SettingsError if there is no room for it.
     """
     home = Path.cwd()
-    inside = temporary("stream-scorer-")
+    inside = new_temporary_folder("stream-scorer-")
     try:
         if attachment is not None:
             unpack(attachment, inside)

@@ -1,4 +1,4 @@
-"""How long a topic keeps records: as people write it, and as a topic's configuration has it."""
+"""How long a topic keeps records: text like 7d <-> retention.ms."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import re
 from stream_scorer.errors import SettingsError
 
 FOREVER, FOREVER_MS = "forever", -1
-MOST_MS = 2**63 - 1
-"""Kafka counts in 64 bits."""
+MAX_MS = 2**63 - 1
+"""The largest retention.ms: Kafka counts in 64 bits."""
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
 
 def retention_ms(text: str) -> int:
-    """ms of `7d`, `12h`, `30m`, `45s`, `500ms`; -1 of `forever`. Raises SettingsError.
+    """Milliseconds of a text like `7d`, `12h`, `30m`, `45s`, `500ms`; -1 for `forever`. Raises SettingsError.
 
-    A number alone is refused: `7` would be 7 ms to Kafka and 7 days to whoever wrote it.
+    A number without a unit is refused: `7` is 7 ms for Kafka, and its writer may mean 7 days.
     """
     written = text.strip().lower()
     if written == FOREVER:
         return FOREVER_MS
-    found = re.fullmatch(r"([0-9]+) ?(ms|[dhms])", written)
-    if found is None:
+    match = re.fullmatch(r"([0-9]+) ?(ms|[dhms])", written)
+    if match is None:
         unit = f" The unit is missing: {written}ms, or {written}d?" if re.fullmatch("[0-9]+", written) else ""
         raise SettingsError(
             f"--retention {text}: expected forever, or a whole number with a unit: 7d, 12h, 30m, 45s, 500ms.{unit}"
         )
-    # Of a number this long Python would refuse the conversion.
-    span = int(found[1]) * _UNITS[found[2]] if len(found[1]) < 20 else MOST_MS + 1
-    if not 0 < span <= MOST_MS:
-        raise SettingsError(f"--retention {text}: expected 1 to {MOST_MS} ms, or forever.")
+    # Python refuses to convert a number of several thousand digits.
+    span = int(match[1]) * _UNITS[match[2]] if len(match[1]) < 20 else MAX_MS + 1
+    if not 0 < span <= MAX_MS:
+        raise SettingsError(f"--retention {text}: expected 1 to {MAX_MS} ms, or forever.")
     return span
 
 
-def shown(ms: int) -> str:
-    """As `retention_ms` reads it, in the largest unit that has it whole."""
+def span_text(ms: int) -> str:
+    """The text that `retention_ms` reads as `ms`, in the largest unit that gives a whole number."""
     if ms < 0:
         return FOREVER
     unit = next(unit for unit, size in _UNITS.items() if ms % size == 0 and (ms or size == 1))
@@ -42,11 +42,11 @@ def shown(ms: int) -> str:
 
 
 def topic_config(ms: int) -> dict[str, str]:
-    """Configuration of a topic made for records with the time of what they tell of.
+    """Configuration of a new topic whose record times are dates of events, not times of sending.
 
-    A broker deletes by that time: prices of 1950 are older than its default of 7 days when they arrive. It also
-    begins a file whenever record times have moved on by `segment.ms`, 7 days by default: one a week of prices,
-    thousands for a history. A topic that keeps all needs none of that.
+    A broker deletes records by their time: prices of 1950 are older than its default of 7 days when they arrive. It also
+    starts a new segment file whenever record times advance by `segment.ms`, 7 days by default: one file for each week of
+    prices, thousands for a history. A topic that keeps everything gets one segment per size instead.
     """
     config = {"retention.ms": str(ms)}
-    return {**config, "segment.ms": str(MOST_MS)} if ms == FOREVER_MS else config
+    return {**config, "segment.ms": str(MAX_MS)} if ms == FOREVER_MS else config

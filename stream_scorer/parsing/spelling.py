@@ -1,4 +1,4 @@
-"""Words of the command line, of variables and of files: are they text, and which name was meant?"""
+"""Misspelt names, and words that are not text."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 
 def did_you_mean(word: str, words: Iterable[str], prefix: str = "") -> str:
-    """What to add to a text about a word that is none of `words`: the nearest one, or "" if none is near.
+    """ " Did you mean X?" with the nearest of `words`, to be added to an error text; "" if none is near.
 
-    `prefix` stands before each of them where they are written.
+    `prefix`: written before the nearest word.
     """
-    import difflib  # only once something is wrong
+    import difflib  # slow to import, and needed for an error only
 
     near = difflib.get_close_matches(word, list(words), n=1)
     return f" Did you mean {prefix}{near[0]}?" if near else ""
 
 
 def is_text(word: str) -> bool:
-    """False for bytes that are not UTF-8: in arguments and variables they come as halves of surrogate pairs."""
+    """False if `word` came from bytes that are not UTF-8: Python shows such bytes as halves of surrogate pairs."""
     return not any("\ud800" <= letter <= "\udfff" for letter in word)

@@ -1,4 +1,4 @@
-"""Times as people write them."""
+"""Dates and times -> seconds or milliseconds since 1970, UTC."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from typing import Any
 
 EPOCH, DAY_MS = datetime.date(1970, 1, 1).toordinal(), 86_400_000
 DAYS_BELOW = 200_000
-"""A whole number of less is days since 1970 (to the year 2517), as Avro's `date` counts; of more, milliseconds."""
+"""A whole number below this is days since 1970 (until the year 2517), as in Avro's `date`; otherwise it is milliseconds."""
 
 
 def timestamp_s(text: str) -> float:
-    """Seconds since 1970 of an ISO 8601 date or time, UTC unless it says otherwise. Raises ValueError."""
+    """Seconds since 1970 of an ISO 8601 date or time, in UTC unless the text has an offset. Raises ValueError."""
     when = datetime.datetime.fromisoformat(text.strip())
     return (when if when.tzinfo else when.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def timestamp_ms(text: str) -> int:
-    """The same in milliseconds."""
+    """Milliseconds since 1970 of an ISO 8601 date or time, as `timestamp_s`. Raises ValueError."""
     return round(timestamp_s(text) * 1000)
 
 
 def moment_ms(value: Any) -> int | None:
-    """ms since 1970 of a date or time in a record: ISO text, a date (its midnight UTC), a time, days or ms; else None."""
+    """Milliseconds since 1970 of a value in a record; None if it is no date or time.
+
+    ISO 8601 text, a `datetime`, a `date` (midnight UTC), or a whole number of days or milliseconds, see DAYS_BELOW.
+    """
     if isinstance(value, str):
         try:
             return timestamp_ms(value)

@@ -77,7 +77,7 @@ def score(
             stack.enter_context(sandbox(attachment))
             host = _AsEngine(over, program, streams, [attachment.name] if attachment else [])
         with stopping() as signals:
-            signals.stops(over.stop)
+            signals.call_on_stop(over.stop)
             host.run()
             over.finish()
     if text := over.came_to_nothing():

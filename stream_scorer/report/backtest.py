@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.evaluate import worth as judge
-from stream_scorer.evaluate.worth import Forecast
+from stream_scorer.evaluate import accuracy
+from stream_scorer.evaluate.accuracy import Forecast
 from stream_scorer.prices.history import Prices
 from stream_scorer.report.backtest_page import html
 from stream_scorer.scoring.walk import Walk
@@ -29,7 +29,7 @@ def summary(
 ) -> tuple[dict[str, Any], list[Forecast]]:
     """report.json, and the forecasts it judges: those of days from `first` to `last`; all are scored all the same.
 
-    Raises SettingsError: nothing is left to judge.
+    Raises SettingsError: nothing is left to accuracy.
     """
     judged = [
         one
@@ -43,7 +43,7 @@ def summary(
             f"{len(walked.inputs)} prices in, {len(walked.scores)} scores out, {len(walked.rejects)} rejected: no forecast "
             f"of a day that is judged. {_why(walked)}"
         )
-    found = judge.judge(prices, judged, rolling=rolling, level=level)
+    found = accuracy.accuracy(prices, judged, rolling=rolling, level=level)
     after = [one for one in walked.forecasts if one.made == len(prices) - 1]
     return {
         "verdict": found.pop("verdict"),

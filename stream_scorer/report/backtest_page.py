@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stream_scorer.evaluate import worth as judge
-from stream_scorer.evaluate.worth import Forecast
+from stream_scorer.evaluate import accuracy
+from stream_scorer.evaluate.accuracy import Forecast
 from stream_scorer.prices.history import Prices
 from stream_scorer.report import chart, page
 
@@ -73,7 +73,7 @@ def _errors(found: dict[str, Any]) -> list[str]:
 
 
 def _interval(found: dict[str, Any]) -> list[str]:
-    names = {"model": "model", "plain": f"quantiles of the last {judge.PAST} changes"}
+    names = {"model": "model", "plain": f"quantiles of the last {accuracy.PLAIN_CHANGES} changes"}
     rows = [
         (
             names[name],
@@ -132,13 +132,13 @@ def _days(prices: Prices, judged: Sequence[Forecast]) -> str:
     target = [one.target for one in judged if one.target is not None]
     band = None
     if any(one.low is not None for one in judged):
-        low, high = (judge.column(judged, name) for name in ("low", "high"))
+        low, high = (accuracy.column(judged, name) for name in ("low", "high"))
         band = chart.Band("interval", low, high)
     return chart.lines(
         [prices.dates[at].isoformat() for at in target],
         [
             chart.Line("what happened", prices.closes[target]),
-            chart.Line("forecast of the day before", judge.column(judged, "value"), "accent"),
+            chart.Line("forecast of the day before", accuracy.column(judged, "value"), "accent"),
         ],
         "",
         band,
@@ -148,7 +148,7 @@ def _days(prices: Prices, judged: Sequence[Forecast]) -> str:
 def _saved(prices: Prices, judged: Sequence[Forecast]) -> str:
     target = np.array([one.target for one in judged], np.intp)
     happened, last = prices.closes[target], prices.closes[[one.made for one in judged]]
-    saved = (last - happened) ** 2 - (judge.column(judged, "value") - happened) ** 2
+    saved = (last - happened) ** 2 - (accuracy.column(judged, "value") - happened) ** 2
     return chart.lines(
         [prices.dates[at].isoformat() for at in target], [chart.Line("saved, points squared", np.cumsum(saved))], ""
     )

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.evaluate.accuracy import Forecast
 from stream_scorer.evaluate.judge import finite
-from stream_scorer.evaluate.worth import Forecast
 from stream_scorer.model.locate import locate
 from stream_scorer.parsing.times import DAY_MS, EPOCH, moment_ms
 from stream_scorer.prices.adjust import LAG_DAYS, Adjustment, adjustment

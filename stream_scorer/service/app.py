@@ -51,7 +51,7 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
 
         def begun(loop: Loop, _: Status) -> None:
             _tame_collector()
-            signals.stops(loop.stop)
+            signals.call_on_stop(loop.stop)
             if line:
                 line.ready(lambda: loop.stopping or loop.idle_s() < max(settings.longest_step_s(), LONGEST_CALL_S))
 

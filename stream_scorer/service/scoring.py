@@ -12,7 +12,7 @@ from stream_scorer.codec.registry import Registry
 from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.drift import Drift
 from stream_scorer.evaluate.judge import StreamJudge, check_fields
-from stream_scorer.evaluate.live import Live
+from stream_scorer.evaluate.rolling import RollingFigures
 from stream_scorer.model.locate import Located
 from stream_scorer.model.module import Module
 from stream_scorer.model.program import read_program
@@ -65,7 +65,7 @@ def judge_of(opened: Opened, settings: RunSettings, located: Located, registry: 
     window = settings.evaluate_window
     return StreamJudge(
         evaluation_codec(settings.output_encoding, registry, f"{topic}-value"),
-        Live(window, Drift(window, None if reference is None else read_reference(reference))),
+        RollingFigures(window, Drift(window, None if reference is None else read_reference(reference))),
         slot=settings.forecasts(),
         field=settings.evaluate_field,
         low=settings.evaluate_low,

@@ -1,4 +1,4 @@
-"""The settings of `stream-scorer run`, and what must go together in them."""
+"""The settings of `stream-scorer run`, and the rules between them."""
 
 from __future__ import annotations
 
@@ -19,102 +19,157 @@ MAX_POLL = "max.poll.interval.ms"
 class RunSettings(KafkaSettings):
     """`stream-scorer run`."""
 
-    input_topic: str = setting("", "topic to read records from")
-    output_topic: str = setting("", "topic for scores; with several output slots SLOT=TOPIC,SLOT=TOPIC")
-    group: str = setting("", "consumer group (default: the model's name)")
+    input_topic: str = setting("", "topic to read records from", metavar="TOPIC")
+    output_topic: str = setting(
+        "", "topic to write scores to; if the model has several output slots, SLOT=TOPIC,SLOT=TOPIC", metavar="TOPIC"
+    )
+    group: str = setting("", "consumer group (default: the model's name)", metavar="NAME")
     instance: str = setting(
         "",
-        "name of this service within its group, for its transactional id (default: host name). It should stay the same over "
-        "restarts, which a container's host name does not",
+        "name of this service within its group, part of its transactional id (default: the host name). Keep it the same "
+        "over restarts; a container gets a new host name at each start",
+        metavar="NAME",
     )
     attachment: Path | None = setting(
         None, "archive of the model's files (default: attachment.tar.gz beside the model)"
     )
-    schema: dict[str, str] = setting({}, "NAME=FILE: Avro schema for a name the model uses; may be repeated")
-    session: str = setting("key", "what has a state of its own", choices=("key", "partition", "all"))
+    schema: dict[str, str] = setting(
+        {}, "Avro schema file for a schema name in the model; repeat the flag for more", metavar="NAME=FILE"
+    )
+    session: str = setting(
+        "key",
+        "which records share one state: those of one key, of one partition, or all; all needs a topic of one partition",
+        choices=("key", "partition", "all"),
+    )
     delivery: str = setting(
-        "exactly-once", "what readers of the output are promised", choices=("exactly-once", "at-least-once")
+        "exactly-once",
+        "exactly-once: commit outputs, state and offsets in one transaction; at-least-once: no transactions, outputs may "
+        "be repeated after a failure",
+        choices=("exactly-once", "at-least-once"),
     )
     on_bad_record: str = setting(
-        "dead-letter", "what becomes of a record that cannot be scored", choices=("dead-letter", "skip", "fail")
+        "dead-letter",
+        "what to do with a record that cannot be scored: send it to the dead letter topic, skip it, or stop",
+        choices=("dead-letter", "skip", "fail"),
     )
-    dead_letter_topic: str = setting("", "topic for such records (default: INPUT_TOPIC.dead-letters)")
+    dead_letter_topic: str = setting(
+        "", "topic for records that cannot be scored (default: INPUT_TOPIC.dead-letters)", metavar="TOPIC"
+    )
     input_encoding: str = setting("avro-binary", "encoding of input values", choices=("avro-binary", "json"))
     output_encoding: str = setting("avro-binary", "encoding of scores", choices=("avro-binary", "json"))
     framing: str = setting(
-        "none", "registry: values carry the schema registry's five bytes", choices=("none", "registry")
+        "none",
+        "registry: values begin with the schema registry's five bytes, a zero and the schema id",
+        choices=("none", "registry"),
     )
-    schema_registry: str = setting("", "URL of the schema registry, for --framing registry")
+    schema_registry: str = setting("", "URL of the schema registry, for --framing registry", metavar="URL")
     registry: dict[str, str] = setting(
         {},
-        "KEY=VALUE: property of the schema registry's client, as Confluent's clients name them: basic.auth.user.info, "
-        "ssl.ca.location, ssl.certificate.location, bearer.auth.token, ...; VALUE @FILE is read from a file; may be repeated",
+        "a property of the schema registry's client, named as in Confluent's clients: basic.auth.user.info, "
+        "ssl.ca.location, ssl.certificate.location, bearer.auth.token, ...; the value @FILE is read from the file; repeat "
+        "the flag for more",
     )
-    output_schema_id: int | None = setting(None, "schema id of scores, where no registry is asked", low=0)
-    pass_headers: bool = setting(False, "hand on all headers of the input (traceparent is handed on in any case)")
+    output_schema_id: int | None = setting(None, "schema id of scores, if there is no --schema-registry", low=0)
+    pass_headers: bool = setting(False, "copy all headers of an input to its scores (traceparent is always copied)")
     output_partition: str = setting(
-        "same", "partition of a score: the input's number, or chosen by key", choices=("same", "key")
+        "same",
+        "partition of a score: that with the number of the input's partition, or that which its key hashes to",
+        choices=("same", "key"),
     )
     start: str = setting(
         "committed",
-        "where a group without a committed offset begins: committed (as earliest), earliest, latest, or a time",
+        "where a group without a committed offset starts: earliest, latest, or a date, time or ms since 1970; committed "
+        "means earliest, too",
+        metavar="WHERE",
     )
-    warm_up: int = setting(0, "inputs before such a start to feed with outputs dropped, per partition", low=0)
-    changelog: bool = setting(True, "keep session state on a changelog topic")
-    changelog_topic: str = setting("", "name of the changelog (default: GROUP.INPUT_TOPIC.HASH.changelog)")
+    warm_up: int = setting(
+        0, "records per partition to feed before such a start, without publishing their scores", low=0
+    )
+    changelog: bool = setting(True, "keep the state of sessions on a changelog topic")
+    changelog_topic: str = setting(
+        "", "the changelog topic (default: GROUP.INPUT_TOPIC.HASH.changelog)", metavar="TOPIC"
+    )
     on_state_mismatch: str = setting(
         "auto",
-        "what to do when saved state and committed offset do not fit together; auto: rebuild a window model, else fail",
+        "what to do if the saved state does not belong to the committed offset: rebuild it from earlier inputs, restart "
+        "with empty state, or stop; auto: rebuild if the model has a window, else stop",
         choices=("auto", "rebuild", "restart", "fail"),
     )
     on_gap: str = setting(
         "fail",
-        "what to do when records after the committed offset are gone, or the topic was created anew: stop; go on with "
-        "what is there, sessions rebuilt from the inputs before it; or go on there with sessions as they were",
+        "what to do if records after the committed offset were deleted, or the topic was created anew: stop; rebuild "
+        "sessions from the inputs before the first record there is, and go on from it; or go on from it with the sessions "
+        "as they were",
         choices=("fail", "rebuild", "continue"),
     )
     session_ttl: float | None = setting(
-        None, "a session begins anew after so long without a record, by record time", low=0
+        None, "drop the state of a session after this long without a record, in record time", low=0
     )
-    max_sessions: int | None = setting(None, "most sessions per partition; the longest unused is dropped", low=1)
-    max_rejects_in_row: int | None = setting(None, "stop after so many rejected records in a row", low=1)
-    workers: int = setting(1, "processes of this group to run here", low=1)
+    max_sessions: int | None = setting(
+        None, "most sessions per partition; beyond it the least recently used one is dropped", low=1
+    )
+    max_rejects_in_row: int | None = setting(None, "stop after this many consecutive rejected records", low=1)
+    workers: int = setting(1, "number of worker processes to run here, all in this group", low=1)
     evaluate: bool = setting(
-        False, "join each forecast with the value that comes next for its key, and judge it (docs/evaluation.md)"
+        False, "compare each forecast with the next value of its key, and publish the errors (docs/evaluation.md)"
     )
-    evaluation_topic: str = setting("", "topic for what came of it (default: OUTPUT_TOPIC-evaluation)")
-    evaluate_field: str = setting("", "field of input and output records that is the number to judge")
-    evaluate_low: str = setting("low", "field of output records: lower bound of the forecast's interval")
-    evaluate_high: str = setting("high", "field of output records: upper bound of it")
+    evaluation_topic: str = setting("", "topic for evaluations (default: OUTPUT_TOPIC-evaluation)", metavar="TOPIC")
+    evaluate_field: str = setting(
+        "", "field of input and output records with the number that is forecast", metavar="NAME"
+    )
+    evaluate_low: str = setting(
+        "low", "field of output records with the lower bound of the forecast's interval", metavar="NAME"
+    )
+    evaluate_high: str = setting(
+        "high", "field of output records with the upper bound of the forecast's interval", metavar="NAME"
+    )
     evaluate_date: str = setting(
         "",
-        "field of input and output records: the day or time one is of, the other forecasts (default: the next record)",
+        "field of input and output records with a day or time: a forecast is compared with the input of the same day or "
+        "time (default: with the next record)",
+        metavar="NAME",
     )
-    evaluate_window: int = setting(1000, "how many of the last forecasts and inputs the rolling figures are of", low=30)
+    evaluate_window: int = setting(1000, "window size, in forecasts and inputs, of the rolling metrics", low=30)
     reference: Path | None = setting(
         None,
-        "JSON list of numbers to compare inputs with (default: reference.json beside the model, else the first inputs)",
+        "JSON list of numbers to compare the inputs with, for drift (default: reference.json beside the model, else the "
+        "first inputs)",
     )
     http: str = setting(
-        "", "HOST:PORT, [IPV6]:PORT or PORT for /livez /readyz /status /metrics; worker k of several adds k"
+        "",
+        "HOST:PORT, [IPV6]:PORT or PORT to serve /livez /readyz /status /metrics on; worker N of several uses PORT + N, N "
+        "from 0",
+        metavar="ADDRESS",
     )
-    create_topics: bool = setting(False, "create topics that do not exist, and partitions that output topics lack")
-    partitions: int = setting(1, "partitions of an input topic created so", low=1)
-    replication_factor: int = setting(-1, "replication factor of topics created (-1: the broker's)", low=-1)
+    create_topics: bool = setting(
+        False, "create topics that do not exist, and add the partitions that output topics lack"
+    )
+    partitions: int = setting(1, "partitions of an input topic created here", low=1)
+    replication_factor: int = setting(
+        -1,
+        "replication factor of topics created here; -1: the broker's default",
+        low=-1,
+    )
     retention: str = setting(
         "forever",
         "how long topics created here keep records, by record time: forever, or 7d, 12h, 30m, 45s (not the changelog)",
+        metavar="SPAN",
     )
     batch: int = setting(10_000, "most records in one transaction", low=1)
     batch_time: float = setting(
-        0.2, "how long one transaction may score at full load: less for latency, more for throughput", low=0.001
+        0.2,
+        "longest scoring time of one transaction at full load: a lower value gives lower latency, a higher one more "
+        "throughput",
+        low=0.001,
     )
     commit_interval: float = setting(
-        0.0, "gather records for so long before each transaction: fewer of them at low load, later scores", low=0
+        0.0,
+        "collect records for this long before each transaction: fewer transactions at low load, and later scores",
+        low=0,
     )
     until_end: bool = setting(False, "stop when every partition has been read to its end")
-    log_level: str = setting("INFO", "least level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
-    log_format: str = setting("text", "form of log lines", choices=("text", "json"))
+    log_level: str = setting("INFO", "lowest level to log", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = setting("text", "format of log lines", choices=("text", "json"))
 
     def __post_init__(self) -> None:
         self.need("input_topic", "output_topic", "bootstrap_servers")
@@ -126,23 +181,23 @@ class RunSettings(KafkaSettings):
         self.longest_step_s()
         if self.framing == "registry" and not self.schema_registry and self.output_schema_id is None:
             raise SettingsError(
-                "--framing registry needs --schema-registry URL, or --output-schema-id N for scores without asking one."
+                "--framing registry needs --schema-registry URL, or --output-schema-id N if no registry is to be asked."
             )
         if self.schema_registry:
             _check_registry(self.schema_registry)
         if self.registry and not self.schema_registry:
-            raise SettingsError("--registry means something with --schema-registry URL only.")
+            raise SettingsError("--registry needs --schema-registry URL: without it no registry is asked.")
         if self.framing == "none" and (self.schema_registry or self.output_schema_id is not None):
-            raise SettingsError("--schema-registry and --output-schema-id mean something with --framing registry only.")
+            raise SettingsError("--schema-registry and --output-schema-id need --framing registry.")
         if not self.evaluate and (self.evaluation_topic or self.evaluate_field or self.evaluate_date or self.reference):
             raise SettingsError(
-                "--evaluation-topic, --evaluate-field, --evaluate-date and --reference mean something with --evaluate only."
+                "--evaluation-topic, --evaluate-field, --evaluate-date and --reference need --evaluate."
             )
         if self.on_bad_record != "dead-letter" and self.dead_letter_topic:
             raise SettingsError(f"--dead-letter-topic contradicts --on-bad-record {self.on_bad_record}.")
 
     def _check_topics(self) -> None:
-        """No topic may serve two ends: what is written would be read as what it is not."""
+        """No topic may have two uses: records written for one would be read as the other."""
         inputs, outputs = {self.input_topic}, set(self.output_topics().values())
         if inputs & outputs:
             raise SettingsError(
@@ -151,39 +206,39 @@ class RunSettings(KafkaSettings):
         dead_letters = self.dead_letters()
         if dead_letters in inputs | outputs:
             raise SettingsError(
-                f"dead letters would go to {dead_letters!r}, which is the input or output topic too. "
+                f"dead letters would go to {dead_letters!r}, which is also the input or output topic. "
                 "Give another --dead-letter-topic."
             )
         evaluations = self.evaluations()
         if evaluations in inputs | outputs | {dead_letters} - {None}:
             raise SettingsError(
-                f"evaluations would go to {evaluations!r}, which has another use already. Give another --evaluation-topic."
+                f"evaluations would go to {evaluations!r}, which has another use. Give another --evaluation-topic."
             )
         if self.changelog_topic and self.changelog_topic in inputs | outputs | {dead_letters, evaluations}:
             raise SettingsError(
-                f"--changelog-topic {self.changelog_topic!r} has another use already: state needs a topic of its own."
+                f"--changelog-topic {self.changelog_topic!r} has another use: state needs a topic of its own."
             )
 
     def output_topics(self) -> dict[int, str]:
-        """Topic of each output slot. Raises SettingsError on a slot that is no odd number."""
+        """Topic of each output slot. Raises SettingsError if a slot is not an odd number."""
         return topics_by_slot(self.output_topic)
 
     def forecasts(self) -> int:
-        """The output slot whose data are judged: the first."""
+        """The output slot whose outputs are evaluated: the first."""
         return min(self.output_topics())
 
     def evaluations(self) -> str | None:
-        """Topic of evaluations; None if there are none."""
+        """Topic of evaluations; None without --evaluate."""
         if not self.evaluate:
             return None
         return self.evaluation_topic or f"{self.output_topics()[self.forecasts()]}-evaluation"
 
     def http_address(self) -> Address:
-        """Of the first worker. Raises SettingsError."""
+        """The address of the first worker. Raises SettingsError."""
         return read_address(self.http, "--http", ports=self.workers)
 
     def longest_step_s(self) -> float:
-        """How long a worker may be in one step before its group takes it for dead, s. Raises SettingsError."""
+        """Seconds that one step may take before the group removes the worker: max.poll.interval.ms. Raises SettingsError."""
         given = self.kafka.get(MAX_POLL, "300000")
         if not (given.isascii() and given.isdecimal()):
             raise SettingsError(f"--kafka {MAX_POLL}={given}: expected a number of milliseconds.")
@@ -197,13 +252,14 @@ class RunSettings(KafkaSettings):
         return "restart" if self.on_state_mismatch == "auto" and not stateful else self.on_state_mismatch
 
     def dead_letters(self) -> str | None:
+        """Topic of dead letters; None unless --on-bad-record is dead-letter."""
         if self.on_bad_record != "dead-letter":
             return None
         return self.dead_letter_topic or f"{self.input_topic}.dead-letters"
 
 
 def topics_by_slot(text: str) -> dict[int, str]:
-    """Of --output-topic: TOPIC is slot 1's, or SLOT=TOPIC,SLOT=TOPIC. Raises SettingsError on a slot that is no odd number."""
+    """Parse --output-topic: TOPIC, for slot 1, or SLOT=TOPIC,SLOT=TOPIC. Raises SettingsError if a slot is not odd."""
     if "=" not in text:
         return {1: text}
     topics = {}
@@ -221,12 +277,12 @@ def _check_start(start: str) -> None:
         timestamp_ms(start)
     except ValueError:
         raise SettingsError(
-            f"--start {start!r} is none of committed, earliest, latest, a date or time such as 2024-02-29T14:30, "
+            f"--start {start!r} is not committed, earliest, latest, a date or time such as 2024-02-29T14:30, "
             "or ms since 1970."
         ) from None
 
 
 def _check_registry(url: str) -> None:
-    """The text does not repeat the URL: it may hold a password."""
+    """The error text does not repeat the URL, which may hold a password."""
     if not is_url(url):
-        raise SettingsError("--schema-registry is no URL of the form http://[USER:PASSWORD@]HOST:PORT, or https.")
+        raise SettingsError("--schema-registry: expected a URL http://[USER:PASSWORD@]HOST:PORT, or https.")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from stream_scorer import __version__
-from stream_scorer.evaluate.live import Live
+from stream_scorer.evaluate.rolling import RollingFigures
 from stream_scorer.ports import Model
 from stream_scorer.records import Lag, Partition, SourceStatus
 from stream_scorer.service.loop import Loop
@@ -41,7 +41,7 @@ class Status:
         progress: Progress,
         *,
         alive_s: float,
-        live: Live | None = None,
+        live: RollingFigures | None = None,
         at_risk: Callable[[], Mapping[str, str | None]] = dict,
         ended_hanging: Callable[[], int] = lambda: 0,
     ) -> None:

@@ -94,7 +94,7 @@ class KafkaService:
             source.status,
             progress,
             alive_s=self._settings.longest_step_s(),
-            live=judge.live if judge is not None else None,
+            live=judge.rolling if judge is not None else None,
             at_risk=self._retention.at_risk,
             ended_hanging=lambda: sink.ended_hanging if isinstance(sink, TransactionalSink) else 0,
         )

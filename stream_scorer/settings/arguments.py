@@ -1,4 +1,4 @@
-"""Arguments of commands: numbers within bounds, folders that can be written, and errors in one line."""
+"""Types for arguments of commands: numbers within bounds and writable folders. Errors are one line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import NoReturn
 from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.spelling import did_you_mean
 
-MOST = 2**31 - 1
-"""Largest number of any argument or setting: what stands behind them, librdkafka above all, counts in 32 bits."""
+MAX_NUMBER = 2**31 - 1
+"""The largest number in any argument or setting: librdkafka, which gets most of them, counts in 32 bits."""
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class Parser(argparse.ArgumentParser):
-    """Its errors are SettingsErrors: one line, with the nearest of what there is."""
+    """Raises its errors as SettingsError: one line, with the nearest name that exists."""
 
     def error(self, message: str) -> NoReturn:
         choices = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
             near = did_you_mean(choices[1], re.findall(r"[\w-]+", choices[2]))
         elif unknown:
             near = did_you_mean(unknown[1].partition("=")[0], _flags(self))
-        raise SettingsError(f"{message}.{near} `{self.prog} --help` tells what there is.")
+        raise SettingsError(f"{message}.{near} `{self.prog} --help` lists them.")
 
 
 def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -39,8 +39,8 @@ def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
                 yield from _flags(inner)
 
 
-def whole(low: int, high: int = MOST) -> Callable[[str], int]:
-    """The type of a whole number from `low` to `high`."""
+def whole_number(low: int, high: int = MAX_NUMBER) -> Callable[[str], int]:
+    """An argparse type: a whole number from `low` to `high`, both included."""
 
     def parse(text: str) -> int:
         try:
@@ -54,8 +54,8 @@ def whole(low: int, high: int = MOST) -> Callable[[str], int]:
     return parse
 
 
-def number(low: float, high: float = MOST, *, open_ends: bool = False) -> Callable[[str], float]:
-    """The type of a finite number from `low` to `high`; with `open_ends` neither of the two."""
+def number(low: float, high: float = MAX_NUMBER, *, open_ends: bool = False) -> Callable[[str], float]:
+    """An argparse type: a finite number from `low` to `high`; `open_ends` excludes both bounds."""
 
     def parse(text: str) -> float:
         try:
@@ -72,18 +72,18 @@ def number(low: float, high: float = MOST, *, open_ends: bool = False) -> Callab
     return parse
 
 
-def new_folder(text: str) -> Path:
-    """The type of a folder to write: told before the work of hours, not after it."""
-    import tempfile  # only few commands write folders
+def writable_folder(text: str) -> Path:
+    """An argparse type: a folder that exists or can be made, and can be written. Checked before hours of work, not after."""
+    import tempfile  # slow to import, and few commands write folders
 
     path = Path(text)
     if not text:
-        raise argparse.ArgumentTypeError("it has no name")
-    there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists() or one.is_symlink())
-    if not there.is_dir():
-        raise argparse.ArgumentTypeError(f"{there} is not a folder")
+        raise argparse.ArgumentTypeError("expected the name of a folder, found an empty text")
+    existing = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists() or part.is_symlink())
+    if not existing.is_dir():
+        raise argparse.ArgumentTypeError(f"{existing} is not a folder")
     try:
-        with tempfile.TemporaryFile(dir=there):  # which leaves nothing behind; permissions alone do not tell
+        with tempfile.TemporaryFile(dir=existing):  # leaves nothing behind; permissions alone do not answer
             return path
     except OSError as error:
-        raise argparse.ArgumentTypeError(f"{there} cannot be written ({error.strerror})") from None
+        raise argparse.ArgumentTypeError(f"{existing} cannot be written ({error.strerror})") from None

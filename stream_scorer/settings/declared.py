@@ -1,7 +1,6 @@
 """Settings: defaults < TOML file < environment (STREAM_SCORER_...) < flags, checked before any socket opens.
 
-One frozen dataclass per command; its fields are the flags, the TOML keys and the variables at once.
-Those of every command that talks to Kafka are in kafka_settings.py, the rest of `run`'s in run_settings.py.
+A command has one frozen dataclass. Each field is a flag, a TOML key and an environment variable at once.
 """
 
 from __future__ import annotations
@@ -18,35 +17,42 @@ from typing import Any, TypeVar, get_type_hints
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.spelling import did_you_mean, is_text
-from stream_scorer.settings.arguments import MOST
+from stream_scorer.settings.arguments import MAX_NUMBER
 
 ENV_PREFIX = "STREAM_SCORER_"
 T = TypeVar("T")
 
 
-def setting(default: Any, text: str, *, choices: tuple[str, ...] = (), low: float | None = None) -> Any:
-    """A dataclass field with its help text, legal values and lower bound. A dict default is a KEY=VALUE setting."""
-    metadata = {"help": text, "choices": choices, "low": low}
+def setting(
+    default: Any, text: str, *, metavar: str = "", choices: tuple[str, ...] = (), low: float | None = None
+) -> Any:
+    """A dataclass field with its help text, allowed values and lower bound. A dict as default makes a KEY=VALUE setting.
+
+    metavar: stands for the value in the usage (default: by the type of the field).
+    """
+    metadata = {"help": text, "metavar": metavar, "choices": choices, "low": low}
     if isinstance(default, dict):
+        metadata["metavar"] = metavar or "KEY=VALUE"
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
-    """One flag per field of `cls`; a flag not given leaves no trace in the namespace."""
+    """Add one flag per field of `cls`. A flag that is not given does not appear in the namespace."""
     hints = get_type_hints(cls)
     for field in dataclasses.fields(cls):
         flag = "--" + field.name.replace("_", "-")
-        text = field.metadata["help"]
+        text, metavar = field.metadata["help"].replace("%", "%%"), field.metadata["metavar"]
         if hints[field.name] is bool:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
+            action = argparse.BooleanOptionalAction
+            default = " (default: on)" if field.default else ""
+            parser.add_argument(flag, action=action, default=argparse.SUPPRESS, help=text + default)
         elif _is_map(hints[field.name]):
-            parser.add_argument(flag, action="append", metavar="KEY=VALUE", default=argparse.SUPPRESS, help=text)
+            parser.add_argument(flag, action="append", metavar=metavar, default=argparse.SUPPRESS, help=text)
         else:
-            shown = "" if field.default in (None, "") else f" (default: {field.default})"
-            choices = field.metadata["choices"]
-            metavar = "|".join(choices) if choices else _metavar(hints[field.name])
-            parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text.replace("%", "%%") + shown)
+            default = "" if field.default in (None, "") else f" (default: {field.default})"
+            metavar = metavar or "|".join(field.metadata["choices"]) or _metavar(hints[field.name])
+            parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text + default)
 
 
 def load(
@@ -57,9 +63,14 @@ def load(
     *,
     others: type | None = None,
 ) -> T:
-    """Merge the four layers into one `cls`. Raises SettingsError that names the setting and where it came from.
+    """Merge defaults, file, environment and flags into one `cls`.
 
-    `others`: the file may have these settings too, which are another command's and are left alone.
+    Args:
+        flags: values by field name; other names are ignored.
+        env: None means the environment of this process.
+        others: a dataclass of settings that the file may have as well, for another command; they are ignored.
+    Raises:
+        SettingsError: names the setting and where its value came from.
     """
     env = os.environ if env is None else env
     hints = get_type_hints(cls)
@@ -79,16 +90,16 @@ def _from_file(file: Path | None, fields: Mapping[str, Any], ignored: Set[str]) 
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"--config {file}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are such
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise SettingsError(f"--config {file}: not TOML: {error}.") from error
-    found = []
+    values = []
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in fields and name not in ignored:
             raise SettingsError(f"{file}: no setting {key!r}.{_nearest(name, [*fields, *ignored])}")
         if name in fields:
-            found.append((name, value, f"{file}: {key}"))
-    return found
+            values.append((name, value, f"{file}: {key}"))
+    return values
 
 
 def _from_env(env: Mapping[str, str], fields: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
@@ -104,7 +115,7 @@ def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
         raise SettingsError(f"{origin}: {raw!r} is not text in UTF-8.")
     if _is_map(kind):
         return to_map(raw, origin)
-    if raw == "" and field.default is None:  # as compose files and charts leave a variable that has no value
+    if raw == "" and field.default is None:  # compose files and charts pass an unset variable as an empty text
         return None
     try:
         value = _to_scalar(raw, kind)
@@ -112,11 +123,11 @@ def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
         raise SettingsError(f"{origin}: {error}.") from error
     choices, low = field.metadata["choices"], field.metadata["low"]
     if choices and value not in choices:
-        raise SettingsError(f"{origin}: {value!r} is none of {', '.join(choices)}.{_nearest(str(value), choices)}")
+        raise SettingsError(f"{origin}: {value!r} is not one of {', '.join(choices)}.{_nearest(str(value), choices)}")
     if low is not None and value < low:
         raise SettingsError(f"{origin}: {value} is below {low}.")
-    if isinstance(value, int | float) and value > MOST:
-        raise SettingsError(f"{origin}: {value} is above {MOST:,}.")
+    if isinstance(value, int | float) and value > MAX_NUMBER:
+        raise SettingsError(f"{origin}: {value} is above {MAX_NUMBER:,}.")
     return value
 
 
@@ -148,11 +159,11 @@ def _to_scalar(raw: Any, kind: Any) -> Any:
 
 
 def to_map(raw: Any, origin: str) -> dict[str, str]:
-    """KEY=VALUE pairs: a TOML table, a list with a pair in each item, or a text with several.
+    """Parse KEY=VALUE pairs: a TOML table, a list with one pair an item, or a text with several pairs.
 
-    In a text a comma or the end of a line stands between pairs. `\\,` is a comma within a value, and `\\\\` a backslash.
-    `@FILE` as a value stands for what is in the file, so that secrets stay out of `ps`; `@@` for @.
-    Raises SettingsError that begins with `origin`.
+    In a text, a comma or a line end separates pairs; `\\,` is a comma within a value, `\\\\` a backslash. A value `@FILE`
+    is replaced by the content of the file, so that secrets stay out of `ps`; a value `@@...` begins with one @.
+    Raises SettingsError, whose text begins with `origin`.
     """
     if isinstance(raw, dict):
         pairs = [(key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in _flat(raw)]
@@ -163,26 +174,26 @@ def to_map(raw: Any, origin: str) -> dict[str, str]:
                 raise SettingsError(f"{origin}: pair {number} is not text in UTF-8.")
             key, equals, value = str(item).partition("=")
             if not equals or not key.strip():
-                # What follows a comma may be the rest of a password: not to be shown.
-                what = f"pair {number}" if number > 1 else repr(item)
+                # What follows a comma may be the rest of a password, so it is not shown.
+                shown = f"pair {number}" if number > 1 else repr(item)
                 more = " A comma within a value is written \\," if isinstance(raw, str) and number > 1 else ""
-                raise SettingsError(f"{origin}: {what} is not KEY=VALUE.{more}")
+                raise SettingsError(f"{origin}: {shown} is not KEY=VALUE.{more}")
             pairs.append((key, value))
     return {key.strip(): _secret(key.strip(), value.strip(), origin) for key, value in pairs}
 
 
 def _split(text: str) -> list[str]:
-    """The pairs of a text, without the backslashes that keep commas in them."""
+    """Split a text into pairs, and remove the backslashes that protect commas."""
     items = re.findall(r"(?:\\[\\,]|[^,\n])+", text)
     return [re.sub(r"\\([\\,])", r"\1", item) for item in items if item.strip()]
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """TOML reads `sasl.username = "x"` as a table in a table: join the names again."""
-    found: list[tuple[str, Any]] = []
+    """Join the keys that TOML takes apart: it reads `sasl.username = "x"` as a table within a table."""
+    pairs: list[tuple[str, Any]] = []
     for key, value in table.items():
-        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return found
+        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return pairs
 
 
 def _secret(key: str, value: str, origin: str) -> str:
@@ -206,5 +217,5 @@ def _metavar(kind: Any) -> str:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    """What to add to a text about a name that is none of `names`: the nearest of them, or else all."""
+    """The nearest of `names`, or all of them, to be added to an error text."""
     return did_you_mean(name, names := list(names)) or f" There are: {', '.join(sorted(names))}."

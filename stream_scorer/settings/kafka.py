@@ -1,4 +1,4 @@
-"""Where Kafka is, and who we are there: the same settings for every command that talks to it."""
+"""The connection to Kafka: settings of every command that talks to it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from stream_scorer.settings.declared import ENV_PREFIX, setting
 
 @dataclasses.dataclass(frozen=True)
 class KafkaSettings:
-    """The connection. Commands add what else they share with `run` by name."""
+    """The connection. Subclasses add settings, with the names that `run` has for them."""
 
-    bootstrap_servers: str = setting("localhost:9092", "Kafka brokers, host:port with commas between")
+    bootstrap_servers: str = setting("localhost:9092", "Kafka brokers: HOST:PORT,HOST:PORT", metavar="SERVERS")
     kafka: dict[str, str] = setting(
-        {}, "KEY=VALUE: any librdkafka property; VALUE @FILE is read from a file; may be repeated"
+        {}, "a librdkafka property; the value @FILE is read from the file; repeat the flag for more"
     )
 
     def __post_init__(self) -> None:
         self.need("bootstrap_servers")
 
     def need(self, *names: str) -> None:
-        """Raises SettingsError if one is not set."""
+        """Raises SettingsError if one of these settings is empty."""
         for name in names:
             if not getattr(self, name):
                 raise SettingsError(

@@ -1,4 +1,4 @@
-"""The end of a command: all that it opened is closed, and the process ends, whatever a library does then."""
+"""How a command exits: all that it opened is closed, and the process ends even if a library hangs."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, StreamScorerError
 log = logging.getLogger(__name__)
 
 CLOSE_S = 8.0
-"""For all closing together. A consumer that leaves its group waits 5 s for a broker that does not answer."""
+"""Limit for closing everything. A consumer that leaves its group waits 5 s for a broker that does not answer."""
 
 
 class Closing:
-    """What is open, closed in the reverse order of opening: as a context manager, or earlier by `close`.
+    """Closes what was opened, in reverse order: at the end of a `with` block, or earlier by `close`.
 
-    Each one is closed, whatever another one raises: such errors are logged.
+    An error of one `close` function is logged, and the others are still called.
 
     Args:
-        ends_process: if all of it takes longer than CLOSE_S, the process ends with the text and the code of the error that
-            is on its way. Else `close` blocks for as long as it takes.
+        ends_process: if closing takes longer than CLOSE_S, the process ends, with the text and the exit code of the error
+            being raised. False: `close` blocks as long as it takes.
     """
 
     def __init__(self, *, ends_process: bool = True) -> None:
-        self._limit = at_most if ends_process else _unlimited
+        self._limit = time_limit if ends_process else _unlimited
         self._open: list[tuple[str, Callable[[], object]]] = []
 
-    def add(self, what: str, close: Callable[[], object]) -> None:
-        """`what` names it in the log."""
-        self._open.append((what, close))
+    def add(self, name: str, close: Callable[[], object]) -> None:
+        """`close` will be called. `name`: of the thing, for the log."""
+        self._open.append((name, close))
 
     def close(self) -> None:
         with self._limit(CLOSE_S, sys.exception()):
             while self._open:
-                what, close = self._open.pop()
+                name, close = self._open.pop()
                 try:
                     close()
                 except Exception:
-                    log.warning("%s was not closed", what, exc_info=True)
+                    log.warning("%s was not closed", name, exc_info=True)
 
     def __enter__(self) -> Closing:
         return self
@@ -57,10 +57,10 @@ class Closing:
 
 
 @contextlib.contextmanager
-def at_most(seconds: float, error: BaseException | None = None) -> Iterator[None]:
-    """If the block takes longer, the process ends in the midst of it, with the text and the exit code of `error`."""
+def time_limit(seconds: float, error: BaseException | None = None) -> Iterator[None]:
+    """If the block takes longer than `seconds`, end the process: log `error`, exit with its code."""
     done = threading.Event()
-    threading.Thread(target=_end_late, args=(done, seconds, error), name="ending", daemon=True).start()
+    threading.Thread(target=_exit_when_late, args=(done, seconds, error), name="exit", daemon=True).start()
     try:
         yield
     finally:
@@ -72,17 +72,17 @@ def _unlimited(_seconds: float, _error: BaseException | None) -> Iterator[None]:
     yield
 
 
-def _end_late(done: threading.Event, seconds: float, error: BaseException | None) -> None:
+def _exit_when_late(done: threading.Event, seconds: float, error: BaseException | None) -> None:
     if done.wait(seconds):
         return
     if isinstance(error, Exception):
         log.error("%s", error, exc_info=None if isinstance(error, StreamScorerError) else error)
-    log.warning("not all was closed after %.0f s: ending at once", seconds)
-    os._exit(code_of(error))
+    log.warning("not everything was closed after %.0f s: the process ends now", seconds)
+    os._exit(exit_code_of(error))
 
 
-def code_of(error: BaseException | None) -> int:
-    """What a command ends with for an error."""
+def exit_code_of(error: BaseException | None) -> int:
+    """The exit code of a command for an error; EXIT_DONE without one."""
     if isinstance(error, StreamScorerError):
         return error.exit_code
     if isinstance(error, SystemExit):
@@ -92,13 +92,13 @@ def code_of(error: BaseException | None) -> int:
     return 1 if isinstance(error, Exception) else EXIT_DONE
 
 
-def end(code: int) -> NoReturn:
-    """End the process of a command that has used Kafka.
+def exit_process(code: int) -> NoReturn:
+    """End the process of a command that has used Kafka, after its exit functions and with its output flushed.
 
-    Clients of it may be left. The interpreter would destroy them last of all, and librdkafka may wait then for
-    ever, where no thread of Python can end it any more. So they end with the process, and it ends here.
+    Some clients may still be open. The interpreter would destroy them at the very end, where librdkafka may wait
+    forever and no Python thread can stop it. So the process ends here, and the clients end with it.
     """
-    with at_most(CLOSE_S, SystemExit(code)):
+    with time_limit(CLOSE_S, SystemExit(code)):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Packages that are installed only where they are needed: of which extra each is."""
+"""Optional packages, and the extra that installs each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _OF_EXTRA = {
     "train": ("matplotlib", "pandas_market_calendars"),
 }
 EXTRA = {package: extra for extra, packages in _OF_EXTRA.items() for package in packages}
-"""By the name a package is imported by."""
+"""Import name of a package -> extra."""
 
 
-def way_out(error: BaseException) -> str | None:
-    """The command that installs what was not found; None if that is no package of ours."""
+def install_hint(error: BaseException) -> str | None:
+    """The pip command that installs the missing package; None if `error` is about no package of our extras."""
     package = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     return f"pip install 'stream-scorer[{EXTRA[package]}]'" if package in EXTRA else None

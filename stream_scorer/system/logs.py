@@ -1,4 +1,4 @@
-"""Log lines on stderr: one line each, for people or as JSON."""
+"""Log lines on stderr, one a record: text for people, or JSON."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class JsonFormatter(TextFormatter):
 
 
 def set_up(level: str, form: str = "text") -> None:
-    """Send our log and librdkafka's to stderr."""
+    """Send the records of this package and of librdkafka to stderr. `form`: text or json."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     for name in ("stream_scorer", "librdkafka"):

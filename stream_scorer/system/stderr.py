@@ -1,4 +1,4 @@
-"""Native libraries write to descriptor 2 as they load; what is only a banner is kept from the operator."""
+"""Native libraries write to stderr while they load. Known banners among these lines are dropped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# TensorFlow's log before its logging is set up, which no variable silences.
+# TensorFlow logs these before its logging is set up; no variable silences them.
 _BANNER = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog"
     rb"|[IWE]\d{4} [\d:.]+\s+\d+ (port|cudart_stub|cuda_platform|cpu_feature_guard|cuda_executor)\.cc)"
@@ -22,23 +22,23 @@ def is_banner(line: bytes) -> bool:
 
 @contextlib.contextmanager
 def without_banners() -> Iterator[None]:
-    """Hold back what is written to stderr in the block; at its end let through all but known banners."""
+    """Hold back what the block writes to stderr; at its end, write everything but known banners."""
     sys.stderr.flush()
     try:
         holding = tempfile.TemporaryFile()  # noqa: SIM115
-    except OSError:  # nowhere to hold it: banners do no harm
+    except OSError:  # nowhere to hold it back: banners do no harm
         yield
         return
-    with holding as held:
+    with holding as held_back:
         saved = os.dup(2)
-        os.dup2(held.fileno(), 2)
+        os.dup2(held_back.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
-            held.seek(0)
-            rest = b"".join(line for line in held if not is_banner(line))
+            held_back.seek(0)
+            rest = b"".join(line for line in held_back if not is_banner(line))
             if rest:
                 os.write(2, rest)

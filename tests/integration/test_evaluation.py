@@ -356,7 +356,7 @@ def test_tail_shows_what_was_before_1970(kafka, dated_topics):
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [
-        ({"evaluation_topic": "x"}, 2, "mean something with --evaluate only"),
+        ({"evaluation_topic": "x"}, 2, "need --evaluate"),
         ({"evaluate": True, "reference": "/no/such.json"}, 2, "reference sample /no/such.json: cannot be read as JSON"),
     ],
 )

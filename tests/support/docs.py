@@ -58,8 +58,9 @@ def _settings(cls: type, without: type | None = None) -> str:
             continue
         default = "" if field.default in (None, "", dataclasses.MISSING) else f"`{field.default}`"
         choices = ", ".join(f"`{choice}`" for choice in field.metadata["choices"])
+        form = f"{metavar}: " if "=" in (metavar := field.metadata["metavar"]) else ""
         name = field.name.replace("_", "-")
-        rows.append(f"| `{name}` | {default} | {field.metadata['help']}{f' ({choices})' if choices else ''} |\n")
+        rows.append(f"| `{name}` | {default} | {form}{field.metadata['help']}{f' ({choices})' if choices else ''} |\n")
     return "| setting | default | what it does |\n|---|---|---|\n" + "".join(rows)
 
 

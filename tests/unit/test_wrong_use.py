@@ -101,7 +101,7 @@ WRONG = [
     ([*RUN, "--kafka", "nonsense"], "--kafka: 'nonsense' is not KEY=VALUE."),
     ([*RUN, "--batch", "9" * 5000], "--batch:"),
     ([*RUN, "--http", "9" * 5000], "--http"),
-    ([*RUN, "--log-level", "foo"], "--log-level: 'foo' is none of DEBUG, INFO"),
+    ([*RUN, "--log-level", "foo"], "--log-level: 'foo' is not one of DEBUG, INFO"),
     ([*RUN, "--input-topics", "x"], "unrecognized arguments: --input-topics x. Did you mean --input-topic?"),
     ([*RUN, "--group", os.fsdecode(b"\xff")], r"--group: '\udcff' is not text in UTF-8."),
     ([*RUN, "--kafka", "sasl.mechanisms=OAUTHBEARER"], "nobody gives tokens. Give --kafka sasl.oauthbearer.method=oidc"),
@@ -205,9 +205,9 @@ def test_misspelled_variables_are_warned_of(monkeypatch):
 
 def test_a_package_of_an_extra_is_named_with_it():
     error = ModuleNotFoundError("No module named 'pandas.core'", name="pandas.core")
-    assert extras.way_out(error) == "pip install 'stream-scorer[adjust]'"
-    assert extras.way_out(ModuleNotFoundError("x", name="nobodys")) is None
-    assert extras.way_out(OSError()) is None
+    assert extras.install_hint(error) == "pip install 'stream-scorer[adjust]'"
+    assert extras.install_hint(ModuleNotFoundError("x", name="nobodys")) is None
+    assert extras.install_hint(OSError()) is None
 
 
 def test_every_package_of_an_extra_is_known():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings.arguments import new_folder, whole
+from stream_scorer.settings.arguments import whole_number, writable_folder
 from stream_scorer.system.stderr import without_banners
 
 
@@ -23,24 +23,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="holds the key to FRED's API, for fred:ID (default: FRED_API_KEY)",
     )
     parser.add_argument(
-        "--out", type=new_folder, required=True, metavar="DIR", help="where weights, report and plots go"
+        "--out", type=writable_folder, required=True, metavar="DIR", help="where weights, report and plots go"
     )
     parser.add_argument(
-        "--iterations", type=whole(1), default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
+        "--iterations", type=whole_number(1), default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
     )
     parser.add_argument(
-        "--seed", type=whole(0), default=2017, metavar="N", help="of weights and batches (default: 2017)"
+        "--seed", type=whole_number(0), default=2017, metavar="N", help="of weights and batches (default: 2017)"
     )
     parser.add_argument(
         "--seeds",
-        type=whole(1),
+        type=whole_number(1),
         default=3,
         metavar="N",
         help="trainings, each with the next seed, for the spread of the figures; the weights are the first one's (default: 3)",
     )
     parser.add_argument(
         "--max-gap",
-        type=whole(1),
+        type=whole_number(1),
         default=7,
         metavar="DAYS",
         help="a warning names longer ones between prices (default: 7)",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from stream_scorer.evaluate.worth import diebold_mariano
+from stream_scorer.evaluate.accuracy import diebold_mariano
 from stream_scorer.models import tf_sp500_lstm as module
 from stream_scorer_training.network import Weights
 from stream_scorer_training.prepare import SPLIT, Prepared

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.settings.arguments import new_folder, whole
+from stream_scorer.settings.arguments import whole_number, writable_folder
 from stream_scorer.system.stderr import without_banners
 
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prices", type=Path, required=True, metavar="CSV", help="closes: columns Date and Close")
     parser.add_argument("--cpi", type=Path, required=True, metavar="CSV", help="CPI: columns DATE and CPIAUCSL")
     parser.add_argument(
-        "--out", type=new_folder, required=True, metavar="DIR", help="where attachment, weights and reports go"
+        "--out", type=writable_folder, required=True, metavar="DIR", help="where attachment, weights and reports go"
     )
     parser.add_argument(
         "--split",
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cpi-lag-days",
-        type=whole(0, 36_500),
+        type=whole_number(0, 36_500),
         default=31,
         metavar="N",
         help="days after its month has ended until a CPI figure counts (default: 31)",

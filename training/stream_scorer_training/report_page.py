@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stream_scorer.evaluate.worth import SIGNIFICANT
+from stream_scorer.evaluate.accuracy import SIGNIFICANT_T
 from stream_scorer.report import chart, page
 from stream_scorer_training.evaluate import Errors, Windows
 from stream_scorer_training.prepare import Prepared
@@ -41,9 +41,9 @@ def verdict(report: dict[str, Any]) -> str:
     told = f"skill {skills}, Diebold-Mariano t {_span(ts, '+.1f')}"
     if len(tests) > 1:
         told = f"{len(tests)} seeds: {told}"
-    if all(t > SIGNIFICANT for t in ts):
+    if all(t > SIGNIFICANT_T for t in ts):
         return f"Better than yesterday's price as a forecast ({told})."
-    if all(t < -SIGNIFICANT for t in ts):
+    if all(t < -SIGNIFICANT_T for t in ts):
         return f"Does not beat yesterday's price: as a forecast it is worse, and not by chance ({told})."
     return f"Does not beat yesterday's price: as a forecast it is neither better nor worse beyond chance ({told})."
 

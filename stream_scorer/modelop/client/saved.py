@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.system.folders import users_own
+from stream_scorer.system.folders import user_folder
 
 DEFAULT_URL = "http://127.0.0.1:8003"
 
@@ -26,7 +26,7 @@ class Saved:
 
 def path() -> Path:
     """Raises SettingsError."""
-    return users_own("XDG_CONFIG_HOME", ".config") / "client.json"
+    return user_folder("XDG_CONFIG_HOME", ".config") / "client.json"
 
 
 def load() -> Saved:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from stream_scorer.errors import ModelError
 from stream_scorer.model.sandbox import is_archive, unpack
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.system.folders import temporary
+from stream_scorer.system.folders import new_temporary_folder
 
 _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 
@@ -19,7 +19,7 @@ class Home:
     """On disk until `remove`. Raises ModelError: an attachment is no archive, or not a safe one."""
 
     def __init__(self, package: ModelPackage) -> None:
-        self.path = temporary("stream-scorer-jet-")
+        self.path = new_temporary_folder("stream-scorer-jet-")
         self.sandbox = self.path / "sandbox"
         try:
             self.sandbox.mkdir()

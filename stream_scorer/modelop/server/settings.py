@@ -10,31 +10,46 @@ from pathlib import Path
 from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.addresses import Address, read_address
 from stream_scorer.settings.declared import setting
-from stream_scorer.system.folders import users_own
+from stream_scorer.system.folders import user_folder
 
 MIB = 1 << 20
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    listen: str = setting("127.0.0.1:8003", "HOST:PORT to serve on; port 0 for any that is free")
+    listen: str = setting("127.0.0.1:8003", "HOST:PORT to serve on; port 0: any free port", metavar="ADDRESS")
     data: Path | None = setting(
-        None, "directory for what must outlast a restart (default: stream-scorer/engine in the user's data directory)"
+        None,
+        "directory for data that outlasts a restart (default: stream-scorer/engine in the user's data directory)",
+        metavar="DIR",
     )
-    engines: int = setting(1, "how many engines, engine-1 and so on", low=1)
-    model_manage: bool = setting(True, "serve Model Manage too; without it schemas come from --connect-prefix")
+    engines: int = setting(1, "number of engines, named engine-1, engine-2, ...", low=1)
+    model_manage: bool = setting(
+        True,
+        "serve Model Manage, too; without it, schemas are fetched from --connect-prefix",
+    )
     tls_cert: Path | None = setting(None, "certificate chain in PEM, for HTTPS")
-    tls_key: Path | None = setting(None, "its key")
-    token: Path | None = setting(None, "file with the token that clients must send")
-    insecure: bool = setting(False, "serve other machines without a token: whoever reaches the port runs code here")
-    connect_prefix: str = setting("", "URL of another fleet's Connect, for what is not here (or CONNECT_PREFIX)")
-    connect_token: Path | None = setting(None, "file with the token for it")
-    connect_ca: Path | None = setting(None, "certificates to trust for it")
-    connect_insecure: bool = setting(False, "take any certificate from it, as the vendor's own are self-signed")
-    policy: Path | None = setting(None, "import policy of engines that have been given none, YAML")
-    max_body: int = setting(512, "largest request body, MiB", low=1)
-    log_level: str = setting("INFO", "least level logged", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
-    log_format: str = setting("text", "form of log lines", choices=("text", "json"))
+    tls_key: Path | None = setting(None, "key of --tls-cert, in PEM")
+    token: Path | None = setting(None, "file with the token that clients must send, at least 8 characters")
+    insecure: bool = setting(
+        False,
+        "serve other machines without a token: whoever reaches the port can run code here",
+    )
+    connect_prefix: str = setting(
+        "",
+        "URL of another fleet's Connect, asked for what this one lacks (default: the variable CONNECT_PREFIX)",
+        metavar="URL",
+    )
+    connect_token: Path | None = setting(None, "file with the token for --connect-prefix")
+    connect_ca: Path | None = setting(None, "file of certificates, in PEM, to trust for --connect-prefix")
+    connect_insecure: bool = setting(
+        False,
+        "accept any certificate of --connect-prefix: the vendor's are self-signed",
+    )
+    policy: Path | None = setting(None, "YAML file with the import policy of engines that were given none")
+    max_body: int = setting(512, "largest request body, in MiB, at most 900", low=1)
+    log_level: str = setting("INFO", "lowest level to log", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = setting("text", "format of log lines", choices=("text", "json"))
 
     def __post_init__(self) -> None:
         host = self.address.host
@@ -57,7 +72,7 @@ class EngineSettings:
         """Where data lies. Raises SettingsError."""
         if self.data is not None:
             return self.data
-        return users_own("XDG_DATA_HOME", ".local/share") / "engine"
+        return user_folder("XDG_DATA_HOME", ".local/share") / "engine"
 
 
 @dataclass(frozen=True)

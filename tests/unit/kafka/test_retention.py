@@ -19,7 +19,7 @@ from stream_scorer.kafka.retention import (
     day,
     remarks,
 )
-from stream_scorer.parsing.retention import MOST_MS, retention_ms, shown, topic_config
+from stream_scorer.parsing.retention import MAX_MS, retention_ms, span_text, topic_config
 from stream_scorer.records import Outgoing, Partition, Record, Reject
 from stream_scorer.service.settings import RunSettings
 
@@ -39,20 +39,20 @@ ALTER = "kafka-configs.sh --bootstrap-server here:9092 --alter --entity-type top
         ("30m", 1_800_000),
         ("45 s", 45_000),
         ("500ms", 500),
-        (f"{MOST_MS}ms", MOST_MS),
+        (f"{MAX_MS}ms", MAX_MS),
     ],
 )
 def test_spans_as_people_write_them(text, ms):
     assert retention_ms(text) == ms
 
 
-@given(st.integers(-1, MOST_MS))
-@example(MOST_MS)
+@given(st.integers(-1, MAX_MS))
+@example(MAX_MS)
 def test_what_is_shown_is_read_again(ms):
     if ms:
-        assert retention_ms(shown(ms)) == ms
+        assert retention_ms(span_text(ms)) == ms
     else:
-        assert shown(ms) == "0ms"
+        assert span_text(ms) == "0ms"
 
 
 @given(st.text(max_size=12))
@@ -64,7 +64,7 @@ def test_anything_else_is_refused_as_a_setting(text):
         ms = retention_ms(text)
     except SettingsError:
         return
-    assert ms == -1 or 0 < ms <= MOST_MS
+    assert ms == -1 or 0 < ms <= MAX_MS
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_anything_else_is_refused_as_a_setting(text):
         ("7", r"--retention 7: .* The unit is missing: 7ms, or 7d\?"),
         ("-1", "expected forever, or a whole number with a unit"),
         ("0d", "expected 1 to"),
-        (f"{MOST_MS}s", "expected 1 to"),
+        (f"{MAX_MS}s", "expected 1 to"),
         ("1.5h", "expected forever, or a whole number"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_span_that_is_none_is_told(text, said):
 
 
 def test_a_topic_that_keeps_all_begins_no_file_for_each_week_of_record_time():
-    assert topic_config(-1) == {"retention.ms": "-1", "segment.ms": str(MOST_MS)}
+    assert topic_config(-1) == {"retention.ms": "-1", "segment.ms": str(MAX_MS)}
     assert topic_config(DAY) == {"retention.ms": str(DAY)}
 
 

@@ -14,7 +14,7 @@ from stream_scorer.codec.evaluations import EvaluationCodec
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.evaluate.drift import Drift
 from stream_scorer.evaluate.judge import StreamJudge
-from stream_scorer.evaluate.live import Live
+from stream_scorer.evaluate.rolling import RollingFigures
 from stream_scorer.model.module import Module
 from stream_scorer.records import EVALUATIONS, Partition, Record
 from stream_scorer.scoring.scorer import Scorer
@@ -94,8 +94,8 @@ class Worker:
     def __init__(self, path, log, items, *, batch=7, judged=True, codec=DOUBLE, fields=None, **how):
         module = Module(path)
         module.begin()
-        self.live = Live(50, Drift(50, None))
-        self.judge = StreamJudge(EvaluationCodec(), self.live, **fields or {}) if judged else None
+        self.rolling = RollingFigures(50, Drift(50, None))
+        self.judge = StreamJudge(EvaluationCodec(), self.rolling, **fields or {}) if judged else None
         self.sessions = Sessions(module, module.state_names, with_forecasts=judged, **how)
         self.scorer = Scorer(module, self.sessions, codec, {1: codec}, self.judge)
         self.sessions.restore(IN, [one for one in log.state.values() if one.state is not None])
@@ -292,16 +292,16 @@ def test_what_was_fed_before_a_start_waits_only_if_it_was_published(paths):
 def test_figures_are_of_what_was_committed(paths):
     records = _records([float(at) for at in range(40)])
     log, worker = _run(paths["action"], [*records[:20], ABORT, *records[20:]], batch=10)
-    counted = dict(worker.live.counters())
+    counted = dict(worker.rolling.counters())
     assert counted == {"evaluations": len(_found(log)), "evaluations_missed": 0}
     assert len(_found(log)) == 37
-    found = worker.live.figures()
+    found = worker.rolling.figures()
     assert (found.judged, found.mse, found.mae, found.naive_mse, found.skill) == (37, 4.0, 2.0, 1.0, -3.0)
 
 
 def test_a_forecast_that_meets_no_number_is_counted_and_judged_no_more(load_module):
     module = load_module("def action(x):\n yield x")
-    live = Live(50, Drift(50, None))
+    live = RollingFigures(50, Drift(50, None))
     codec = codec_for("json", None)
     sessions = Sessions(module, module.state_names, with_forecasts=True)
     judge = StreamJudge(EvaluationCodec(), live, field="close")
@@ -392,4 +392,4 @@ def test_a_dated_forecast_is_joined_with_the_record_of_its_date(steps, keys, bat
     names = "forecast_offset", "forecast", "actual", "naive"
     assert sorted((offset, *(one[name] for name in names)) for offset, one in said) == expected
     _, alone = _run(path, records, **how)
-    assert dict(alone.live.counters()) == {"evaluations": len(expected), "evaluations_missed": missed}
+    assert dict(alone.rolling.counters()) == {"evaluations": len(expected), "evaluations_missed": missed}

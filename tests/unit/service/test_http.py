@@ -206,7 +206,7 @@ def test_before_there_is_a_worker_it_is_alive_and_not_ready(service):
 
 def test_an_address_in_use_is_told_and_one_that_was_closed_is_free(service):
     address = Address("127.0.0.1", service.server.port)
-    with pytest.raises(SettingsError, match=rf"--http {address}: cannot listen there"):
+    with pytest.raises(SettingsError, match=rf"--http {address}: cannot listen on it"):
         HttpControl(address)
     service.server.close()
     HttpControl(address).close()

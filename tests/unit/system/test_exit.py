@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from stream_scorer.errors import BrokerError, GiveUp, ModelError, SettingsError
-from stream_scorer.system.exit import Closing, code_of
+from stream_scorer.system.exit import Closing, exit_code_of
 
 
 def _raise(error):
@@ -64,7 +64,7 @@ def test_one_who_gives_up_while_closing_leaves_the_rest_to_the_end():
     ],
 )
 def test_the_code_of_an_error(error, code):
-    assert code_of(error) == code
+    assert exit_code_of(error) == code
 
 
 def _process(code):
@@ -73,10 +73,10 @@ def _process(code):
 
 HANGS = """
 import hashlib, logging
-from stream_scorer import errors; from stream_scorer.system import exit as ending
+from stream_scorer import errors; from stream_scorer.system import exit as system_exit
 logging.basicConfig()
-ending.CLOSE_S = 0.2
-with ending.Closing() as closing:
+system_exit.CLOSE_S = 0.2
+with system_exit.Closing() as closing:
     closing.add("it", lambda: hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9))  # as a client that waits in C
     {what}
 """
@@ -86,7 +86,7 @@ with ending.Closing() as closing:
 @pytest.mark.parametrize(
     ("what", "code", "said"),
     [
-        ("pass", 0, "not all was closed"),
+        ("pass", 0, "not everything was closed"),
         ("raise errors.BrokerError('no broker answers')", 4, "no broker answers\n"),
         ("raise ValueError('a mistake')", 1, "Traceback"),
     ],
@@ -99,7 +99,7 @@ def test_what_does_not_close_ends_the_process_with_text_and_code(what, code, sai
 
 DESTROYED = """
 import atexit, hashlib, sys
-from stream_scorer.system.exit import end
+from stream_scorer.system.exit import exit_process
 
 class Client:
     def __del__(self):

@@ -21,17 +21,17 @@ from stream_scorer.system.signals import stopping
 def told():
     print("told", flush=True)
 
-with stopping(longest_s={longest}) as signals:
+with stopping(limit_s={longest}) as signals:
     print("ready", flush=True)
     {what}
 print("after", flush=True)
 raise SystemExit(signals.code)
 """
 NO_LOOP = "time.sleep(60)"
-LOOP = "signals.stops(told); time.sleep(2)"
+LOOP = "signals.call_on_stop(told); time.sleep(2)"
 WRAPS = "exec('try: time.sleep(60)\\nexcept BaseException: raise SystemError')"
 """As an import of C code does it, or a model."""
-STUCK = "signals.stops(told); time.sleep(60)"
+STUCK = "signals.call_on_stop(told); time.sleep(60)"
 
 
 def _start(what, longest=1.0):
@@ -69,7 +69,7 @@ def test_a_second_signal_gives_up_at_once():
 @pytest.mark.slow
 def test_a_call_that_does_not_come_back_from_c_is_ended():
     """As one of librdkafka's while its broker is away: the handler of Python's would wait for it."""
-    process = _start("import hashlib; signals.stops(told); hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)", 1)
+    process = _start("import hashlib; signals.call_on_stop(told); hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)", 1)
     process.send_signal(signal.SIGTERM)
     _, _ = process.communicate(timeout=20)
     assert process.returncode == 0

@@ -101,8 +101,8 @@ def test_loopback(host, yes):
     ("given", "reason"),
     [
         ({"listen": "0.0.0.0:8003"}, "Give --token FILE"),
-        ({"listen": "8003x"}, "no port from 0 to 65535"),
-        ({"listen": "localhost:99999"}, "no port from 0 to 65535"),
+        ({"listen": "8003x"}, "expected a port from 0 to 65535"),
+        ({"listen": "localhost:99999"}, "expected a port from 0 to 65535"),
         ({"tls_cert": "x"}, "go together"),
         ({"max_body": 5000}, "--max-body"),
     ],

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from stream_scorer.evaluate import worth as judge
-from stream_scorer.evaluate.worth import Forecast
+from stream_scorer.evaluate import accuracy
+from stream_scorer.evaluate.accuracy import Forecast
 from stream_scorer.prices.history import Prices
 
 
@@ -20,25 +20,25 @@ def history(tmp_path, closes, first="2001-01-01"):
 def test_baselines_know_the_rows_they_are_made_after_and_no_more():
     closes = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
     made, target = np.array([0, 1, 2]), np.array([1, 2, 4])
-    found = judge.baselines(closes, made, target, 2)
+    found = accuracy.baselines(closes, made, target, 2)
     assert found["last value"].tolist() == [1, 2, 4]
     assert found["drift walk"] == pytest.approx([1, 4, 16]), "no change is known after one close; then doubling"
     assert found["mean of the last 2"].tolist() == [1, 1.5, 3]
     changed = closes.copy()
     changed[3:] = 1e6
-    again = judge.baselines(changed, made, target, 2)
+    again = accuracy.baselines(changed, made, target, 2)
     assert all((found[name] == again[name]).all() for name in found)
 
 
 def test_the_drift_of_prices_that_may_be_negative_is_their_mean_difference():
-    found = judge.baselines(np.array([-1.0, 0.0, 1.0]), np.array([1]), np.array([2]), 5)
+    found = accuracy.baselines(np.array([-1.0, 0.0, 1.0]), np.array([1]), np.array([2]), 5)
     assert found["drift walk"].tolist() == [1.0]
 
 
 def test_the_last_value_itself_has_no_skill_and_no_t(tmp_path):
     """The tutorial's figure would give it a skill of one."""
     prices = history(tmp_path, [1, 2, 4, 3])
-    found = judge.judge(
+    found = accuracy.accuracy(
         prices, [Forecast(at, at + 1, None, prices.closes[at]) for at in range(3)], rolling=5, level=0.9
     )
     errors = found["errors"]["model"]
@@ -56,7 +56,7 @@ def test_a_forecast_that_knows_is_better_and_its_opposite_worse(tmp_path):
             Forecast(at, at + 1, None, prices.closes[at] + share * (prices.closes[at + 1] - prices.closes[at]))
             for at in range(299)
         ]
-        found = judge.judge(prices, made, rolling=5, level=0.9)
+        found = accuracy.accuracy(prices, made, rolling=5, level=0.9)
         assert found["verdict"].startswith(word)
         assert found["errors"]["model"]["skill"] == pytest.approx(1 - (1 - share) ** 2)
 
@@ -65,7 +65,7 @@ def test_diebold_mariano_by_hand():
     errors, benchmark = np.array([0.0, 1.0, 0.0]), np.array([1.0, 1.0, 2.0])
     difference = np.array([1.0, 0.0, 4.0])
     expected = difference.mean() / (difference.std(ddof=1) / math.sqrt(3))
-    assert judge.diebold_mariano(errors, benchmark) == pytest.approx(expected)
+    assert accuracy.diebold_mariano(errors, benchmark) == pytest.approx(expected)
 
 
 def test_an_interval_by_hand():
@@ -74,7 +74,7 @@ def test_an_interval_by_hand():
         np.array([2.0, 2.0, 2.0, 2.0]),
         np.array([1.0, 2.0, -1.0, 5.0]),
     )
-    found = judge.interval_of(low, high, happened, 0.9)
+    found = accuracy.interval_figures(low, high, happened, 0.9)
     assert (found["coverage"], found["below"], found["above"]) == (0.5, 0.25, 0.25)
     assert found["score"] == pytest.approx(2 + 20 * (1 + 3) / 4)
 
@@ -83,12 +83,12 @@ def test_the_plain_interval_waits_for_a_year_and_knows_the_past_alone():
     rng = np.random.default_rng(2017)
     closes = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, 600)))
     made = np.arange(599)
-    low, high = judge.plain_interval(closes, made, 0.9)
+    low, high = accuracy.plain_interval(closes, made, 0.9)
     assert np.isnan(low[:250]).all()
     assert not np.isnan(low[250:]).any()
     changed = closes.copy()
     changed[401:] *= 2
-    assert (judge.plain_interval(changed, made, 0.9)[0][250:401] == low[250:401]).all()
+    assert (accuracy.plain_interval(changed, made, 0.9)[0][250:401] == low[250:401]).all()
     inside = (low[250:] <= closes[251:]) & (closes[251:] <= high[250:])
     assert inside.mean() == pytest.approx(0.9, abs=0.04)
 
@@ -96,7 +96,7 @@ def test_the_plain_interval_waits_for_a_year_and_knows_the_past_alone():
 def test_years_are_those_of_the_days_forecast(tmp_path):
     prices = history(tmp_path, [1, 2, 3, 4], first="2000-12-30")
     made = [Forecast(at, at + 1, None, 2.0, 1.0, 3.0, 0.8) for at in range(3)]
-    found = judge.judge(prices, made, rolling=5, level=0.9)
+    found = accuracy.accuracy(prices, made, rolling=5, level=0.9)
     assert [(one["year"], one["judged"], one["coverage"]) for one in found["by_year"]] == [
         (2000, 1, 1.0),
         (2001, 2, 0.5),

@@ -47,7 +47,7 @@ def figures(errors: np.ndarray, naive_errors: np.ndarray, inside: np.ndarray) ->
     )
 
 
-class Live:
+class RollingFigures:
     """Adding is the loop's; reading is safe from any thread. A batch costs a few numpy calls, a record none.
 
     Args:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from stream_scorer.codec.evaluations import EvaluationCodec, EvaluationJson
 from stream_scorer.errors import SettingsError
-from stream_scorer.evaluate.drift import LEAST, Drift
+from stream_scorer.evaluate.drift import MIN_INPUTS, Drift
 from stream_scorer.evaluate.judge import StreamJudge
-from stream_scorer.evaluate.live import Figures, Live, figures
+from stream_scorer.evaluate.rolling import Figures, RollingFigures, figures
 from stream_scorer.records import Evaluation, Partition, PendingForecast, Record
 
 SOURCE = Record(Partition("in", 0), 0, None, b"", None, None)
@@ -27,19 +27,19 @@ def _evaluation(forecast, actual, naive, low=None, high=None):
 
 def test_figures_by_hand():
     """Errors 1, -3; of no change 2, 4; one of two intervals covers."""
-    live = Live(10, Drift(10, [0.0, 1.0]))
+    live = RollingFigures(10, Drift(10, [0.0, 1.0]))
     live.add([_evaluation(11, 10, 12, 9, 11), _evaluation(7, 10, 14, 6, 9)], [], 0)
     assert live.figures() == Figures(2, 5.0, 2.0, math.sqrt(5), 10.0, 0.5, 0.5)
 
 
 def test_bounds_are_inside_and_intervals_may_be_missing():
-    live = Live(10, Drift(10, [0.0, 1.0]))
+    live = RollingFigures(10, Drift(10, [0.0, 1.0]))
     live.add([_evaluation(1, 2, 1, 2, 3), _evaluation(1, 3, 1, 2, 3), _evaluation(1, 9, 1)], [], 0)
     assert live.figures().coverage == 1.0
 
 
 def test_nothing_is_told_of_nothing():
-    live = Live(10, Drift(10, None))
+    live = RollingFigures(10, Drift(10, None))
     live.add([], [], 2)
     assert live.figures() == Figures(0, None, None, None, None, None, None)
     assert dict(live.counters()) == {"evaluations": 0, "evaluations_missed": 2}
@@ -47,14 +47,14 @@ def test_nothing_is_told_of_nothing():
 
 
 def test_skill_is_not_told_where_no_change_was_always_right():
-    live = Live(10, Drift(10, None))
+    live = RollingFigures(10, Drift(10, None))
     live.add([_evaluation(1.5, 1.0, 1.0)], [], 0)
     assert live.figures().skill is None
     assert "forecast_skill" not in dict(live.gauges())
 
 
 def test_what_is_not_finite_is_not_told():
-    live = Live(10, Drift(10, None))
+    live = RollingFigures(10, Drift(10, None))
     with np.errstate(over="ignore"):
         live.add([_evaluation(1e200, -1e200, 0.0)], [], 0)
         assert dict(live.gauges()).keys() == {"evaluation_window", "forecast_mae"}
@@ -67,7 +67,7 @@ def test_what_is_not_finite_is_not_told():
     window=st.integers(1, 20),
 )
 def test_any_batches_give_the_figures_of_the_last(batches, window):
-    live = Live(window, Drift(window, None))
+    live = RollingFigures(window, Drift(window, None))
     rows = []
     for batch in batches:
         made = [
@@ -93,7 +93,7 @@ def _ks(one, other):
 
 
 @given(
-    inputs=st.lists(st.integers(-5, 5).map(float), min_size=LEAST, max_size=80),
+    inputs=st.lists(st.integers(-5, 5).map(float), min_size=MIN_INPUTS, max_size=80),
     reference=st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=40),
     cut=st.integers(1, 40),
 )
@@ -119,7 +119,7 @@ def test_without_a_reference_the_first_inputs_are_it():
 
 def test_of_few_inputs_nothing_is_said():
     drift = Drift(40, [1.0, 2.0])
-    drift.add([1.0] * (LEAST - 1))
+    drift.add([1.0] * (MIN_INPUTS - 1))
     assert drift.statistic() is None
     drift.add([1.0])
     assert drift.statistic() == 0.5
@@ -136,7 +136,7 @@ def test_a_worker_goes_on_with_the_figures_of_those_before_it():
     evaluations = [_evaluation(at, at * 1.5, at + 1.0, at, at + 4.0) for at in map(float, range(30))]
     codec = EvaluationCodec()
     for cut in (0, 4, 25, 30):
-        whole, after = Live(10, Drift(30, None)), Live(10, Drift(30, None))
+        whole, after = RollingFigures(10, Drift(30, None)), RollingFigures(10, Drift(30, None))
         whole.add(evaluations, [one.actual for one in evaluations], 0)
         judge = StreamJudge(codec, after)
         told = [
@@ -151,7 +151,7 @@ def test_a_worker_goes_on_with_the_figures_of_those_before_it():
 
 
 def test_what_is_no_evaluation_of_ours_is_passed_over():
-    live = Live(10, Drift(30, None))
+    live = RollingFigures(10, Drift(30, None))
     texts = b'{"forecast": "x", "actual": 1, "naive": 1}', b'{"forecast": 3, "actual": 1, "naive": 2}', b"[]", None
     judge = StreamJudge(EvaluationJson(), live)
     judge.recall([Record(SOURCE.partition, at, None, text, at, None) for at, text in enumerate(texts)])
