@@ -232,9 +232,7 @@ class DeletedUnread(NamedTuple):
         elif (kept := keeping.retention_ms) < 0:
             cause, advice = "by hand, or by a retention that it had before.", ""
         else:
-            cause = (
-                f"by retention (it keeps them for {span_text(kept)} by their own time: retention.ms={kept}), or by hand."
-            )
+            cause = f"by retention (it keeps them for {span_text(kept)} by their own time: retention.ms={kept}), or by hand."
             advice = f" Let the topic keep them: {alter(servers, topic, 'retention.ms=-1')} . "
         return (
             f"input topic {topic!r} had {sum(self.counts):,} records{where}, of which none is left, and group {group!r} "
