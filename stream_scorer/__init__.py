@@ -18,6 +18,7 @@ from stream_scorer.errors import (
     StreamScorerError,
     TransportError,
 )
+from stream_scorer.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from stream_scorer.api.model import Model, open_model, score
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from stream_scorer.api.service import Service
     from stream_scorer.api.table import score_table
 
-__version__ = "0.1.0"
 __all__ = [
     "ActionError",
     "BrokerError",

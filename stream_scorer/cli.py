@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from stream_scorer import __version__
 from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerError
 from stream_scorer.parsing.spelling import did_you_mean, is_text
 from stream_scorer.system.extras import install_hint
+from stream_scorer.version import __version__
 
 COMMANDS = {
     "demo": ("stream_scorer.commands.demo", "the main job on an embedded broker: prices in, forecasts out"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from stream_scorer import __version__
 from stream_scorer.evaluate.rolling import RollingFigures
 from stream_scorer.ports import Model
 from stream_scorer.records import Lag, Partition, SourceStatus
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.progress import Progress
 from stream_scorer.state.sessions import Sessions
+from stream_scorer.version import __version__
 
 READY_S = 10.0
 """A step takes longer if a broker does not answer, or if the model hangs."""
