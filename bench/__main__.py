@@ -1,8 +1,8 @@
-"""Run benches, on a broker found as the tests find one where they need it; print tables, write JSON.
+"""Run benches, print tables and write JSON. Those that need Kafka start a broker (or find one) as the tests do.
 
 python -m bench [NAME ...]            all, or those named
-python -m bench compare [OLD] [NEW]   ratios then and now: the kept ones and the latest, or two files
-python -m bench keep                  keep the latest's ratios, to compare later ones with
+python -m bench compare [OLD] [NEW]   the kept ratios beside those of the latest run, or two files
+python -m bench keep                  keep the ratios of the latest run, to compare later runs with
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BENCHES = {
     "memory": True,
     "startup": True,
 }
-"""Module of this package -> whether it needs a broker; then its `run` gets (kafka, share), else (share)."""
+"""Module of this package -> whether it needs a broker: its `run` then takes (kafka, share), else (share)."""
 PACKAGES = ("stream-scorer", "confluent-kafka", "numpy", "tensorflow")
 
 
@@ -49,40 +49,40 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(BENCHES)} (default: all)")
     parser.add_argument("--out", type=Path, default=compare.LATEST, metavar="FILE", help="where the JSON goes")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="a tenth of the records: whether it runs, not how fast")
+    size.add_argument("--quick", action="store_true", help="a tenth of the records: shows that it runs, not how fast")
     size.add_argument("--full", action="store_true", help="five times the records: 10 million for memory")
     args = parser.parse_args()
     if unknown := [name for name in args.names if name not in BENCHES]:
         parser.error(f"no bench {', '.join(unknown)}; there are: {', '.join(BENCHES)}")
     share = 0.1 if args.quick else 5.0 if args.full else 1.0
-    found = run(args.names or list(BENCHES), share)
+    results = run(args.names or list(BENCHES), share)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps({**about(), "share": share, "results": found}, indent=1) + "\n")
+    args.out.write_text(json.dumps({**about(), "share": share, "results": results}, indent=1) + "\n")
     print(f"\nwritten to {args.out}")
     return 0
 
 
 def run(names: list[str], share: float) -> dict[str, Any]:
-    """Results by name. The broker starts for the first that needs one."""
+    """Results by name. The broker starts with the first bench that needs it. Blocks until all are done."""
     broker: Broker | None = None
-    found = {}
+    results = {}
     try:
         for name in names:
             module = importlib.import_module(f"bench.{name}")
             print(f"\n{name}: {module.__doc__}\n", flush=True)
             if BENCHES[name]:
                 broker = broker or find_broker()
-                found[name] = module.run(Kafka(broker.servers), share)
+                results[name] = module.run(Kafka(broker.servers), share)
             else:
-                found[name] = module.run(share)
+                results[name] = module.run(share)
     finally:
         if broker is not None:
             broker.close()
-    return found
+    return results
 
 
 def about() -> dict[str, Any]:
-    """Where, with what and when."""
+    """Machine, versions, commit and date of a run."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     return {
         "machine": {"cpu": _field("/proc/cpuinfo", "model name"), "cores": os.cpu_count(), "memory_gb": _memory_gb()},

@@ -1,5 +1,5 @@
-"""CPU of one prediction of the flagship on one thread: batched, one by one, the tutorial's graph in the same
-TensorFlow, and the least it can take here. No broker."""
+"""CPU time of one prediction of the flagship on one thread: batched, one by one, by the tutorial's graph in the same
+TensorFlow, and the minimum on this machine. No broker."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ PREDICT, WIDTHS = "predict, {}", (256, 128, 64)
 
 def run(share: float) -> dict[str, Any]:
     rounds: list[dict[str, float]] = child("bench.arithmetic", max(2, round(ROUNDS * min(share, 1))))
-    best, seed = PREDICT.format(WIDTHS[0]), [one[SEED] for one in rounds]
+    best, seed = PREDICT.format(WIDTHS[0]), [figures[SEED] for figures in rounds]
     middle = medians_of(rounds)
     print(f"{'CPU us per prediction, one thread':42} {'median':>8} {'least':>8} {'most':>8}")
     for name, value in middle.items():
-        every = [one[name] for one in rounds]
-        print(f"{name:42} {value:8.1f} {min(every):8.1f} {max(every):8.1f}")
+        measured = [figures[name] for figures in rounds]
+        print(f"{name:42} {value:8.1f} {min(measured):8.1f} {max(measured):8.1f}")
 
     def over(upper: str, lower: str) -> list[float]:
-        return [one[upper] / one[lower] for one in rounds]
+        return [figures[upper] / figures[lower] for figures in rounds]
 
     ratios = {
         "predict / attainable": ratio(over(best, LIMIT), LOWER),
@@ -45,7 +45,7 @@ def run(share: float) -> dict[str, Any]:
 
 
 def main(rounds: int) -> None:
-    """In a process with one thread. Every round measures every option once, in another order."""
+    """In a process with one thread. Each round measures every option once, in a random order."""
     import numpy as np
     import tensorflow as tf
 
@@ -90,13 +90,13 @@ def main(rounds: int) -> None:
         SEED: one_by_one(seed.score, lambda: windows[rng.integers(len(windows))], 100),
     }  # fmt: skip
     measures = {LIMIT: limit.us} | {name: (lambda call=call: _us(call)) for name, call in options.items()}
-    found = []
+    rounds_measured = []
     for round_ in range(rounds + 1):
         names = random.sample(list(measures), len(measures))
         measured = {name: measures[name]() for name in names}
         if round_:  # the first warms up
-            found.append({name: measured[name] for name in measures})
-    print(json.dumps(found))
+            rounds_measured.append({name: measured[name] for name in measures})
+    print(json.dumps(rounds_measured))
 
 
 def _us(call: Callable[[], int]) -> float:

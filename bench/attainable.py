@@ -1,7 +1,7 @@
-"""The least CPU time one prediction of the flagship can take here: its matrix products and its gates, nothing else.
+"""The minimum CPU time of one prediction of the flagship on this machine: its matrix products and gates, nothing else.
 
-The products are NumPy's (OpenBLAS), of the very shapes, with all weights in turn, at the batch width and in the
-layout that are fastest here. The gates are 45,000 evaluations of tanh (30 steps, 3 layers, 100 units, 5 each; a
+The products are NumPy's (OpenBLAS), of the same shapes, with all weights in turn, at the batch width and in the layout
+that are fastest here. The gates are 45,000 evaluations of tanh (30 steps, 3 layers, 100 units, 5 each; a
 sigmoid is a tanh) at the cheapest of three rates: NumPy's tanh, NumPy's exp (less than any gate needs), a compiled
 XLA tanh. The other 72,000 additions and multiplications are left out.
 """
@@ -22,21 +22,21 @@ BLOCK = (4 * UNITS, 256)
 
 
 class Limit:
-    """Measures the limit again and again in a process that has one thread; see `one_thread`."""
+    """Measures the limit, as often as it is asked, in a process with one thread: see `one_thread`."""
 
     def __init__(self) -> None:
         products = [_products(width, columns) for width in WIDTHS for columns in (False, True)]
         gates = [_numpy("tanh"), _numpy("exp"), _xla_tanh()]
-        # The best is chosen once: the least of several noisy figures anew in each round would be too low.
+        # The best is chosen once: the minimum of several noisy figures in each round would be too low.
         self._products, self._gates = (min(ways, key=lambda way: _cpu(way, 3)) for ways in (products, gates))
 
     def us(self) -> float:
-        """CPU us per prediction, as it is now."""
+        """CPU microseconds per prediction, measured now."""
         return (_cpu(self._products, 3) + _cpu(self._gates, 10)) * 1e6
 
 
 def _products(width: int, columns: bool) -> Callable[[], int]:
-    """A call that does all products of `width` predictions, windows as rows or as columns, and gives `width`."""
+    """A function that does all products of `width` predictions, windows as rows or as columns, and returns `width`."""
     import numpy as np
 
     rng = np.random.default_rng(1)
@@ -47,13 +47,13 @@ def _products(width: int, columns: bool) -> Callable[[], int]:
             return functools.partial(np.matmul, w.T.copy(), a.T.copy(), out=np.empty((4 * UNITS, width), np.float32))
         return functools.partial(np.matmul, a, w, out=np.empty((width, 4 * UNITS), np.float32))
 
-    # In the first step there is no recurrent part yet.
+    # The first step has no recurrent part.
     first = [product(1)] + [product(UNITS) for _ in range(LAYERS - 1)]
     later = [product(1 + UNITS)] + [product(2 * UNITS) for _ in range(LAYERS - 1)]
 
     def call() -> int:
-        for one in first + later * (STEPS - 1):
-            one()
+        for multiply in first + later * (STEPS - 1):
+            multiply()
         return width
 
     return call
@@ -94,7 +94,7 @@ def _xla_tanh(turns: int = 20) -> Callable[[], float]:
 
 
 def _cpu(way: Callable[[], float], times: int) -> float:
-    """CPU seconds per prediction; a call gives the number of predictions it was for."""
+    """CPU seconds per prediction; `way` returns the number of predictions that it stands for."""
     way()
     started = time.process_time()
     done = sum(way() for _ in range(times))
@@ -102,7 +102,7 @@ def _cpu(way: Callable[[], float], times: int) -> float:
 
 
 def attainable_us(rounds: int = 7) -> float:
-    """CPU us per prediction on one core: the median of some rounds in a process of their own."""
+    """CPU microseconds per prediction on one core: the median of the rounds, in a process of their own."""
     return float(child("bench.attainable", rounds))
 
 

@@ -1,8 +1,8 @@
-"""The least that exactly once takes: a loop that copies records in transactions, with our settings and no service.
+"""The minimum cost of exactly once: a loop that copies records in transactions, with our settings and no service.
 
     python -m bench.bare SERVERS TOPIC OUT
 
-It runs until it is stopped; one partition. `bench latency` compares the service with it.
+It copies partition 0 until it is stopped. `bench latency` compares the service with it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import time
 from bench.peers.programs.copy_loop import CopyLoop
 
 PAUSE_S = 0.001
-"""After a commit. Its markers are still being written, and librdkafka would have to ask again for a transaction that
-begins at once, 20 ms later: three times the latency at 1,000 records a second."""
+"""Pause after a commit. Its markers are still being written: a transaction that begins at once is refused, and librdkafka
+asks again 20 ms later. That triples the latency at 1,000 records a second."""
 
 
 def main(servers: str, topic: str, out: str) -> None:

@@ -1,7 +1,7 @@
 """The ratios of two runs side by side: `python -m bench compare [OLD] [NEW]`, `python -m bench keep`.
 
-Figures of two runs cannot be compared, ratios within a run can: that is what benches list under "ratios". What is
-worse than it was is told, never an error: machines differ, and so do their loads.
+Figures of two runs cannot be compared, but ratios within a run can: benches list them under "ratios". A ratio that got
+worse is marked, never an error: machines differ, and so do their loads.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from bench.figures import HIGHER
 HERE = Path(__file__).parent
 LATEST, KEPT = HERE / "results" / "latest.json", HERE / "kept.json"
 TOLERANCE = 0.2
-"""By how much a ratio may be worse before it is marked."""
+"""A ratio that is worse by more than this share is marked."""
 ABOUT = ("machine", "versions", "commit", "date", "share")
 
 
 class Line(NamedTuple):
-    """One ratio then and now; None where a run does not have it. `worse` by this part of what it was; below 0, better."""
+    """A ratio then and now; None where a run does not have it. worse: share of the old value; negative is better."""
 
     name: str
     then: float | None
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 def ratios(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """BENCH: RATIO -> {"value", "better"} of a run, or of what `keep` left of one."""
+    """ "BENCH: RATIO" -> {"value", "better"}, of a run or of the file that `keep` writes."""
     if "ratios" in run:
         return dict(run["ratios"])
     return {
@@ -57,7 +57,9 @@ def _line(name: str, then: Mapping[str, Any] | None, now: Mapping[str, Any] | No
 def table(lines: list[Line], tolerance: float = TOLERANCE) -> str:
     width = max((len(line.name) for line in lines), default=0)
     rows = [f"{'':{width}} {'then':>10} {'now':>10}"]
-    rows += [f"{one.name:{width}} {_number(one.then)} {_number(one.now)}  {_verdict(one, tolerance)}" for one in lines]
+    rows += [
+        f"{line.name:{width}} {_number(line.then)} {_number(line.now)}  {_verdict(line, tolerance)}" for line in lines
+    ]
     return "\n".join(row.rstrip() for row in rows)
 
 
@@ -72,7 +74,7 @@ def _verdict(line: Line, tolerance: float) -> str:
 
 
 def kept(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a run: its ratios, and where and when they were taken."""
+    """The ratios of a run, with its machine, versions, commit and date."""
     return {key: run[key] for key in ABOUT if key in run} | {"ratios": ratios(run)}
 
 
@@ -86,7 +88,7 @@ def main_compare(old: Path = KEPT, new: Path = LATEST) -> int:
     for path, run in ((old, before), (new, after)):
         print(f"{path.name}: commit {run['commit']} of {run['date']} on {run['machine']}")
     if before["machine"] != after["machine"]:
-        print("Other machines: a ratio may differ for that alone.")
+        print("The machines differ: a ratio may differ for that reason alone.")
     print(f"\n{table(compare(before, after))}")
     return 0
 

@@ -1,6 +1,6 @@
-"""Records through the ModelOp engine, without its API and over real HTTP: a simple model in jets, JSON in and out.
+"""Records through the ModelOp engine, without its API and over HTTP: a simple model in jets, JSON in and out.
 
-Per core means per second of CPU of all processes, engine and jets together; clients apart do not count.
+"per core" is per second of CPU of the engine and its jets together; clients in other processes do not count.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ def run(share: float) -> dict[str, Any]:
             rounds[name].append(job())
         http.append(engine_http.rounds(MODEL, seconds))
     for name in engine_http.CLIENTS:
-        rounds[name] = [one[name] for one in http]
-    found: dict[str, Any] = {"plain loop": {"records_per_s": statistics.median(plain)}}
+        rounds[name] = [figures[name] for figures in http]
+    result: dict[str, Any] = {"plain loop": {"records_per_s": statistics.median(plain)}}
     print(f"{'':54} {'records/s':>10} {'per core':>10} {'CPU us/record: all':>19} {'jets':>6}")
     print(f"{'json.loads, action, json.dumps in a plain loop':54} {statistics.median(plain):10,.0f}")
     for name, measured in rounds.items():
-        middle = found[name] = medians_of(measured)
+        middle = result[name] = medians_of(measured)
         print(
             f"{name:54} {middle['records_per_s']:10,.0f} {middle['records_per_cpu_s']:10,.0f} "
             f"{middle['cpu_us_per_record']:19.2f} {middle['jets_us_per_record']:6.2f}"
         )
     for name in engine_http.CLIENTS:
-        print("{}: {inputs_per_s:,.0f} inputs/s, {outputs_per_s:,.0f} outputs/s".format(name, **found[name]))
-    found["round trip"] = _round_trips(max(int(2000 * share), 100))
-    found["round trip over HTTP"] = medians_of([one["round trip over HTTP"] for one in http])
+        print("{}: {inputs_per_s:,.0f} inputs/s, {outputs_per_s:,.0f} outputs/s".format(name, **result[name]))
+    result["round trip"] = _round_trips(max(int(2000 * share), 100))
+    result["round trip over HTTP"] = medians_of([figures["round trip over HTTP"] for figures in http])
     for name in ("round trip", "round trip over HTTP"):
-        print(f"{name}: " + "{median_us:,.0f} us, 99 of 100 within {p99_us:,.0f} us".format(**found[name]))
+        print(f"{name}: " + "{median_us:,.0f} us, 99 of 100 within {p99_us:,.0f} us".format(**result[name]))
     one, two, rest = jobs
     lone, several = engine_http.CLIENTS
 
@@ -64,14 +64,14 @@ def run(share: float) -> dict[str, Any]:
     def each(name: str, key: str) -> list[float]:
         return [figures[key] for figures in rounds[name]]
 
-    found["ratios"] = {
+    result["ratios"] = {
         "records/s per core, engine / plain loop": over(each(one, "records_per_cpu_s"), plain, HIGHER),
         "records/s, 2 jets / 1 jet": over(each(two, "records_per_s"), each(one, "records_per_s"), HIGHER),
         "CPU, REST / inline": over(each(rest, "cpu_us_per_record"), each(one, "cpu_us_per_record"), LOWER),
         "CPU, HTTP / REST": over(each(lone, "cpu_us_per_record"), each(rest, "cpu_us_per_record"), LOWER),
         "records/s, HTTP, 4 clients / 1": over(each(several, "records_per_s"), each(lone, "records_per_s"), HIGHER),
     }
-    return found
+    return result
 
 
 def _inline(jets: int, seconds: float) -> dict[str, float]:
@@ -96,15 +96,15 @@ def _rest(seconds: float) -> dict[str, float]:
         client = threading.Thread(target=_client, args=(engine,))
         client.start()
         time.sleep(0.2)
-        found = _figures(engine.cpu(seconds))
+        figures = _figures(engine.cpu(seconds))
     finally:
         engine.close()
     client.join()
-    return found
+    return figures
 
 
 def _client(engine: Engine, ahead: int = 4000) -> None:
-    """Posts records, and fetches the output of each; never more than so many ahead. Until the engine is closed."""
+    """Posts records and fetches the output of each, at most `ahead` records behind, until the engine is closed."""
     with contextlib.suppress(StreamScorerError, EndOfInput):
         for _ in range(ahead):
             engine.input(0, RECORDS[0])
@@ -131,7 +131,7 @@ def _round_trips(count: int) -> dict[str, float]:
 
 
 def _plain_loop(seconds: float) -> float:
-    """Records per second of CPU of the model alone with its JSON."""
+    """Records per second of CPU of the model and its JSON alone."""
     namespace: dict[str, Any] = {}
     exec(MODEL, namespace)
     action, count, began = namespace["action"], 0, time.process_time()

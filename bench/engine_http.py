@@ -1,6 +1,6 @@
-"""The ModelOp engine over real HTTP: a server process, clients of one kept connection each.
+"""The ModelOp engine over HTTP: a server process and clients, each with one connection that stays open.
 
-python -m bench.engine_http HOST PORT SECONDS    one client: posts records, fetches as many outputs, and again
+python -m bench.engine_http HOST PORT SECONDS    one client: posts records, fetches their outputs, repeats
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ ROUND_TRIPS = "/2/active/model/roundtrip/0/1"
 
 
 class Client:
-    """HTTP as far as this takes it: requests made beforehand, of an answer its status and its body."""
+    """The least HTTP client that this needs: requests are built beforehand, an answer is its status and its body."""
 
     def __init__(self, host: str, port: int) -> None:
         self._socket = socket.create_connection((host, port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._rest = b""
+        self._buffer = b""
 
     @staticmethod
     def request(method: str, path: str, body: bytes = b"") -> bytes:
@@ -41,26 +41,26 @@ class Client:
 
     def ask(self, request: bytes) -> tuple[int, bytes]:
         self._socket.sendall(request)
-        while b"\r\n\r\n" not in self._rest:
+        while b"\r\n\r\n" not in self._buffer:
             self._receive()
-        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         lower = head.lower()
         at = lower.find(b"content-length:")
         length = int(lower[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        while len(self._rest) < length:
+        while len(self._buffer) < length:
             self._receive()
-        body, self._rest = self._rest[:length], self._rest[length:]
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
         return int(head[9:12]), body
 
     def _receive(self) -> None:
         chunk = self._socket.recv(1 << 16)
         if not chunk:
             raise EOFError("the server closed the connection")
-        self._rest += chunk
+        self._buffer += chunk
 
 
 def rounds(model: str, seconds: float) -> dict[str, Any]:
-    """Figures of each number of clients, and of single round trips, on one engine."""
+    """Figures by number of clients, and of single round trips, on one engine."""
     with tempfile.TemporaryDirectory() as folder, EngineProcess(Path(folder)) as engine:
         engine.run(model)
         pids = engine.wait_for_jets(1)
@@ -75,13 +75,13 @@ def _clients(engine: EngineProcess, count: int, jets: list[int], seconds: float)
     command = [sys.executable, "-m", "bench.engine_http", host, port, str(seconds)]
     before = [cpu_s(engine.process.pid), cpu_s(*jets)]
     clients = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(count)]
-    told = [json.loads(client.communicate(timeout=seconds + 60)[0]) for client in clients]
+    reports = [json.loads(client.communicate(timeout=seconds + 60)[0]) for client in clients]
     server, jet = cpu_s(engine.process.pid) - before[0], cpu_s(*jets) - before[1]
-    records = sum(one["records"] for one in told)
+    records = sum(report["records"] for report in reports)
     return {
-        "inputs_per_s": sum(one["records"] / one["posting_s"] for one in told),
-        "outputs_per_s": sum(one["records"] / one["fetching_s"] for one in told),
-        "records_per_s": sum(one["records"] / (one["posting_s"] + one["fetching_s"]) for one in told),
+        "inputs_per_s": sum(report["records"] / report["posting_s"] for report in reports),
+        "outputs_per_s": sum(report["records"] / report["fetching_s"] for report in reports),
+        "records_per_s": sum(report["records"] / (report["posting_s"] + report["fetching_s"]) for report in reports),
         "records_per_cpu_s": records / (server + jet),
         "cpu_us_per_record": 1e6 * (server + jet) / records,
         "jets_us_per_record": 1e6 * jet / records,

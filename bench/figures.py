@@ -1,4 +1,4 @@
-"""Figures of a bench: which of them are ratios, and how they stand to their targets."""
+"""Figures of a bench: medians, quantiles, ratios and targets."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ HIGHER, LOWER = "higher", "lower"
 
 
 def ratio(values: float | Sequence[float], better: str) -> dict[str, Any]:
-    """An entry of a result's "ratios": the median of the values that single rounds gave, and which way is better.
+    """An entry of a result's "ratios": the median of the rounds' values, and whether HIGHER or LOWER is better.
 
-    A ratio is of two figures taken in one run on one machine, so that it means something on another.
+    Both figures of a ratio are taken in one run on one machine, so ratios of two machines can be compared.
     """
     value = statistics.median(values) if isinstance(values, Sequence) else values
     return {"value": round(value, 4), "better": better}
 
 
 def medians_of(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Of each figure of the first round, over all rounds."""
-    return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    """The median over all rounds of each figure that the first round has."""
+    return {name: statistics.median(figures[name] for figures in rounds) for name in rounds[0]}
 
 
 def quantile(values: Sequence[float], part: float) -> float:
-    """The smallest value that at least `part` of all do not exceed."""
+    """The smallest value that at least the share `part` (0 to 1) of all values do not exceed."""
     return sorted(values)[min(len(values) - 1, int(part * len(values)))]
 
 
-def target(what: str, found: float, bound: float, better: str, unit: str = "") -> None:
-    """Print a figure beside its target; a miss is told, never raised."""
-    met = found <= bound if better == LOWER else found >= bound
+def target(name: str, value: float, bound: float, better: str, unit: str = "") -> None:
+    """Print a figure beside its target. A miss is printed, never raised."""
+    met = value <= bound if better == LOWER else value >= bound
     sign = "<=" if better == LOWER else ">="
-    print(f"{what:58} {found:8.2f}{unit}  target {sign} {bound:g}{unit}  {'met' if met else 'MISSED'}")
+    print(f"{name:58} {value:8.2f}{unit}  target {sign} {bound:g}{unit}  {'met' if met else 'MISSED'}")

@@ -1,5 +1,5 @@
-"""Milliseconds from a record's `produce` to its score at a read-committed consumer, open loop, one partition:
-exactly once, at least once, with librdkafka's own defaults, with records gathered, beside a bare transactional loop."""
+"""Milliseconds from `produce` of a record to its score at a read-committed consumer, open loop, one partition: exactly
+once, at least once, with librdkafka's defaults, with a commit interval, and a bare transactional loop beside them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Case(NamedTuple):
 
 
 class Running(NamedTuple):
-    """What stands between the topics: its process, and its /status and its log, if it has them."""
+    """The program between the two topics: its process id; its /status and its log, where it has them."""
 
     pid: int
     status: Callable[[], dict[str, Any] | None] = lambda: None
@@ -85,31 +85,31 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
     print(f"{'':43} {'milliseconds from sending to score':^36} {'CPU us':>8} {'of a batch':^25}")
     heads = ("p50", "p99", "p99.9", "most", "a record", "records", "score ms", "commit")
     print(f"{'':36} {'per s':>6} ", *(f"{head:>8}" for head in heads))
-    found: dict[str, dict[int, dict[str, float]]] = {}
-    # A broker that has just started is several times slower until its code is compiled.
+    ms: dict[str, dict[int, dict[str, float]]] = {}
+    # A broker that has just started is several times slower until the JVM has compiled its code.
     measure(kafka, Case("(warming the broker up)", {1000: 15}, bare_loop), min(share, 1))
     for case in CASES:
-        found[case.name] = measure(kafka, case, min(share, 1))
+        ms[case.name] = measure(kafka, case, min(share, 1))
 
     def over(upper: str, lower: str, key: str = "p50") -> float:
-        return found[upper][1000][key] / found[lower][1000][key]
+        return ms[upper][1000][key] / ms[lower][1000][key]
 
-    target("exactly once at 1,000/s, p50", found[OURS][1000]["p50"], 20, LOWER, " ms")
-    target("exactly once at 1,000/s, p99", found[OURS][1000]["p99"], 60, LOWER, " ms")
-    target("the same with librdkafka's defaults, p50", found[DEFAULTS][1000]["p50"], 100, HIGHER, " ms")
+    target("exactly once at 1,000/s, p50", ms[OURS][1000]["p50"], 20, LOWER, " ms")
+    target("exactly once at 1,000/s, p99", ms[OURS][1000]["p99"], 60, LOWER, " ms")
+    target("the same with librdkafka's defaults, p50", ms[DEFAULTS][1000]["p50"], 100, HIGHER, " ms")
     ratios = {
         "p50 at 1,000/s, exactly once / bare loop": ratio(over(OURS, FLOOR), LOWER),
         "p50 at 1,000/s, exactly / at least once": ratio(over(OURS, ACKS), LOWER),
         "p99 at 1,000/s, librdkafka's defaults / ours": ratio(over(DEFAULTS, OURS, "p99"), HIGHER),
         "p50 at 1,000/s, flagship / rolling mean": ratio(over(LSTM, OURS), LOWER),
     }
-    return {"ms": found, "ratios": ratios}
+    return {"ms": ms, "ratios": ratios}
 
 
 def measure(kafka: Kafka, case: Case, share: float) -> dict[int, dict[str, float]]:
     name = f"bench-{uuid.uuid4().hex[:8]}"
     topic, out = kafka.create(name), kafka.create(f"{name}-out")
-    found = {}
+    by_rate = {}
     with case.start(kafka, topic, out) as running, Probe(kafka, topic, out, running.log) as probe:
         probe.send(WARM_UP, 200)
         for rate, seconds in case.rates.items():
@@ -119,13 +119,13 @@ def measure(kafka: Kafka, case: Case, share: float) -> dict[int, dict[str, float
             figures = {f"p{part * 100:g}": quantile(times, part) * 1000 for part in (0.5, 0.99, 0.999)}
             figures["most"] = max(times) * 1000
             figures["cpu_us_per_record"] = (cpu_s(running.pid) - cpu) / count * 1e6
-            found[rate] = figures | _per_batch(before, running.status())
-            print(f"{case.name:36} {rate:6,} ", *(f"{value:8.1f}" for value in found[rate].values()), flush=True)
-    return found
+            by_rate[rate] = figures | _per_batch(before, running.status())
+            print(f"{case.name:36} {rate:6,} ", *(f"{value:8.1f}" for value in by_rate[rate].values()), flush=True)
+    return by_rate
 
 
 def _per_batch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, float]:
-    """Of the batches between two readings of /status: records, ms of scoring, ms of sending and committing."""
+    """Means of the batches between two readings of /status: records, ms of scoring, ms of sending and committing."""
     if before is None or after is None:
         return {}
     records, scoring, commit, batches = (
@@ -136,17 +136,17 @@ def _per_batch(before: dict[str, Any] | None, after: dict[str, Any] | None) -> d
 
 
 class Probe:
-    """Sends records at a rate, whatever comes back, and takes the time until each one's score is there.
+    """Sends records at a fixed rate, whether scores come back or not, and measures the time until each score is visible.
 
-    Records are told apart by the offset of the input that a score names in its `scorer-source` header: of a
-    topic of one partition and one writer, that is the number of the record.
+    A score names the offset of its input in its `scorer-source` header. The topic has one partition and one producer, so
+    that the offset is the number of the record.
     """
 
     def __init__(self, kafka: Kafka, topic: str, out: str, log: Callable[[], str]) -> None:
         self._topic = topic
         self._log = log
         self._sent: list[float] = []
-        self._came: dict[int, float] = {}
+        self._seen: dict[int, float] = {}
         self._producer = Producer({"bootstrap.servers": kafka.servers, "linger.ms": 0})
         self._consumer = Consumer(
             {
@@ -176,12 +176,12 @@ class Probe:
             if message is not None and message.error() is None:
                 now = time.perf_counter()
                 source = dict(message.headers())["scorer-source"]
-                self._came.setdefault(int(source.rpartition(b"/")[2]), now)
+                self._seen.setdefault(int(source.rpartition(b"/")[2]), now)
 
     def send(self, count: int, rate: float) -> list[float]:
-        """Send `count` records, `rate` a second, and wait for their scores: seconds from sending to score of each.
+        """Send `count` records, `rate` a second; the seconds from sending to score of each. Blocks until all scores are there.
 
-        The first 29 records of a key have no score, so the first call is for warming up.
+        The first 29 records of a key have no score: the first call warms up.
         """
         begin, started = len(self._sent), time.perf_counter()
         for number in range(count):
@@ -195,10 +195,10 @@ class Probe:
             self._producer.produce(self._topic, value, key)
         assert self._producer.flush(30) == 0
         self._wait_for(begin + count - 1)
-        return [self._came[at] - self._sent[at] for at in range(begin, begin + count) if at in self._came]
+        return [self._seen[at] - self._sent[at] for at in range(begin, begin + count) if at in self._seen]
 
     def _wait_for(self, last: int) -> None:
         deadline = time.monotonic() + 60
-        while last not in self._came:
+        while last not in self._seen:
             assert time.monotonic() < deadline, f"no score of record {last} in 60 s:\n{self._log()[-3000:]}"
             time.sleep(0.01)

@@ -22,7 +22,7 @@ RECORDS = 2_000_000
 KEYS = 50
 CHUNK = 1000
 BEGIN = 0.1
-"""Part of the records after which the memory is taken as filled: buffers have their size by then."""
+"""After this share of the records the buffers have their full size: growth is measured from here on."""
 
 
 def run(kafka: Kafka, share: float) -> dict[str, Any]:
@@ -39,8 +39,8 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
         producing.start()
         samples = _sample(service, port, count, every_s=min(1.0, share))
     producing.join()
-    # The last sample is of an idle service, which has given its fetch buffers back.
-    filled = [one for one in samples if BEGIN * count <= one[0] < count] or samples[-1:]
+    # The last sample is of an idle service, which has freed its fetch buffers.
+    filled = [sample for sample in samples if BEGIN * count <= sample[0] < count] or samples[-1:]
     slope = _slope([(records / 1e6, rss) for records, rss in filled])
     begin, end = filled[0][1], filled[-1][1]
     print(f"{count:,} records, {len(samples)} samples:", end=" ")
@@ -77,7 +77,7 @@ def _sample(service: Service, port: int, count: int, every_s: float) -> list[tup
 
 
 def _slope(points: list[tuple[float, float]]) -> float:
-    """Of the line of least squares."""
+    """Slope of the least-squares line through the points."""
     middle_x, middle_y = (sum(values) / len(points) for values in zip(*points, strict=True))
     spread = sum((x - middle_x) ** 2 for x, _ in points)
     return sum((x - middle_x) * (y - middle_y) for x, y in points) / spread if spread else 0.0

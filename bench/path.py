@@ -35,28 +35,28 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
     for _ in range(ROUNDS):
         for name, job in jobs.items():
             rounds[name].append(job())
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     print(f"{'':42} {'records/s':>10} {'CPU us/record':>14}")
     for name, measured in rounds.items():
-        middle = found[name] = medians_of(measured)
+        middle = result[name] = medians_of(measured)
         print(f"{name:42} {middle['records_per_s']:10,.0f} {middle['cpu_us_per_record']:14.1f}")
 
     def over(upper: str, lower: str, key: str, better: str) -> dict[str, Any]:
         pairs = zip(rounds[upper], rounds[lower], strict=True)
-        return ratio([one[key] / other[key] for one, other in pairs], better)
+        return ratio([above[key] / below[key] for above, below in pairs], better)
 
     copy, eos, alo, one_by_one = list(jobs)[:4]
-    found["ratios"] = {
+    result["ratios"] = {
         "CPU, service / copy loop": over(eos, copy, "cpu_us_per_record", LOWER),
         "records/s, service / copy loop": over(eos, copy, "records_per_s", HIGHER),
         "records/s, exactly / at least once": over(eos, alo, "records_per_s", HIGHER),
         "CPU, one by one / batched": over(one_by_one, eos, "cpu_us_per_record", LOWER),
     }
-    return found
+    return result
 
 
 def fill(kafka: Kafka, count: int) -> str:
-    """A new topic with so many records."""
+    """The name of a new topic with `count` records."""
     topic = kafka.create(f"bench-{uuid.uuid4().hex[:8]}")
     kafka.send(
         topic, ({"value": struct.pack("<d", 1 + at % 97 * 0.01), "key": b"k%d" % (at % 50)} for at in range(count))
@@ -65,7 +65,7 @@ def fill(kafka: Kafka, count: int) -> str:
 
 
 def _service(kafka: Kafka, topic: str, count: int, model: str, **options: object) -> dict[str, float]:
-    """CPU is of the whole process less that of a run that finds nothing to do."""
+    """The CPU time is that of a whole run, less that of a run without any input."""
     out = kafka.create(f"bench-{uuid.uuid4().hex[:8]}")
     settings = {
         "input_topic": topic,
@@ -83,7 +83,7 @@ def _service(kafka: Kafka, topic: str, count: int, model: str, **options: object
 
 
 def _busy_speed(log: str) -> float:
-    """From the assignment to the end of input, so that neither start nor leaving counts."""
+    """Records a second between the assignment and the end of input: neither the start nor the stop counts."""
     import datetime
 
     stamps = {}
@@ -107,7 +107,7 @@ def _run(line: list[str]) -> tuple[str, float]:
 
 
 def _copy(kafka: Kafka, topic: str, count: int) -> dict[str, float]:
-    """The first transaction is not counted: joining the group belongs to it."""
+    """The first transaction is not counted: its time includes joining the group."""
     loop = CopyLoop(kafka.servers, topic, kafka.create(f"bench-{uuid.uuid4().hex[:8]}"))
     first = 0
     while not first:

@@ -1,4 +1,4 @@
-"""Where the service's time goes, by part: the main thread's wall time while records flow."""
+"""Where the service's time goes: wall time of the main thread by part, while records flow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.kafka import Kafka
 from support.service import FLAGSHIP, ROLLING_MEAN_BATCHED, command
 
 EVERY_S = 0.002
-# Path, function (None: any), name of the part.
+# Path below stream_scorer/, function (None: any), name of the part.
 PARTS = (
     ("kafka/source.py", None, "take from the queue"),
     ("kafka/sink.py", "commit", "commit"),
@@ -30,21 +30,22 @@ PARTS = (
     ("state/", None, "sessions"),
     ("model/module.py", "predict", "model: predict"),
     ("model/module.py", None, "model: push, action"),
-    ("engine/", None, "loop"),
+    ("scoring/", None, "scoring"),
+    ("service/", None, "loop"),
 )
 
 
 def run(kafka: Kafka, share: float) -> dict[str, Any]:
-    found = {}
+    result = {}
     for name, model, count in (
         ("rolling mean, batched", ROLLING_MEAN_BATCHED, int(1_000_000 * share)),
         ("flagship LSTM", FLAGSHIP, int(100_000 * share)),
     ):
-        parts = found[name] = _profile(kafka, model, count)
+        parts = result[name] = _profile(kafka, model, count)
         print(f"{name}, {count:,} records:")
         for part, seconds in sorted(parts.items(), key=lambda item: -item[1]):
             print(f"  {part:22} {seconds / sum(parts.values()):6.1%} {seconds / count * 1e6:8.2f} us a record")
-    return found
+    return result
 
 
 def _profile(kafka: Kafka, model: str, count: int) -> dict[str, float]:
@@ -68,16 +69,16 @@ def _profile(kafka: Kafka, model: str, count: int) -> dict[str, float]:
 
 
 class Sampler:
-    """The time since the last look belongs to where the main thread is now.
+    """Adds the time since the last sample to the part in which the main thread is now.
 
-    A call into a library that takes long is seen once, as it returns, with all its time.
+    A long call into a library is sampled once, when it returns, with all its time.
     """
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
         self._last = time.perf_counter()
 
-    def look(self, _: int, frame: FrameType | None) -> None:
+    def sample(self, _: int, frame: FrameType | None) -> None:
         now = time.perf_counter()
         part = _part(frame)
         if part is not None:
@@ -86,25 +87,25 @@ class Sampler:
 
 
 def _part(frame: FrameType | None) -> str | None:
-    found, inside = None, False
+    innermost, inside = None, False
     while frame is not None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
         inside = inside or (name == "step" and file.endswith("service/loop.py"))
         for path, function, part in PARTS:
-            # A function is looked for outwards too: commit calls helpers of the same file.
-            if f"stream_scorer/{path}" in file and (name == function or (function is None and found is None)):
-                found = part
+            # A named function counts outwards too: commit calls helpers of the same file.
+            if f"stream_scorer/{path}" in file and (name == function or (function is None and innermost is None)):
+                innermost = part
         frame = frame.f_back
-    return found if inside else None
+    return innermost if inside else None
 
 
 def main(out: str, arguments: list[str], cli: Callable[[list[str]], int]) -> int:
     sampler = Sampler()
-    signal.signal(signal.SIGALRM, sampler.look)
+    signal.signal(signal.SIGALRM, sampler.sample)
     signal.setitimer(signal.ITIMER_REAL, EVERY_S, EVERY_S)
     code = cli(arguments)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    # Waiting for the first record, and for the end, is no part of the work; at full load the queue is never empty.
+    # Waiting for the first record and for the end is not work: only samples inside `step` count.
     Path(out).write_text(json.dumps(sampler.seconds))
     return code
 

@@ -36,19 +36,19 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
     parts = [(int(count), float(seconds)) for count, seconds in _RESTORED.findall(again)]
     sessions, seconds = sum(count for count, _ in parts), sum(seconds for _, seconds in parts)
     assert sessions == keys, again[-2000:]
-    found = {
+    result = {
         "sessions": sessions,
         "seconds": round(seconds, 3),
         "sessions_per_s": round(sessions / seconds),
         "bytes_per_session": _memory(),
     }
-    print(f"{sessions:,} sessions restored in {seconds:.2f} s: {found['sessions_per_s']:,} sessions/s")
-    print(f"{found['bytes_per_session']:,} bytes of memory a session, all told")
-    return found
+    print(f"{sessions:,} sessions restored in {seconds:.2f} s: {result['sessions_per_s']:,} sessions/s")
+    print(f"{result['bytes_per_session']:,} bytes of memory a session, bookkeeping included")
+    return result
 
 
 def _memory(sessions: int = 100_000) -> int:
-    """Growth of a fresh process by so many sessions of a full window, key and bookkeeping included."""
+    """Bytes by which a new process grows with each session: a full window, its key and the bookkeeping."""
     code = f"""
 import resource, struct
 from stream_scorer.model.module import Module

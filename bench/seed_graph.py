@@ -1,4 +1,4 @@
-"""The tutorial's own graph, for comparison: TensorFlow 1's `dynamic_rnn`, one `Session.run` per record.
+"""The tutorial's graph, for comparison: TensorFlow 1's `dynamic_rnn`, one `Session.run` per record.
 
 `tf.contrib` is gone, so its cells (BasicLSTMCell, MultiRNNCell, OutputProjectionWrapper of TensorFlow 1.4)
 are written out here op for op; `dynamic_rnn` and the session are TensorFlow's.
@@ -22,7 +22,7 @@ STEPS, LAYERS, UNITS = 30, 3, 100
 
 
 def load_weights(attachment: Path = ATTACHMENT) -> dict[str, np.ndarray]:
-    """Variable name -> value, of the checkpoint that ships with the model."""
+    """Variable name -> value, from the checkpoint that ships with the model."""
     with tempfile.TemporaryDirectory() as folder, tarfile.open(attachment) as archive:
         archive.extractall(folder, filter="data")
         checkpoint = tf.train.load_checkpoint(f"{folder}/tf_sp500_lstm")
@@ -34,7 +34,7 @@ class SeedGraph:
 
     Args:
         weights: by variable name; see `load_weights`.
-        threads: of TensorFlow within one op and between ops; 0 as the seed has it, TensorFlow's choice.
+        threads: of TensorFlow within an op and between ops; 0 lets TensorFlow choose, as the tutorial does.
     """
 
     def __init__(self, weights: dict[str, np.ndarray], threads: int = 0) -> None:
@@ -51,7 +51,7 @@ class SeedGraph:
         return float(self._run(np.array(window).reshape(-1, STEPS, 1))[0, -1, 0])
 
     def score_many(self, windows: np.ndarray) -> np.ndarray:
-        """Forecasts [N] of windows [N, 30] in one run, which the seed never does."""
+        """Forecasts [N] of windows [N, 30] in one run; the tutorial never does this."""
         return self._run(np.reshape(windows, (-1, STEPS, 1)))[:, -1, 0]
 
     def _run(self, inputs: np.ndarray) -> np.ndarray:
@@ -92,11 +92,11 @@ def _linear(parts: list[tf.Tensor], units: int) -> tf.Tensor:
 
 @contextlib.contextmanager
 def control_flow_of_tf1() -> Iterator[None]:
-    """`while` as TensorFlow 1 builds it (Enter, Merge, Switch, Exit), in the graph made inside this block only."""
-    was = v1.control_flow_v2_enabled()
+    """Within the block `while` is built as in TensorFlow 1: Enter, Merge, Switch, Exit."""
+    was_on = v1.control_flow_v2_enabled()
     v1.disable_control_flow_v2()
     try:
         yield
     finally:
-        if was:
+        if was_on:
             v1.enable_control_flow_v2()

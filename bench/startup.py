@@ -1,5 +1,5 @@
-"""Seconds until a command answers and until the flagship's service is ready, the memory that takes, and which
-commands load TensorFlow."""
+"""Seconds until a command answers and until the flagship's service is ready, its memory by then, and which commands
+load TensorFlow."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
     }
     rounds = []
     for _ in range(ROUNDS if share >= 1 else 2):
-        found: dict[str, float] = {}
+        seconds: dict[str, float] = {}
         for job in jobs.values():
-            found |= job()
-        rounds.append(found)
+            seconds |= job()
+        rounds.append(seconds)
     middle = medians_of(rounds)
-    after_import = [one[READY] - one[IMPORT] for one in rounds]
+    after_import = [measured[READY] - measured[IMPORT] for measured in rounds]
     target("stream-scorer --help", middle[HELP], 0.15, LOWER, " s")
     target("stream-scorer score, a model without TensorFlow, one line", middle[SCORE], 0.3, LOWER, " s")
     target("flagship ready, after the time TensorFlow's import takes", statistics.median(after_import), 4, LOWER, " s")
@@ -61,8 +61,10 @@ def run(kafka: Kafka, share: float) -> dict[str, Any]:
     print("loads TensorFlow:", ", ".join(name for name, yes in loads.items() if yes) or "none")
     print("does not:", ", ".join(name for name, yes in loads.items() if not yes))
     ratios = {
-        "flagship ready / import tensorflow": ratio([one[READY] / one[IMPORT] for one in rounds], LOWER),
-        "import tensorflow / score, one record": ratio([one[IMPORT] / one[SCORE] for one in rounds], HIGHER),
+        "flagship ready / import tensorflow": ratio([measured[READY] / measured[IMPORT] for measured in rounds], LOWER),
+        "import tensorflow / score, one record": ratio(
+            [measured[IMPORT] / measured[SCORE] for measured in rounds], HIGHER
+        ),
     }
     return {"seconds": middle, "loads_tensorflow": loads, "ratios": ratios}
 
@@ -74,12 +76,12 @@ def _wall(line: list[str], stdin: bytes = b"") -> float:
 
 
 def _flagship(kafka: Kafka) -> dict[str, float]:
-    """Seconds from the start of its process to its line "ready", and the most memory it had until the first poll."""
+    """Seconds from the start of the process to its log line "ready", and its peak memory until the first poll."""
     topic, out = (kafka.create(f"bench-{uuid.uuid4().hex[:8]}") for _ in range(2))
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         with Service(Path(folder), FLAGSHIP, kafka.servers, input_topic=topic, output_topic=out, group=out) as service:
-            while " ready: " not in service.text():  # oftener than `wait_for` looks
+            while " ready: " not in service.text():  # more often than `wait_for` looks
                 assert service.process.poll() is None, service.text()
                 time.sleep(0.01)
             ready = time.perf_counter() - started
@@ -88,7 +90,7 @@ def _flagship(kafka: Kafka) -> dict[str, float]:
 
 
 def _commands() -> list[tuple[str, list[str], bytes]]:
-    """Name, arguments and stdin of every command's help, and of what each does for a model without TensorFlow."""
+    """Name, arguments and stdin: the help of every command, and runs that need no TensorFlow."""
     from stream_scorer.cli import COMMANDS
 
     helps = [(f"{name} --help", [name, "--help"], b"") for name in COMMANDS]

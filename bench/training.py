@@ -1,7 +1,7 @@
-"""Training of the flagship beside the tutorial's own loop in the same TensorFlow, on the same cores. No broker.
+"""Training of the flagship beside the tutorial's loop in the same TensorFlow, on the same cores. No broker.
 
-The tutorial's loop: graph and session with default threads, batches cut from a pandas series and fed. Ours: what
-`stream-scorer train` runs. Two processes take turns, so that both meet the same machine.
+The tutorial's loop: graph and session with default threads, fed with batches sliced from a pandas series. Ours: what
+`stream-scorer train` runs. Two processes take turns, so that both see the same machine.
 """
 
 from __future__ import annotations
@@ -24,22 +24,24 @@ ROUNDS, ITERATIONS, WHOLE = 9, 60, 1500
 BATCH, STEPS, UNITS, SEED = 100, 30, 100, 2017
 KERNEL_ROWS = (1 + UNITS, 2 * UNITS, 2 * UNITS)
 FLOP = 2 * BATCH * STEPS * 4 * UNITS * (2 * sum(KERNEL_ROWS) + sum(KERNEL_ROWS) - 1)
-"""Of one iteration: the products of the three layers forward, for the weights, and for what comes from below."""
+"""Of one iteration: the products of the three layers, forward and for the gradients of weights and inputs."""
 SIDES = ("tutorial", "ours")
 
 
 def run(share: float) -> dict[str, Any]:
     rounds = max(2, round(ROUNDS * min(share, 1)))
-    found: dict[str, list[dict[str, float]]] = {side: [] for side in (*SIDES, "products")}
+    measured: dict[str, list[dict[str, float]]] = {side: [] for side in (*SIDES, "products")}
     with _worker("tutorial") as tutorial, _worker("ours") as ours:
         ask = {"tutorial": tutorial, "ours": ours}
         first = {side: ask[side]("first") for side in SIDES}  # builds and compiles, then warms up
         for _ in range(rounds):
             for side in random.sample(SIDES, len(SIDES)):
-                found[side].append(ask[side]("go"))
-            found["products"].append(ask["ours"]("products"))
+                measured[side].append(ask[side]("go"))
+            measured["products"].append(ask["ours"]("products"))
         peaks = [ask["ours"]("peak")["gflops"] for _ in range(rounds)]
-    wall, cpu = ({side: median(one[kind] for one in found[side]) for side in found} for kind in ("wall_s", "cpu_s"))
+    wall, cpu = (
+        {side: median(figures[kind] for figures in measured[side]) for side in measured} for kind in ("wall_s", "cpu_s")
+    )
     peak = max(peaks)
     arithmetic = FLOP * ITERATIONS / peak / 1e9
     print(f"{ITERATIONS} iterations of {BATCH} windows    {'wall s':>8} {'CPU s':>8} {'to the first':>13}")
@@ -51,10 +53,10 @@ def run(share: float) -> dict[str, Any]:
     )
 
     def over(kind: str, one: str = "ours", other: str = "tutorial") -> list[float]:
-        return [a[kind] / b[kind] for a, b in zip(found[one], found[other], strict=True)]
+        return [a[kind] / b[kind] for a, b in zip(measured[one], measured[other], strict=True)]
 
     whole = {side: first[side]["wall_s"] + wall[side] * WHOLE / ITERATIONS for side in SIDES}
-    print(f"all {WHOLE:,} iterations from the start, as these figures have it: ", end="")
+    print(f"all {WHOLE:,} iterations from the start, by these figures: ", end="")
     print(", ".join(f"{side} {seconds:.0f} s" for side, seconds in whole.items()))
     ratios = {
         "wall, ours / tutorial's loop": ratio(over("wall_s"), LOWER),
@@ -79,7 +81,7 @@ def run(share: float) -> dict[str, Any]:
 
 @contextmanager
 def _worker(side: str) -> Iterator[Callable[[str], dict[str, float]]]:
-    """A process that does what it is told on a line, and answers with a line of JSON."""
+    """A process that takes a command a line and answers each with a line of JSON."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "OMP_", "XLA_"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.training", side],
@@ -94,8 +96,8 @@ def _worker(side: str) -> Iterator[Callable[[str], dict[str, float]]]:
     assert process.stdout is not None
     to, answers = process.stdin, process.stdout
 
-    def ask(what: str) -> dict[str, float]:
-        to.write(what + "\n")
+    def ask(command: str) -> dict[str, float]:
+        to.write(command + "\n")
         to.flush()
         line = answers.readline()
         if not line:
@@ -127,7 +129,7 @@ def main(side: str) -> None:
             answer = _timed(products)
         else:
             answer = _timed(go)
-            if line.strip() == "first":  # what it took beyond what the iterations take
+            if line.strip() == "first":  # the time beyond that of the iterations
                 again = time.perf_counter()
                 go()
                 answer["wall_s"] -= time.perf_counter() - again
@@ -206,7 +208,7 @@ def _tutorial(series: Any) -> Callable[[], None]:
 
 
 def _products() -> Callable[[], None]:
-    """The matrix products of ITERATIONS iterations and nothing else: of half a batch on each device, in our order."""
+    """The matrix products of ITERATIONS iterations and nothing else: half a batch on each device, in our order."""
     import numpy as np
     import tensorflow as tf
 
@@ -217,18 +219,18 @@ def _products() -> Callable[[], None]:
         return tf.constant(rng.standard_normal(shape, np.float32) / shape[-1])
 
     def part(kernels: Any, starts: Any, rows: Any, gates: Any) -> Any:
-        def step(at: Any, *carried: Any) -> Any:  # a kernel there and back: each product needs the one before it
+        def step(at: Any, *carried: Any) -> Any:  # by a kernel and back: each product needs the one before it
             return at + 1, *(
                 tf.matmul(tf.matmul(one, kernel), kernel, transpose_b=True)
                 for one, kernel in zip(carried, kernels, strict=True)
             )
 
         _, *ends = tf.while_loop(lambda at, *_: at < STEPS, step, (0, *starts), maximum_iterations=STEPS)
-        # Something of the steps is in what comes after them: else the compiler may leave them out.
+        # The sums use a result of the steps: else the compiler may drop them.
         sums = [
             tf.matmul(row + end[0, 0], gate, transpose_a=True) for row, gate, end in zip(rows, gates, ends, strict=True)
         ]
-        return sum(one[0, 0] for one in sums)
+        return sum(total[0, 0] for total in sums)
 
     given = [
         [
@@ -244,11 +246,11 @@ def _products() -> Callable[[], None]:
     @tf.function(autograph=False)
     def both(*given: Any) -> Any:
         def body(at: Any, total: Any) -> Any:
-            found = []
+            outputs = []
             for device, program, (kernels, starts, rows, gates) in zip(devices, programs, given, strict=True):
                 with tf.device(device):
-                    found.append(program(kernels, [one + total for one in starts], rows, gates))
-            return at + 1, 1e-9 * sum(found)
+                    outputs.append(program(kernels, [start + total for start in starts], rows, gates))
+            return at + 1, 1e-9 * sum(outputs)
 
         return tf.while_loop(
             lambda at, _: at < ITERATIONS,

@@ -1,6 +1,6 @@
 """python -m bench.peers: the service beside its peers on one broker; a table, and JSON with every round.
 
-Makes what it needs (environments and jars under the user's cache, a broker as the tests find one).
+Builds what it needs: environments and jars under the user's cache, a broker as the tests do.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ from support.kafka import Kafka
 
 RESULTS = ROOT / "bench" / "results" / "peers.json"
 ARITHMETIC = "arithmetic"
-PROMISES = {one.name: one.promise for one in CONTESTANTS} | {ARITHMETIC: "no Kafka: the products and gates"}
+PROMISES = {contestant.name: contestant.promise for contestant in CONTESTANTS} | {
+    ARITHMETIC: "no Kafka: the products and gates"
+}
 
 
 def main() -> int:
     args = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an interrupt: what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an interrupt does: ends what was started
     share = 0.1 if args.quick else 1.0
     jobs = [args.job] if args.job else list(JOBS)
-    who = [one for one in CONTESTANTS if not args.only or one.name in args.only]
-    pairs = [(job, one) for job in jobs for one in who if job in one.records]
+    contestants = [contestant for contestant in CONTESTANTS if not args.only or contestant.name in args.only]
+    pairs = [(job, contestant) for job in jobs for contestant in contestants if job in contestant.records]
     rounds: dict[str, list[dict[str, dict[str, float]]]] = {job: [] for job in jobs}
     reasons: dict[str, dict[str, str]] = {job: {} for job in jobs}
     broker = find_broker()
@@ -50,7 +52,7 @@ def main() -> int:
                 rounds["lstm"][-1] |= _arithmetic()
             for job, contestant in _shuffled(pairs, number):
                 if contestant.name in reasons[job]:
-                    continue  # it will not get better, and its wait is long
+                    continue  # it would fail again, after a long wait
                 try:
                     figures = _figures(kafka, job, contestant, share)
                 except (Failed, Unavailable) as error:
@@ -58,23 +60,23 @@ def main() -> int:
                     print(f"  {number + 1}. {job} {contestant.name}: {error}", flush=True)
                 else:
                     rounds[job][-1][contestant.name] = figures
-                    said = ", ".join(f"{name} {value:,.4g}" for name, value in figures.items())
-                    print(f"  {number + 1}. {job} {contestant.name}: {said}", flush=True)
+                    text = ", ".join(f"{name} {value:,.4g}" for name, value in figures.items())
+                    print(f"  {number + 1}. {job} {contestant.name}: {text}", flush=True)
     finally:
         broker.close()
     for job in jobs:
         print(f"\n{table(job, rounds[job], PROMISES, reasons[job])}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    found = {**about(), "share": share, "results": _results(rounds, reasons)}
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    report = {**about(), "share": share, "results": _results(rounds, reasons)}
+    args.out.write_text(json.dumps(report, indent=1) + "\n")
     print(f"\nwritten to {args.out}")
     return 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    names = [*(one.name for one in CONTESTANTS), ARITHMETIC]
-    parser.add_argument("--quick", action="store_true", help="a tenth of the records, one round: whether it runs")
+    names = [*(contestant.name for contestant in CONTESTANTS), ARITHMETIC]
+    parser.add_argument("--quick", action="store_true", help="a tenth of the records, one round: shows that it runs")
     parser.add_argument("--rounds", type=int, metavar="N", help="default: 3")
     parser.add_argument("--job", choices=list(JOBS), help="default: both")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
@@ -83,21 +85,21 @@ def _arguments() -> argparse.Namespace:
 
 
 def _shuffled(pairs: list[tuple[str, Contestant]], number: int) -> Iterator[tuple[str, Contestant]]:
-    """Another order each round, the same in each run: nobody always comes after the same one."""
+    """Another order each round, the same in each run: no contestant always follows the same other."""
     return iter(random.Random(number).sample(pairs, len(pairs)))
 
 
 def _figures(kafka: Kafka, job: str, contestant: Contestant, share: float) -> dict[str, float]:
-    found = measure(kafka, contestant, job, share)
+    measured = measure(kafka, contestant, job, share)
     return {
-        "records_per_s": found.records / found.seconds,
-        "cpu_us": found.cpu_s / found.records * 1e6,
-        "worst": found.worst,
+        "records_per_s": measured.records / measured.seconds,
+        "cpu_us": measured.cpu_s / measured.records * 1e6,
+        "worst": measured.worst,
     }
 
 
 def _arithmetic() -> dict[str, dict[str, float]]:
-    """What the lstm's products and gates cost at the best batch, in a process of its own."""
+    """The cost of the lstm's products and gates at the best batch width, in a process of its own."""
     return {ARITHMETIC: {"cpu_us": attainable_us()}}
 
 
@@ -107,9 +109,9 @@ def _results(rounds: dict[str, Any], reasons: dict[str, dict[str, str]]) -> dict
             "medians": medians(measured),
             "failed": reasons[job],
             "ratios": {
-                one.text: ratio(found, one.better)
-                for one in RATIOS
-                if one.job == job and (found := ratios(measured, one))
+                wanted.text: ratio(values, wanted.better)
+                for wanted in RATIOS
+                if wanted.job == job and (values := ratios(measured, wanted))
             },
             "rounds": measured,
         }

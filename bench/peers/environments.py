@@ -1,6 +1,6 @@
-"""Where the peers run: a virtual environment each with pinned packages, and Kafka Streams as jars and classes.
+"""Where the peers run: a virtual environment with pinned packages for each, and Kafka Streams as jars and classes.
 
-All of it lies under the user's cache, named by a hash of what it was made from, and is made once.
+All are built once, in the user's cache, in folders named by a hash of their sources.
 """
 
 from __future__ import annotations
@@ -23,26 +23,25 @@ class Unavailable(Exception):
 
 
 def python(peer: str) -> str:
-    """The interpreter of the peer's environment, which is made if it is not there.
+    """The interpreter of the peer's environment, which is built if it is missing. Raises Unavailable.
 
-    TensorFlow is not installed anew: a .pth file appends this interpreter's packages, so that the peer's
-    own come first.
+    TensorFlow is not installed again: a .pth file appends this interpreter's packages behind the peer's own.
     """
     wanted = HERE / "requirements" / f"{peer}.txt"
     folder = CACHE / f"{peer}-{_digest(wanted.read_bytes(), sys.version.encode())}"
-    there = folder / "bin" / "python"
-    if not (folder / "complete").exists():  # what was broken off is begun anew
+    interpreter = folder / "bin" / "python"
+    if not (folder / "complete").exists():  # an interrupted build starts again
         shutil.rmtree(folder, ignore_errors=True)
         _run([sys.executable, "-m", "venv", str(folder)])
-        _run([str(there), "-m", "pip", "install", "--quiet", "--requirement", str(wanted)])
+        _run([str(interpreter), "-m", "pip", "install", "--quiet", "--requirement", str(wanted)])
         (folder / "complete").touch()
     ours, (theirs,) = sysconfig.get_path("purelib"), folder.glob("lib/python*/site-packages")
     (theirs / "zz-packages-of-the-bench.pth").write_text(ours + "\n")
-    return str(there)
+    return str(interpreter)
 
 
 def kafka_streams() -> str:
-    """A class path with Kafka Streams and the compiled program: jars by Maven, their checksums verified."""
+    """A class path with Kafka Streams and the compiled program; Maven verifies the jars' checksums. Raises Unavailable."""
     if missing := [name for name in ("java", "javac", "mvn") if not shutil.which(name)]:
         raise Unavailable(f"not installed: {', '.join(missing)}")
     pom, program = JAVA / "pom.xml", JAVA / "Streams.java"
@@ -74,5 +73,5 @@ def _run(line: list[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"{line[0]}: not done in {error.timeout:.0f} s") from error
     if done.returncode:
-        said = (done.stdout + done.stderr).strip() or f"exit code {done.returncode}"
-        raise Unavailable(f"{Path(line[0]).name}: {said.splitlines()[-1][:200]}")
+        output = (done.stdout + done.stderr).strip() or f"exit code {done.returncode}"
+        raise Unavailable(f"{Path(line[0]).name}: {output.splitlines()[-1][:200]}")

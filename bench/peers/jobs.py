@@ -1,4 +1,4 @@
-"""The two jobs: what is sent, how it looks on the wire, and what has to come out."""
+"""The two jobs: the values sent, their form on the wire, and the outputs expected."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Job:
 
 
 def _mean(windows: np.ndarray) -> np.ndarray:
-    """Added up from the oldest, as a loop does: the bits of a pairwise sum are others."""
+    """Added up from the oldest, as a loop does: a pairwise sum has other bits."""
     return np.add.accumulate(windows, axis=1)[:, -1] / STEPS
 
 
 def _lstm(windows: np.ndarray) -> np.ndarray:
-    """By the seed's own graph: nobody is checked by his own code."""
+    """By the tutorial's graph: no contestant is checked by its own code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with without_banners():
         from bench.seed_graph import SeedGraph, load_weights
@@ -58,7 +58,7 @@ JOBS = {job.name: job for job in (Job("lstm", 1, _lstm, 5e-6), Job("mean", 50, _
 
 
 def values(count: int) -> np.ndarray:
-    """Like prices without their trend, within about +-1.5; no two of them equal, and a prefix is a prefix."""
+    """Values like prices without their trend, within about +-1.5, no two equal; the first N are the same for any count."""
     at = np.arange(count)
     return np.sin(at / 40) + 0.4 * np.sin(at / 7.3) + 0.05 * np.sin(at * 1.7)
 
@@ -72,14 +72,14 @@ def outputs(job: Job, keys: int, count: int) -> dict[bytes, np.ndarray]:
     """Key -> the scores of the first `count` records, in order."""
     sent = values(count)
     series = [sent[first::keys] for first in range(keys)]
-    windows = [np.lib.stride_tricks.sliding_window_view(one, STEPS) for one in series if len(one) >= STEPS]
+    windows = [np.lib.stride_tricks.sliding_window_view(prices, STEPS) for prices in series if len(prices) >= STEPS]
     scores = job.scores(np.concatenate(windows))
-    parts = np.split(scores, np.cumsum([len(one) for one in windows])[:-1])
+    parts = np.split(scores, np.cumsum([len(part) for part in windows])[:-1])
     return {key(first, keys): part for first, part in enumerate(parts)}
 
 
 def echoes(keys: int, count: int) -> dict[bytes, np.ndarray]:
-    """Key -> the values sent, which is what a copy has to give."""
+    """Key -> the values sent: the outputs expected of a copy."""
     sent = values(count)
     return {key(first, keys): sent[first::keys] for first in range(keys)}
 
@@ -98,37 +98,37 @@ class Avro:
 
 
 class V2Json:
-    """JSON of the V2 inference protocol, which has an answer to every record: null while there is no score."""
+    """JSON of the V2 inference protocol. It answers every record: null while there is no score."""
 
     headers: ClassVar[list[tuple[str, bytes]] | None] = [("mlserver-model", b"peer")]
     answers_all = True
 
     @staticmethod
     def write(key: bytes, value: float) -> bytes:
-        one = {"shape": [1, 1]}
+        shape = {"shape": [1, 1]}
         inputs = [
-            {"name": "key", "datatype": "BYTES", "data": [key.decode()], **one},
-            {"name": "value", "datatype": "FP64", "data": [value], **one},
+            {"name": "key", "datatype": "BYTES", "data": [key.decode()], **shape},
+            {"name": "value", "datatype": "FP64", "data": [value], **shape},
         ]
         return json.dumps({"inputs": inputs}).encode()
 
     @staticmethod
     def read(value: bytes) -> float | None:
-        found: float | None = json.loads(value)["outputs"][0]["data"][0]
-        return found
+        score: float | None = json.loads(value)["outputs"][0]["data"][0]
+        return score
 
 
 Wire = type[Avro] | type[V2Json]
 
 
-def difference(found: Iterable[Message], wanted: dict[bytes, np.ndarray], wire: Wire) -> float:
-    """The largest difference of a score from what it should be, key by key in order.
+def difference(messages: Iterable[Message], wanted: dict[bytes, np.ndarray], wire: Wire) -> float:
+    """The largest difference of a score from the expected one, key by key in order.
 
     Raises:
         ValueError: scores are missing, or there are too many; the text says of which key.
     """
     by_key: dict[bytes, list[float]] = defaultdict(list)
-    for message in found:
+    for message in messages:
         score = wire.read(message.value())
         if score is not None:
             by_key[message.key()].append(score)

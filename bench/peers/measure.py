@@ -1,8 +1,8 @@
-"""One contestant, once: started, warmed up, given all its records at one instant, and watched from outside.
+"""One measurement of a contestant: it is started, warmed up, gets all its records at once, and is watched from outside.
 
-The records lie in one Kafka transaction: readers of committed records see all of them at its commit, and
-there the clock starts. It stops when the last output is visible to a reader of committed records. CPU is
-that of the contestant's whole process tree between the two.
+The records lie in one Kafka transaction: read-committed consumers see all of them at its commit, and there the clock
+starts. It stops when the last output is visible to a read-committed consumer. The CPU time is that of the contestant's
+process tree in between.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from bench.processes import ROOT, cpu_s
 from support.kafka import Kafka
 
 LOOK_S = 0.02
-"""Between two looks at where the output ends: each is a round trip to the broker, which also works for the contestant."""
+"""Between two requests for the end offsets of the output: each costs the broker time that the contestant needs too."""
 QUIET_S = 0.3
 SETTLE_S = 1.0
 START_S, RUN_S = 120.0, 180.0
 
 
 class Failed(Exception):
-    """The contestant did not do the job; the text says how."""
+    """The contestant did not do the job; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def measure(kafka: Kafka, contestant: Contestant, job_name: str, share: float) -
                 raise Failed("records were scored before they were committed: the time would mean nothing")
             before, began = run.cpu_s(), time.perf_counter()
             release()
-            found, done = output.wait(rest, RUN_S)
+            scores, done = output.wait(rest, RUN_S)
         finally:
             output.close()
             kafka.admin.delete_topics([source, target])
     try:
-        worst = difference([*seen, *found], wanted, contestant.wire)
+        worst = difference([*seen, *scores], wanted, contestant.wire)
     except ValueError as error:
         raise Failed(str(error)) from error
     if not worst <= job.tolerance:
@@ -92,16 +92,16 @@ def measure(kafka: Kafka, contestant: Contestant, job_name: str, share: float) -
 def _send(
     servers: str, topic: str, records: list[tuple[bytes, float]], contestant: Contestant, transaction: bool
 ) -> Callable[[], object]:
-    """Send records so that the function returned makes all of them visible at once.
+    """A function that makes all records visible at once: it commits the transaction in which they were sent.
 
-    Without a transaction it sends them: for those who read uncommitted records.
+    Without a transaction the function sends them: for contestants that read uncommitted records.
     """
     encoded = [(name, contestant.wire.write(name, value)) for name, value in records]
     settings = {
         "bootstrap.servers": servers,
         "linger.ms": 5,
         "queue.buffering.max.messages": 1_000_000,
-        "log_level": 3,  # a coordinator that is still loading is waited for, not told of
+        "log_level": 3,  # no line for each wait for a coordinator that is still loading
     }
     if transaction:
         settings |= {"transactional.id": f"{topic}-sender", "transaction.timeout.ms": 120_000}
@@ -123,16 +123,18 @@ def _send(
 
 
 def _wait_for_group(kafka: Kafka, group: str, members: int, run: Process) -> None:
-    """Until so many members have a partition each: a rebalance belongs to the start."""
+    """Wait until `members` have a partition each: a rebalance belongs to the start."""
     deadline = time.monotonic() + START_S
     while True:
         run.check()
         busy: list[object] = []
-        # A broker that has just started may not know yet who coordinates the group.
+        # A broker that has just started may not know the coordinator of the group yet.
         with contextlib.suppress(KafkaException):
-            found = kafka.admin.describe_consumer_groups([group])[group].result(30)
-            busy = [one for one in found.members if one.assignment and one.assignment.topic_partitions]
-            if found.state == ConsumerGroupState.STABLE and len(busy) == members:
+            description = kafka.admin.describe_consumer_groups([group])[group].result(30)
+            busy = [
+                member for member in description.members if member.assignment and member.assignment.topic_partitions
+            ]
+            if description.state == ConsumerGroupState.STABLE and len(busy) == members:
                 return
         if time.monotonic() > deadline:
             raise Failed(f"{len(busy)} of {members} workers have a partition after {START_S:.0f} s")
@@ -140,7 +142,7 @@ def _wait_for_group(kafka: Kafka, group: str, members: int, run: Process) -> Non
 
 
 class Process:
-    """The contestant's process, in a folder of its own, with its log in it; stopped when the block is left."""
+    """The contestant's process, in a folder of its own with its log; it is stopped at the end of the block."""
 
     def __init__(self, line: list[str], task: Task, folder: Path) -> None:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_SCORER_")}
@@ -163,10 +165,10 @@ class Process:
 
     def last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1][:200] if lines else "it said nothing"
+        return lines[-1][:200] if lines else "its log is empty"
 
     def wait_for(self, texts: tuple[str, ...]) -> None:
-        """Until its log has all of them."""
+        """Block until its log has all of these texts. Raises Failed."""
         deadline = time.monotonic() + START_S
         while not all(text in self._log.read_text(errors="replace") for text in texts):
             self.check()
@@ -175,7 +177,7 @@ class Process:
             time.sleep(0.1)
 
     def look(self) -> None:
-        """Find the members of the tree; not done at every sample, since it reads all of /proc."""
+        """Find the processes of the tree; not at every sample, since it reads all of /proc."""
         children: dict[int, list[int]] = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and (fields := _stat(int(entry.name))):
@@ -186,7 +188,7 @@ class Process:
         self._members = members
 
     def cpu_s(self) -> float:
-        """User and system time of the members so far."""
+        """User and system time, in seconds, of the processes found so far."""
         return cpu_s(*self._members)
 
     def __enter__(self) -> Process:
@@ -201,9 +203,9 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for one in self._members:
-            if (fields := _stat(one)) and int(fields[3]) == self._process.pid:  # of our session, so ours to end
-                os.kill(one, signal.SIGKILL)
+        for pid in self._members:
+            if (fields := _stat(pid)) and int(fields[3]) == self._process.pid:  # of our session: ours to end
+                os.kill(pid, signal.SIGKILL)
 
 
 def _stat(pid: int) -> list[str]:
@@ -216,7 +218,7 @@ def _stat(pid: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Moment:
-    """When the output was first seen to end there, and the contestant's CPU time by then."""
+    """When the output was first seen with these end offsets, and the contestant's CPU time by then."""
 
     at: float
     cpu_s: float
@@ -224,10 +226,10 @@ class Moment:
 
 
 class Output:
-    """The output topic as a reader of committed records sees it.
+    """The output topic as a read-committed consumer sees it.
 
-    While a contestant works only the ends of the partitions are asked for. Records are read when nothing
-    has moved for a while; then the moment at which the last of them became visible is looked up.
+    While a contestant works, only the end offsets are asked for. Records are read when nothing has moved for a while; then
+    the moment at which the last of them became visible is looked up.
     """
 
     def __init__(self, servers: str, topic: str, partitions: int, run: Process) -> None:
@@ -244,52 +246,54 @@ class Output:
         self._run = run
 
     def grown(self) -> bool:
-        """Whether there is more than was read."""
-        return self._ends() != [one.offset for one in self._partitions]
+        """Whether there are records that were not read yet."""
+        return self._ends() != [partition.offset for partition in self._partitions]
 
     def wait(self, count: int, seconds: float) -> tuple[list[Message], Moment]:
-        """Until there are so many more records: these, and the moment when the last could be seen."""
-        found: list[Message] = []
+        """Block until there are `count` more records: these, and the moment when the last became visible. Raises Failed."""
+        messages: list[Message] = []
         moments: list[Moment] = []
-        began = sum(one.offset for one in self._partitions)
+        began = sum(partition.offset for partition in self._partitions)
         deadline = time.monotonic() + seconds
         while True:
             ends, now = self._ends(), time.perf_counter()
             if not moments or ends != moments[-1].ends:
                 moments.append(Moment(now, self._run.cpu_s(), ends))
             elif now - moments[-1].at > QUIET_S and sum(ends) - began >= count and self.grown():
-                found += self._read()
-            if len(found) >= count and (done := self._seen(found, moments)):
-                return found, done
+                messages += self._read()
+            if len(messages) >= count and (done := self._seen(messages, moments)):
+                return messages, done
             self._run.check()
             if time.monotonic() > deadline:
-                found += self._read()
-                raise Failed(f"{len(found)} of {count} outputs after {seconds:.0f} s: {self._run.last_line()}")
+                messages += self._read()
+                raise Failed(f"{len(messages)} of {count} outputs after {seconds:.0f} s: {self._run.last_line()}")
             time.sleep(LOOK_S)
 
-    def _seen(self, found: list[Message], moments: list[Moment]) -> Moment | None:
-        """The first moment that has all of these; None if some have come since the last."""
+    def _seen(self, messages: list[Message], moments: list[Moment]) -> Moment | None:
+        """The first moment that has all of these; None if some came after the last moment."""
         last = [-1] * len(self._partitions)
-        for message in found:
+        for message in messages:
             last[message.partition()] = max(last[message.partition()], message.offset())
-        return next((one for one in moments if all(end > at for end, at in zip(one.ends, last, strict=True))), None)
+        return next(
+            (moment for moment in moments if all(end > at for end, at in zip(moment.ends, last, strict=True))), None
+        )
 
     def _ends(self) -> list[int]:
-        return [self._consumer.get_watermark_offsets(one, 10, cached=False)[1] for one in self._partitions]
+        return [self._consumer.get_watermark_offsets(partition, 10, cached=False)[1] for partition in self._partitions]
 
     def _read(self) -> list[Message]:
-        """From where the last call stopped to the ends."""
+        """The records from where the last call stopped to the ends."""
         self._consumer.assign(self._partitions)
-        found, unended = [], {one.partition for one in self._partitions}
+        messages, unended = [], {partition.partition for partition in self._partitions}
         while unended:
             for message in self._consumer.consume(10_000, 0.05):
                 if message.error() is None:
-                    found.append(message)
+                    messages.append(message)
                 elif message.error().code() == KafkaError._PARTITION_EOF:
                     self._partitions[message.partition()].offset = message.offset()
                     unended.discard(message.partition())
         self._consumer.unassign()
-        return found
+        return messages
 
     def close(self) -> None:
         self._consumer.close()

@@ -1,6 +1,6 @@
-"""Who takes part: what is run, what it promises, and how many records it is given.
+"""The contestants: how each is run, what it promises, and how many records it gets.
 
-Slow ones get fewer, so that a run takes seconds for everybody. Settings are told in each program's docstring.
+Slow contestants get fewer, so that each takes seconds. The docstring of each program tells its settings.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ PROGRAMS = "bench.peers.programs"
 class Contestant:
     """
     Args:
-        promise: what a reader of the output is promised, and of the state.
-        records: by job, and so which jobs it does.
+        promise: its guarantee for the output and for the state.
+        records: number by job; it takes part in these jobs only.
         command: may raise `environments.Unavailable`.
         warm_up: records before the measurement, as a share of those measured.
-        copies: it gives back what it got, of the job it stands beside.
+        copies: it gives back the values of its job instead of scores.
         partitions: of the input and the output topic.
-        members: of its group that must have partitions before anything is sent.
-        reads_committed: else its records are sent when the clock starts.
-        ready: texts of its log, for those who would miss what is sent earlier.
+        members: of its group; each must have partitions before records are sent.
+        reads_committed: if not, its records are sent when the clock starts.
+        ready: texts of its log; records sent before them would be missed.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Contestant:
 
 
 def _service(**options: object) -> Callable[[Task], list[str]]:
-    """As an operator runs it; the group is named as the output, so that it is of this run only."""
+    """As an operator runs it. The group has the name of the output topic, so that it is new in each run."""
 
     def line(task: Task) -> list[str]:
         return command(
@@ -106,7 +106,7 @@ CONTESTANTS = [
         wire=V2Json,
         ready=("Reading messages from consumer", "Loaded model"),
     ),
-    # As many again to warm up: the JVM compiles what it has seen often.
+    # As many records again to warm up: the JVM compiles code that has run often.
     Contestant("kafka-streams", _EOS, {"mean": 300_000}, _java("mean"), warm_up=1),
     Contestant("kafka-streams-headers", f"{_EOS}, both headers", {"mean": 300_000}, _java("mean-headers"), warm_up=1),
     Contestant("kafka-streams-copy", f"{_EOS}; no model", {"mean": 300_000}, _java("copy"), warm_up=1, copies=True),

@@ -9,13 +9,13 @@ from statistics import median
 from bench.figures import HIGHER, LOWER, medians_of
 
 Figures = Mapping[str, float]
-"""Of one contestant in one round: records_per_s, cpu_us, worst; of the arithmetic alone: cpu_us."""
+"""Of a contestant in a round: records_per_s, cpu_us, worst; of the arithmetic alone: cpu_us."""
 Round = Mapping[str, Figures]
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """`above` / `below`, taken within each round: what slowed one round slowed both."""
+    """`above` / `below` within each round: a slow moment of the machine slows both."""
 
     text: str
     job: str
@@ -24,7 +24,7 @@ class Ratio:
     figure: str
     better: str
     bound: float
-    """Hoped for; nothing is asserted."""
+    """The value hoped for; it is printed, not asserted."""
 
 
 _SPEED, _CPU = "records_per_s", "cpu_us"
@@ -49,30 +49,31 @@ RATIOS = [
 
 
 def medians(rounds: Sequence[Round]) -> dict[str, dict[str, float]]:
-    """Contestant -> the median of each of its figures over the rounds it got through."""
-    names = dict.fromkeys(name for one in rounds for name in one)
-    return {name: medians_of([one[name] for one in rounds if name in one]) for name in names}
+    """Contestant -> the median of each of its figures over the rounds that it completed."""
+    names = dict.fromkeys(name for figures in rounds for name in figures)
+    return {name: medians_of([figures[name] for figures in rounds if name in figures]) for name in names}
 
 
-def ratios(rounds: Sequence[Round], one: Ratio) -> list[float]:
-    """One of each round that has both."""
-    both = [(found[one.above], found[one.below]) for found in rounds if one.above in found and one.below in found]
-    return [above[one.figure] / below[one.figure] for above, below in both]
+def ratios(rounds: Sequence[Round], ratio: Ratio) -> list[float]:
+    """Its value in each round that has both contestants."""
+    names = {ratio.above, ratio.below}
+    both = [(figures[ratio.above], figures[ratio.below]) for figures in rounds if names <= figures.keys()]
+    return [above[ratio.figure] / below[ratio.figure] for above, below in both]
 
 
 def table(job: str, rounds: Sequence[Round], promises: Mapping[str, str], reasons: Mapping[str, str]) -> str:
-    """Of one job: the fastest first, then who failed and why, then the ratios."""
+    """The table of a job: contestants by CPU time, then those that failed and why, then the ratios."""
     lines = [f"{job:20} {'promise':28} {'records/s':>10} {'CPU us/record':>14} {'off by':>8}"]
-    found = medians(rounds)
-    for name in sorted(found, key=lambda one: found[one]["cpu_us"]):
-        figures = found[name]
+    by_name = medians(rounds)
+    for name in sorted(by_name, key=lambda name: by_name[name]["cpu_us"]):
+        figures = by_name[name]
         speed = f"{figures[_SPEED]:,.0f}" if _SPEED in figures else ""
         worst = f"{figures['worst']:.1g}" if "worst" in figures else ""
         lines.append(f"{name:20} {promises.get(name, ''):28} {speed:>10} {figures[_CPU]:14,.1f} {worst:>8}")
     lines += [f"{name:20} {promises.get(name, ''):28} FAILED: {reason}" for name, reason in reasons.items()]
     lines.append("")
-    for one in RATIOS:
-        if one.job == job and (found_ratios := ratios(rounds, one)):
-            sign = ">=" if one.better == HIGHER else "<="
-            lines.append(f"{one.text:44} {median(found_ratios):8.2f}   hoped {sign} {one.bound:g}")
+    for ratio in RATIOS:
+        if ratio.job == job and (values := ratios(rounds, ratio)):
+            sign = ">=" if ratio.better == HIGHER else "<="
+            lines.append(f"{ratio.text:44} {median(values):8.2f}   hoped {sign} {ratio.bound:g}")
     return "\n".join(lines)

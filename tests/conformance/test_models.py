@@ -24,7 +24,6 @@ from tests.conformance.grammar import Made, as_json, models, tagged
 from tests.support import wired
 from tests.support.meaning import Misfit, Typed, read_json
 
-EXAMPLES = 100
 ENCODINGS = ("json", "avro-binary")
 Forms = dict[int, list[str]]
 
@@ -103,7 +102,7 @@ class Case:
 
 def test_random_models_are_the_same_in_every_column(request: pytest.FixtureRequest) -> None:
     millions = request.config.getoption("--fuzz")
-    examples = int(EXAMPLES * 100 * millions) if millions else EXAMPLES
+    examples = int(10_000 * millions) if millions else settings().max_examples
 
     @settings(
         max_examples=examples,

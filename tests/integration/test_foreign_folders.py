@@ -13,6 +13,8 @@ from stream_scorer.errors import EXIT_MODEL
 from stream_scorer.kafka.embedded import embedded_broker
 from support.service import ROLLING_MEAN
 
+pytestmark = pytest.mark.process
+
 SCRIPT = Path(sys.executable).with_name("stream-scorer")
 """The entry point. A script has its own folder on sys.path, and not the current directory."""
 FOLDERS = ("stream_scorer", "stream_scorer_training", "training", "commands", "service", "models", "settings")

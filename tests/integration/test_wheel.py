@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 IMPORT_NAMES = {"stream_scorer", "stream_scorer_training"}
 DATA = {

@@ -178,6 +178,7 @@ def _wrong_lines(name: str):
                 yield [*line, *(["--"] if any(one.startswith("-") for one in values) else []), *values]
 
 
+@pytest.mark.slow  # several hundred command lines
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_absurd_value_of_any_argument_is_a_traceback(name, place):
     lines = list(_wrong_lines(name))

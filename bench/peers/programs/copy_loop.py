@@ -1,6 +1,6 @@
-"""The least a Python loop can do for exactly-once: poll, produce with key, timestamp and two headers, commit.
+"""The least that a Python loop does for exactly-once: poll, produce with key, timestamp and two headers, commit.
 
-No model and no state: what the plumbing costs in confluent-kafka, with the service's settings.
+It has no model and no state: the cost of confluent-kafka alone, with the service's settings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ BATCH = 10_000  # as the service's default
 
 
 class CopyLoop:
-    """Copies partition 0 of a topic; the name of the output topic is group and transactional id, too."""
+    """Copies partition 0 of a topic. The name of the output topic is also the group and the transactional id."""
 
     def __init__(self, servers: str, source: str, target: str) -> None:
         self._source, self._target = source, target
@@ -35,7 +35,7 @@ class CopyLoop:
         self._headers = (f"{source}/0/".encode(), ("scorer-model", b"copy@" + b"0" * 64))
 
     def turn(self, seconds: float = 1) -> int:
-        """One transaction: how many records were copied, 0 if none came in time."""
+        """Copy in one transaction: the number of records, 0 if none came within `seconds`."""
         first = self._consumer.poll(seconds)
         if first is None:
             return 0

@@ -19,7 +19,7 @@ _DOUBLE = struct.Struct("<d")
 
 @dataclass(frozen=True)
 class Task:
-    """From where to where, and which job; every program finds it in its environment."""
+    """Input topic, output topic and job; every program reads it from its environment."""
 
     servers: str
     source: str
@@ -28,7 +28,7 @@ class Task:
 
     @property
     def group(self) -> str:
-        """Also the transactional id: topics are of one run, so it is never shared."""
+        """Also the transactional id. Topics are new in each run, so it is never shared."""
         return self.target
 
     def environment(self) -> dict[str, str]:
@@ -51,10 +51,10 @@ class Model(Protocol):
     """A job's model. A window is a list of the last values, at most 30; it is never changed in place."""
 
     def step(self, window: list[float], value: float) -> tuple[list[float], float | None]:
-        """One by one: the window moved on, and the score once it is full."""
+        """One value: the new window, and its score once it is full."""
 
     def predict(self, windows: list[list[float]]) -> list[float]:
-        """Full windows together; `push` moves them on."""
+        """The scores of full windows; `push` makes them."""
 
 
 def push(window: list[float], value: float) -> list[float]:

@@ -3,8 +3,8 @@
 It cannot take Avro: records are JSON of the V2 inference protocol, with the key as a first input, and every
 record is answered, with null until the window is full. Its consumer reads uncommitted records and cannot be
 told otherwise. Settings: inference in the server's own process, without metrics and debug logging. Adaptive
-batching is off: under load its queue does not keep the order of requests, and windows came out wrong (that
-was tried). So the lstm goes through the module's rolling `action`.
+batching is off: under load its queue does not keep the order of requests, and windows came out wrong when it
+was tried. So the lstm goes through the module's rolling `action`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Runtime(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        name, value = (one.data.root[0] for one in payload.inputs)
+        name, value = (field.data.root[0] for field in payload.inputs)
         self._windows[name], scored = self._model.step(self._windows[name], value)
         output = ResponseOutput(name="score", shape=[1, 1], datatype="FP64", data=[scored])
         return InferenceResponse(model_name=self.name, outputs=[output])
@@ -55,14 +55,14 @@ async def main() -> None:
     runtime = {"name": "peer", "implementation": "bench.peers.programs.mlserver_runtime.Runtime"}
     Path("settings.json").write_text(json.dumps(settings))
     Path("model-settings.json").write_text(json.dumps(runtime))
-    found, models = await load_settings(".")
-    await MLServer(found).start(models)
+    loaded, models = await load_settings(".")
+    await MLServer(loaded).start(models)
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ MANY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", MANY)
 def test_a_long_record_in_many_small_pieces_is_read_once(case):
     make, data = MANY[case]
