@@ -28,8 +28,8 @@ Meaning = Callable[[str, Any], Any]
 stands for by a logical type of the schema.
 
 A value without a logical type, or of Python's type already, is returned as it is. None: a time that Python lacks."""
-Breathe = Callable[[], None]
-"""Called all along by what takes long before a partition has begun: it keeps the worker in its group.
+KeepAlive = Callable[[], None]
+"""To be called at least every second by what takes long before a partition has begun: it keeps the worker in its group.
 
 It may raise, to end what takes long: nothing of it is used then.
 """
@@ -119,7 +119,7 @@ class Sink(Protocol):
 class StateStore(Protocol):
     """Where sessions come back from when a partition is assigned."""
 
-    def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> Sequence[StateRecord]:
+    def read(self, partition: Partition, committed: int | None, keep_alive: KeepAlive) -> Sequence[StateRecord]:
         """The last committed record of every key of one partition. Blocks until all are read.
 
         `committed` is the offset that the group has committed: a position record that agrees with it is the last.
@@ -130,10 +130,10 @@ class StateStore(Protocol):
 class Inputs(Protocol):
     """Input records read apart from the group, to bring sessions up to a position. Raises BrokerError, Unavailable."""
 
-    def start(self, partition: Partition, start: str, breathe: Breathe) -> int:
+    def start(self, partition: Partition, start: str, keep_alive: KeepAlive) -> int:
         """Offset that "earliest", "latest" or a timestamp stands for. Blocks while it looks for a timestamp."""
 
-    def back(self, partition: Partition, before: int, count: int, breathe: Breathe) -> int:
+    def back(self, partition: Partition, before: int, count: int, keep_alive: KeepAlive) -> int:
         """Offset from which there are `count` records before offset `before`, or the first there is. Blocks."""
 
     def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         )
     from stream_scorer.kafka import config as kafka_config
     from stream_scorer.kafka.admin import Cluster
-    from stream_scorer.kafka.dead_letters import chosen, read_dead_letters
+    from stream_scorer.kafka.dead_letters import read_dead_letters, select
     from stream_scorer.system import logs
 
     logs.set_up("ERROR")
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     letters = read_dead_letters(kafka_config.consumer(servers, "dead-letters", extra), topic)
     if args.verb == "list":
         return _list(list(letters)[-args.last :] if args.last else list(letters), _noted(cluster, settings))
-    found = list(letters) if getattr(args, "all", False) else chosen(letters, args.places)
+    found = list(letters) if getattr(args, "all", False) else select(letters, args.places)
     if args.verb == "show":
         for letter in found:
             _show(letter)
@@ -77,16 +77,16 @@ def _resubmit(
 ) -> int:
     """0: all of them are on their topic now. 1: some are not; the reasons are printed. Raises StreamScorerError."""
     from stream_scorer.kafka import config as kafka_config
-    from stream_scorer.kafka.resubmit import NOTES_CONFIG, Resubmission, notes_topic
+    from stream_scorer.kafka.resubmit import RECEIPTS_CONFIG, Resubmission, receipts_topic
 
     servers, topic, extra = settings.bootstrap_servers, settings.topic(), settings.kafka
     if args.to:
         cluster.partitions(args.to, "--to")
-    notes = notes_topic(topic)
-    cluster.create(notes, 1, config=NOTES_CONFIG)
+    receipts = receipts_topic(topic)
+    cluster.create(receipts, 1, config=RECEIPTS_CONFIG)
     name = f"stream-scorer.dead-letters.{topic}"
     producer = kafka_config.transactional_producer(servers, name, extra)
-    resubmission = Resubmission(producer, notes, _topic_id(settings), args.to)
+    resubmission = Resubmission(producer, receipts, _topic_id(settings), args.to)
     reader = kafka_config.consumer(servers, "dead-letters", extra)
     new = letters if args.again else resubmission.new(letters, reader)
     good = _without_obstacles(cluster, new, args.to, servers)
@@ -113,7 +113,7 @@ def _without_obstacles(cluster: Cluster, letters: list[DeadLetter], to: str | No
 
     times: dict[str, list[int]] = {}
     for letter in letters:
-        if (topic := to or letter.told.get("topic")) and letter.record.timestamp is not None:
+        if (topic := to or letter.facts.get("topic")) and letter.record.timestamp is not None:
             times.setdefault(topic, []).append(letter.record.timestamp)
     configs = cluster.configs(filter(cluster.exists, times), _tell)
     keepings = {topic: Keeping.of(topic, config) for topic, config in configs.items()}
@@ -146,20 +146,20 @@ def _topic_id(settings: DeadLetterSettings) -> str:
 def _noted(cluster: Cluster, settings: DeadLetterSettings) -> Callable[[DeadLetter], bool]:
     """Whether a letter was re-submitted to where it came from."""
     from stream_scorer.kafka import config as kafka_config
-    from stream_scorer.kafka.resubmit import note_key, notes_topic, read_notes
+    from stream_scorer.kafka.resubmit import read_receipts, receipt_key, receipts_topic
 
-    notes_on = notes_topic(settings.topic())
-    if not cluster.exists(notes_on):
+    receipts_on = receipts_topic(settings.topic())
+    if not cluster.exists(receipts_on):
         return lambda _: False
     reader = kafka_config.consumer(settings.bootstrap_servers, "dead-letters", settings.kafka)
-    notes, topic_id = read_notes(reader, notes_on), _topic_id(settings)
-    return lambda letter: note_key(topic_id, letter, letter.told.get("topic", "")) in notes
+    receipts, topic_id = read_receipts(reader, receipts_on), _topic_id(settings)
+    return lambda letter: receipt_key(topic_id, letter, letter.facts.get("topic", "")) in receipts
 
 
 def _list(letters: list[DeadLetter], resubmitted: Callable[[DeadLetter], bool]) -> int:
     again = 0
     for letter in letters:
-        told = letter.told
+        told = letter.facts
         message = told.get("message", "").splitlines()[:1] or [""]
         done = resubmitted(letter)
         again += done
@@ -180,7 +180,7 @@ def _show(letter: DeadLetter) -> None:
         ("timestamp", str(letter.original_timestamp())),
         ("value", value),
         *((name, str(header)) for name, header in letter.original_headers()),
-        *letter.told.items(),
+        *letter.facts.items(),
     ):
         print(f"  {name:<10} " + text.rstrip().replace("\n", "\n" + " " * 13))
     print()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stream_scorer.codec.schema import Schema
     from stream_scorer.commands.tail_view import View
     from stream_scorer.evaluate.tail import Tail
-    from stream_scorer.kafka.follow import Followed
+    from stream_scorer.kafka.follow import Follower
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.evaluate.tail import Tail
     from stream_scorer.kafka import config as kafka_config
     from stream_scorer.kafka.admin import Cluster
-    from stream_scorer.kafka.follow import Followed
+    from stream_scorer.kafka.follow import Follower
     from stream_scorer.system import logs
 
     logs.set_up("ERROR")
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     # librdkafka wants the name of a group, and none is joined: nothing is taken from those who score.
     properties = kafka_config.consumer(servers, "stream-scorer-tail", extra)
     with (
-        contextlib.closing(Followed(properties, topics)) as followed,
+        contextlib.closing(Follower(properties, topics)) as followed,
         view(tail, evaluations, as_json=args.json) as shown,
     ):
         _follow(followed, tail, evaluations, shown, args.limit, until_end=args.until_end)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _follow(
-    followed: Followed, tail: Tail, evaluations: str, shown: View, limit: int | None, *, until_end: bool
+    followed: Follower, tail: Tail, evaluations: str, shown: View, limit: int | None, *, until_end: bool
 ) -> None:
     for records in followed.records(until_end=until_end):
         for record in records:

@@ -12,7 +12,7 @@ from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.errors import unreachable
 from stream_scorer.kafka.member import Member
 from stream_scorer.kafka.topic_ids import TopicIds
-from stream_scorer.ports import Breathe
+from stream_scorer.ports import KeepAlive
 from stream_scorer.records import CommittedPosition, Partition, PartitionLog
 
 log = logging.getLogger(__name__)
@@ -54,11 +54,11 @@ class Commits:
         self.waits_for = ""
         """Whose transaction holds back a committed offset of the group; empty if none does."""
 
-    def look(self, partition: Partition, breathe: Breathe) -> tuple[CommittedPosition | None, PartitionLog]:
-        """Before a partition is set up. Blocks for some seconds at most. Raises TransportError, and what `breathe` does."""
+    def look(self, partition: Partition, keep_alive: KeepAlive) -> tuple[CommittedPosition | None, PartitionLog]:
+        """Before a partition is set up. Blocks for some seconds at most. Raises TransportError, and what `keep_alive` does."""
         topic_id = self._ids.look_up(partition.topic)
-        committed = self.committed([partition], breathe)[partition]
-        added = committed is None and self._was_added(partition, topic_id, breathe)
+        committed = self.committed([partition], keep_alive)[partition]
+        added = committed is None and self._was_added(partition, topic_id, keep_alive)
         began_with = committed.began_with if committed and committed.topic_id == topic_id else 0
         self._began_with[partition] = began_with or self._ids.partitions(partition.topic)
         deadline = time.monotonic() + SETTLED_S
@@ -67,11 +67,13 @@ class Commits:
             # A leader that has just started may not know its end yet.
             if committed is None or committed.offset <= end or time.monotonic() > deadline:
                 return committed, PartitionLog(first, end, topic_id, added)
-            breathe()
+            keep_alive()
 
-    def committed(self, partitions: Iterable[Partition], breathe: Breathe) -> dict[Partition, CommittedPosition | None]:
-        """The group's committed offsets. Blocks for 10 s at most, and calls `breathe` meanwhile. Raises TransportError."""
-        committed = self._member.positions.committed(partitions, breathe, self._explain)
+    def committed(
+        self, partitions: Iterable[Partition], keep_alive: KeepAlive
+    ) -> dict[Partition, CommittedPosition | None]:
+        """The group's committed offsets. Blocks for 10 s at most, and calls `keep_alive` meanwhile. Raises TransportError."""
+        committed = self._member.positions.committed(partitions, keep_alive, self._explain)
         for partition in committed:
             self._member.health.certain(partition)
         if committed and self.waits_for:
@@ -100,11 +102,11 @@ class Commits:
         except KafkaException as error:
             raise unreachable(f"{partition}: no offsets", error.args[0]) from error
 
-    def _was_added(self, partition: Partition, topic_id: str, breathe: Breathe) -> bool:
+    def _was_added(self, partition: Partition, topic_id: str, keep_alive: KeepAlive) -> bool:
         """Whether a partition without a committed offset did not exist when the group began with the topic."""
         if self._start == "earliest":  # makes no difference
             return False
         others = [Partition(partition.topic, number) for number in range(self._ids.partitions(partition.topic))]
-        committed = self.committed([other for other in others if other != partition], breathe).values()
+        committed = self.committed([other for other in others if other != partition], keep_alive).values()
         counts = [at.began_with for at in committed if at and at.began_with and at.topic_id == topic_id]
         return any(count <= partition.number for count in counts)

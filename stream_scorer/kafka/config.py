@@ -1,7 +1,6 @@
-"""Settings -> librdkafka properties. `kafka_clients` and `kafka_reader` add those of clients outside the group.
+"""Settings -> librdkafka properties. `clients` and `reader` add those of clients outside the group.
 
-What the user gives by --kafka KEY=VALUE comes last and wins, but for the few properties the guarantees
-rest on.
+What the user gives by --kafka KEY=VALUE comes last and wins. The few properties that the guarantees depend on are refused.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from stream_scorer.parsing.spelling import did_you_mean
 
 TRANSACTION_TIMEOUT_MS = 15_000
 OUR_IDS = "stream-scorer."
-"""Begins the transactional id of every service."""
+"""Every service's transactional id begins with it."""
 GUARDED = {
     "enable.auto.commit": "positions are committed with the scores they belong to",
     "enable.auto.offset.store": "positions are committed with the scores they belong to",
@@ -44,14 +43,17 @@ _PRODUCER_ONLY = (
 
 
 def stamp(timestamp: int | None) -> int:
-    """A record's timestamp for `produce`, ms; None: now, 0 there. So the first moment of 1970 is written as 1."""
+    """A record's timestamp as `produce` takes it, in ms: 0 is the time of sending, so the first ms of 1970 becomes 1.
+
+    None: the time of sending.
+    """
     return timestamp or (0 if timestamp is None else 1)
 
 
 def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> None:
-    """Refuse what the guarantees rest on and what librdkafka does not take. Opens no socket.
+    """Checks --kafka. Opens no socket. Raises SettingsError: a property of GUARDED, or one that librdkafka refuses.
 
-    `transactional`: a transactional producer is to be opened, which takes less.
+    `transactional`: a transactional producer is to be opened, which refuses more.
     """
     for key, reason in GUARDED.items():
         if key in extra:
@@ -59,23 +61,23 @@ def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> Non
     for key, value in extra.items():
         error = _refusal(Producer, key, value) and _refusal(Consumer, key, value)
         if error:
-            # Without the value, which may be a password.
+            # The text has no value: it may be a password.
             near = did_you_mean(key, [*GUARDED, *KNOWN_PROPERTIES]) if _UNKNOWN in error else ""
             raise SettingsError(f"--kafka {key}: {error}{near}")
     _check_tokens(extra)
-    # Some are refused only in company (SASL, files of SSL, group.protocol): without brokers clients only check.
+    # Some are refused only together (SASL, files of SSL, group.protocol). Clients without brokers do nothing but check.
     open_client(AdminClient, common("", extra), SILENT)
     open_client(Consumer, consumer("", "check", extra), SILENT).close()
     open_client(Producer, transactional_producer("", "check", extra) if transactional else producer("", extra), SILENT)
 
 
 def _check_tokens(extra: Mapping[str, str]) -> None:
-    """A client without a token does not connect, and does not say so."""
+    """A client without a token does not connect, and logs nothing."""
     mechanism = extra.get("sasl.mechanisms", extra.get("sasl.mechanism", "")).upper()
     own = extra.get("enable.sasl.oauthbearer.unsecure.jwt", "").lower() == "true"
     if mechanism == "OAUTHBEARER" and extra.get("sasl.oauthbearer.method", "").lower() != "oidc" and not own:
         raise SettingsError(
-            "--kafka sasl.mechanisms=OAUTHBEARER: nobody gives tokens. Give --kafka sasl.oauthbearer.method=oidc, and "
+            "--kafka sasl.mechanisms=OAUTHBEARER: no source of tokens is set. Give --kafka sasl.oauthbearer.method=oidc, and "
             "sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret."
         )
 
@@ -94,13 +96,13 @@ _UNKNOWN = "No such configuration property"
 
 
 def _refusal(client: type, key: str, value: str) -> str | None:
-    """What librdkafka says against one property, if anything."""
+    """Why librdkafka refuses one property, in its words; None if it takes it."""
     base: Properties = {"group.id": "check"} if client is Consumer else {}
     try:
         client({**base, key: value}, logger=SILENT)
     except KafkaException as error:
         text: str = error.args[0].str()
-        # Properties that need company are judged with it.
+        # Properties that need others are checked together with them.
         return text if _UNKNOWN in text or "Invalid value" in text else None
     except (TypeError, ValueError) as error:
         return str(error)
@@ -112,7 +114,7 @@ def _split(extra: Mapping[str, str], not_mine: tuple[str, ...]) -> Properties:
 
 
 def common(bootstrap_servers: str, extra: Mapping[str, str]) -> Properties:
-    """What every client of ours has. An AdminClient takes just this."""
+    """The properties of every client. An AdminClient takes only these."""
     return {
         "bootstrap.servers": bootstrap_servers,
         "client.id": "stream-scorer",
@@ -121,6 +123,7 @@ def common(bootstrap_servers: str, extra: Mapping[str, str]) -> Properties:
 
 
 def consumer(bootstrap_servers: str, group: str, extra: Mapping[str, str]) -> Properties:
+    """Of a consumer of a group."""
     given = _split(extra, _PRODUCER_ONLY)
     properties: Properties = {
         **common(bootstrap_servers, {}),
@@ -129,9 +132,9 @@ def consumer(bootstrap_servers: str, group: str, extra: Mapping[str, str]) -> Pr
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
         "auto.offset.reset": "earliest",
-        # With the queue full the fetcher would sleep its default of 1 s while the loop runs dry.
+        # Default 1 s: so long the fetcher sleeps after its queue was full, and the loop may have no records meanwhile.
         "fetch.queue.backoff.ms": 20,
-        # Partitions that are added to the input are noticed so soon: a small request for its topics alone.
+        # Partitions that are added to the input are noticed within this time. The request is small: it names only its topics.
         "topic.metadata.refresh.interval.ms": 30_000,
     }
     if given.get("group.protocol", "classic").lower() == "classic":
@@ -140,34 +143,36 @@ def consumer(bootstrap_servers: str, group: str, extra: Mapping[str, str]) -> Pr
 
 
 def producer(bootstrap_servers: str, extra: Mapping[str, str]) -> Properties:
+    """Of an idempotent producer."""
     return {
         **common(bootstrap_servers, {}),
         "acks": "all",
         "enable.idempotence": True,
         "linger.ms": 5,
-        # What a default broker takes: what it took as input must find its way to the dead letters.
+        # A default broker's limit: every input record must fit into a dead letter.
         "message.max.bytes": 1_048_588,
         "queue.buffering.max.messages": 1_000_000,
-        # Java's choice, so that Java producers of the same keys agree with us on partitions.
+        # The choice of Java producers, so that the same keys go to the same partitions.
         "partitioner": "murmur2_random",
         **_split(extra, _CONSUMER_ONLY),
     }
 
 
 def transactional_producer(bootstrap_servers: str, transactional_id: str, extra: Mapping[str, str]) -> Properties:
+    """Of a producer of transactions."""
     return {
         "transactional.id": transactional_id,
-        # A worker that hangs in a transaction hides later scores from readers for so long.
+        # A worker that hangs in a transaction hides later scores from readers for this time.
         "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-        # librdkafka waits this long before it asks again while the last commit's markers are being
-        # written; its default of 100 ms would be most of the latency.
+        # librdkafka waits this long before it asks again while the last commit's markers are being written. Its default
+        # of 100 ms would be most of the latency.
         "retry.backoff.ms": 10,
         # With all brokers unreachable, librdkafka 2.16's default drops the broker that is the transaction
         # coordinator, and with it a request in flight: the call that waits for its answer never returns.
         # A producer in doubt is replaced by a new one here, which asks the bootstrap servers anyway.
         "metadata.recovery.strategy": "none",
-        # Lingers as the other producer does: a commit flushes and waits for no linger, and until then
-        # fewer and larger requests cost less on both sides.
+        # linger.ms as of the other producer: a commit flushes without waiting for it, and until then fewer and larger
+        # requests cost less on both sides.
         **producer(bootstrap_servers, {}),
         **_split(extra, _CONSUMER_ONLY),
     }

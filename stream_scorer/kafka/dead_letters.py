@@ -1,4 +1,4 @@
-"""Records that could not be scored, as they lie on their topic, and what is in their way back."""
+"""Reads dead letters, and says which of their records cannot be sent again, and why."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RESUBMITTED = "__scorer.resubmitted"
 
 
 class DeadLetter(NamedTuple):
-    """One record of a dead-letter topic. `told`: what our headers say, by name without prefix."""
+    """One record of a dead-letter topic. `facts`: the values of our headers, by name without prefix."""
 
     record: Record
-    told: dict[str, str]
+    facts: dict[str, str]
 
     @property
     def place(self) -> str:
@@ -29,76 +29,79 @@ class DeadLetter(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Where it came from, as topic[partition]@offset."""
-        told = self.told
-        return f"{told.get('topic', '?')}[{told.get('partition', '?')}]@{told.get('offset', '?')}"
+        """Where the record came from, as topic[partition]@offset."""
+        facts = self.facts
+        return f"{facts.get('topic', '?')}[{facts.get('partition', '?')}]@{facts.get('offset', '?')}"
 
     @property
     def incomplete(self) -> str | None:
-        """What of the record did not fit into the letter, as text; None if nothing."""
-        told, parts = self.told, []
-        for what, length in (("value", len(self.record.value or b"")), ("key", len(self.record.key or b""))):
-            if f"{what}.length" in told:
-                parts.append(f"its {what} is incomplete ({length:,} of {told[f'{what}.length']} bytes)")
-        if "headers.dropped" in told:
-            parts.append(f"{told['headers.dropped']} of its headers are missing")
-        if "headers.unreadable" in told:
-            parts.append("its headers could not be read")
-        return ", ".join(parts) or None
+        """Which parts of the record are not in the letter, in words; None if it is complete."""
+        facts, lacks = self.facts, []
+        for part, length in (("value", len(self.record.value or b"")), ("key", len(self.record.key or b""))):
+            if f"{part}.length" in facts:
+                lacks.append(f"its {part} is incomplete ({length:,} of {facts[f'{part}.length']} bytes)")
+        if "headers.dropped" in facts:
+            lacks.append(f"{facts['headers.dropped']} of its headers are missing")
+        if "headers.unreadable" in facts:
+            lacks.append("its headers could not be read")
+        return ", ".join(lacks) or None
 
     def original_key(self) -> bytes | None:
-        return None if "key.null" in self.told else self.record.key
+        return None if "key.null" in self.facts else self.record.key
 
     def original_timestamp(self) -> int | None:
-        """In ms since 1970."""
-        told = self.told.get("timestamp")
-        return self.record.timestamp if told is None else int(told)
+        """In ms since 1970; None if the record had none."""
+        timestamp = self.facts.get("timestamp")
+        return self.record.timestamp if timestamp is None else int(timestamp)
 
     def original_headers(self) -> Headers:
         return [header for header in self.record.headers or [] if not header[0].startswith(OURS)]
 
 
 def read_dead_letters(properties: Properties, topic: str) -> Iterator[DeadLetter]:
-    """All there are now. Raises BrokerError, Unavailable."""
+    """All letters that are on the topic at the call. Blocks while it reads. Raises BrokerError, Unavailable."""
     for record in read_topic(properties, topic):
-        yield DeadLetter(record, told_by(record.headers))
+        yield DeadLetter(record, facts_of(record.headers))
 
 
-def told_by(headers: Headers | None) -> dict[str, str]:
-    """What headers of ours say, whoever wrote them: no value is an empty text, and what is no UTF-8 is replaced."""
-    told = {}
+def facts_of(headers: Headers | None) -> dict[str, str]:
+    """The values of headers with our names, by name without prefix, whoever wrote them.
+
+    No value becomes an empty text, and bytes that are not UTF-8 are replaced.
+    """
+    facts = {}
     for name, value in headers or []:
         if name.startswith(OURS):
             text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
-            told[name.removeprefix(OURS[0]).removeprefix(OURS[1])] = text
-    return told
+            facts[name.removeprefix(OURS[0]).removeprefix(OURS[1])] = text
+    return facts
 
 
-def chosen(letters: Iterable[DeadLetter], places: Iterable[str]) -> list[DeadLetter]:
-    """Those at the given PARTITION@OFFSET places. Raises SettingsError on one that is not there."""
-    found = {letter.place: letter for letter in letters}
+def select(letters: Iterable[DeadLetter], places: Iterable[str]) -> list[DeadLetter]:
+    """The letters at these places, PARTITION@OFFSET, in this order. Raises SettingsError: one does not exist."""
+    by_place = {letter.place: letter for letter in letters}
     places = list(dict.fromkeys(places))
-    missing = [place for place in places if place not in found]
+    missing = [place for place in places if place not in by_place]
     if missing:
         raise SettingsError(
-            f"no dead letter at {', '.join(missing)}: `stream-scorer dead-letters list` tells what is there."
+            f"no dead letter at {', '.join(missing)}: `stream-scorer dead-letters list` shows those that exist."
         )
-    return [found[place] for place in places]
+    return [by_place[place] for place in places]
 
 
 def obstacles(
     letters: Iterable[DeadLetter], to: str | None, partitions: Callable[[str], int], keepings: Mapping[str, Keeping]
 ) -> Iterator[tuple[DeadLetter, str | None]]:
-    """Each letter with why its record cannot be sent again; None if nothing is known against it.
+    """Each letter with the reason why its record cannot be sent again; None if no reason is known.
 
     Args:
-        to: the topic to send to, instead of where it came from.
-        partitions: how many a topic has; 0: there is no such topic.
-        keepings: what topics take, as far as that is known.
+        to: the topic to send to, instead of where the record came from.
+        partitions: the partition count of a topic; 0: it does not exist.
+        keepings: what topics take and keep, as far as that is known.
     """
     now_ms = time.time_ns() // 1_000_000
     for letter in letters:
-        target = to or letter.told.get("topic", "")
+        target = to or letter.facts.get("topic", "")
         yield (
             letter,
             _incomplete(letter)
@@ -108,20 +111,20 @@ def obstacles(
 
 
 def _incomplete(letter: DeadLetter) -> str | None:
-    if why := letter.incomplete:
-        return f"{why}. The whole record is {letter.source}, while that topic keeps it"
+    if lacks := letter.incomplete:
+        return f"{lacks}. The whole record is {letter.source}, while that topic keeps it"
     return None
 
 
 def _misplaced(letter: DeadLetter, to: str | None, partitions: Callable[[str], int]) -> str | None:
     if to is not None:
         return None
-    topic, number = letter.told.get("topic"), letter.told.get("partition", "")
+    topic, number = letter.facts.get("topic"), letter.facts.get("partition", "")
     if not topic or not number.isdecimal():
         return f"its headers {OURS[0]}topic and partition do not say where it came from: give --to TOPIC"
     count = partitions(topic)
     if not count:
-        return f"topic {topic!r} is not there: create it, or give --to TOPIC"
+        return f"topic {topic!r} does not exist: create it, or give --to TOPIC"
     if int(number) >= count:
         return f"topic {topic!r} has {count} partitions, and it came from partition {number}: give --to TOPIC"
     return None

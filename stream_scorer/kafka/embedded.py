@@ -17,10 +17,10 @@ from stream_scorer.kafka.clients import open_client
 
 @contextlib.contextmanager
 def embedded_broker(*topics: str) -> Iterator[str]:
-    """Bootstrap servers of a broker that lives as long as the block, with these topics of four partitions each."""
-    holder = open_client(Producer, {"bootstrap.servers": "embedded", "test.mock.num.brokers": 1})
+    """Bootstrap servers of a broker that runs as long as the block, with these topics of four partitions each."""
+    cluster = open_client(Producer, {"bootstrap.servers": "embedded", "test.mock.num.brokers": 1})
     for topic in topics:
-        holder.list_topics(topic, timeout=10)  # asking for it makes it
-    brokers = holder.list_topics(timeout=10).brokers.values()
+        cluster.list_topics(topic, timeout=10)  # a request for its metadata creates it
+    brokers = cluster.list_topics(timeout=10).brokers.values()
     yield ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
-    holder.flush(1)
+    cluster.flush(1)

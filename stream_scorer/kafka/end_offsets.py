@@ -1,4 +1,4 @@
-"""Where a reader of committed records stops, where a partition ends, and whose open transaction lies between."""
+"""Last stable offsets and ends of partitions, and whose open transaction lies between the two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 from stream_scorer.errors import Unavailable
 from stream_scorer.kafka import answers as kafka_answers
-from stream_scorer.kafka import raw_requests as kafka_raw
+from stream_scorer.kafka import raw_requests
 from stream_scorer.kafka.clients import ConsumerPair, Properties
 from stream_scorer.kafka.config import OUR_IDS
 from stream_scorer.kafka.errors import UNAUTHORISED, unreachable
@@ -21,18 +21,20 @@ from stream_scorer.records import Partition
 
 T = TypeVar("T")
 LOOK_S = 10.0
+"""Longest time that brokers may not answer."""
 _ANSWER_S = 2.0
 
 
-class Hanging(NamedTuple):
-    """A transaction that has stood open at one offset for a while.
+class OpenTransaction(NamedTuple):
+    """A transaction that has been open at one offset for a while.
 
-    stood_s: for how long it was watched, at least. state: in its coordinator, "" where nobody can say.
+    offset: the last stable offset of the partition. open_s: for how long it has been open, at least, in seconds.
+    servers: bootstrap servers, for the commands in `text`. state: in its coordinator, "" if that is not known.
     """
 
     partition: Partition
     offset: int
-    stood_s: float
+    open_s: float
     servers: str
     producer_id: int | None = None
     transactional_id: str = ""
@@ -40,42 +42,46 @@ class Hanging(NamedTuple):
 
     @property
     def in_use(self) -> bool:
-        """Its coordinator will end it: at its transaction.timeout.ms at the latest."""
+        """Whether its coordinator will end it, at its transaction.timeout.ms at the latest."""
         return self.state == "Ongoing" or self.state.startswith("Prepare")
 
     def text(self) -> str:
+        """Where it is, whose, what it does to readers, and the commands to look at it and to end it."""
         topic, number = self.partition
         who = "another producer" if self.producer_id is None else f"producer id {self.producer_id}"
         if self.transactional_id:
             who += f", transactional id {self.transactional_id!r}"
         if self.in_use:
-            then = (
+            outlook = (
                 f"Its coordinator says {self.state}: it ends at that producer's transaction.timeout.ms at the latest."
             )
         elif self.state:
-            then = f"Its coordinator says {self.state}: it hangs, and nobody will end it by itself."
+            outlook = f"Its coordinator says {self.state}: it hangs, and nobody will end it by itself."
         else:
-            then = "If it stays for longer than that producer's transaction.timeout.ms, it hangs."
+            outlook = "If it stays for longer than that producer's transaction.timeout.ms, it hangs."
         if self.transactional_id.startswith(OUR_IDS):
-            then += (
+            outlook += (
                 " It is of a service like this one: one at work, or a dead one that had another name. Where host names "
                 "change with each start, as in containers, give --instance a name that stays: then the next start ends "
                 "at once what its predecessor left open."
             )
         tool = f"kafka-transactions.sh --bootstrap-server {self.servers}"
         return (
-            f"{self.partition}@{self.offset}: a transaction of {who} is open there, for {self.stood_s:.0f} s at least. "
-            f"Readers of committed records see nothing from there on until it ends. {then} "
+            f"{self.partition}@{self.offset}: a transaction of {who} is open there, for {self.open_s:.0f} s at least. "
+            f"Readers of committed records see nothing from there on until it ends. {outlook} "
             f"To look: {tool} describe-producers --topic {topic} --partition {number}. "
             f"To end it: {tool} abort --topic {topic} --partition {number} --start-offset {self.offset}"
         )
 
 
-class Ends:
-    """Last stable offsets and ends of partitions. To be opened for each look: old clients may keep old leader epochs.
+class EndOffsets:
+    """Last stable offsets and ends of partitions. A context manager; open a new one for each look, as clients may keep
+    old leader epochs.
+
+    Each call blocks for 10 s at most if brokers do not answer. Raises Unavailable, BrokerError.
 
     Args:
-        stopping: asked while it waits; if it is true, Unavailable is raised.
+        stopping: asked while a call waits; if it returns true, the call raises Unavailable.
     """
 
     def __init__(self, properties: Properties, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -84,68 +90,68 @@ class Ends:
         self._consumers = ConsumerPair(properties, "ends")
         self._pool = ThreadPoolExecutor(1)
 
-    def __enter__(self) -> Ends:
+    def __enter__(self) -> EndOffsets:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._pool.shutdown()
         self._consumers.close()
 
-    def partitions(self, topics: Iterable[str], asked: Producer | None = None) -> list[Partition]:
-        """All of them. `asked`: a client that is connected already, which spares 50 ms."""
+    def partitions(self, topics: Iterable[str], client: Producer | None = None) -> list[Partition]:
+        """All partitions of these topics. `client`: one that is connected already, which saves 50 ms."""
 
         def ask(topic: str) -> list[Partition]:
-            return kafka_answers.partitions_of(asked or self._consumers.committed, topic, _ANSWER_S)
+            return kafka_answers.partitions_of(client or self._consumers.committed, topic, _ANSWER_S)
 
-        return [partition for topic in topics for partition in self._patiently(functools.partial(ask, topic))]
+        return [partition for topic in topics for partition in self._retry(functools.partial(ask, topic))]
 
-    def lagging(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Last stable offsets of those partitions where it is before the end."""
-        asked = list(partitions)
-        stable, end = self._patiently(lambda: self._look(asked))
-        return {partition: stable[partition] for partition in asked if stable[partition] < end[partition]}
+    def held_back(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The last stable offset of each partition where it is before the end: there a transaction is open."""
+        places = list(partitions)
+        stable, end = self._retry(lambda: self._look(places))
+        return {partition: stable[partition] for partition in places if stable[partition] < end[partition]}
 
-    def standing(self, lagging: dict[Partition, int], seconds: float) -> dict[Partition, int]:
-        """Those of them that stay where they are for so long. Returns as soon as none is left."""
+    def still_held_back(self, held: dict[Partition, int], seconds: float) -> dict[Partition, int]:
+        """Those of `held_back` whose last stable offset stays the same for so long. Returns as soon as none is left."""
         deadline = time.monotonic() + seconds
-        while lagging and time.monotonic() < deadline:
+        while held and time.monotonic() < deadline:
             self._check_stop()
             time.sleep(0.03)
-            now = self.lagging(lagging)
-            lagging = {partition: offset for partition, offset in lagging.items() if now.get(partition) == offset}
-        return lagging
+            now = self.held_back(held)
+            held = {partition: offset for partition, offset in held.items() if now.get(partition) == offset}
+        return held
 
-    def whose(self, standing: dict[Partition, int], stood_s: float) -> list[Hanging]:
-        """What can be found out about them."""
+    def describe(self, held: dict[Partition, int], open_s: float) -> list[OpenTransaction]:
+        """The transactions at these last stable offsets, with their owners as far as those can be looked up."""
         servers = str(self._properties["bootstrap.servers"])
-        found = [Hanging(partition, offset, stood_s, servers) for partition, offset in standing.items()]
+        transactions = [OpenTransaction(partition, offset, open_s, servers) for partition, offset in held.items()]
         plain = str(self._properties.get("security.protocol", "plaintext")).lower() == "plaintext"
-        if not found or not plain:
-            return found
+        if not transactions or not plain:
+            return transactions
         try:
-            return [self._owner(one) for one in found]
-        except KafkaException:  # told without its owner
-            return found
+            return [self._with_owner(transaction) for transaction in transactions]
+        except KafkaException:  # described without owners
+            return transactions
 
-    def _owner(self, one: Hanging) -> Hanging:
-        topic, number = one.partition
-        found = kafka_answers.topic(self._consumers.committed, topic, _ANSWER_S)
-        brokers = {broker.id: (str(broker.host), broker.port) for broker in found.brokers.values()}
-        place = found.topics[topic].partitions.get(number)
+    def _with_owner(self, transaction: OpenTransaction) -> OpenTransaction:
+        topic, number = transaction.partition
+        metadata = kafka_answers.topic(self._consumers.committed, topic, _ANSWER_S)
+        brokers = {broker.id: (str(broker.host), broker.port) for broker in metadata.brokers.values()}
+        place = metadata.topics[topic].partitions.get(number)
         leader = place and brokers.get(place.leader)
-        producer_id = kafka_raw.producer_at(leader, one.partition, one.offset) if leader else None
+        producer_id = raw_requests.producer_at(leader, transaction.partition, transaction.offset) if leader else None
         if producer_id is None:
-            return one
-        name, state = kafka_raw.transaction_of(list(brokers.values()), producer_id) or ("", "")
-        return one._replace(producer_id=producer_id, transactional_id=name, state=state)
+            return transaction
+        name, state = raw_requests.transaction_of(list(brokers.values()), producer_id) or ("", "")
+        return transaction._replace(producer_id=producer_id, transactional_id=name, state=state)
 
     def _look(self, partitions: Sequence[Partition]) -> list[dict[Partition, int]]:
-        """Last stable offsets and ends. Both are asked at once: a new client needs some 15 ms to connect."""
+        """Last stable offsets and ends. Both are asked for at once: a new client needs some 15 ms to connect."""
         committed, uncommitted = self._consumers.committed, self._consumers.uncommitted
         ends = self._pool.submit(offsets, uncommitted, partitions)
         return [offsets(committed, partitions), ends.result()]
 
-    def _patiently(self, ask: Callable[[], T]) -> T:
+    def _retry(self, ask: Callable[[], T]) -> T:
         deadline = time.monotonic() + LOOK_S
         while True:
             try:

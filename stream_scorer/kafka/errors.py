@@ -1,4 +1,4 @@
-"""What an error of Kafka means to us."""
+"""What an error of librdkafka means: which of our errors it becomes, and what a person can do about it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _RECORD = (
     "A topic with cleanup.policy=compact takes no record without a key: give records keys, or the topic "
     "cleanup.policy=delete."
 )
-REFUSED = {  # what a broker or librdkafka has against one record, not against the user or the topic
+REFUSED = {  # one record is at fault, not the user or the topic: why, and what to change
     KafkaError.MSG_SIZE_TOO_LARGE: _SIZE,
     KafkaError.RECORD_LIST_TOO_LARGE: _SIZE,
     KafkaError.INVALID_TIMESTAMP: _TIME,
@@ -70,7 +70,7 @@ REFUSED = {  # what a broker or librdkafka has against one record, not against t
 
 
 def classify(error: KafkaError) -> StreamScorerError:
-    """librdkafka's own flags decide, after the codes that only a person can mend."""
+    """Our error for an error of a producer. Codes that only a person can mend come first, then librdkafka's own flags."""
     text = f"{error.str()} ({error.name()})"
     code = error.code()
     if code in UNAUTHORISED:
@@ -104,13 +104,13 @@ def persist(
     patience_s: Callable[[], float],
     again: Callable[[KafkaError], bool] = lambda error: error.retriable(),
 ) -> _T:
-    """Calls `call` until it succeeds, as long as `again` says that another try may help. Returns what it returns.
+    """Calls `call` until it succeeds, as long as `again` says that another try may help. Returns its result.
 
-    Raises the last KafkaException.
+    Blocks. Raises the last KafkaException.
 
     Args:
-        each_s: given to each call: how long it may block.
-        patience_s: how long to go on, from the first call on; asked after each failure.
+        each_s: the argument of each call: how long it may block.
+        patience_s: how long to go on, from the first call on. Called after each failure.
     """
     began = time.monotonic()
     while True:
@@ -135,7 +135,7 @@ def may_pass(error: KafkaError) -> bool:
 
 
 def is_fatal(error: KafkaError) -> bool:
-    """Whether the client that gave it is finished. `produce` and consumers give the code without the flag."""
+    """Whether the client that raised it is finished. `produce` and consumers give the code without the flag."""
     return error.fatal() or error.code() == KafkaError._FATAL
 
 
@@ -143,7 +143,7 @@ _INSTANCE = (
     "Another service has joined the group with this --kafka group.instance.id, or one that died held it: with "
     "group.protocol=consumer its session has to end first. Give each service one of its own."
 )
-NOT_A_MEMBER = {  # what a group has against this consumer, and will have for as long as neither changes
+NOT_A_MEMBER = {  # the group refuses this consumer, and will for as long as neither changes: what to change
     KafkaError.FENCED_INSTANCE_ID: _INSTANCE,
     KafkaError.UNRELEASED_INSTANCE_ID: _INSTANCE,
     KafkaError.INVALID_SESSION_TIMEOUT: "--kafka session.timeout.ms must lie between the broker's "
@@ -157,21 +157,21 @@ NOT_A_MEMBER = {  # what a group has against this consumer, and will have for as
 
 
 def is_final(error: KafkaError) -> bool:
-    """Whether the consumer that gave it will never read again."""
+    """Whether the consumer that raised it will never read again."""
     return is_fatal(error) or error.code() in NOT_A_MEMBER
 
 
 def finished(error: KafkaError) -> BrokerError:
-    """Of an error that is final."""
-    way_out = NOT_A_MEMBER.get(error.code(), _INSTANCE if "instance" in error.str().lower() else "")
-    return BrokerError(f"the consumer cannot go on: {error.str()} ({error.name()}). {way_out}".rstrip())
+    """Our error for one that is final."""
+    advice = NOT_A_MEMBER.get(error.code(), _INSTANCE if "instance" in error.str().lower() else "")
+    return BrokerError(f"the consumer cannot go on: {error.str()} ({error.name()}). {advice}".rstrip())
 
 
 def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:
-    """Of a call that reads: Unavailable unless only a person can mend it. `where` begins the text.
+    """Our error for a call that reads: Unavailable unless only a person can mend it. `where` begins the text.
 
-    A broker that comes back answers with many a code before it answers well, and a reader that waits
-    does no harm: it says so, and is not ready.
+    A broker that comes back answers with several other codes first. A reader that waits does no harm: it logs that, and
+    the service is not ready.
     """
     text = f"{where}: {error.str()} ({error.name()})"
     return BrokerError(text) if is_fatal(error) or error.code() in (*UNAUTHORISED, *MISSING) else Unavailable(text)

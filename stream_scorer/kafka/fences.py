@@ -1,4 +1,4 @@
-"""Whether a fence is one of those that pass, or the work of a living twin: a producer with the same transactional id."""
+"""Is a fence one that passes, or is another living producer at work with the same transactional id?"""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from confluent_kafka import KafkaError
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka.errors import FENCED
 
-MOST = 6
+MAX_FENCES = 6
 WINDOW_S = 60.0
-"""A predecessor that wakes up takes the id back once or twice. Two that live take it from each other about every second."""
+"""A predecessor that wakes up takes the id back once or twice. Two living producers take it from each other about every
+second."""
 
 
 class Fences:
-    """Counts how often another producer has taken the id. A fence for a transaction that took too long is not counted.
+    """Counts how often another producer has taken the id. A fence because a transaction took too long does not count.
 
     Args:
-        timeout_s: after so long the broker ends a transaction of ours, and that is what the fence is then.
+        timeout_s: transaction.timeout.ms, in seconds. After it the broker ends a transaction, and fences its producer.
     """
 
     def __init__(self, transactional_id: str, timeout_s: float) -> None:
         self._id, self._timeout_s = transactional_id, timeout_s
-        self._taken: deque[float] = deque(maxlen=MOST)
+        self._taken: deque[float] = deque(maxlen=MAX_FENCES)
         self._began: float | None = None
         self._fenced = False
 
@@ -36,17 +37,17 @@ class Fences:
         """A transaction begins."""
         self._began = time.monotonic()
 
-    def look(self, error: KafkaError) -> None:
-        """At what a call has failed by: a producer is counted once. Raises BrokerError when a twin must be at work."""
+    def count(self, error: KafkaError) -> None:
+        """After a call has failed. Each producer counts once. Raises BrokerError if another living producer must be at work."""
         now = time.monotonic()
         timed_out = self._began is not None and now - self._began >= self._timeout_s
         if error.code() not in FENCED or self._fenced or timed_out:
             return
         self._fenced = True
         self._taken.append(now)
-        if len(self._taken) == MOST and now - self._taken[0] <= WINDOW_S:
+        if len(self._taken) == MAX_FENCES and now - self._taken[0] <= WINDOW_S:
             raise BrokerError(
-                f"another living producer has taken the transactional id {self._id!r} from this one {MOST} times in "
+                f"another living producer has taken the transactional id {self._id!r} from this one {MAX_FENCES} times in "
                 f"{now - self._taken[0]:.0f} s. A second service has the same group and the same --instance (the host "
                 "name unless set) on another host, or in another container, where this one cannot see it. Give each "
                 "service of a group an --instance of its own."

@@ -1,4 +1,4 @@
-"""Follows topics as records come, outside any group: committed records only."""
+"""Follows topics as committed records come, outside any consumer group."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ from stream_scorer.records import Partition, Record
 WAIT_S = 0.2
 
 
-class Followed(Reader):
+class Follower(Reader):
     """Open until closed.
 
     Args:
         properties: of a consumer, as `kafka_config.consumer` gives them.
-        topics: and where each begins: "earliest", "latest", a date or time, or ms since 1970.
+        topics: each with where it begins: "earliest", "latest", a date or time, or ms since 1970.
     Raises:
-        BrokerError: there is no such topic. Unavailable: the broker does not answer within 30 s.
+        BrokerError: a topic does not exist. Unavailable: the broker does not answer within 30 s.
     """
 
     def __init__(self, properties: Properties, topics: Mapping[str, str]) -> None:
         super().__init__(properties, "tail", follows=True)
         self._not_before: dict[str, float] = {}
         try:
-            self.begin({at: self._first(at, topics[topic]) for topic in topics for at in self.partitions(topic)})
+            self.begin(
+                {
+                    place: self._first(place, start)
+                    for topic, start in topics.items()
+                    for place in self.partitions(topic)
+                }
+            )
         except BaseException:
             self.close()
             raise
@@ -37,10 +43,10 @@ class Followed(Reader):
         return offset
 
     def records(self, *, until_end: bool = False) -> Iterator[list[Record]]:
-        """Batches as they come, empty ones in between; with `until_end` up to the first time all is read.
+        """Batches as they come, empty ones in between; with `until_end`, up to the first time that all partitions are read.
 
-        Raises Unavailable when with `until_end` nothing is heard for 30 s.
+        Blocks for 0.2 s at a time. Raises BrokerError; Unavailable if, with `until_end`, nothing comes for 30 s.
         """
-        batches = self.until(lambda: [at for at in self.at if at not in self.ended], WAIT_S)
+        batches = self.until(lambda: [partition for partition in self.at if partition not in self.ended], WAIT_S)
         for records in batches if until_end else iter(lambda: self.come(WAIT_S), None):
-            yield [one for one in records if (one.timestamp or 0) >= self._not_before[one.partition.topic]]
+            yield [record for record in records if (record.timestamp or 0) >= self._not_before[record.partition.topic]]

@@ -18,59 +18,60 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from stream_scorer.errors import CommitAborted, TransportError, Unavailable
 from stream_scorer.kafka.client_log import librdkafka_log
 from stream_scorer.kafka.clients import Properties, open_client
-from stream_scorer.kafka.end_offsets import LOOK_S, Ends, Hanging
+from stream_scorer.kafka.end_offsets import LOOK_S, EndOffsets, OpenTransaction
 from stream_scorer.records import Partition
 
 log = logging.getLogger(__name__)
 
 SETTLE_S = 1.0
-"""So long a transaction may stand before it is looked into: those in use end by themselves within milliseconds."""
-GONE_S = 1.0
-"""So long after a probe what stands has not ended by it."""
+"""How long a transaction must be open before it is looked into: those in use end by themselves within milliseconds."""
+ENDED_S = 1.0
+"""A transaction that is still open after this time was not ended by the probe."""
 OFFSETS = "__consumer_offsets"
 PROBE_KEY = b"@probe"
-HOW = "a transaction of the same id touched it and was aborted. Nothing of it was published, and readers go on"
+HOW_ENDED = "a transaction of the same id touched it and was aborted. Nothing of it was published, and readers go on"
 TOO_LONG = "-" * 30_000
 """Metadata of an offset: a broker takes 4,096 characters unless offset.metadata.max.bytes says otherwise."""
 
 Call = Callable[[Callable[[float], object]], None]
-"""Calls what it is given with a timeout in s, again while librdkafka says so. Raises TransportError."""
+"""Calls its argument with a timeout in seconds, and again while librdkafka says that this helps. Raises TransportError."""
 
 
-def hanging(
+def find_hanging(
     properties: Properties,
     partitions: Iterable[Partition],
     settle_s: float = SETTLE_S,
     stopping: Callable[[], bool] = lambda: False,
-) -> list[Hanging]:
-    """The transactions that stand open at these partitions' last stable offsets for all of `settle_s`, and whose they are.
+) -> list[OpenTransaction]:
+    """The transactions that are open at these partitions' last stable offsets for all of `settle_s`, with their owners.
 
-    Without any it takes some 20 ms. `properties`: of a consumer. Raises BrokerError, Unavailable.
+    Takes some 20 ms if there are none. `properties`: of a consumer. Raises BrokerError, Unavailable.
     """
-    with Ends(properties, stopping) as ends:
-        return ends.whose(ends.standing(ends.lagging(partitions), settle_s), settle_s)
+    with EndOffsets(properties, stopping) as ends:
+        return ends.describe(ends.still_held_back(ends.held_back(partitions), settle_s), settle_s)
 
 
 def hanging_offsets(properties: Properties, stopping: Callable[[], bool] = lambda: False) -> str:
-    """What to say of positions of the group that stay unstable: another's transaction on the topic of positions.
+    """Which transaction on the topic of positions keeps committed offsets of the group from being certain, in words.
 
-    Says where it begins and whose it is where this user may describe that topic, else how to find it; "" if none is
-    open, or no broker answers. Blocks for some 1.2 s.
+    The text has its offset and its owner if this user may describe that topic, else how to find it; "" if none is
+    open, or no broker answers. Blocks for some 1.2 s. Raises nothing.
     """
     try:
-        with Ends(properties, stopping) as ends:
+        with EndOffsets(properties, stopping) as ends:
             count = len(ends.partitions([OFFSETS]))
             partition = Partition(OFFSETS, coordinator_hash(properties["group.id"]) % count)
-            found = ends.whose(ends.standing(ends.lagging([partition]), SETTLE_S), SETTLE_S)
+            held = ends.still_held_back(ends.held_back([partition]), SETTLE_S)
+            transactions = ends.describe(held, SETTLE_S)
     except Unavailable:
         return ""
-    except TransportError:  # not for this user to see
-        return somebodys_offsets(properties)
-    return found[0].text() if found else ""
+    except TransportError:  # this user may not describe the topic
+        return unknown_owner_text(properties)
+    return transactions[0].text() if transactions else ""
 
 
-def somebodys_offsets(properties: Properties) -> str:
-    """What to say where it is not known whose transaction holds positions of the group back."""
+def unknown_owner_text(properties: Properties) -> str:
+    """The text if it is not known whose transaction keeps committed offsets of the group from being certain."""
     return (
         f"a transaction is open on the group's partition of {OFFSETS}. If it outlives its producer's "
         f"transaction.timeout.ms, it hangs: kafka-transactions.sh --bootstrap-server {properties['bootstrap.servers']} "
@@ -79,16 +80,16 @@ def somebodys_offsets(properties: Properties) -> str:
 
 
 def coordinator_hash(group: str) -> int:
-    """By which a group's partition of the topic of positions is chosen: Java's hash of the text without its sign."""
-    found, units = 0, group.encode("utf-16-be")
+    """Chooses a group's partition of the topic of positions: Java's hash of the text, without its sign."""
+    result, units = 0, group.encode("utf-16-be")
     for high, low in zip(units[::2], units[1::2], strict=True):
-        found = (31 * found + (high << 8) + low) & 0xFFFFFFFF
-    return found if found < 1 << 31 else (1 << 32) - found & 0x7FFFFFFF
+        result = (31 * result + (high << 8) + low) & 0xFFFFFFFF
+    return result if result < 1 << 31 else (1 << 32) - result & 0x7FFFFFFF
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """librdkafka calls it an error that the broker refuses the probe's offset: it is meant to."""
+    """librdkafka logs an error when the broker refuses the probe's offset, as it is meant to."""
 
     def other(record: logging.LogRecord) -> bool:
         return "TXNERR" not in record.getMessage()
@@ -101,62 +102,64 @@ def _quiet() -> Iterator[None]:
 
 
 class Probe:
-    """Ends what hangs under the id of a transactional producer.
+    """Ends transactions that hang under the id of a transactional producer.
 
     Args:
         reader: properties of a consumer of the group.
-        topics: all that the producer writes to.
-        input_topic: whose positions it commits.
+        topics: all topics that the producer writes to.
+        input_topic: the topic whose positions it commits.
+        stopping: whether the service was asked to stop.
     """
 
     def __init__(
         self, reader: Properties, topics: Iterable[str], input_topic: str, stopping: Callable[[], bool] = lambda: False
     ) -> None:
         self._reader, self._topics, self._stopping = reader, list(dict.fromkeys(topics)), stopping
-        # Taken by no broker, so that no position is ever pending; the topic of positions has joined the transaction then.
+        # No broker takes metadata so long, so that no position is ever pending. The topic of positions has joined the
+        # transaction by then.
         self._position = TopicPartition(input_topic, 0, 0, TOO_LONG)
-        # Of nobody: an abort needs no member, and the probe comes before this worker is one.
+        # Of a consumer that never joins: an abort needs no member, and the probe comes before this worker is one.
         self._group = open_client(Consumer, {"group.id": reader["group.id"]}).consumer_group_metadata()
         self._others: set[tuple[Partition, int]] = set()
 
     def end(self, producer: Producer, call: Call) -> int:
-        """Call before the producer's first commit, with no transaction begun; how many were ended.
+        """Call before the producer's first commit, with no transaction begun. Returns how many transactions were ended.
 
-        Takes some 40 ms where nothing hangs, else a few seconds at most. What stays is another's: the log says whose.
-        Raises TransportError.
+        Blocks for some 40 ms if nothing hangs, else for a few seconds at most. Transactions that stay open are of other
+        producers: the log says whose. Raises TransportError.
         """
-        with Ends(self._reader, self._stopping) as ends:
-            lagging = ends.lagging(ends.partitions(self._topics, producer))
-            known = {at: offset for at, offset in lagging.items() if (at, offset) in self._others}
-            standing = ends.standing({at: offset for at, offset in lagging.items() if at not in known}, SETTLE_S)
-            self.touch(producer, call, [*standing, *known])  # of this id there may be one behind a known one
-            left = ends.standing(standing, GONE_S)
-            if left:  # its marker may have been skipped again
+        with EndOffsets(self._reader, self._stopping) as ends:
+            open_at = ends.held_back(ends.partitions(self._topics, producer))
+            known = {at: offset for at, offset in open_at.items() if (at, offset) in self._others}
+            held = ends.still_held_back({at: offset for at, offset in open_at.items() if at not in known}, SETTLE_S)
+            self.touch(producer, call, [*held, *known])  # one of this id may lie behind a known one
+            left = ends.still_held_back(held, ENDED_S)
+            if left:  # the marker may have been skipped again
                 self.touch(producer, call, left)
-                left = ends.standing(left, GONE_S)
-            ended = standing.keys() - left.keys()
+                left = ends.still_held_back(left, ENDED_S)
+            ended = held.keys() - left.keys()
             for partition in sorted(ended):
-                log.warning("%s@%d: ended a transaction that hung there; %s", partition, standing[partition], HOW)
-            left |= ends.standing(ends.lagging(ended), SETTLE_S)  # another's, behind it
+                log.warning("%s@%d: ended a transaction that hung there; %s", partition, held[partition], HOW_ENDED)
+            left |= ends.still_held_back(ends.held_back(ended), SETTLE_S)  # another producer's, behind it
             self._others.update(left.items())
-            for other in ends.whose(left, SETTLE_S + GONE_S):
+            for other in ends.describe(left, SETTLE_S + ENDED_S):
                 log.log(logging.INFO if other.in_use else logging.WARNING, "%s. This service goes on", other.text())
             return len(ended)
 
     @_quiet()
     def touch(self, producer: Producer, call: Call, partitions: Iterable[Partition] = ()) -> None:
-        """One transaction with the group's positions and these partitions, aborted. Raises TransportError."""
+        """Aborts one transaction with the group's positions and a record for each partition. Raises TransportError."""
         call(lambda _: producer.begin_transaction())
         try:
             for partition in partitions:
                 self._write(producer, call, partition)
             self._deliver(producer)
-            call(lambda seconds: producer.send_offsets_to_transaction([self._position], self._group, seconds))
+            call(lambda timeout_s: producer.send_offsets_to_transaction([self._position], self._group, timeout_s))
         except CommitAborted as error:
-            log.debug("as it should be: %s", error)
+            log.debug("the probe was refused, as it is meant to be: %s", error)
         finally:
             call(producer.abort_transaction)
-            producer.poll(0)  # what librdkafka logs comes then
+            producer.poll(0)  # librdkafka's log lines come inside this call
 
     def _write(self, producer: Producer, call: Call, partition: Partition) -> None:
         def delivered(error: KafkaError | None, _: object) -> None:

@@ -1,4 +1,4 @@
-"""Where a consumer is in the partitions that its group has given to it."""
+"""What a consumer reads of its partitions, and where it is."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stream_scorer.records import Partition
 
 ASK_S = 2.0
 UNSTABLE_S = 10.0
-"""Longer than a healthy transaction takes to end; after that a producer that is opened anew may end a hanging one."""
+"""Longer than a healthy transaction takes to end. After it a producer that is opened anew may end one that hangs."""
 
 
 class Positions:
-    """What one consumer reads of what its group has given to it, and from where.
+    """The partitions that one consumer reads, of those that its group has assigned, and its position in each.
 
     Args:
         properties: of the consumer.
@@ -33,13 +33,13 @@ class Positions:
         self._first: dict[Partition, int] = {}  # of the partitions that are read
 
     def first(self, partition: Partition) -> int:
-        """The offset where a partition began here."""
+        """The offset where the consumer began to read a partition."""
         return self._first[partition]
 
     def take(self) -> None:
         """Inside the callback of an assignment: nothing new is read before `start`.
 
-        A partition assigned here and paused would do too, but a resumed one rests for up to a second in librdkafka.
+        Why not assign and pause: after `resume`, librdkafka may wait for up to a second.
         """
         if self._incremental:
             self._consumer.incremental_assign([])
@@ -55,7 +55,7 @@ class Positions:
         self._assign(offsets, before)
 
     def leave(self, partitions: Iterable[Partition]) -> None:
-        """Read these partitions no more, if they are read. Inside the callback of a revocation, or outside."""
+        """Do not read these partitions any more. Inside the callback of a revocation, or outside of it."""
         gone = [partition for partition in partitions if self._first.pop(partition, None) is not None]
         if self._incremental:
             self._consumer.incremental_unassign([TopicPartition(*partition) for partition in gone])
@@ -65,8 +65,8 @@ class Positions:
             self._consumer.unassign()
 
     def _assign(self, new: Mapping[Partition, int], before: Mapping[Partition, int]) -> None:
-        wanted = new if self._incremental else {**before, **new}
-        places = [TopicPartition(*partition, offset) for partition, offset in wanted.items()]
+        offsets = new if self._incremental else {**before, **new}
+        places = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
         try:
             if self._incremental:
                 self._consumer.incremental_assign(places)
@@ -76,14 +76,14 @@ class Positions:
             raise unreachable("partitions cannot be read", error.args[0]) from error
 
     def move(self, offsets: Mapping[Partition, int]) -> None:
-        """Go to other offsets. Raises Unavailable."""
+        """Go to other offsets of partitions that are read. Raises Unavailable."""
         for partition, offset in offsets.items():
             try:
                 self._consumer.seek(TopicPartition(*partition, offset))
             except KafkaException as error:
                 if error.args[0].code() != KafkaError._STATE:
                     raise unreachable(f"{partition}: cannot go to {offset}", error.args[0]) from error
-                # Its fetching has stopped, after an offset that the broker does not have.
+                # The consumer has stopped fetching, after an offset that the broker does not have.
                 self.leave([partition])
                 self.start({partition: offset})
 
@@ -92,32 +92,33 @@ class Positions:
 
         position(), not the last offset + 1: it has stepped over transaction markers, so that lag reaches 0.
         """
-        mine = {partition: partition for partition in partitions if partition in self._first}
-        found = self._consumer.position([TopicPartition(*partition) for partition in mine])
-        now = {}
-        for at in found:
-            partition = mine[Partition(at.topic, at.partition)]
-            now[partition] = at.offset if at.offset >= 0 else self._first[partition]
-        return now
+        read = {partition: partition for partition in partitions if partition in self._first}
+        positions = {}
+        for at in self._consumer.position([TopicPartition(*partition) for partition in read]):
+            partition = read[Partition(at.topic, at.partition)]
+            positions[partition] = at.offset if at.offset >= 0 else self._first[partition]
+        return positions
 
     def committed(
-        self, partitions: Iterable[Partition], breathe: Callable[[], None], unsure: Callable[[Partition], None]
+        self, partitions: Iterable[Partition], keep_alive: Callable[[], None], unsure: Callable[[Partition], None]
     ) -> dict[Partition, TopicPartition]:
-        """What the group has committed. Blocks until it is certain, 10 s at most, and calls `breathe` meanwhile.
+        """The group's committed offsets. Blocks until they are certain, 10 s at most, and calls `keep_alive` meanwhile.
 
-        `unsure` is called whenever one has not come in 2 s.
-        Raises Unavailable: no answer, or a transaction that moves it is still open.
+        Args:
+            unsure: called whenever they have not come in 2 s.
+        Raises:
+            Unavailable: no answer, or a transaction that changes an offset is still open. BrokerError.
         """
-        wanted = list(partitions)
-        if not wanted:
+        places = list(partitions)
+        if not places:
             return {}
         deadline = time.monotonic() + UNSTABLE_S
         while True:
-            breathe()
+            keep_alive()
             try:
-                return kafka_answers.committed(self._consumer, wanted, ASK_S)
+                return kafka_answers.committed(self._consumer, places, ASK_S)
             except KafkaException as failed:
                 error = failed.args[0]
             if not may_pass(error) or time.monotonic() > deadline:
-                raise unreachable(f"{', '.join(map(str, wanted[:3]))}: no committed offset", error)
-            unsure(wanted[0])
+                raise unreachable(f"{', '.join(map(str, places[:3]))}: no committed offset", error)
+            unsure(places[0])

@@ -1,4 +1,4 @@
-"""A record as a consumer of librdkafka gives it."""
+"""A record from the message of a consumer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ headers_log.addFilter(RateLimitedLog())
 
 
 def to_record(message: Message, partition: Partition) -> Record:
-    kind, timestamp = message.timestamp()
+    time_kind, timestamp = message.timestamp()
     try:
         headers: Any = message.headers()  # a list, never the dict that producing also takes
-    except (SystemError, UnicodeDecodeError):  # of the binding, where a name is not UTF-8; a second call would crash
+    except (SystemError, UnicodeDecodeError):  # raised by the binding if a name is not UTF-8; a second call would crash
         headers = UNREADABLE_HEADERS
         headers_log.warning(
             "%s: a header's name is not UTF-8, so none of the headers of such a record can be read; it is scored "
@@ -26,8 +26,8 @@ def to_record(message: Message, partition: Partition) -> Record:
             partition,
             message.offset(),
         )
-    # As a NamedTuple makes itself, less a call: one is made for every record there is.
+    # What Record(...) does, less one call: this runs for every record.
     return tuple.__new__(
         Record,
-        (partition, message.offset() or 0, message.key(), message.value(), timestamp if kind else None, headers),
+        (partition, message.offset() or 0, message.key(), message.value(), timestamp if time_kind else None, headers),
     )

@@ -1,6 +1,7 @@
-"""Dead letters back to where they came from: each once, however often that is asked for, whatever breaks off halfway.
+"""Sends dead letters back to where they came from: each once, however often the command is given or breaks off.
 
-Records go in transactions, with a note of each on a topic beside the dead letters. What has a note is not sent again.
+Records go in transactions, each with a receipt on a topic beside the dead letters. A letter with a receipt is not sent
+again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from stream_scorer.kafka.client_log import SILENT
 from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.kafka.config import stamp
 from stream_scorer.kafka.dead_letters import RESUBMITTED, DeadLetter
-from stream_scorer.kafka.end_offsets import Ends
+from stream_scorer.kafka.end_offsets import EndOffsets
 from stream_scorer.kafka.errors import REFUSED, classify, persist
 from stream_scorer.kafka.reader import read_topic
 from stream_scorer.records import Partition
@@ -27,35 +28,45 @@ log = logging.getLogger(__name__)
 BATCH, BATCH_BYTES = 500, 8 << 20
 TRIES = 3
 TIMEOUT_S = 30.0
-NOTES_CONFIG = {"cleanup.policy": "compact"}
+HELD_S = 5.0
+"""How long an open transaction on the topic of receipts is waited for."""
+RECEIPTS_CONFIG = {"cleanup.policy": "compact"}
 
 
-def notes_topic(topic: str) -> str:
-    """Where it is kept which letters of a dead-letter topic were re-submitted."""
+def receipts_topic(topic: str) -> str:
+    """The topic of receipts for the letters of a dead-letter topic that were re-submitted."""
     return f"{topic}.resubmitted"
 
 
-def note_key(topic_id: str, letter: DeadLetter, target: str) -> bytes:
-    """`topic_id`: a dead-letter topic that is created anew has other letters at the same places."""
+def receipt_key(topic_id: str, letter: DeadLetter, target: str) -> bytes:
+    """The key of a receipt.
+
+    topic_id: of the dead-letter topic: one that is created anew has other letters at the same places.
+    """
     return f"{topic_id}/{letter.place}>{target}".encode()
 
 
-def read_notes(reader: Properties, notes: str) -> set[bytes]:
-    """The keys of all notes. Raises BrokerError, also where an open transaction hides some; Unavailable."""
-    with Ends(reader) as ends:
-        if hidden := ends.standing(ends.lagging([Partition(notes, 0)]), 5.0):
+def read_receipts(reader: Properties, topic: str) -> set[bytes]:
+    """The keys of all receipts on a topic of them. Blocks while it reads.
+
+    Raises BrokerError, also if an open transaction hides some of them; Unavailable.
+    """
+    with EndOffsets(reader) as ends:
+        if held := ends.still_held_back(ends.held_back([Partition(topic, 0)]), HELD_S):
+            transaction = ends.describe(held, HELD_S)[0]
             raise BrokerError(
-                f"what was re-submitted before cannot be read now, so that nothing is sent: {ends.whose(hidden, 5.0)[0].text()}"
+                f"the receipts of what was re-submitted before cannot be read, so nothing is sent: {transaction.text()}"
             )
-    return {record.key for record in read_topic(reader, notes) if record.key is not None}
+    return {record.key for record in read_topic(reader, topic) if record.key is not None}
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of letters, up to now.
+    """What has become of the letters so far.
 
-    sent: their records are on their topic. known: they were re-submitted before. refused: texts that begin with the
-    place of a letter whose record could not be sent. unsure: whether this many were sent, nobody knows.
+    sent: records that are on their topic. known: letters that were re-submitted before. refused: a text for each record
+    that could not be sent, which begins with the place of its letter. unsure: records of which it is not known whether
+    they were sent.
     """
 
     sent: int = 0
@@ -65,48 +76,55 @@ class Outcome:
 
 
 class Resubmission:
-    """Sends records of letters again. One at a time for a dead-letter topic: another one ends this one.
+    """Sends records of letters again. At most one runs for a dead-letter topic: a second one ends the first.
 
     Args:
-        properties: of a transactional producer; its id must be that of the dead-letter topic, so that what an earlier one
-            left open is ended, and notes are certain when they are read.
-        notes: the topic of notes, which is there.
+        properties: of a transactional producer. Its id must be that of the dead-letter topic, so that what an earlier one
+            left open is ended, and receipts are certain when they are read.
+        receipts: the topic of receipts, which exists.
         topic_id: of the dead-letter topic.
         to: the topic to send to, instead of where a record came from. The key chooses the partition there.
     Raises:
-        BrokerError, Fenced, Unavailable: the broker does not let us open transactions.
+        BrokerError, Fenced, Unavailable: the broker does not open transactions for this user.
     """
 
-    def __init__(self, properties: Properties, notes: str, topic_id: str, to: str | None = None) -> None:
+    def __init__(self, properties: Properties, receipts: str, topic_id: str, to: str | None = None) -> None:
         self._properties = properties
-        self._notes, self._topic_id, self._to = notes, topic_id, to
+        self._receipts, self._topic_id, self._to = receipts, topic_id, to
         self.outcome = Outcome()
         self._open()
 
     def _open(self) -> None:
-        self._producer = open_client(Producer, self._properties, SILENT)  # an abort is an ordinary step
-        _patiently(self._producer.init_transactions)
+        self._producer = open_client(
+            Producer, self._properties, SILENT
+        )  # an abort is nothing to log: the records are sent once more
+        _with_retries(self._producer.init_transactions)
 
     def new(self, letters: Sequence[DeadLetter], reader: Properties) -> list[DeadLetter]:
-        """Those without a note. No other resubmission can add a note from now on. Raises BrokerError, Unavailable."""
-        notes = read_notes(reader, self._notes)
-        found = [one for one in letters if note_key(self._topic_id, one, self._target(one)) not in notes]
-        self.outcome.known = len(letters) - len(found)
-        return found
+        """The letters without a receipt. No other resubmission can add a receipt from now on.
+
+        Blocks while it reads. Raises BrokerError, Unavailable.
+        """
+        receipts = read_receipts(reader, self._receipts)
+        new = [
+            letter for letter in letters if receipt_key(self._topic_id, letter, self._target(letter)) not in receipts
+        ]
+        self.outcome.known = len(letters) - len(new)
+        return new
 
     def send(self, letters: Iterable[DeadLetter]) -> None:
-        """All of them, each with a note. `outcome` tells what became of each, also after an error.
+        """The records of all letters, each with a receipt. `outcome` says what became of them, also after an error.
 
-        Raises BrokerError, Unavailable.
+        Blocks. Raises BrokerError, Unavailable.
         """
         for batch in _batches(letters):
             self._send(batch)
 
     def _target(self, letter: DeadLetter) -> str:
-        return self._to or letter.told.get("topic", "")
+        return self._to or letter.facts.get("topic", "")
 
     def _send(self, letters: list[DeadLetter]) -> None:
-        """In one transaction, or in halves until those that are refused stand alone."""
+        """In one transaction; or in halves, until each refused record stands alone."""
         for left in reversed(range(TRIES)):
             try:
                 self._transact(letters)
@@ -120,8 +138,8 @@ class Resubmission:
                 self._reopen()
             except Fenced as error:
                 raise BrokerError(
-                    "another resubmit of the same dead letters has begun, so this one ends. If that is ended too, give the "
-                    "command once more: what was sent is not sent twice."
+                    "another resubmit of the same dead letters has begun, so this one ends. If the other one has ended too, "
+                    "give the command once more: what was sent is not sent twice."
                 ) from error
             else:
                 self.outcome.sent += len(letters)
@@ -137,15 +155,15 @@ class Resubmission:
                 self._send(part)
 
     def _reopen(self) -> None:
-        """A transaction after one that was refused has wrong sequence numbers in librdkafka 2.16: a new producer has not."""
+        """After a transaction that was refused, librdkafka 2.16 sends wrong sequence numbers in the next: use a new producer."""
         self._producer.purge()
         self._open()
 
     def _transact(self, letters: list[DeadLetter]) -> None:
-        """All of them and their notes, or none. Raises Refused with the culprits where they are known, and as `send`."""
+        """All records with their receipts, or none. Raises Refused, with the culprits if they are known; and as `send`."""
         failed: list[tuple[str, KafkaError]] = []
         culprits: dict[str, str] = {}
-        _patiently(lambda _: self._producer.begin_transaction())
+        _with_retries(lambda _: self._producer.begin_transaction())
         try:
             for letter in letters:
                 try:
@@ -155,20 +173,20 @@ class Resubmission:
             if culprits:
                 raise Refused("some records are refused", culprits)
             try:
-                _patiently(self._producer.commit_transaction)
+                _with_retries(self._producer.commit_transaction)
             except Unavailable:
                 self.outcome.unsure = len(letters)
                 raise
         except (CommitAborted, BrokerError) as error:
             self._abort()
-            if reasons := {place: _why(one) for place, one in failed if one.code() in REFUSED}:
+            if reasons := {place: _refusal(failure) for place, failure in failed if failure.code() in REFUSED}:
                 raise Refused(next(iter(reasons.values())), reasons if len(reasons) == 1 else None) from error
             raise
 
     def _abort(self) -> None:
         try:
-            _patiently(self._producer.abort_transaction)
-        except (CommitAborted, BrokerError) as error:  # the next producer ends it
+            _with_retries(self._producer.abort_transaction)
+        except (CommitAborted, BrokerError) as error:  # the next producer with this id ends the transaction
             log.debug("not aborted: %s", error)
 
     def _produce(self, letter: DeadLetter, failed: list[tuple[str, KafkaError]]) -> None:
@@ -182,16 +200,16 @@ class Resubmission:
             target,
             record.value,
             letter.original_key(),
-            -1 if self._to else int(letter.told["partition"]),
+            -1 if self._to else int(letter.facts["partition"]),
             timestamp=stamp(letter.original_timestamp()),
             headers=[*letter.original_headers(), (RESUBMITTED, back.encode())],
             on_delivery=delivered,
         )
-        note = json.dumps({"letter": back, "from": letter.source, "to": target}).encode()
-        self._queue(self._notes, note, note_key(self._topic_id, letter, target), 0)
+        receipt = json.dumps({"letter": back, "from": letter.source, "to": target}).encode()
+        self._queue(self._receipts, receipt, receipt_key(self._topic_id, letter, target), 0)
 
     def _queue(self, topic: str, value: bytes | None, key: bytes | None, partition: int, **more: object) -> None:
-        """Waits while the queue is full, at most until the transaction has timed out."""
+        """Blocks while the queue is full, at most until the transaction has timed out."""
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, **more)  # type: ignore[arg-type]
@@ -199,13 +217,13 @@ class Resubmission:
                 self._producer.poll(0.1)
             except KafkaException as error:
                 if error.args[0].code() == KafkaError._STATE:  # the transaction has failed: a commit says why
-                    _patiently(self._producer.commit_transaction)
+                    _with_retries(self._producer.commit_transaction)
                 raise classify(error.args[0]) from error
             else:
                 return
 
 
-def _why(error: KafkaError) -> str:
+def _refusal(error: KafkaError) -> str:
     return f"{error.str()} ({error.name()}). {REFUSED[error.code()]}"
 
 
@@ -222,7 +240,7 @@ def _batches(letters: Iterable[DeadLetter]) -> Iterator[list[DeadLetter]]:
         yield batch
 
 
-def _patiently(call: Callable[[float], object]) -> None:
+def _with_retries(call: Callable[[float], object]) -> None:
     """Blocks for some 30 s at most. Raises TransportError."""
     try:
         persist(call, 5.0, lambda: TIMEOUT_S)

@@ -203,7 +203,7 @@ class TransactionalSink(_Sink):
         try:
             persist(call, at_once_s, lambda: STOP_S if self._stopping() else TIMEOUT_S)
         except KafkaException as error:
-            self._fences.look(error.args[0])
+            self._fences.count(error.args[0])
             raise classify(error.args[0]) from error
 
 

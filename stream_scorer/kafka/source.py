@@ -17,7 +17,7 @@ from stream_scorer.kafka.lag import Backlog
 from stream_scorer.kafka.member import Member
 from stream_scorer.kafka.record import to_record
 from stream_scorer.kafka.topic_ids import TopicIds
-from stream_scorer.ports import Breathe
+from stream_scorer.ports import KeepAlive
 from stream_scorer.records import CommittedPosition, Lag, Partition, PartitionLog, Record, SourceStatus, StartPosition
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 POSITIONS_EVERY_S = 0.5
 KEEP_ALIVE_EVERY_S = 0.1
 
-Begin = Callable[[Partition, "CommittedPosition | None", PartitionLog, Breathe], StartPosition]
+Begin = Callable[[Partition, "CommittedPosition | None", PartitionLog, KeepAlive], StartPosition]
 
 
 class _Left(Exception):
@@ -42,8 +42,8 @@ class KafkaSource:
         properties: librdkafka's, from `kafka_config.consumer`.
         topics: to subscribe to.
         ids: looks up the ids of the topics.
-        begin: (partition, its committed offset or None, what its log holds, `breathe`) -> where to begin. Called inside
-            `poll` for every partition that comes, before its first record. It calls `breathe` at least every second.
+        begin: (partition, its committed offset or None, what its log holds, `keep_alive`) -> where to begin. Called inside
+            `poll` for every partition that comes, before its first record. It calls `keep_alive` at least every second.
         dropped: called inside `poll` for every partition that leaves.
         start: where a group without a committed offset begins, as `begin_at` takes it. `begin` decides where records are
             read from; `start` is for the lag meanwhile, and to find out whether a partition was added since.
@@ -233,11 +233,11 @@ class KafkaSource:
         log.info("assigned %s", ", ".join(map(str, offsets)) or "nothing new")
 
     def _begin_partition(self, partition: Partition) -> StartPosition:
-        def breathe() -> None:
+        def keep_alive() -> None:
             self._keep_alive(partition)
 
-        committed, holds = self._commits.look(partition, breathe)
-        return self._begin(partition, committed, holds, breathe)
+        committed, holds = self._commits.look(partition, keep_alive)
+        return self._begin(partition, committed, holds, keep_alive)
 
     def _keep_alive(self, partition: Partition) -> None:
         """Stay a member of the group while a partition is set up.

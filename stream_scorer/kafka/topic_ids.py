@@ -17,18 +17,19 @@ from stream_scorer.kafka.errors import MISSING, unreachable
 
 TIMEOUT_S = 5.0
 FRESH_S = 0.1
-"""An answer so old still holds. A consumer that meets a new topic behind a name asks for metadata first, and waits
-`fetch.error.backoff.ms`, 500 ms, before it reads: a look at most this old was taken before it read anything new."""
+"""An answer of this age still holds. A consumer that meets a new topic behind a name asks for metadata first, and waits
+`fetch.error.backoff.ms`, 500 ms, before it reads: an answer of this age was given before it read any new record."""
 GONE_S = 60.0
+"""How long a topic may be missing, as it may be created again."""
 _UNKNOWN = "AAAAAAAAAAAAAAAAAAAAAA"  # of brokers older than topic ids
 
 
 class TopicIds:
-    """Looks up topic ids, and notices when one changes.
+    """Looks up topic ids, and notices if one changes.
 
     Args:
-        properties: of an AdminClient, as `kafka_config.common` gives them.
-        seen: called with the partition count of a topic after each look, from `look_up` and `check`. It may raise.
+        properties: of an AdminClient, as `kafka_config.common` returns them.
+        seen: called with a topic and its partition count after each answer, inside `look_up` and `check`. It may raise.
     """
 
     def __init__(self, properties: Properties, seen: Callable[[str, int], None] = lambda *_: None) -> None:
@@ -42,26 +43,25 @@ class TopicIds:
         self._asked: dict[str, Future[Any]] = {}
 
     def known(self, topic: str) -> str:
-        """The id that `look_up` found last; "" if it has not, or if the broker has no ids."""
+        """The id of the last `look_up`; "" if there was none, or if the broker has no ids."""
         return self._known.get(topic, "")
 
     def partitions(self, topic: str) -> int:
-        """How many partitions a topic had at the last look, 0 if there was none."""
+        """The partition count of the last answer, 0 if there was none."""
         return self._counts.get(topic, 0)
 
     def look_up(self, topic: str) -> str:
         """The id of a topic now, "" if the broker has no ids. Blocks for up to 6 s.
 
-        Raises Unavailable: no answer, or no such topic for less than a minute. BrokerError: no such topic.
+        Raises Unavailable: no answer, or the topic is missing for less than a minute. BrokerError: it is missing.
         """
         if not self._has_controller():
             return ""
-        found = self._answer(topic, self._describe([topic])[topic])
-        self._known[topic] = found
-        return found
+        topic_id = self._known[topic] = self._answer(topic, self._describe([topic])[topic])
+        return topic_id
 
     def _has_controller(self) -> bool:
-        """A stand-in for a broker has none, and whoever asks for descriptions waits for one."""
+        """librdkafka's mock cluster has none, and a request to describe topics waits for one."""
         if not self._controller:
             try:
                 self._controller = not kafka_answers.is_mock_cluster(kafka_answers.cluster(self._admin, TIMEOUT_S))
@@ -70,19 +70,19 @@ class TopicIds:
         return self._controller
 
     def ask(self) -> None:
-        """Begin to look up the ids of all known topics again, unless that was done just now. Does not block."""
+        """Begin to look up the ids of all known topics again, unless the last answer is fresh. Does not block."""
         now = time.monotonic()
         if not self._asked and self._known and now - self._asked_at > FRESH_S:
             self._asked_at = now
             self._asked = self._describe(list(self._known))
 
     def check(self) -> None:
-        """Wait for what `ask` began, up to 6 s. Raises Unavailable if a topic is gone or is another one by now."""
+        """Wait for the answer to `ask`, up to 6 s. Raises Unavailable if a topic is missing or is another one by now."""
         asked, self._asked = self._asked, {}
         for topic, future in asked.items():
-            found, known = self._answer(topic, future), self._known.get(topic, "")
-            if known and found != known:
-                raise Unavailable(f"topic {topic!r} was deleted and created again (id {known}, now {found})")
+            topic_id, known = self._answer(topic, future), self._known.get(topic, "")
+            if known and topic_id != known:
+                raise Unavailable(f"topic {topic!r} was deleted and created again (id {known}, now {topic_id})")
 
     def _describe(self, topics: list[str]) -> dict[str, Future[Any]]:
         futures: dict[str, Future[Any]] = self._admin.describe_topics(
@@ -100,11 +100,11 @@ class TopicIds:
         self._gone_since = None
         self._counts[topic] = len(description.partitions)
         self._seen(topic, self._counts[topic])
-        found = str(description.topic_id)
-        return "" if found == _UNKNOWN else found
+        topic_id = str(description.topic_id)
+        return "" if topic_id == _UNKNOWN else topic_id
 
     def _problem(self, topic: str, error: KafkaException) -> BrokerError | Unavailable:
-        """A topic that is about to be created again is gone for a moment."""
+        """A topic that is deleted and created again is missing for a moment."""
         if error.args[0].code() in MISSING:
             now = time.monotonic()
             self._gone_since = self._gone_since or now

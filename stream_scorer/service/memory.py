@@ -12,7 +12,7 @@ from enum import Enum
 
 from stream_scorer.errors import CommitAborted, EndOfInput, Refused
 from stream_scorer.parsing.times import timestamp_ms
-from stream_scorer.ports import Breathe
+from stream_scorer.ports import KeepAlive
 from stream_scorer.records import Outgoing, Partition, Place, Record, Reject, Snapshot, StateRecord
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter, read_saved
 
@@ -109,7 +109,7 @@ class MemoryInputs:
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
 
-    def start(self, partition: Partition, start: str, breathe: Breathe) -> int:
+    def start(self, partition: Partition, start: str, keep_alive: KeepAlive) -> int:
         records = self._of(partition)
         if start == "earliest":
             return 0
@@ -118,7 +118,7 @@ class MemoryInputs:
         since = int(start) if start.isdecimal() else timestamp_ms(start)
         return next((record.offset for record in records if (record.timestamp or 0) >= since), len(records))
 
-    def back(self, partition: Partition, before: int, count: int, breathe: Breathe) -> int:
+    def back(self, partition: Partition, before: int, count: int, keep_alive: KeepAlive) -> int:
         return max(0, before - count)
 
     def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:
@@ -134,7 +134,7 @@ class MemoryStore:
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
 
-    def read(self, partition: Partition, committed: int | None, breathe: Breathe) -> Sequence[StateRecord]:
+    def read(self, partition: Partition, committed: int | None, keep_alive: KeepAlive) -> Sequence[StateRecord]:
         return [
             read_saved(partition, key, value)
             for (source, key), value in self._log.changelog.items()

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stream_scorer.errors import BrokerError, ModelError
-from stream_scorer.ports import Breathe, Inputs, StateStore, Watch
+from stream_scorer.ports import Inputs, KeepAlive, StateStore, Watch
 from stream_scorer.records import (
     UNKNOWN_ORIGIN,
     CommittedPosition,
@@ -90,16 +90,16 @@ class Restorer:
         self._part = 16
 
     def begin(
-        self, partition: Partition, committed: CommittedPosition | None, holds: PartitionLog, breathe: Breathe
+        self, partition: Partition, committed: CommittedPosition | None, holds: PartitionLog, keep_alive: KeepAlive
     ) -> StartPosition:
         """The first record to score; the partition's sessions are as they were before it.
 
-        Blocks for as long as a restore takes, and calls `breathe` all along, which may raise to end it.
+        Blocks for as long as a restore takes, and calls `keep_alive` all along, which may raise to end it.
         Raises ModelError on state that does not fit, BrokerError on a gap, TransportError.
         """
         started = time.perf_counter()
         self._sessions.drop(partition)  # a try before this one may have ended halfway: the broker was away
-        saved = self._read(partition, committed, breathe)
+        saved = self._read(partition, committed, keep_alive)
         position = next((one for one in saved if one.snapshot is None), None)
         if committed is None and position is not None and self._policy.start == "committed":
             log.warning(
@@ -109,36 +109,36 @@ class Restorer:
             )
             committed = CommittedPosition(position.offset, position.origin.topic_id)
         if committed is None:
-            return self._begin_anew(partition, saved, holds.added, breathe)
+            return self._begin_anew(partition, saved, holds.added, keep_alive)
         problem = self._problem(saved, position, committed)
         gap = self._gap(partition, committed, position, holds)
         if gap is not None:
-            return self._pass_gap(gap, saved, position, problem, breathe)
+            return self._pass_gap(gap, saved, position, problem, keep_alive)
         if problem:
-            self._mend(partition, committed.offset, saved, problem, breathe)
+            self._mend(partition, committed.offset, saved, problem, keep_alive)
             return StartPosition(committed.offset, saved=False)
-        restored = self._restore(partition, saved, position, committed.offset, started, breathe)
+        restored = self._restore(partition, saved, position, committed.offset, started, keep_alive)
         return StartPosition(committed.offset, saved=restored)
 
     def _read(
-        self, partition: Partition, committed: CommittedPosition | None, breathe: Breathe
+        self, partition: Partition, committed: CommittedPosition | None, keep_alive: KeepAlive
     ) -> Sequence[StateRecord]:
         if self._store is None:
             return []
-        return self._store.read(partition, None if committed is None else committed.offset, breathe)
+        return self._store.read(partition, None if committed is None else committed.offset, keep_alive)
 
     def _begin_anew(
-        self, partition: Partition, saved: Sequence[StateRecord], added: bool, breathe: Breathe
+        self, partition: Partition, saved: Sequence[StateRecord], added: bool, keep_alive: KeepAlive
     ) -> StartPosition:
         start = "earliest" if self._policy.start == "committed" else self._policy.start
         if added and start != "earliest":
             log.info("%s was added after the group had begun: from its first record, whatever --start says", partition)
             start = "earliest"
-        first = self._inputs.start(partition, start, breathe)
+        first = self._inputs.start(partition, start, keep_alive)
         self._forget(partition, saved)
         if self._policy.warm_up:
-            first_fed = self._inputs.back(partition, first, self._policy.warm_up, breathe)
-            self._feed(partition, first_fed, first, breathe, published=False)
+            first_fed = self._inputs.back(partition, first, self._policy.warm_up, keep_alive)
+            self._feed(partition, first_fed, first, keep_alive, published=False)
         return StartPosition(first, saved=False)
 
     def _problem(
@@ -193,7 +193,7 @@ class Restorer:
         saved: Sequence[StateRecord],
         position: StateRecord | None,
         problem: str | None,
-        breathe: Breathe,
+        keep_alive: KeepAlive,
     ) -> StartPosition:
         partition = gap.partition
         if self._policy.on_gap == "fail":
@@ -204,13 +204,13 @@ class Restorer:
         log.warning("%s: %s; going on at offset %d (--on-gap %s)", partition, gap.text, gap.first, self._policy.on_gap)
         self._watch.gap(gap)
         if self._policy.on_gap == "rebuild":
-            self._rebuild(partition, gap.first, saved, breathe)
+            self._rebuild(partition, gap.first, saved, keep_alive)
         elif problem:
-            self._mend(partition, gap.first, saved, problem, breathe)
+            self._mend(partition, gap.first, saved, problem, keep_alive)
         else:
             # A session that was at offset 90 of the old log is at most at the new position of this one.
             moved = [_at_most(one, gap.first) for one in saved]
-            if self._restore(partition, moved, position, gap.first, time.perf_counter(), breathe):
+            if self._restore(partition, moved, position, gap.first, time.perf_counter(), keep_alive):
                 self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
         return StartPosition(gap.first, saved=False)
 
@@ -221,7 +221,7 @@ class Restorer:
         position: StateRecord | None,
         first: int,
         started: float,
-        breathe: Breathe,
+        keep_alive: KeepAlive,
     ) -> bool:
         """False if the saved state has another shape, as an earlier version may have saved fewer values. Then
         `--on-state-mismatch` has decided."""
@@ -230,7 +230,7 @@ class Restorer:
             count = self._sessions.restore(partition, snapshots, position.stream_time if position else None)
         except ModelError as error:
             self._sessions.drop(partition)
-            self._mend(partition, first, saved, str(error).removeprefix(f"{partition}: ").rstrip("."), breathe)
+            self._mend(partition, first, saved, str(error).removeprefix(f"{partition}: ").rstrip("."), keep_alive)
             return False
         seconds = time.perf_counter() - started
         log.info("%s: restored %d sessions in %.2f s, going on at %d", partition, count, seconds, first)
@@ -238,7 +238,7 @@ class Restorer:
         return True
 
     def _mend(
-        self, partition: Partition, first: int, saved: Sequence[StateRecord], problem: str, breathe: Breathe
+        self, partition: Partition, first: int, saved: Sequence[StateRecord], problem: str, keep_alive: KeepAlive
     ) -> None:
         how = self._policy.on_mismatch
         if how == "auto":
@@ -250,32 +250,32 @@ class Restorer:
             )
         if how == "rebuild":
             log.warning("%s: %s; rebuilding sessions from the inputs before %d", partition, problem, first)
-            self._rebuild(partition, first, saved, breathe)
+            self._rebuild(partition, first, saved, keep_alive)
         else:
             log.warning("%s: %s; sessions begin anew", partition, problem)
             self._forget(partition, saved)
 
-    def _rebuild(self, partition: Partition, before: int, saved: Sequence[StateRecord], breathe: Breathe) -> None:
+    def _rebuild(self, partition: Partition, before: int, saved: Sequence[StateRecord], keep_alive: KeepAlive) -> None:
         self._forget(partition, saved)
-        self._feed(partition, self._inputs.start(partition, "earliest", breathe), before, breathe, published=True)
+        self._feed(partition, self._inputs.start(partition, "earliest", keep_alive), before, keep_alive, published=True)
 
     def _forget(self, partition: Partition, saved: Sequence[StateRecord]) -> None:
         """What was saved must not come back at the next restore."""
         self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
 
-    def _feed(self, partition: Partition, first: int, before: int, breathe: Breathe, *, published: bool) -> None:
+    def _feed(self, partition: Partition, first: int, before: int, keep_alive: KeepAlive, *, published: bool) -> None:
         """Inputs through the model with outputs dropped; `published`: they were once, before state was lost."""
         if first >= before or not self._sessions.stateful:
             return
         started, count = time.perf_counter(), 0
         for records in self._inputs.read(partition, first, before):
-            breathe()
+            keep_alive()
             while records:
                 part, records = records[: self._part], records[self._part :]
                 self._feed_part(partition, part, published=published)
                 count += len(part)
                 self._watch.fed(partition, part[-1].offset + 1 - first, before - first)
-                breathe()
+                keep_alive()
         log.info(
             "%s: fed %d inputs before offset %d in %.1f s", partition, count, before, time.perf_counter() - started
         )

@@ -11,7 +11,7 @@ import pytest
 
 from stream_scorer.kafka.changelog import changelog_name
 from stream_scorer.kafka.config import consumer
-from stream_scorer.kafka.hanging import hanging, hanging_offsets
+from stream_scorer.kafka.hanging import find_hanging, hanging_offsets
 from stream_scorer.records import Partition
 from support.brokers import free_ports
 from tests.support.faults import Job
@@ -148,10 +148,10 @@ def test_anybody_may_ask_what_hangs_where(lax_kafka, name):
     topic, group = lax_kafka.create(name("in"), 3), name("group")
     properties = consumer(lax_kafka.servers, group, {})
     places = [Partition(topic, number) for number in range(3)]
-    assert hanging(properties, places) == []
+    assert find_hanging(properties, places) == []
     late = LateProducer(lax_kafka.servers, name("somebody"))
     offset = late.produce(topic, 2, (b"k", b"v"))
-    (found,) = hanging(properties, places, settle_s=0.1)
+    (found,) = find_hanging(properties, places, settle_s=0.1)
     assert (found.partition, found.offset, found.producer_id) == (places[2], offset, late.producer_id)
     assert not found.in_use
     late.commit_offset(group, topic, 0, 7)

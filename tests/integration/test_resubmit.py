@@ -11,7 +11,7 @@ import pytest
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka import config as kafka_config
 from stream_scorer.kafka.dead_letters import read_dead_letters
-from stream_scorer.kafka.resubmit import Resubmission, notes_topic
+from stream_scorer.kafka.resubmit import Resubmission, receipts_topic
 from support.service import command, run
 
 pytestmark = pytest.mark.broker
@@ -122,7 +122,7 @@ def test_killed_halfway_with_a_full_queue_and_begun_again(kafka, name):
 
 def test_of_two_at_once_the_later_goes_on(kafka, name):
     source, dead = kafka.create(name("in")), kafka.create(name("dead"))
-    notes = kafka.create(notes_topic(dead))
+    notes = kafka.create(receipts_topic(dead))
     kafka.send(dead, [_letter(source, b"%d" % at) for at in range(10)])
     reader = kafka_config.consumer(kafka.servers, "reader", {})
     letters = list(read_dead_letters(reader, dead))

@@ -104,7 +104,7 @@ WRONG = [
     ([*RUN, "--log-level", "foo"], "--log-level: 'foo' is not one of DEBUG, INFO"),
     ([*RUN, "--input-topics", "x"], "unrecognized arguments: --input-topics x. Did you mean --input-topic?"),
     ([*RUN, "--group", os.fsdecode(b"\xff")], r"--group: '\udcff' is not text in UTF-8."),
-    ([*RUN, "--kafka", "sasl.mechanisms=OAUTHBEARER"], "nobody gives tokens. Give --kafka sasl.oauthbearer.method=oidc"),
+    ([*RUN, "--kafka", "sasl.mechanisms=OAUTHBEARER"], "no source of tokens is set. Give --kafka sasl.oauthbearer.method=oidc"),
     (["fleet", "--server", "http://[::1"], "server 'http://[::1' is no URL."),
     (["connect", "localhost:8003"], "server 'localhost:8003' is no URL."),
     (["connect", "http://x", "--wait", "nan"], "argument --wait: 'nan' is not a number"),

@@ -39,10 +39,10 @@ def resolve(given: Any, find_schema: FindSchema) -> tuple[str, Any]:
     if isinstance(given, str):
         return given, given if given in PRIMITIVES else _find(given, find_schema)
     name = given["$ref"] if isinstance(given, dict) and set(given) == {"$ref"} else "stream"
-    return str(name)[:_MOST_NAME], _Followed(find_schema).of(given, ())
+    return str(name)[:_MOST_NAME], _Follower(find_schema).of(given, ())
 
 
-class _Followed:
+class _Follower:
     """Schemas with what they refer to put in. Two references a schema, thirty deep, would be a thousand million of them."""
 
     def __init__(self, find_schema: FindSchema) -> None:

@@ -44,7 +44,7 @@ def changelog(monkeypatch):
         monkeypatch.setattr(kafka_clients, "open_outside_group", lambda *_, **__: uncommitted)
         for module in (kafka_reader, kafka_changelog):
             monkeypatch.setattr(module, "time", clock)
-        monkeypatch.setattr(kafka_changelog, "hanging", lambda *_, **__: [])
+        monkeypatch.setattr(kafka_changelog, "find_hanging", lambda *_, **__: [])
         return KafkaChangelog({}, "kept", shown), shown
 
     return made
@@ -84,13 +84,13 @@ def test_a_stop_is_heard_while_nothing_comes(changelog, position):
     store, _ = changelog(9, 9, [position(0, 100)])
     heard = []
 
-    def breathe():
+    def keep_alive():
         heard.append(1)
         if len(heard) == 3:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        store.read(INPUT, 100, breathe)
+        store.read(INPUT, 100, keep_alive)
 
 
 def test_what_something_else_wrote_is_told_with_its_place(changelog):

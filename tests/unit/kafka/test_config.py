@@ -89,7 +89,7 @@ def test_a_secret_under_a_wrong_name_is_not_shown():
 
 def test_tokens_need_somebody_who_gives_them():
     bearer = {"security.protocol": "sasl_plaintext", "sasl.mechanisms": "OAUTHBEARER"}
-    with pytest.raises(SettingsError, match=r"nobody gives tokens. Give --kafka sasl\.oauthbearer\.method=oidc"):
+    with pytest.raises(SettingsError, match=r"no source of tokens is set. Give --kafka sasl\.oauthbearer\.method=oidc"):
         check_extra(bearer)
     check_extra(bearer | {"enable.sasl.oauthbearer.unsecure.jwt": "true"})
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.kafka.dead_letters import DeadLetter, chosen, told_by
+from stream_scorer.kafka.dead_letters import DeadLetter, facts_of, select
 from stream_scorer.records import Partition, Record
 
 
 def _letter(headers, offset=5):
-    return DeadLetter(Record(Partition("in.dead-letters", 2), offset, None, None, None, headers), told_by(headers))
+    return DeadLetter(Record(Partition("in.dead-letters", 2), offset, None, None, None, headers), facts_of(headers))
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,5 @@ def test_odd_headers_are_told_as_they_are(headers, source):
 @pytest.mark.parametrize("place", ["", "@", "2", "2@", "2@\ufffd", "2@" + "9" * 5000, "5@2", "2@5 "])
 def test_a_place_where_nothing_is(place):
     with pytest.raises(SettingsError, match="no dead letter at "):
-        chosen([_letter(None)], [place])
-    assert chosen([_letter(None), _letter(None, 6)], ["2@6", "2@5"]) == [_letter(None, 6), _letter(None)]
+        select([_letter(None)], [place])
+    assert select([_letter(None), _letter(None, 6)], ["2@6", "2@5"]) == [_letter(None, 6), _letter(None)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka import fences as kafka_fences
-from stream_scorer.kafka.fences import MOST, WINDOW_S, Fences
+from stream_scorer.kafka.fences import MAX_FENCES, WINDOW_S, Fences
 
 TIMEOUT_S = 15.0
 FENCED = KafkaError(KafkaError.PRODUCER_FENCED)
@@ -34,7 +34,7 @@ def _fence(fences, clock, after_s=0.1, error=FENCED):
     fences.opened()
     fences.begun()
     clock.now += after_s
-    fences.look(error)
+    fences.count(error)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def _fence(fences, clock, after_s=0.1, error=FENCED):
 )
 def test_a_twin_that_takes_the_id_again_and_again_ends_the_service(clock, code):
     fences = Fences("stream-scorer.g.h.0", TIMEOUT_S)
-    for _ in range(MOST - 1):
+    for _ in range(MAX_FENCES - 1):
         _fence(fences, clock, error=KafkaError(code))
     with pytest.raises(BrokerError, match=r"'stream-scorer\.g\.h\.0' from this one 6 times in .*--instance of its own"):
         _fence(fences, clock, error=KafkaError(code))
@@ -51,14 +51,14 @@ def test_a_twin_that_takes_the_id_again_and_again_ends_the_service(clock, code):
 def test_a_twin_that_starts_while_this_one_begins_is_one_too(clock):
     fences = Fences("id", TIMEOUT_S)
     with pytest.raises(BrokerError):  # noqa: PT012
-        for _ in range(MOST):
+        for _ in range(MAX_FENCES):
             fences.opened()
-            fences.look(FENCED)
+            fences.count(FENCED)
 
 
 def test_what_took_longer_than_its_transaction_may_was_fenced_for_that(clock):
     fences = Fences("id", TIMEOUT_S)
-    for _ in range(10 * MOST):
+    for _ in range(10 * MAX_FENCES):
         _fence(fences, clock, after_s=TIMEOUT_S)
 
 
@@ -66,14 +66,14 @@ def test_several_calls_that_fail_by_one_fence_count_once(clock):
     fences = Fences("id", TIMEOUT_S)
     fences.opened()
     fences.begun()
-    for _ in range(10 * MOST):
-        fences.look(FENCED)
+    for _ in range(10 * MAX_FENCES):
+        fences.count(FENCED)
 
 
 def test_other_failures_are_no_fences(clock):
     fences = Fences("id", TIMEOUT_S)
     for code in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError.NOT_COORDINATOR, KafkaError._FATAL):
-        for _ in range(MOST):
+        for _ in range(MAX_FENCES):
             _fence(fences, clock, error=KafkaError(code))
 
 
@@ -87,9 +87,9 @@ def test_it_ends_at_the_first_six_within_a_minute_and_never_else(gaps):
             fences.opened()
             clock.now += gap
             times.append(clock.now)
-            close = len(times) >= MOST and times[-1] - times[-MOST] <= WINDOW_S
+            close = len(times) >= MAX_FENCES and times[-1] - times[-MAX_FENCES] <= WINDOW_S
             try:
-                fences.look(FENCED)
+                fences.count(FENCED)
             except BrokerError:
                 assert close
                 return

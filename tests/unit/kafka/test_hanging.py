@@ -6,7 +6,7 @@ import pytest
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Unavailable
 from stream_scorer.kafka.clients import librdkafka_log
-from stream_scorer.kafka.end_offsets import Hanging
+from stream_scorer.kafka.end_offsets import OpenTransaction
 from stream_scorer.kafka.hanging import Probe, coordinator_hash
 from stream_scorer.records import Partition
 
@@ -32,7 +32,7 @@ def test_the_one_hash_that_java_has_no_absolute_value_of():
 )
 def test_the_text_says_where_whose_since_when_and_what_to_do(state, then):
     name = "their-id" if state else ""
-    text = Hanging(PLACE, 41, 2.0, "broker:9092", 77, name, state).text()
+    text = OpenTransaction(PLACE, 41, 2.0, "broker:9092", 77, name, state).text()
     assert text.startswith("scores[3]@41: a transaction of producer id 77")
     assert "for 2 s at least" in text
     assert then in text
@@ -40,7 +40,7 @@ def test_the_text_says_where_whose_since_when_and_what_to_do(state, then):
     assert f"{tool} describe-producers --topic scores --partition 3" in text
     assert f"{tool} abort --topic scores --partition 3 --start-offset 41" in text
     assert (
-        Hanging(PLACE, 41, 2.0, "broker:9092")
+        OpenTransaction(PLACE, 41, 2.0, "broker:9092")
         .text()
         .startswith("scores[3]@41: a transaction of another producer is open")
     )

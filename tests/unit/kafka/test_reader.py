@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.kafka import reader as kafka_reader
-from stream_scorer.kafka.follow import Followed
+from stream_scorer.kafka.follow import Follower
 from stream_scorer.kafka.reader import Reader, Stalled
 from stream_scorer.records import Partition
 from tests.support.messages import Fetched, Script, eof
@@ -143,6 +143,6 @@ def test_a_topic_is_followed_from_where_each_partition_begins(monkeypatch):
     consumer = Script([Fetched(ONE, 3, timestamp=99), Fetched(ONE, 4, timestamp=100)], [eof(ONE, 5), eof(TWO, 6)])
     consumer.partitions, consumer.times = {"prices": [0, 1]}, 3
     monkeypatch.setattr(kafka_reader, "open_outside_group", lambda *_, **__: consumer)
-    followed = Followed({}, {"prices": "100"})
+    followed = Follower({}, {"prices": "100"})
     assert [at.offset for at in consumer.assigned] == [3, 3]
     assert given_by(followed.records(until_end=True)) == [(ONE, 4)], "what is older comes with it, and is left out"

@@ -39,11 +39,11 @@ class Topic:
     def __init__(self):
         self.asked = []
 
-    def start(self, partition, start, breathe):
+    def start(self, partition, start, keep_alive):
         self.asked.append(start)
         return {"earliest": self.low, "latest": END}.get(start, 20)
 
-    def back(self, partition, before, count, breathe):
+    def back(self, partition, before, count, keep_alive):
         return max(self.low, before - count)
 
     def read(self, partition, first, before):
@@ -64,7 +64,7 @@ class Store:
     def __init__(self, saved=()):
         self.saved = list(saved)
 
-    def read(self, partition, committed, breathe):
+    def read(self, partition, committed, keep_alive):
         return self.saved
 
 
@@ -421,17 +421,17 @@ class _Enough(Exception):
     pass
 
 
-def test_a_rebuild_lets_the_worker_breathe_and_can_be_ended_by_it():
+def test_a_rebuild_keeps_the_worker_alive_and_can_be_ended_by_it():
     worker = Worker(Store(), on_mismatch="rebuild")
     breaths = []
 
-    def breathe():
+    def keep_alive():
         breaths.append(1)
         if len(breaths) == 4:
             raise _Enough
 
     with pytest.raises(_Enough):
-        worker.restorer.begin(IN, CommittedPosition(30, ONE), HOLDS, breathe)
+        worker.restorer.begin(IN, CommittedPosition(30, ONE), HOLDS, keep_alive)
     assert worker.begin(30) == 30
     assert worker.windows() == _fed(5, 30), "nothing is fed twice"
 
