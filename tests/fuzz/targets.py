@@ -21,7 +21,7 @@ from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.codec.stream_codec import StreamCodec
 from stream_scorer.errors import DecodeError, DescriptorError, EncodeError, ModelError, SchemaError, TransportError
 from stream_scorer.evaluate.tail import Tail
-from stream_scorer.kafka.dead_letters import DeadLetter, told_by
+from stream_scorer.kafka.dead_letters import DeadLetter, facts_of
 from stream_scorer.model import annotations
 from stream_scorer.modelop.process import snapshot
 from stream_scorer.modelop.streams import envelopes, literals
@@ -86,7 +86,7 @@ def _letter(data: bytes) -> None:
     parts = data.split(b"|")
     names = ["__streams.errors." + part.decode(errors="replace") for part in parts[::2]] + ["__scorer.x", "other"]
     headers: Headers = [*zip(names, [*parts[1::2], None, None, data], strict=False)]
-    letter = DeadLetter(Record(IN, 7, None, data, None, headers), told_by(headers))
+    letter = DeadLetter(Record(IN, 7, None, data, None, headers), facts_of(headers))
     assert isinstance(letter.source, str)
     assert letter.place == "1@7"
     letter.original_headers()
