@@ -1,1 +1,1 @@
-"""Module files: their annotations, loading, state, attachments and bundles."""
+"""Model files: their annotations, loading, state, attachments and bundles; the host that calls a model."""

@@ -1,7 +1,7 @@
-"""Smart comments: what a module file says of itself.
+"""Smart comments: `# PREFIX.TAG: VALUE` on a line of its own, anywhere in a module file.
 
-`# PREFIX.TAG: VALUE` on a line of its own, anywhere in the file. ModelOp's prefixes in any case;
-`stream-scorer.` for ours, which a ModelOp engine ignores. Lines apply in order, later ones win.
+ModelOp's prefixes are accepted in any case. `stream-scorer.` is our own prefix, which a ModelOp engine ignores. Comments
+apply in the order of the lines; a later one overrides an earlier one.
 """
 
 from __future__ import annotations
@@ -31,11 +31,16 @@ _MAX_SHOWN = 80
 
 @dataclass(frozen=True)
 class Annotations:
-    """By slot number: even slots are inputs, odd ones outputs; 0 and 1 are in use unless told otherwise.
+    """What the smart comments of a module say. Even slots are inputs, odd slots outputs; by default 0 and 1 are in use.
 
-    schemas: name of the slot's schema. actions: callback of an input slot (default "action"; "none" or
-    "unused" makes the model explicit). roles: function of each 2.x role ("init", "score", "metrics",
-    "train"). state, window, batch, compat: our own, see docs/DESIGN.md.
+    schemas: name of the schema of each slot.
+    recordsets: slots with record sets.
+    actions: name of the callback of an input slot; without one it is "action". "none" or "unused" makes the model explicit.
+    slots_in_use: numbers of the slots.
+    module_attached: values of `module-attached` comments.
+    snapshots: "none" or "eof".
+    state, window, batch, compat: values of our own comments, which README.md explains; None without the comment.
+    roles: name of the function of each role of version 2.x ("init", "score", "metrics", "train").
     """
 
     schemas: dict[int, str] = field(default_factory=dict)
@@ -60,33 +65,35 @@ class Annotations:
 
     @property
     def explicit(self) -> bool:
-        """Whether the module body is the run and reads its slots itself."""
+        """Whether the module body does all the work: it reads its slots itself, and has no callbacks."""
         return any(self.actions.get(slot, "").lower() in UNUSED_ACTIONS for slot in self.inputs)
 
 
 def parse(source: str, file: str = "<module>") -> Annotations:
-    """Read all smart comments of a module's source. Raises ModelError with file:line on a wrong value."""
-    found = _Found(file)
+    """All smart comments of a module's source. Raises ModelError with file:line for a wrong value."""
+    reader = _Reader(file)
     for number, line in enumerate(source.splitlines(), 1):
         if match := _LINE.match(line):
-            found.take(number, match["prefix"].lower(), match["tag"], match["value"].strip())
+            reader.take(number, match["prefix"].lower(), match["tag"], match["value"].strip())
         elif match := _ROLE.match(line):
-            found.role = match["role"].lower()
-        elif found.role and (match := _DEF.match(line)):
-            found.roles.setdefault(found.role, match["name"])
-            found.role = None
-    return found.finish()
+            reader.role = match["role"].lower()
+        elif reader.role and (match := _DEF.match(line)):
+            reader.roles.setdefault(reader.role, match["name"])
+            reader.role = None
+    return reader.finish()
 
 
-class _Found:
+class _Reader:
+    """Collects the comments line by line."""
+
     def __init__(self, file: str) -> None:
         self._file = file
         self._in_use = {0, 1}
         self._per_slot: list[tuple[str, str, str]] = []  # tag, selector, value, in order
-        self._dropped: dict[int, int] = {}  # of a slot, how many mentions stood before it was dropped
+        self._dropped: dict[int, int] = {}  # by slot: length of _per_slot when the slot was set to unused
         self._attached: list[str] = []
-        self._plain: dict[str, tuple[int, str]] = {}
-        self.role: str | None = None  # told of, its function still to come
+        self._plain: dict[str, tuple[int, str]] = {}  # line and value of comments that belong to no slot, by tag
+        self.role: str | None = None  # a role comment was read; the function it belongs to is the next one
         self.roles: dict[str, str] = {}
 
     def take(self, line: int, prefix: str, tag: str, value: str) -> None:
@@ -152,10 +159,10 @@ class _Found:
             raise self._wrong(line, f"slot.{slot}", value, "in-use or unused")
 
     def _drop(self, slots: Iterable[int]) -> None:
-        """Earlier mentions of the slots are cancelled too."""
-        gone = set(slots)
-        self._in_use -= gone
-        self._dropped.update(dict.fromkeys(gone, len(self._per_slot)))
+        """Set slots to unused. Comments on them from earlier lines no longer count."""
+        dropped = set(slots)
+        self._in_use -= dropped
+        self._dropped.update(dict.fromkeys(dropped, len(self._per_slot)))
 
     def finish(self) -> Annotations:
         schemas: dict[int, str] = {}
@@ -171,7 +178,7 @@ class _Found:
                     actions[slot] = value
                 elif tag == "recordsets":
                     sets[slot] = _BOOLEAN[value]
-        found = Annotations(
+        annotations = Annotations(
             schemas=schemas,
             recordsets=frozenset(slot for slot, on in sets.items() if on),
             actions=actions,
@@ -184,17 +191,17 @@ class _Found:
             compat=self._compat(),
             roles=self.roles,
         )
-        if found.explicit:
-            self._check_explicit(found)
-        return found
+        if annotations.explicit:
+            self._check_explicit(annotations)
+        return annotations
 
-    def _check_explicit(self, found: Annotations) -> None:
-        for slot in found.inputs:
-            name = found.actions.get(slot, "action")
+    def _check_explicit(self, annotations: Annotations) -> None:
+        for slot in annotations.inputs:
+            name = annotations.actions.get(slot, "action")
             if name.lower() not in UNUSED_ACTIONS:
                 raise ModelError(
-                    f"{self._file}: slot {slot} has the callback {name}() and another input has none. A model either "
-                    "takes all its inputs by callbacks or reads all of them by fastscore.io.Slot: write "
+                    f"{self._file}: slot {slot} has the callback {name}() and another input has none. A model "
+                    "either takes all its inputs by callbacks or reads all of them by fastscore.io.Slot: write "
                     "'# fastscore.action: unused', or name a callback for each."
                 )
 
@@ -205,7 +212,9 @@ class _Found:
         names = tuple(name.strip() for name in value.split(",") if name.strip())
         for name in names:
             if not name.isidentifier():
-                raise self._wrong(line, f"stream-scorer.{tag}", value, "names of globals with commas between")
+                raise self._wrong(
+                    line, f"stream-scorer.{tag}", value, "a list of names of globals, separated by commas"
+                )
         return names
 
     def _window(self) -> int | None:
@@ -213,7 +222,7 @@ class _Found:
             return None
         line, value = self._plain["ours.window"]
         if not _is_number(value) or int(value) < 1:
-            raise self._wrong(line, "stream-scorer.window", value, "a count of inputs")
+            raise self._wrong(line, "stream-scorer.window", value, "a number of inputs, from 1")
         return int(value)
 
     def _batch(self) -> tuple[str, str] | None:
@@ -238,7 +247,7 @@ class _Found:
 
 
 def _is_number(text: str) -> bool:
-    """Digits of ASCII, and not so many that no slot or window could have them."""
+    """Whether it is ASCII digits only, and no more of them than a slot or window can need."""
     return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
 
 

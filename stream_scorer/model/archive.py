@@ -1,4 +1,4 @@
-"""Archives of equal content are equal bytes."""
+"""Writes and reads .tar.gz archives. Equal files give an archive of equal bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a .tar.gz of `files` by name: sorted, without times, owners or umask, so that it can be compared by hash."""
+    """Write a .tar.gz of `files` by name: sorted, and without times, owners or umask, so that archives compare by hash."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as zipped,
@@ -25,6 +25,6 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
-    """The plain files of a .tar.gz, by name."""
+    """The contents of the plain files in a .tar.gz, by name. Raises OSError or tarfile.TarError."""
     with tarfile.open(path) as tar:
         return {member.name: tar.extractfile(member).read() for member in tar.getmembers() if member.isfile()}  # type: ignore[union-attr]

@@ -1,7 +1,6 @@
-"""A bundle: a model in a directory, as any ModelOp engine takes it, with a hash of every file.
+"""A bundle: a directory with a model, its files and a hash of each, which any ModelOp engine can load.
 
-The module's bytes are never changed, and nothing of the time or machine of the export gets in:
-exporting twice gives the same bytes.
+The module's bytes are copied unchanged. No time and nothing of the machine gets into a bundle: two exports are equal bytes.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ def is_bundle(path: Path) -> bool:
 def export(
     module: Path, weights: Path | None, out: Path, schemas: Mapping[str, str], topics: Mapping[int, str]
 ) -> dict[str, Any]:
-    """Write the bundle of a module and return its manifest.
+    """Write the bundle of a module into the directory `out`, and return its manifest.
 
     Args:
-        weights: directory whose files named after the module go into the attachment; None: the
-            attachment beside the module, if there is one.
-        schemas: JSON text of each schema the module names.
-        topics: of the Kafka stream descriptors, by slot.
+        weights: directory whose files named after the module go into the attachment; None: take the attachment beside the
+            module, if there is one.
+        schemas: JSON text of each schema that the module names.
+        topics: topic of the Kafka stream descriptor of each slot.
     Raises:
-        ModelError: the weights are not there, a third-party import of the module is not installed.
-        SettingsError: the reference sample that the training left is none.
+        ModelError: the weights are missing, or a package that the module imports is not installed.
+        SettingsError: `reference.json` of the training is not a list of numbers.
     """
     code = module.read_bytes()
     source = importlib.util.decode_source(code)
@@ -62,31 +61,35 @@ def export(
     for slot, topic in topics.items():
         name = "kafka-in.json" if slot % 2 == 0 else "kafka-out.json"
         files[name] = _json(_kafka_stream(topic, annotations.schemas.get(slot)))
-    # What the model saw in training, where that is known: the service compares its inputs with it.
-    seen = (weights or module.parent) / REFERENCE
-    if seen.is_file():
-        files[REFERENCE] = _json(thinned(read_reference(seen)))
+    # If the training left a sample of its inputs, the service compares the inputs of the topic with it.
+    sample = (weights or module.parent) / REFERENCE
+    if sample.is_file():
+        files[REFERENCE] = _json(thinned(read_reference(sample)))
     out.mkdir(parents=True, exist_ok=True)
     if attached:
         write_archive(out / ATTACHMENT, attached)
         files[ATTACHMENT] = (out / ATTACHMENT).read_bytes()
     for name, data in files.items():
         (out / name).write_bytes(data)
-    manifest = {
+    manifest = _manifest(module.name, files)
+    (out / MANIFEST).write_bytes(_json(manifest))
+    return manifest
+
+
+def _manifest(module: str, files: Mapping[str, bytes]) -> dict[str, Any]:
+    return {
         "format": FORMAT,
-        "module": module.name,
-        "sha256": hashlib.sha256(code).hexdigest(),
+        "module": module,
+        "sha256": hashlib.sha256(files[module]).hexdigest(),
         "files": {
             name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
             for name, data in sorted(files.items())
         },
     }
-    (out / MANIFEST).write_bytes(_json(manifest))
-    return manifest
 
 
 def read_manifest(bundle: Path) -> dict[str, Any]:
-    """Raises ModelError when there is none, or it is none of ours."""
+    """The manifest of a bundle. Raises ModelError: there is none, or it has another format."""
     path = bundle / MANIFEST
     try:
         manifest = json.loads(path.read_text())
@@ -102,24 +105,24 @@ def module_of(bundle: Path) -> str:
 
 
 def check_manifest(bundle: Path) -> list[str]:
-    """What is not as the manifest says: a text per file."""
+    """One line for each file that differs from the manifest; [] if none does. Raises ModelError as `read_manifest`."""
     manifest = read_manifest(bundle)
     problems = []
-    for name, told in manifest["files"].items():
+    for name, listed in manifest["files"].items():
         path = bundle / name
         if not path.is_file():
             problems.append(f"{name} is missing")
-        elif (found := hashlib.sha256(path.read_bytes()).hexdigest()) != told["sha256"]:
-            problems.append(f"{name} has sha256 {found[:12]}..., not {told['sha256'][:12]}...")
-    listed = {MANIFEST, *manifest["files"]}
-    problems += [f"{path.name} is not listed" for path in sorted(bundle.iterdir()) if path.name not in listed]
+        elif (sha256 := hashlib.sha256(path.read_bytes()).hexdigest()) != listed["sha256"]:
+            problems.append(f"{name} has sha256 {sha256[:12]}..., not {listed['sha256'][:12]}...")
+    known = {MANIFEST, *manifest["files"]}
+    problems += [f"{path.name} is not listed" for path in sorted(bundle.iterdir()) if path.name not in known]
     if manifest["files"].get(manifest["module"], {}).get("sha256") != manifest.get("sha256"):
-        problems.append("the module's own sha256 is not that of its file")
+        problems.append("the sha256 of the module differs from that of its file")
     return problems
 
 
 def attachment_beside(module: Path) -> Path | None:
-    """The archive of a module's files: MODULE.tar.gz, for folders with several modules, else attachment.tar.gz."""
+    """The attachment of a module: MODULE.tar.gz, which a folder with several modules needs, else attachment.tar.gz."""
     places = (module.with_suffix(".tar.gz"), module.parent / ATTACHMENT)
     return next((place for place in places if place.is_file()), None)
 
@@ -128,21 +131,21 @@ def _attached(module: Path, weights: Path | None) -> dict[str, bytes]:
     if weights is None:
         beside = attachment_beside(module)
         return read_archive(beside) if beside else {}
-    whole = weights / f"{module.stem}.tar.gz"
-    if whole.is_file():  # the training has made an attachment: more may be in it than files of the module's name
-        return read_archive(whole)
+    ready = weights / f"{module.stem}.tar.gz"
+    if ready.is_file():  # an attachment that the training has made: it may hold files of other names
+        return read_archive(ready)
     if not weights.is_dir():
         raise ModelError(f"--weights {weights}: no such directory. Give the one `stream-scorer train --out` wrote.")
-    found = {
+    files = {
         path.name: path.read_bytes()
         for path in weights.iterdir()
         if path.is_file() and path.stem.split(".")[0] == module.stem
     }
-    if not found:
+    if not files:
         raise ModelError(
             f"--weights {weights}: no files named {module.stem}.* there. Train first, or correct the directory."
         )
-    return found
+    return files
 
 
 def _kafka_stream(topic: str, schema: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a model imports, read from its source. Section [j]."""
+"""What a model imports, read from its source."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ _CATCH_MISSING = {"ImportError", "ModuleNotFoundError", "Exception", "BaseExcept
 
 
 class Import(NamedTuple):
-    """name: dotted. optional: the model can do without, for all its source shows: below `if` or `try`.
+    """One name that a source imports.
 
-    part: `from a import b` may be of a module a.b or of something within a.
+    name: dotted.
+    optional: as far as the source shows, the model can do without: the import is within `if` or `try`.
+    part: the name is a.b of `from a import b`, which may be a module or something within module a.
     """
 
     name: str
@@ -27,7 +29,7 @@ class Import(NamedTuple):
 
 
 def find_imports(tree: ast.AST, optional: bool = False) -> Iterator[Import]:
-    """In the order of the source, those in functions too, and `import_module("a.b")` of a literal."""
+    """All imports in the order of the source: those in functions too, and `import_module("a.b")` with a literal name."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -50,23 +52,23 @@ def find_imports(tree: ast.AST, optional: bool = False) -> Iterator[Import]:
 
 def _in(nodes: Iterable[ast.AST], optional: bool) -> Iterator[Import]:
     for node in nodes:
-        # Of a node below one, as the search is in what a node has below it.
+        # Wrapped, because `find_imports` looks at the children of the node that it is given.
         yield from find_imports(ast.Expression(node), optional)  # type: ignore[arg-type]
 
 
 def prefixes(name: str) -> Iterator[str]:
-    """A dotted name, then the packages it is in, outwards."""
+    """a.b.c, a.b, a for the dotted name a.b.c."""
     while name:
         yield name
         name = name.rpartition(".")[0]
 
 
 def importable(name: str) -> bool:
-    """Whether the top of a dotted name is installed here; nothing is imported."""
+    """Whether the top-level module of a dotted name is installed here. Imports nothing."""
     top = name.partition(".")[0]
     try:
         return importlib.util.find_spec(top) is not None
-    except (ImportError, ValueError):  # a module without a spec, put into sys.modules by somebody
+    except (ImportError, ValueError):  # a module without a spec, which some code has put into sys.modules
         return True
 
 

@@ -1,4 +1,4 @@
-"""What MODEL on a command line stands for."""
+"""Finds the files of a model by the MODEL of a command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHIPPED = ("tf_sp500_lstm", "sp500_forecast")
 
 @dataclass(frozen=True)
 class Located:
-    """A module file, the archive of its files if there is one beside it, and where its schemas are looked for."""
+    """A module file, the attachment beside it if there is one, and the folder where its schemas are looked for."""
 
     module: Path
     attachment: Path | None
@@ -29,9 +29,9 @@ def locate(model: str) -> Located:
         return _beside(path.resolve())
     if model in SHIPPED and not path.exists():
         return _beside(_shipped_folder() / f"{model}.py")
-    what = "a directory without manifest.json" if path.is_dir() else "no such file"
+    problem = "a directory without manifest.json" if path.is_dir() else "no such file"
     raise ModelError(
-        f"model {model!r}: {what}. Give the path of a module (.py), of a bundle that `stream-scorer export` wrote, "
+        f"model {model!r}: {problem}. Give the path of a module (.py), of a bundle that `stream-scorer export` wrote, "
         f"or the name of a shipped model: {', '.join(SHIPPED)}."
     )
 

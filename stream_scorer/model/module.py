@@ -1,4 +1,4 @@
-"""A module file, loaded and begun: one copy of code and weights, whose state can be taken out and put in."""
+"""A loaded model: one copy of code and weights, whose state can be taken out and put in."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ log = logging.getLogger(__name__)
 
 
 class Module:
-    """The `Model` port over a ModelOp module file that takes the records of one input, one at a time.
+    """The `Model` port for a ModelOp module file that takes the records of one input, one at a time.
 
-    Lifecycle: construct (reads, hashes and executes the file), `begin`, score, `end`. To be used inside its `sandbox`:
-    the body and `begin` open files there.
+    Lifecycle: construct (reads, hashes and executes the file), `begin`, `score` or `push` and `predict`, `end`. Use it
+    inside its `sandbox`, where the module body and `begin` find their files.
 
     Args:
-        attachments: names of its files, for `begin`.
-        endless: the input never ends, as a topic; refuse a model that needs an end.
+        attachments: names of the model's files, for `begin`.
+        endless: the input never ends, such as a topic: refuse a model that needs an end.
     Raises:
-        ModelError: the file cannot be read, compiled or executed, breaks the contract, or needs an engine.
+        ModelError: the file cannot be read, compiled or executed, breaks the contract, or needs the ModelOp engine.
     """
 
     def __init__(self, path: Path, attachments: Sequence[str] = (), *, endless: bool = True) -> None:
@@ -45,10 +45,10 @@ class Module:
         _refuse(program, needs_an_engine(program))
         with without_banners():
             self._guard("the module body", host.execute)
-        host.find()
+        host.find_callbacks()
         if endless:
             _refuse(program, _needs_an_end(host))
-        self.namespace, self.default = host.namespace, host.default
+        self.namespace, self.default = host.namespace, host.default_slot
         self._give = host.give
         self._ended = False
         self._push: Callable[..., Any] | None
@@ -61,10 +61,10 @@ class Module:
         return self._predict is not None
 
     def begin(self) -> None:
-        """Run the module's `begin`; its state afterwards is where every session starts."""
+        """Run the module's `begin`. The state after it is the state of every new session. Raises ModelError."""
         with without_banners():
             self._guard("begin()", lambda: self._host.begin(self._definition))
-        self.state_names = self._state_names()  # again: now with the objects that begin has made
+        self.state_names = self._state_names()  # again, because `begin` has made objects
         missing = [name for name in self.state_names if name not in self.namespace]
         if missing and self.annotations.state:
             raise ModelError(
@@ -74,19 +74,19 @@ class Module:
         self.state_names = tuple(name for name in self.state_names if name not in missing)
 
     def check_views(self) -> None:
-        """Raises ModelError: the state is an array, and another global looks into the same memory."""
+        """Raises ModelError: the state is an array, and another global shares its memory."""
         for name, other in self._host.views():
             if name in self.state_names:
                 raise ModelError(
                     f"{self.path}: global {name!r} is part of the model's state, and {other!r} looks into the same "
-                    "array, which cannot be saved and restored so. Make one of them a copy, or the view in action()."
+                    "array. That cannot be saved and restored. Make one of them a copy, or make the view in action()."
                 )
 
     def _state_names(self) -> tuple[str, ...]:
-        return (*self._host.state_names(), *self._host.numbered.values())
+        return (*self._host.state_names(), *self._host.sequence_names.values())
 
     def end(self, emit: Emit | None = None) -> None:
-        """Run the module's `end`, if it has one; a second call does nothing. Without `emit` its outputs are dropped."""
+        """Run the module's `end`, if it has one. A second call does nothing. Without `emit` its outputs are dropped."""
         if self._ended:
             return
         self._ended = True
@@ -94,14 +94,15 @@ class Module:
         self._guard("end()", lambda: self._host.end(emit or (lambda slot, _: dropped.append(slot))))
         if dropped:
             log.warning(
-                "%s: end() gave %d outputs, which nobody takes: only `stream-scorer score` and an engine write them",
+                "%s: end() yielded %d outputs, which were dropped: only `stream-scorer score` and the ModelOp engine write them",
                 self.path.name,
                 len(dropped),
             )
 
     def state(self) -> State:
+        """The values of the state globals, not copies."""
         namespace, names = self.namespace, self.state_names
-        if len(names) == 1:  # the most common, and asked for twice a record
+        if len(names) == 1:  # the most common case, and called twice per record
             return (namespace[names[0]],)
         return tuple([namespace[name] for name in names])
 
@@ -124,8 +125,8 @@ class Module:
         assert self._push is not None
         try:
             window = self._push(value)
-            # Taken at once, as bytes: the module may go on changing the window it gave, and bytes of many
-            # windows become one array at the price of a copy.
+            # As bytes at once: the module may change the window later, and the bytes of many windows become one array by
+            # one copy.
             return None if window is None else _pack(window)
         except BaseException as error:
             raise self._failed("push", error) from error
@@ -134,21 +135,21 @@ class Module:
         assert self._predict is not None
         if len(set(map(len, windows))) != 1:
             raise ActionError(
-                f"{self.path.name}: push() gave windows of different lengths. It must give as many values every time."
+                f"{self.path.name}: push() returned windows of different lengths. All must have the same length."
             )
         inputs = np.frombuffer(bytearray().join(windows)).reshape(len(windows), -1, 1)
         try:
-            found: list[float] = np.asarray(self._predict(inputs), dtype=np.float64)[:, 0, 0].tolist()
+            scores: list[float] = np.asarray(self._predict(inputs), dtype=np.float64)[:, 0, 0].tolist()
         except BaseException as error:
             raise self._failed("predict", error) from error
-        if len(found) != len(windows):
+        if len(scores) != len(windows):
             raise ActionError(
-                f"{self.path.name}: predict() gave {len(found)} scores for {len(windows)} windows. "
-                "It must give one for each, as an array of shape (windows, 1, 1)."
+                f"{self.path.name}: predict() returned {len(scores)} scores for {len(windows)} windows. "
+                "It must return one for each, as an array of shape (windows, 1, 1)."
             )
-        return found
+        return scores
 
-    def _guard(self, what: str, call: Callable[[], _T]) -> _T:
+    def _guard(self, step: str, call: Callable[[], _T]) -> _T:
         try:
             return call()
         except BaseException as error:
@@ -156,10 +157,10 @@ class Module:
                 raise
             line = self._program.line_of(error)
             if hint := install_hint(error):
-                raise ModelError(f"{self.path}{f':{line}' if line else ''}: {what}: {error}. {hint}") from error
+                raise ModelError(f"{self.path}{f':{line}' if line else ''}: {step}: {error}. {hint}") from error
             files = sorted(path.name for path in Path.cwd().iterdir())
             raise ModelError(
-                f"{self.path}{f':{line}' if line else ''}: {what} raised {type(error).__name__}: {_first_line(error)} "
+                f"{self.path}{f':{line}' if line else ''}: {step} raised {type(error).__name__}: {_first_line(error)} "
                 + (
                     f"Its directory holds {', '.join(files)}."
                     if files
@@ -168,13 +169,13 @@ class Module:
                 )
             ) from error
 
-    def _failed(self, what: str, error: BaseException) -> ActionError:
-        """Whatever a model raises costs one record, an end of the interpreter or a cancelled task too."""
+    def _failed(self, function: str, error: BaseException) -> ActionError:
+        """Whatever a model raises costs one record only, SystemExit and CancelledError included."""
         if is_for_the_host(error):
             raise error
         line = self._program.line_of(error)
         return ActionError(
-            f"{self.path.name}{f':{line}' if line else ''}: {what}() raised {type(error).__name__}: {text_of(error)}"
+            f"{self.path.name}{f':{line}' if line else ''}: {function}() raised {type(error).__name__}: {text_of(error)}"
         )
 
 
@@ -187,22 +188,22 @@ def _pack(window: Any) -> bytes:
         return packer.pack(*window)
     array = np.asarray(window, dtype=np.float64)
     if array.ndim != 1:
-        raise ValueError(f"push() gave a window of shape {array.shape}: it must be one row of numbers")
+        raise ValueError(f"push() returned a window of shape {array.shape}: it must be one row of numbers")
     return array.tobytes()
 
 
 def needs_an_engine(program: Program) -> str | None:
-    """What a model asks for beyond the records of slot 0, one at a time; None if nothing. None of its code runs."""
-    found = program.annotations
-    if found.recordsets:
-        slots = ", ".join(map(str, sorted(found.recordsets)))
+    """Why a model cannot run on the records of slot 0, one at a time; None if it can. Runs none of its code."""
+    annotations = program.annotations
+    if annotations.recordsets:
+        slots = ", ".join(map(str, sorted(annotations.recordsets)))
         return f"'# fastscore.recordsets' asks for record sets on slot {slots}"
-    if found.explicit:
+    if annotations.explicit:
         return "'# fastscore.action: unused' makes it a model that reads its slots itself"
-    if found.inputs != [0]:
-        return f"its inputs are the slots {', '.join(map(str, found.inputs)) or '(none)'}"
-    if any(one.top == "fastscore" for one in find_imports(ast.parse(program.source))):
-        return "it imports fastscore, whose cells, pools and slots are an engine's"
+    if annotations.inputs != [0]:
+        return f"its inputs are the slots {', '.join(map(str, annotations.inputs)) or '(none)'}"
+    if any(imported.top == "fastscore" for imported in find_imports(ast.parse(program.source))):
+        return "it imports fastscore, whose cells, pools and slots only the ModelOp engine has"
     return None
 
 
@@ -210,18 +211,18 @@ def _needs_an_end(host: Host) -> str | None:
     """Why a model cannot run on an input that never ends; None if it can."""
     if host.ends_with_outputs():
         return "its end() yields outputs: a topic has no end, and each restart would publish them again"
-    if host.numbered and host.annotations.window:
+    if host.sequence_names and host.annotations.window:
         return (
-            "its action takes the sequence number, which is no function of the last "
-            f"{host.annotations.window} inputs that '# stream-scorer.window' promises"
+            "its action takes the sequence number, which does not depend on the last "
+            f"{host.annotations.window} inputs alone, as '# stream-scorer.window' promises"
         )
     return None
 
 
-def _refuse(program: Program, what: str | None) -> None:
-    if what is not None:
+def _refuse(program: Program, problem: str | None) -> None:
+    if problem is not None:
         raise ModelError(
-            f"{program.path}: {what}; here a model is given the records of slot 0, one at a time. "
+            f"{program.path}: {problem}; here a model is given the records of slot 0, one at a time. "
             "Run it by `stream-scorer engine` or `stream-scorer score`, or change the model."
         )
 

@@ -1,4 +1,4 @@
-"""Objects of a model that was loaded: what is in them, and whether they can change."""
+"""Objects of a loaded model: what they contain, and whether they can change."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from typing import Any
 
 import numpy as np
 
-_DEEPEST = 4
+_MAX_DEPTH = 4
 _MAX_OBJECTS = 1000
 
 
 def within(value: Any, module: str | None) -> Iterator[Any]:
-    """An object, and those in it, down to some depth; `module` is the name of the module whose objects are looked into."""
+    """An object, then the objects in it, 4 levels deep and at most 1,000.
+
+    module: name of the model's module; objects of other modules' classes are not looked into.
+    """
     waiting, seen = [(value, 0)], set[int]()
     while waiting and len(seen) < _MAX_OBJECTS:
-        one, depth = waiting.pop()
-        if one is None or id(one) in seen:
+        part, depth = waiting.pop()
+        if part is None or id(part) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        if depth < _DEEPEST:
-            waiting += [(inner, depth + 1) for inner in _parts(one, module)]
+        seen.add(id(part))
+        yield part
+        if depth < _MAX_DEPTH:
+            waiting += [(inner, depth + 1) for inner in _parts(part, module)]
 
 
 def _parts(value: Any, module: str | None) -> list[Any]:
@@ -40,15 +43,16 @@ def _parts(value: Any, module: str | None) -> list[Any]:
     if isinstance(value, types.MethodType):
         return [value.__func__, value.__self__]
     if isinstance(value, types.FunctionType):
-        return [*cells(value).values(), *(value.__defaults__ or ())]
+        return [*closure_values(value).values(), *(value.__defaults__ or ())]
     if hasattr(type(value), "__wrapped__") or "__wrapped__" in getattr(value, "__dict__", ()):
         return [value.__wrapped__]
     own = type(value).__module__ == module
     return [*vars(value).values()] if own and hasattr(value, "__dict__") and not isinstance(value, type) else []
 
 
-def goes_on(value: Any) -> bool:
-    """Whether it gives something else each time: an iterator, a file that is read, random numbers, `[].append`."""
+def has_hidden_state(value: Any) -> bool:
+    """Whether a use of the object changes it without a sign in the source: an iterator, a file that is read, a generator of
+    random numbers, a method such as `[].append`."""
     kind = type(value)
     if isinstance(value, io.IOBase):
         return value not in (sys.stdout, sys.stderr) and not value.closed and value.readable()
@@ -60,29 +64,35 @@ def goes_on(value: Any) -> bool:
 
 
 def rebound_outside(function: types.FunctionType) -> set[str]:
+    """Names of outer functions that the function binds again, by `nonlocal`."""
     free = function.__code__.co_freevars
     if not free:
         return set()
-    return {one.argval for one in dis.get_instructions(function) if one.opname == "STORE_DEREF" and one.argval in free}
+    return {
+        step.argval for step in dis.get_instructions(function) if step.opname == "STORE_DEREF" and step.argval in free
+    }
 
 
-def cells(function: types.FunctionType) -> dict[str, Any]:
+def closure_values(function: types.FunctionType) -> dict[str, Any]:
+    """Values of outer functions that the function uses, by name."""
     found = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             found[name] = cell.cell_contents
-        except ValueError:  # not bound yet
+        except ValueError:  # nothing is bound to it yet
             continue
     return found
 
 
-def memory(array: Any) -> Any:
+def memory_owner(array: Any) -> Any:
+    """The object that owns the memory of an array; the same for an array and its views."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array if array.base is None else array.base
 
 
 def can_change(value: Any) -> bool:
+    """Whether an object of this type can be changed in place."""
     return not isinstance(
         value, int | float | str | bytes | bool | complex | type(None) | tuple | frozenset | type | types.ModuleType
     ) and not callable(value)

@@ -1,4 +1,4 @@
-"""A module file read and compiled, and executed when its time has come: the same for all who run models."""
+"""A module file, read and compiled, to be executed later. All programs that run models use it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stream_scorer.model.compat import python2
 
 @dataclass(frozen=True)
 class Program:
-    """sha256: of the file's bytes, in hex. source: its text. code: for `exec`."""
+    """sha256: of the file's bytes, in hex. source: its text. code: its compiled form, for `exec`."""
 
     path: Path
     sha256: str
@@ -47,14 +47,14 @@ class Program:
         return module.__dict__
 
     def line_of(self, error: BaseException) -> int | None:
-        """Line of the module where the error passed last."""
+        """The innermost line of the module in the traceback; None if the error passed none."""
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
         return lines[-1] if lines else None
 
 
 def read_program(path: Path) -> Program:
-    """Raises ModelError: the file cannot be read, is no Python 3, or has a wrong comment."""
+    """Reads and compiles a file. Raises ModelError: it cannot be read, is not Python 3, or has a wrong smart comment."""
     try:
         code = path.read_bytes()
     except OSError as error:
@@ -63,9 +63,9 @@ def read_program(path: Path) -> Program:
 
 
 def compile_program(code: bytes, path: Path) -> Program:
-    """Of a file's bytes; `path` is what errors and tracebacks call it. Raises ModelError."""
+    """Compiles the bytes of a file. path: its name in errors and tracebacks. Raises ModelError as `read_program`."""
     try:
-        source = importlib.util.decode_source(code)  # as its first lines declare it
+        source = importlib.util.decode_source(code)  # by the encoding that its first lines declare
         program = compile(code, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
@@ -77,9 +77,9 @@ def compile_program(code: bytes, path: Path) -> Program:
 
 
 def quiet_tensorflow() -> None:
-    """One thread per op and no banner, unless the operator said otherwise.
+    """TensorFlow with one thread per operation and no banner, unless the environment says otherwise.
 
-    More threads inside one op waste CPU at these sizes: workers are the way to use cores.
+    More threads in one operation waste CPU at these sizes. More workers use the cores better.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")

@@ -1,6 +1,6 @@
-"""Record sets: many records as one object of pandas or NumPy, and back. Section [c].
+"""Record sets: many records as one pandas or NumPy object, and back.
 
-pandas is imported when a set is made; what is no set never needs it.
+pandas is imported when the first set is made: other models do without it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from stream_scorer.errors import ActionError
 
 
 def make_set(records: Sequence[Any]) -> Any:
-    """A matrix of lists, a DataFrame of dicts, a Series of anything else; no records are an empty DataFrame.
+    """A matrix if the first record is a list, a DataFrame if it is a dict, else a Series; of no records an empty DataFrame.
 
-    The first record decides. Raises ValueError where the others do not go with it.
+    Raises ValueError if the other records are of another form.
     """
     if records and isinstance(records[0], list):
         return _matrix(records)
@@ -31,7 +31,7 @@ def make_set(records: Sequence[Any]) -> Any:
 
 
 def _matrix(records: Sequence[Any]) -> Any:
-    # A view, because NumPy warns of every matrix it is asked for.
+    # A view, because NumPy warns whenever `np.matrix` is called.
     array = np.array(records)
     if array.ndim != 2:
         raise ValueError(f"a record set of lists must be a matrix of two dimensions, and this one has {array.ndim}")
@@ -41,8 +41,8 @@ def _matrix(records: Sequence[Any]) -> Any:
 def records_of(value: Any) -> list[Any]:
     """The records of a set: rows of a DataFrame as dicts, rows of a matrix as lists, elements of a Series.
 
-    A DataFrame whose `index.name` is set gives {index: row} for each row. Lists and arrays are taken for sets
-    too. Values are plain Python's. Raises ActionError for anything else.
+    If `index.name` of a DataFrame is set, each record is {index: row}. Lists and arrays count as sets too. The values are
+    Python's own. Raises ActionError: `value` is not a set.
     """
     pandas = sys.modules.get("pandas")
     if pandas is not None:
@@ -62,7 +62,7 @@ def records_of(value: Any) -> list[Any]:
 
 def _rows(frame: Any) -> list[Any]:
     columns = [plain(column) for column in frame.columns]
-    # Column by column: a row on its own has one type for all its values.
+    # Column by column: pandas gives all values of a row the same type.
     values = [_items(frame.iloc[:, at]) for at in range(len(columns))]
     rows: list[Any] = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
     if not columns:
@@ -73,7 +73,7 @@ def _rows(frame: Any) -> list[Any]:
 
 
 def _items(series: Any) -> list[Any]:
-    """What is missing among texts is None, as it was before pandas had a type for text."""
+    """Missing values of a column of text are None, as before pandas had a type for text."""
     items = [plain(item) for item in series.tolist()]
     if isinstance(series.dtype, sys.modules["pandas"].StringDtype):
         return [item if isinstance(item, str) else None for item in items]
@@ -81,9 +81,9 @@ def _items(series: Any) -> list[Any]:
 
 
 def plain(value: Any) -> Any:
-    """A datum without pandas: a Series is a list, a DataFrame a list of dicts, what is missing None.
+    """A datum without pandas objects: a Series becomes a list, a DataFrame a list of dicts, a missing value None.
 
-    NumPy's own values are left to the encoder.
+    NumPy's values stay: the encoder takes them.
     """
     kind = type(value)
     if kind in (float, int, str, bool, bytes) or value is None:
@@ -111,7 +111,7 @@ def plain(value: Any) -> Any:
 
 
 def is_set(value: Any) -> bool:
-    """Whether it is of a kind that sets are made of: DataFrame, Series, array."""
+    """Whether it is a DataFrame, a Series or an array."""
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(value, pandas.DataFrame | pandas.Series):
         return True

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stream_scorer.model.compat.imp_module import imp_module
 from stream_scorer.model.compat.overlay import Overlay
 
 Facade = Callable[[], types.ModuleType]
@@ -34,7 +35,7 @@ class Imports:
     """
 
     def __init__(self, facades: Mapping[str, Facade], folder: Path, own: Collection[str] = ()) -> None:
-        offered: dict[str, Facade] = {**facades, "imp": lambda: _imp(self)}
+        offered: dict[str, Facade] = {**facades, "imp": lambda: imp_module(self._loader, self.own_files)}
         self._facades = {name: make for name, make in offered.items() if name not in own}
         self._own = frozenset(own)
         self._own_modules: dict[str, types.ModuleType] = {}
@@ -65,6 +66,9 @@ class Imports:
         for wanted in fromlist:
             _bind(inner, wanted)
         return inner
+
+    def _loader(self, name: str, path: str) -> _Loader:
+        return _Loader(name, path, self)
 
     def _facade(self, top: str) -> types.ModuleType:
         if top not in self._made:
@@ -156,64 +160,3 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: types.ModuleType) -> None:
         vars(module)["__builtins__"] = self._imports.builtins
         super().exec_module(module)
-
-
-def _imp(imports: Imports) -> Overlay:
-    """The module `imp`, gone with Python 3.12, as far as models use it to load files."""
-    source, package = 1, 5
-
-    def load_source(name: str, pathname: str, _file: object = None) -> types.ModuleType:
-        return load(name, os.fspath(pathname))
-
-    def load(name: str, path: str, package_path: str | None = None) -> types.ModuleType:
-        loader = _Loader(name, path, imports)
-        inside = [package_path] if package_path else None
-        spec = importlib.util.spec_from_file_location(name, path, loader=loader, submodule_search_locations=inside)
-        assert spec is not None
-        known = sys.modules.get(name)
-        # A name that is loaded already is executed anew in its place, as `imp` did.
-        module = known or importlib.util.module_from_spec(spec)
-        module.__file__ = path
-        sys.modules[name] = module
-        try:
-            loader.exec_module(module)
-        except BaseException:
-            if known is None:
-                del sys.modules[name]
-            raise
-        return sys.modules[name]
-
-    def find_module(name: str, path: Sequence[str] | None = None) -> tuple[Any, str, tuple[str, str, int]]:
-        for folder in map(Path, sys.path if path is None else path):
-            if (folder / name / "__init__.py").is_file():
-                return None, str(folder / name), ("", "", package)
-            if (folder / f"{name}.py").is_file():
-                file = (folder / f"{name}.py").open(encoding="utf-8")
-                return file, str(folder / f"{name}.py"), (".py", "r", source)
-        raise ImportError(f"No module named {name!r}", name=name)
-
-    def load_module(name: str, file: object, filename: str, details: tuple[str, str, int]) -> types.ModuleType:
-        if details[2] == source:
-            return load_source(name, filename, file)
-        if details[2] == package:
-            return load(name, str(Path(filename, "__init__.py")), package_path=filename)
-        raise ImportError(f"imp.load_module: {filename} is neither a Python file nor a package.", name=name)
-
-    def reload(module: types.ModuleType) -> types.ModuleType:
-        if isinstance(module, Overlay):
-            return module
-        with imports.own_files():
-            return importlib.reload(module)
-
-    own = {
-        "PY_SOURCE": source,
-        "PKG_DIRECTORY": package,
-        "load_source": load_source,
-        "find_module": find_module,
-        "load_module": load_module,
-        "load_package": lambda name, path: load_module(name, None, path, ("", "", package)),
-        "reload": reload,
-        "new_module": types.ModuleType,
-    }
-    missing = f"Of imp, which Python has no more, a model gets {', '.join(own)}. Load the file by importlib.util."
-    return Overlay("imp", None, own, missing)

@@ -10,19 +10,27 @@ import tensorflow as tf
 from tensorflow import python as tf_python
 from tensorflow.python import ops as tf_ops
 
-from stream_scorer.model.compat import cells, layers
+from stream_scorer.model.compat import cell_wrappers, cells, layers
 from stream_scorer.model.compat.overlay import Overlay
 
 _CELLS = {
-    name: getattr(cells, name)
-    for name in (
-        "RNNCell BasicRNNCell BasicLSTMCell LSTMCell GRUCell MultiRNNCell DropoutWrapper ResidualWrapper DeviceWrapper "
-        "LSTMStateTuple"
-    ).split()
+    cell.__name__: cell
+    for cell in (
+        cells.RNNCell,
+        cells.BasicRNNCell,
+        cells.BasicLSTMCell,
+        cells.LSTMCell,
+        cells.GRUCell,
+        cells.LSTMStateTuple,
+        cell_wrappers.MultiRNNCell,
+        cell_wrappers.DropoutWrapper,
+        cell_wrappers.ResidualWrapper,
+        cell_wrappers.DeviceWrapper,
+    )
 }
-_WRAPPERS = {
-    "OutputProjectionWrapper": cells.OutputProjectionWrapper,
-    "InputProjectionWrapper": cells.InputProjectionWrapper,
+_PROJECTIONS = {
+    "OutputProjectionWrapper": cell_wrappers.OutputProjectionWrapper,
+    "InputProjectionWrapper": cell_wrappers.InputProjectionWrapper,
 }
 _LAYERS = {"dense": layers.dense, "dropout": layers.dropout, "flatten": layers.flatten}
 _CONTRIB_LAYERS = {
@@ -52,7 +60,7 @@ def facade() -> Overlay:
     nn = _over("tensorflow.nn", v1.nn, rnn_cell=_alone("tensorflow.nn.rnn_cell", _CELLS))
     contrib_rnn = {
         **_CELLS,
-        **_WRAPPERS,
+        **_PROJECTIONS,
         **{name: rnn_functions[name] for name in ("static_rnn", "static_bidirectional_rnn")},
     }
     contrib = {
@@ -60,7 +68,7 @@ def facade() -> Overlay:
         "layers": _alone("tensorflow.contrib.layers", _CONTRIB_LAYERS),
     }
     # The files that defined the cells moved about between the versions; their names did not.
-    defined = _alone("tensorflow.python.ops.rnn_cell", {**_CELLS, **_WRAPPERS})
+    defined = _alone("tensorflow.python.ops.rnn_cell", {**_CELLS, **_PROJECTIONS})
     ops = _over("tensorflow.python.ops", tf_ops, rnn_cell=defined, rnn_cell_impl=defined)
     found = _over(
         "tensorflow",

@@ -54,7 +54,7 @@ class Runner:
     def load(self) -> None:
         """Run the module body and find the callbacks. Raises ModelFailed, ModelError."""
         self._guard("the module body", self._host.execute)
-        self._host.find()
+        self._host.find_callbacks()
 
     def begin(self, definition: dict[str, Any]) -> None:
         """Raises ModelFailed."""
@@ -105,7 +105,7 @@ class Runner:
                 give(slot, value, write)
             except MODEL_ERRORS as error:
                 last = slot, first + number - 1 - rejected, [record], len(records)
-                return self._failed(f"{self._host.names[slot]}()", error, last)
+                return self._failed(f"{self._host.callback_names[slot]}()", error, last)
         progress[0] = 0
         return self.outputs.take()
 
@@ -119,7 +119,7 @@ class Runner:
             self._host.give_set(batch.slot, values, self.outputs.write)
         except MODEL_ERRORS as error:
             last = batch.slot, batch.first, batch.records, len(batch.records)
-            return self._failed(f"{self._host.names[batch.slot]}()", error, last)
+            return self._failed(f"{self._host.callback_names[batch.slot]}()", error, last)
         self._progress[0] = 0
         return self.outputs.take()
 

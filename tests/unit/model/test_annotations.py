@@ -134,8 +134,11 @@ WRONG = {
     "all slots in use": ("# fastscore.slot: in-use", r"^m\.py:2: slot\.\$all: 'in-use' is not unused"),
     "record sets": ("# fastscore.recordsets.0: some", r"^m\.py:2: recordsets: 'some' is not true, yes, false or no"),
     "snapshots": ("# fastscore.snapshots: daily", r"^m\.py:2: snapshots: 'daily' is not none or eof"),
-    "a state": ("# stream-scorer.state: a b", r"^m\.py:2: stream-scorer\.state: 'a b' is not names of globals"),
-    "a window": ("# stream-scorer.window: 0", r"^m\.py:2: stream-scorer\.window: '0' is not a count"),
+    "a state": (
+        "# stream-scorer.state: a b",
+        r"^m\.py:2: stream-scorer\.state: 'a b' is not a list of names of globals",
+    ),
+    "a window": ("# stream-scorer.window: 0", r"^m\.py:2: stream-scorer\.window: '0' is not a number of inputs"),
     "a word for a window": ("# stream-scorer.window: ten", r"^m\.py:2: stream-scorer\.window: 'ten'"),
     "libraries of its time": (
         "# stream-scorer.compat: tf3",

@@ -185,7 +185,7 @@ def test_a_manifest_that_contradicts_itself_is_found(module, tmp_path):
     out = tmp_path / "out"
     manifest = export(module, None, out, SCHEMAS, TOPICS)
     (out / "manifest.json").write_text(json.dumps({**manifest, "sha256": "0" * 64}))
-    assert check_manifest(out) == ["the module's own sha256 is not that of its file"]
+    assert check_manifest(out) == ["the sha256 of the module differs from that of its file"]
 
 
 @pytest.mark.parametrize("text", [None, "{", '{"format": 2}', '{"format": 1}'])

@@ -220,7 +220,8 @@ def test_what_imp_has_not_is_told():
     with sandbox(None) as inside:
         (inside / "m.py").write_text("import imp\nimp.load_dynamic('x', 'x.so')\ndef action(x): pass")
         with pytest.raises(
-            ModelError, match=r"m\.py:2: .*imp\.load_dynamic is not there\. Of imp.*load_source.*importlib"
+            ModelError,
+            match=r"m\.py:2: .*imp\.load_dynamic is not there\. Python has dropped imp.*load_source.*importlib",
         ):
             Module(inside / "m.py")
 

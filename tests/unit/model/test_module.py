@@ -117,7 +117,7 @@ def test_end_runs_and_what_it_returns_is_read_to_its_end(load_module, caplog):
     """)
     module.end()
     assert module.namespace["log"] == ["begun", "done"]
-    assert "toy.py: end() gave 2 outputs, which nobody takes" in caplog.text
+    assert "toy.py: end() yielded 2 outputs, which were dropped" in caplog.text
 
 
 def test_begin_and_end_may_be_missing(load_module):

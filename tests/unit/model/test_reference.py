@@ -18,11 +18,11 @@ def test_a_list_of_numbers(write):
     ("text", "message"),
     [
         ("[1", r"r\.json: cannot be read as JSON"),
-        ("{}", r"no list of at least 2 numbers"),
-        ("[1]", r"no list of at least 2 numbers"),
-        ("[1, null]", r"entry 1 is None, no finite number"),
-        ("[true, 1]", r"entry 0 is True"),
-        ("[1, NaN]", r"entry 1 is nan"),
+        ("{}", r"expected a list of at least 2 numbers"),
+        ("[1]", r"expected a list of at least 2 numbers"),
+        ("[1, null]", r"expected a finite number at entry 1, found None"),
+        ("[true, 1]", r"at entry 0, found True"),
+        ("[1, NaN]", r"at entry 1, found nan"),
     ],
 )
 def test_anything_else_is_told(text, message, write):

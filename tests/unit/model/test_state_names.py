@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from stream_scorer.model.state_names import Found
+from stream_scorer.model.state_names import StateFinder
 
 CASES = {
     "rebound by action": ("def action(x):\n global a\n a = x", ("a",)),
@@ -104,7 +104,7 @@ def test_state_is(case):
     source, expected = CASES[case]
     namespace = {"__name__": "toy"}
     exec(dedent(source), namespace)
-    assert tuple(sorted(Found(dedent(source), ["action"], namespace).state())) == expected
+    assert tuple(sorted(StateFinder(dedent(source), ["action"], namespace).state())) == expected
 
 
 COUNTER = """
@@ -215,7 +215,7 @@ def test_hidden_state_is(case):
     namespace = {"__name__": "toy"}
     exec(COUNTER + source, namespace)
     entries = ["action", getattr(namespace["action"], "__name__", "")]
-    assert tuple(sorted(Found(COUNTER + source, entries, namespace).hidden())) == expected
+    assert tuple(sorted(StateFinder(COUNTER + source, entries, namespace).hidden())) == expected
 
 
 def test_what_only_reads_an_object_changes_nothing_of_it():
@@ -226,12 +226,12 @@ def test_what_only_reads_an_object_changes_nothing_of_it():
     )
     namespace = {"__name__": "toy"}
     exec(source, namespace)
-    assert tuple(sorted(Found(source, ["action"], namespace).hidden())) == ()
+    assert tuple(sorted(StateFinder(source, ["action"], namespace).hidden())) == ()
 
 
 def test_two_looks_at_one_array_are_told():
     source = "import numpy\na = numpy.zeros(4)\nv = a[:2]\nw = a[:1].copy()\ndef action(x):\n v[0] += x\n yield a, w"
     namespace = {"__name__": "toy"}
     exec(source, namespace)
-    assert Found(source, ["action"], namespace).views() == [("v", "a")]
-    assert Found(source.replace("v[0] += x", "global v\n v = a[:2]"), ["action"], namespace).views() == []
+    assert StateFinder(source, ["action"], namespace).views() == [("v", "a")]
+    assert StateFinder(source.replace("v[0] += x", "global v\n v = a[:2]"), ["action"], namespace).views() == []
