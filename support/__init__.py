@@ -1,1 +1,1 @@
-"""What tests and bench share: a broker, topics, the service and the engine as processes, small models."""
+"""Shared by tests and bench: a broker, topics, the service and the ModelOp engine as processes, small models."""

@@ -1,8 +1,8 @@
-"""A real Kafka broker for the tests, from wherever this machine can have one.
+"""A real Kafka broker for tests and bench. The first of these that is possible on this machine:
 
-The ladder, first rung that holds: STREAM_SCORER_TEST_BROKER (host:port of a broker, or `native` or
-`docker` to choose a rung), a Docker engine, Java with Maven, and as root on Debian or Ubuntu a JRE and
-Maven installed by apt.
+1. the broker named by STREAM_SCORER_TEST_BROKER=host:port (`native` and `docker` choose one of the next two instead),
+2. a container, where a Docker engine answers,
+3. a process, where there are Java and Maven; as root on Debian or Ubuntu they are installed by apt.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -34,34 +34,35 @@ START_S = 90.0
 
 
 class NoBroker(Exception):
-    """No rung holds; the text says what to install."""
+    """No broker is possible here; the text says what to install."""
 
 
 class Broker(Protocol):
-    """A broker. One of ours can be paused, killed and started again; another's cannot (`ours` is False)."""
+    """A running broker. If `ours` is False somebody else runs it: it cannot be paused, killed or started again."""
 
     servers: str
     ours: bool
     proxied: str
-    """Servers as a client finds them that must go through a proxy: nothing listens there, ..."""
+    """Bootstrap servers of the listener for tests with a proxy of their own. Nothing listens there: the test's proxy does."""
     behind_proxy: int
-    """... and this is the port such a proxy has to forward to."""
+    """The port to which that proxy forwards."""
 
-    def pause(self) -> None: ...
+    def pause(self) -> None:
+        """Stop the process; its connections stay open."""
 
     def resume(self) -> None: ...
 
     def kill(self) -> None:
-        """As by kill -9."""
+        """End it as kill -9 does."""
 
     def start(self) -> None:
-        """Again after `kill`, with the data it had; returns once it answers."""
+        """Start it again after `kill`, with its data. Blocks until it answers; raises NoBroker."""
 
     def close(self) -> None: ...
 
 
 def find_broker() -> Broker:
-    """Start a broker on the highest rung that holds, or raise NoBroker."""
+    """Start the first broker that is possible here. Blocks until it answers; raises NoBroker."""
     asked = os.environ.get(VARIABLE, "")
     if asked and asked not in ("native", "docker"):
         wait_for(asked)
@@ -79,37 +80,39 @@ def docker_answers() -> bool:
     return subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False).returncode == 0
 
 
-def wait_for(servers: str, seconds: float = START_S, living: Any = lambda: True) -> None:
+def wait_for(servers: str, seconds: float = START_S, alive: Callable[[], bool] = lambda: True) -> None:
+    """Block until a broker answers. Raises NoBroker after `seconds`, or as soon as it is not `alive`."""
     deadline = time.monotonic() + seconds
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
     while True:
         try:
             admin.list_topics(timeout=2)
         except KafkaException as error:
-            if time.monotonic() > deadline or not living():
+            if time.monotonic() > deadline or not alive():
                 raise NoBroker(f"no broker answers at {servers}: {error.args[0].str()}") from error
         else:
             return
 
 
 def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 on which nothing listens now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            _bind(one)
-        return [one.getsockname()[1] for one in sockets]
+        for listener in sockets:
+            _bind(listener)
+        return [listener.getsockname()[1] for listener in sockets]
 
 
-def _bind(one: socket.socket) -> None:
-    """To a port below those that systems give to outgoing connections: a broker that is away for a while, as some
-    tests have it, would find its own taken by a client that goes on knocking at it."""
+def _bind(listener: socket.socket) -> None:
+    """Bind to a port below those that systems give to outgoing connections. While a test has stopped its broker, clients
+    try to connect again and again: one of them could be given the broker's own port."""
     while True:
         with contextlib.suppress(OSError):
-            return one.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
+            return listener.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
 
 
 class ForeignBroker:
-    """Somebody else's: used as it is."""
+    """A broker that somebody else runs: used as it is."""
 
     ours = False
     proxied, behind_proxy = "", 0
@@ -118,7 +121,7 @@ class ForeignBroker:
         self.servers = servers
 
     def pause(self) -> None:
-        raise NotImplementedError("not ours to stop")
+        raise NotImplementedError("somebody else runs this broker: it cannot be stopped from here")
 
     resume = kill = start = pause
 
@@ -152,7 +155,7 @@ class NativeBroker:
         self.start()
 
     def _more_listeners(self) -> tuple[list[str], str]:
-        """NAME://HOST:PORT of listeners besides the plain ones, and what server.properties says of them."""
+        """(NAME://HOST:PORT of listeners besides the plain ones, lines of server.properties for them)."""
         return [], ""
 
     def start(self) -> None:
@@ -162,7 +165,7 @@ class NativeBroker:
                 self._command("kafka.Kafka", str(self._properties)), stdout=log, stderr=log, start_new_session=True
             )
         try:
-            wait_for(self.servers, living=lambda: self._process.poll() is None)
+            wait_for(self.servers, alive=lambda: self._process.poll() is None)
         except NoBroker as error:
             raise NoBroker(f"{error}\n{self.log.read_text()[-2000:]}") from error
 
@@ -199,14 +202,14 @@ def _cache() -> Path:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Tests run in several processes: one of them fetches and builds, the others find it done."""
+    """Within the block no other process fetches or builds: the first does, the others find the result."""
     with (_cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def kafka_jars() -> Path:
-    """Folder of the broker's jars, fetched by Maven once per version."""
+    """The folder of the broker's jars, which Maven fetches once per version. Raises NoBroker."""
     with _alone():
         return _fetched()
 
@@ -255,7 +258,7 @@ def _have_java() -> None:
 
 
 class DockerBroker:
-    """The image of docker/kafka, run by testcontainers."""
+    """A container of the image in docker/kafka, run by testcontainers."""
 
     ours = True
 
@@ -296,7 +299,7 @@ class DockerBroker:
 
 
 def build_image(name: str) -> None:
-    """`kafka` or `scorer`, by the project's own script."""
+    """Build the image `kafka` or `scorer` by docker/build. Raises NoBroker."""
     with _alone():
         say(f"building the {name} image")
         done = subprocess.run([str(ROOT / "docker" / "build"), name], capture_output=True, text=True, check=False)
@@ -305,5 +308,5 @@ def build_image(name: str) -> None:
 
 
 def say(text: str) -> None:
-    """Past pytest's capture: what takes minutes or changes the machine is told before it happens."""
+    """Print past pytest's capture: users read before it happens what takes minutes or changes their machine."""
     print(f"[stream-scorer tests] {text}", file=sys.__stderr__, flush=True)

@@ -1,4 +1,4 @@
-"""An engine without its API, for tests: real jets, streams in memory."""
+"""An engine without its API: real jets, streams in memory."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def package(source: str, name: str = "model", **more: Any) -> ModelPackage:
     return ModelPackage(name, source=dedent(source).encode(), **more)
 
 
-def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What it gives as soon as that is true."""
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Block until the condition is true: its value. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come"
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not true after {seconds} s"
         time.sleep(0.005)
-    return found
+    return value
 
 
 class Engine(Manifold):
-    """With everything that it tells kept."""
+    """A manifold that keeps its events and snapshots."""
 
     def __init__(self, **more: Any) -> None:
         self.events: list[dict[str, Any]] = []
@@ -61,17 +61,17 @@ class Engine(Manifold):
         assert self.state == state, self.status()["error"]
 
     def outputs(self, count: int | None = None, slot: int = 1, seconds: float = 60.0) -> list[bytes]:
-        """So many, or all up to the end."""
-        found: list[bytes] = []
+        """Block for `count` outputs of a slot, or for all up to the end of the stream."""
+        outputs: list[bytes] = []
         deadline = time.monotonic() + seconds
         try:
-            while count is None or len(found) < count:
-                assert time.monotonic() < deadline, f"{found} came, and no more"
+            while count is None or len(outputs) < count:
+                assert time.monotonic() < deadline, f"only {outputs} came"
                 if (record := self.output(slot, 0.05)) is not None:
-                    found.append(record)
+                    outputs.append(record)
         except EndOfInput:
-            assert count is None, f"{found} came, and then the end"
-        return found
+            assert count is None, f"only {outputs} came before the end"
+        return outputs
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in list(self.events) if event["type"] == kind]

@@ -1,4 +1,4 @@
-"""The service as a process of its own, as an operator runs it."""
+"""`stream-scorer run` and other commands as processes, as an operator starts them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ FLAGSHIP = "tf_sp500_lstm"
 
 
 class Service:
-    """`stream-scorer run`, its log in a file. Leave the block and it is stopped.
+    """A process of `stream-scorer run`, with its log in a file. The end of the block stops it.
 
     Args:
-        options: flags without their dashes, underscores for dashes; a list is the flag several times.
+        folder: of the log; made if it is missing.
+        options: flags without leading dashes, with underscores for dashes; a list repeats the flag.
     """
 
     def __init__(self, folder: Path, model: str, servers: str, **options: object) -> None:
@@ -36,9 +37,11 @@ class Service:
             return subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
 
     def text(self) -> str:
+        """Its log so far."""
         return self.log.read_text()
 
     def wait_for(self, text: str, seconds: float = 120) -> None:
+        """Block until the log has the text; fails if the process ends before."""
         deadline = time.monotonic() + seconds
         while text not in self.text():
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()[-3000:]}"
@@ -52,16 +55,16 @@ class Service:
             time.sleep(0.05)
 
     def workers(self) -> list[int]:
-        """Processes that this supervisor has started, in their order."""
+        """Process ids of the workers that this supervisor has started, in order."""
         return [int(pid) for pid in re.findall(r"worker \d+ started, process (\d+)", self.text())]
 
     def wait_for_no_worker(self, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
-        while living := [pid for pid in self.workers() if _lives(pid)]:
+        while alive := [pid for pid in self.workers() if _is_alive(pid)]:
             if time.monotonic() > deadline:
-                for pid in living:
+                for pid in alive:
                     os.kill(pid, signal.SIGKILL)
-                raise AssertionError(f"{living} live on after {seconds} s:\n{self.text()[-3000:]}")
+                raise AssertionError(f"{alive} are still alive after {seconds} s:\n{self.text()[-3000:]}")
             time.sleep(0.05)
 
     def signal(self, number: int) -> None:
@@ -76,7 +79,7 @@ class Service:
         self.process.wait()
 
     def stop(self, seconds: float = 60) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM and wait; the exit code. Fails, after kill -9, if it does not end within `seconds`."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -94,15 +97,15 @@ class Service:
 
 
 def command(name: str, *arguments: str, **options: object) -> list[str]:
-    """A command line of stream-scorer in this interpreter."""
+    """The command line of a stream-scorer command in this interpreter; options as of Service."""
     line = [sys.executable, "-m", "stream_scorer", name, *arguments]
     for key, value in options.items():
         flag = "--" + key.replace("_", "-")
         if value is True:
             line.append(flag)
         elif isinstance(value, list):
-            for one in value:
-                line += [flag, str(one)]
+            for item in value:
+                line += [flag, str(item)]
         elif value is not None and value is not False:
             line += [flag, str(value)]
     return line
@@ -116,7 +119,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     **options: object,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end. `environment`: more variables than there are."""
+    """Run a command to its end. `environment`: variables besides those of this process."""
     done = subprocess.run(
         command(name, *arguments, **options),
         input=stdin,
@@ -129,24 +132,24 @@ def run(
 
 
 def score_topic(model: str, servers: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run the service until the input's end; fails unless it ends well, if only by rejecting all there is."""
+    """Run the service to the end of the input. Fails unless it exits with 0, or with 1 as all records were rejected."""
     done = run("run", model, bootstrap_servers=servers, until_end=True, **options)
     all_rejected = done.returncode == 1 and "records were rejected; the first at" in done.stderr
     assert done.returncode == 0 or all_rejected, done.stderr
     return done
 
 
-def _lives(pid: int) -> bool:
-    """Not if it is dead and waits for somebody to take note of that, which in a container may be nobody."""
+def _is_alive(pid: int) -> bool:
+    """False for a zombie too: in a container there may be no parent that reaps it."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except ProcessLookupError:
         return False
-    except FileNotFoundError:  # gone just now, or there is no /proc
+    except FileNotFoundError:  # it has just ended, or this system has no /proc
         return not Path("/proc").is_dir()
 
 
 def _environment() -> dict[str, str]:
-    """Without settings that the machine of a developer may have."""
+    """Without the settings that a developer may have in the environment."""
     return {name: value for name, value in os.environ.items() if not name.startswith("STREAM_SCORER_")}

@@ -76,7 +76,7 @@ def _loggers_are_as_at_the_start() -> None:
 
 @pytest.fixture(autouse=True)
 def _summary_lines(record_property: Callable[[str, object], None]) -> Iterator[None]:
-    """A test's lines for the summary travel with its report, as tests may run in several processes."""
+    """Send a test's lines for the summary along with its report: tests may run in several processes."""
     yield
     while SUMMARY_LINES:
         record_property(LINE, SUMMARY_LINES.pop(0))

@@ -1,4 +1,4 @@
-"""What the runners of cases assert is told as in a test."""
+"""Assertions in the runners of cases are explained as those in tests are."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 
 from stream_scorer.errors import EXIT_BROKER
 from support.service import MODELS, Service
-from tests.support.registry import Certificates, Said, registry
+from tests.support.registry import Certificates, Reply, registry
 
 pytestmark = pytest.mark.broker
 ECHO = str(MODELS / "echo_positive.py")
@@ -39,7 +39,7 @@ def test_a_registry_in_all_its_moods(kafka, topics, tmp_path):
             "schema": '"float"',
             "references": [{"name": "Unused", "subject": "unused", "version": 1}],
         }
-        server.refuse_all = Said(503)
+        server.refuse_all = Reply(503)
         with Service(
             tmp_path,
             ECHO,
@@ -58,7 +58,7 @@ def test_a_registry_in_all_its_moods(kafka, topics, tmp_path):
             assert letter.value() == struct.pack(">bI", 0, 55) + one
             assert "starting over" not in service.text()
             assert {token for _, _, token in server.asked} == {"Bearer from a file"}
-            server.refuse["/schemas/ids/8"] = Said(404, b"<html>default backend</html>")
+            server.refuse["/schemas/ids/8"] = Reply(404, b"<html>default backend</html>")
             kafka.send(topics["input_topic"], [_framed(8, b"\2a")])
             assert service.wait(120) == EXIT_BROKER
             assert "GET /schemas/ids/8 answered 404" in service.text().splitlines()[-1]

@@ -79,11 +79,11 @@ def sections() -> list[Section]:
 
 def shown_by_cases() -> dict[str, list[Case]]:
     """By rule."""
-    found: dict[str, list[Case]] = {}
+    by_rule: dict[str, list[Case]] = {}
     for case in load_cases():
         for rule in case.rules:
-            found.setdefault(rule, []).append(case)
-    return found
+            by_rule.setdefault(rule, []).append(case)
+    return by_rule
 
 
 def page() -> str:
@@ -112,10 +112,10 @@ def _counts() -> Iterator[str]:
     yield "|---|---|---|"
     for column in COLUMNS:
         why = Counter(reason for case in load_cases() if (reason := left_out(case, column)))
-        told = "; ".join(
+        reasons = "; ".join(
             f"{count}: {reason}" for reason, count in sorted(why.items(), key=lambda one: (-one[1], one[0]))
         )
-        yield f"| {column} | {_number(load_cases(), column)} | {told or 'none'} |"
+        yield f"| {column} | {_number(load_cases(), column)} | {reasons or 'none'} |"
 
 
 def _number(cases: Sequence[Case], column: str) -> str:

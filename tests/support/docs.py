@@ -178,17 +178,17 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def values() -> str:
     """docs/values.md: the rows that tests/unit/codec/test_values.py tests."""
-    told = rows.told
+    described = rows.described
     text = _VALUES + "## What models give\n\n"
     for title, found in rows.OUT.items():
         lines = [
-            (_code(told(row.schema)), _code(row.shown or repr(row.given)), _result(row.json), _result(row.avro))
+            (_code(described(row.schema)), _code(row.shown or repr(row.given)), _result(row.json), _result(row.avro))
             for row in found
         ]
         text += f"### {title}\n\n" + _table(("schema", "the model gives", "JSON", "Avro (hex)"), lines)
     lines = [
         (
-            _code(told(row.schema)),
+            _code(described(row.schema)),
             row.encoding,
             _code(row.wire),
             _result(row.seen if row.seen == rows.REFUSED else repr(row.seen)),
@@ -204,8 +204,8 @@ def values() -> str:
         ("written by", "read by", "written", "the model gets"),
         [
             (
-                _code(told(row.writer)),
-                _code(told(row.reader)),
+                _code(described(row.writer)),
+                _code(described(row.reader)),
                 _code(repr(row.written)),
                 _result(row.seen if row.seen == rows.REFUSED else repr(row.seen)),
             )
@@ -218,7 +218,7 @@ def values() -> str:
     )
     text += _table(
         ("asked for", "given", "goes"),
-        [(_code(told(row.asked)), _code(told(row.given)), "yes" if row.goes else "no") for row in rows.MATCH],
+        [(_code(described(row.asked)), _code(described(row.given)), "yes" if row.goes else "no") for row in rows.MATCH],
     )
     return text.rstrip() + "\n"
 

@@ -1,4 +1,4 @@
-"""A scoring job under fire, and the judge of what a committed reader finds afterwards."""
+"""A scoring job for tests with faults, and the check of what a read-committed consumer finds afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POISONS = (b"abc", None, struct.pack("<d", -1.0), struct.pack("<d", -2.0))
 
 
 class Job:
-    """Records of many keys into one topic, at a pace, and the scores they must give.
+    """Sends records of many keys to a topic at a pace, and knows the scores that they must give.
 
     Args:
         pace: records a second; None: all at once, before `start` returns.
@@ -53,7 +53,7 @@ class Job:
 
     def _make(self, records: int) -> list[tuple[int, bytes, bytes | None]]:
         """(partition, key, value) of each record in the order sent."""
-        made: list[tuple[int, bytes, bytes | None]] = []
+        records_made: list[tuple[int, bytes, bytes | None]] = []
         good: Counter[int] = Counter()
         for number in range(records):
             key = self._rng.randrange(self._keys)
@@ -64,11 +64,11 @@ class Job:
             ):  # it would stay in the window and spoil all of the key's later ones
                 value = POISONS[2]
             good[key] += not poison
-            made.append((key % self._partitions, b"key-%d" % key, value))
-        return made
+            records_made.append((key % self._partitions, b"key-%d" % key, value))
+        return records_made
 
     def expected(self) -> tuple[dict[tuple[int, int], bytes], set[tuple[int, int]]]:
-        """By (partition, offset): scores as bytes, and the places of poison. Independent of the project's code."""
+        """Scores as bytes by (partition, offset), and the places of poison. Shares no code with the project."""
         scores, poisons = {}, set()
         windows: dict[bytes, list[float]] = defaultdict(list)
         offsets: Counter[int] = Counter()
@@ -87,8 +87,8 @@ class Job:
             if len(window) < 30:
                 continue
             total = 0.0
-            for one in window[-30:]:
-                total += one
+            for value_of_window in window[-30:]:
+                total += value_of_window
             scores[place] = struct.pack("<d", total / 30)
         return scores, poisons
 
@@ -124,7 +124,7 @@ class Job:
     def service(self, folder: Path, model: str = ROLLING_MEAN_BATCHED, **options: object) -> Service:
         settings: dict[str, object] = {"batch": 20, "log_level": "INFO"} | options
         kafka = {"session.timeout.ms": "3000", "heartbeat.interval.ms": "500", "transaction.timeout.ms": "5000"}
-        given = dict(one.split("=", 1) for one in settings.pop("kafka", []))  # type: ignore[attr-defined]
+        given = dict(pair.split("=", 1) for pair in settings.pop("kafka", []))  # type: ignore[attr-defined]
         if given.get("group.protocol") == "consumer":  # the broker sets these then
             del kafka["session.timeout.ms"], kafka["heartbeat.interval.ms"]
         settings["kafka"] = [f"{key}={value}" for key, value in (kafka | given).items()]
@@ -133,7 +133,7 @@ class Job:
         )
 
     def finish(self, seconds: float = 240) -> None:
-        """Wait until all is fed and every position is at the end."""
+        """Block until all records are sent and every committed offset is at the end of its partition."""
         assert self._feeder is not None
         self._feeder.join(seconds)
         assert not self._feeder.is_alive(), "not all records were taken"
@@ -150,15 +150,15 @@ class Job:
     def judge(self, *services: Service) -> None:
         """Every score once, bit for bit, in order per key; every poison in the dead-letter topic once."""
         scores, poisons = self.expected()
-        found: dict[tuple[int, int], bytes] = {}
+        scored: dict[tuple[int, int], bytes] = {}
         duplicates = 0
         last: dict[bytes, int] = {}
         for message in self.kafka.read(self.output):
             topic, partition, offset = dict(message.headers())["scorer-source"].decode().rsplit("/", 2)
             place = int(partition), int(offset)
             assert topic == self.input
-            duplicates += place in found
-            found[place] = message.value()
+            duplicates += place in scored
+            scored[place] = message.value()
             assert last.get(message.key(), -1) < place[1], f"order of {message.key()!r}"
             last[message.key()] = place[1]
         dead = Counter()
@@ -166,13 +166,13 @@ class Job:
             headers = dict(message.headers())
             dead[int(headers["__streams.errors.partition"]), int(headers["__streams.errors.offset"])] += 1
         self.counts.update(
-            scores=len(found), duplicates=duplicates, lost=len(scores.keys() - found.keys()), rejects=len(dead)
+            scores=len(scored), duplicates=duplicates, lost=len(scores.keys() - scored.keys()), rejects=len(dead)
         )
         self._count(services)
         SUMMARY_LINES.append(f"{self._title}: " + ", ".join(f"{name} {self.counts[name]:,}" for name in COUNTED))
-        assert self.counts["lost"] == 0, f"lost {sorted(scores.keys() - found.keys())[:10]}"
+        assert self.counts["lost"] == 0, f"lost {sorted(scores.keys() - scored.keys())[:10]}"
         assert duplicates == 0
-        wrong = [place for place in found if scores.get(place) != found[place]]
+        wrong = [place for place in scored if scores.get(place) != scored[place]]
         assert not wrong, f"{len(wrong)} scores differ from the undisturbed reference, first {sorted(wrong)[:5]}"
         assert set(dead) == poisons, (
             f"poison missing {sorted(poisons - set(dead))[:5]}, more {sorted(set(dead) - poisons)[:5]}"

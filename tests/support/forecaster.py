@@ -30,28 +30,28 @@ _PARAMETERS: dict[str, Any] = {
 
 
 def parameters(**changes: Any) -> dict[str, Any]:
-    """A fresh copy, with parts of its sections changed: parameters(cpi={"lag_days": 0})."""
-    found = copy.deepcopy(_PARAMETERS)
+    """A new copy, some fields of its sections changed: parameters(cpi={"lag_days": 0})."""
+    changed = copy.deepcopy(_PARAMETERS)
     for section, values in changes.items():
-        found[section].update(values)
-    return found
+        changed[section].update(values)
+    return changed
 
 
 def attachment(folder: Path, **changes: Any) -> Path:
     """An attachment without networks: its shares are 0."""
     path = folder / "sp500_forecast.tar.gz"
-    told = json.dumps(parameters(**changes)).encode()
+    content = json.dumps(parameters(**changes)).encode()
     lstm = (MODEL / "tf_sp500_lstm.py").read_bytes()
-    write_archive(path, {"sp500_forecast.json": told, "tf_sp500_lstm.py": lstm})
+    write_archive(path, {"sp500_forecast.json": content, "tf_sp500_lstm.py": lstm})
     return path
 
 
 def closes(count: int, symbol: str = "X", first: str = "2001-01-02", start: float = 100.0) -> list[dict[str, Any]]:
     """Records of consecutive weekdays, prices that go up and down."""
-    date, found, price = datetime.date.fromisoformat(first), [], start
-    while len(found) < count:
+    date, records, price = datetime.date.fromisoformat(first), [], start
+    while len(records) < count:
         if date.weekday() < 5:
-            price *= 1 + 0.01 * (-1, 0.5, 1.2, -0.6)[len(found) % 4]
-            found.append({"symbol": symbol, "date": date.isoformat(), "close": round(price, 2)})
+            price *= 1 + 0.01 * (-1, 0.5, 1.2, -0.6)[len(records) % 4]
+            records.append({"symbol": symbol, "date": date.isoformat(), "close": round(price, 2)})
         date += datetime.timedelta(days=1)
-    return found
+    return records

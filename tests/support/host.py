@@ -1,4 +1,4 @@
-"""A loaded module called once."""
+"""One call of a loaded module."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Requests of a transactional producer that come late: written by hand, as no client sends them on purpose.
+"""Late requests of a transactional producer, written by hand: no client sends them on purpose.
 
-The coordinator knows nothing of such a transaction, so nobody ends it: it hangs. Taken only by a broker with
-`transaction.partition.verification.enable=false`.
+The coordinator does not know such a transaction, so nobody ends it: it hangs. Only a broker with
+`transaction.partition.verification.enable=false` accepts the requests.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ OF_GROUP, OF_TRANSACTION = 0, 1
 
 
 class LateProducer:
-    """Has the id and the epoch that a producer of `transactional_id` would get now; a real one of this id that comes
-    later fences it, and its late requests hang as they came before."""
+    """Has the producer id and the epoch that a producer of `transactional_id` would get now.
+
+    A real producer of this id that starts later fences it; what it has sent before then hangs.
+    """
 
     def __init__(self, servers: str, transactional_id: str) -> None:
         host, _, port = servers.rpartition(":")
@@ -29,7 +31,7 @@ class LateProducer:
         self._next: dict[tuple[str, int], int] = {}
 
     def produce(self, topic: str, partition: int, *records: tuple[bytes, bytes]) -> int:
-        """(key, value)s into an open transaction that nobody knows of; the offset of the first."""
+        """Send (key, value) pairs in an open transaction unknown to the coordinator; the offset of the first."""
         sequence = self._next.get((topic, partition), 0)
         self._next[topic, partition] = sequence + len(records)
         batch = _batch(records, self.producer_id, self._epoch, sequence)
@@ -39,18 +41,18 @@ class LateProducer:
         return offset
 
     def commit_offset(self, group: str, topic: str, partition: int, offset: int) -> None:
-        """Pending in `__consumer_offsets`, for ever."""
+        """Leave an offset of the group pending in `__consumer_offsets` for ever."""
         self._find_coordinator(group, OF_GROUP)
         body = _string(self.transactional_id) + _string(group) + struct.pack(">qhi", self.producer_id, self._epoch, 1)
         body += _string(topic) + struct.pack(">iiqih", 1, partition, offset, -1, -1)
         self._until_ready(TXN_OFFSET_COMMIT, 2, body, ">h", 4 + 4 + 2 + len(topic) + 4 + 4)
 
     def _find_coordinator(self, name: str, kind: int) -> None:
-        """The first who asks for one makes the broker create its own topic for them."""
+        """The first request makes the broker create its internal topic."""
         self._until_ready(FIND_COORDINATOR, 1, _string(name) + struct.pack(">b", kind), ">h", 4)
 
     def _until_ready(self, api: int, version: int, body: bytes, answer: str, at: int) -> tuple[int, ...]:
-        """The fields of the answer, of which the first is an error code; a leader or coordinator may still be chosen."""
+        """The fields of the answer, first its error code. Asks again while a leader or coordinator is being elected."""
         deadline = time.monotonic() + 90
         while True:
             fields = struct.unpack_from(answer, self._ask(api, version, body), at)
@@ -93,8 +95,8 @@ def _batch(records: Sequence[tuple[bytes, bytes]], producer_id: int, epoch: int,
     """A record batch of magic 2 within a transaction."""
     packed = b""
     for number, (key, value) in enumerate(records):
-        one = b"\0\0" + _varint(number) + _varint(len(key)) + key + _varint(len(value)) + value + b"\0"
-        packed += _varint(len(one)) + one
+        record = b"\0\0" + _varint(number) + _varint(len(key)) + key + _varint(len(value)) + value + b"\0"
+        packed += _varint(len(record)) + record
     now = int(time.time() * 1000)
     tail = struct.pack(">hiqqqhii", 0x10, len(records) - 1, now, now, producer_id, epoch, sequence, len(records))
     tail += packed

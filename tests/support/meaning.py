@@ -1,7 +1,7 @@
-"""What values mean by a schema, whoever wrote them: a second opinion, which shares nothing with stream_scorer.codec.
+"""The meaning of values by a schema, whoever wrote them: a reference that shares no code with stream_scorer.codec.
 
-Bare or tagged unions, bytes or text of code points below 256, logical types as numbers or as Python's own: all that say
-the same are the same here. Bytes of Avro are written and read by fastavro, as a producer and a consumer would.
+Bare and tagged unions, bytes and text of code points below 256, logical types as numbers and as Python objects: values of
+equal meaning have an equal form here. fastavro reads and writes Avro, as a producer and a consumer would.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _FLOAT = struct.Struct("<f")
 
 
 class Misfit(Exception):
-    """A value that is not of the schema."""
+    """The value does not fit the schema."""
 
 
 class Typed:
-    """One schema, of parsed JSON."""
+    """A schema, as parsed JSON."""
 
     def __init__(self, definition: Any) -> None:
         self._schema = definition
@@ -36,24 +36,24 @@ class Typed:
         self._plain = fastavro.parse_schema(json.loads(json.dumps(_without_logical(definition))))
 
     def form(self, value: Any) -> str:
-        """The same text for all values that mean the same. Raises Misfit."""
+        """A text that is equal for all values of equal meaning. Raises Misfit."""
         return repr(self._of(natural(value), self._schema, True))
 
     def to_avro(self, value: Any) -> bytes:
-        """As a producer writes it. Raises Misfit."""
+        """The Avro that a producer writes. Raises Misfit."""
         out = io.BytesIO()
         fastavro.schemaless_writer(out, self._plain, self._of(natural(value), self._schema, False))
         return out.getvalue()
 
     def seen(self, data: bytes) -> Any:
-        """As a model sees it: unions bare, what is under logical types."""
+        """The value that a model gets: unions bare, the type underneath a logical type."""
         return fastavro.schemaless_reader(io.BytesIO(data), self._plain, None)
 
     def consumed(self, data: bytes) -> Any:
-        """As a consumer reads it, records of unions with their names."""
+        """The value that a consumer reads: records of unions with their names."""
         stream = io.BytesIO(data)
         value = fastavro.schemaless_reader(stream, self._plain, None, return_record_name=True)
-        assert stream.tell() == len(data), f"{len(data) - stream.tell()} bytes are left over"
+        assert stream.tell() == len(data), f"{len(data) - stream.tell()} bytes too many"
         return _tagged(value)
 
     def fits(self, value: Any) -> bool:
@@ -100,7 +100,7 @@ class Typed:
         exact = [branch for branch in able if self._exact(value, branch)]
         for branch in exact + able:
             return branch, value
-        raise Misfit(f"{value!r} is of none of {[_name(one) for one in branches]}")
+        raise Misfit(f"{value!r} fits none of {[_name(branch) for branch in branches]}")
 
     def _takes(self, value: Any, schema: Any) -> bool:
         try:
@@ -115,7 +115,7 @@ class Typed:
         return schema
 
     def _exact(self, value: Any, schema: Any) -> bool:
-        """Whether nothing of it is lost or made another type."""
+        """Whether the value is kept whole, without a change of type."""
         if not isinstance(schema, str) or schema not in PRIMITIVES:
             definition = self._named.get(schema, schema) if isinstance(schema, str) else schema
             if definition["type"] == "record":
@@ -193,7 +193,7 @@ class Typed:
 
 
 def natural(value: Any) -> Any:
-    """NumPy's and pandas' numbers and arrays as Python has them, at any depth."""
+    """The value with Python numbers and lists for those of NumPy and pandas, at any depth."""
     if isinstance(value, dict):
         return {natural(key): natural(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -233,9 +233,9 @@ def _more(value: Any) -> Any:
     raise TypeError(f"JSON has no {type(value).__name__}")
 
 
-def _need(holds: bool, value: Any, what: str) -> None:
+def _need(holds: bool, value: Any, expected: str) -> None:
     if not holds:
-        raise Misfit(f"{value!r} is not {what}")
+        raise Misfit(f"{value!r} is not {expected}")
 
 
 def _integer(value: Any, bits: int) -> int:
@@ -361,7 +361,7 @@ def _without_logical(schema: Any) -> Any:
 
 
 def _tagged(value: Any) -> Any:
-    """fastavro's (name, record) as Avro's JSON has it."""
+    """{name: record}, as in Avro's JSON, for fastavro's (name, record)."""
     if isinstance(value, tuple):
         name, inner = value
         return {name: _tagged(inner)}

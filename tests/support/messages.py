@@ -1,4 +1,4 @@
-"""A consumer of librdkafka's as a script: what it is given, and what it answers."""
+"""A consumer of librdkafka as a script: its messages and its answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, TopicPartition
 
 
 class Fetched:
-    """A message as a consumer gives it."""
+    """A message as `Consumer.poll` returns it."""
 
     def __init__(self, partition, offset, error=None, key=None, value=b"1", timestamp=0):
         self._partition, self._offset, self._error = partition, offset, error
@@ -40,21 +40,21 @@ class Fetched:
 
 
 def eof(partition, offset):
-    """`offset`: the next one."""
+    """The event at the end of a partition. `offset`: the next record's."""
     return Fetched(partition, offset, KafkaError(KafkaError._PARTITION_EOF))
 
 
 def answer(partition, offset, error=None, metadata=None):
-    """A TopicPartition of an answer; of librdkafka's own the error cannot be set."""
+    """A TopicPartition of an answer; in confluent_kafka's own class the error cannot be set."""
     return SimpleNamespace(
         topic=partition.topic, partition=partition.number, offset=offset, error=error, metadata=metadata
     )
 
 
 class Script:
-    """Gives its batches one by one, then nothing. `clock` passes while it is waited for.
+    """Returns its batches one after the other, then nothing. `clock` moves on while a caller waits.
 
-    `bounds`: what it says of a partition, or the error that it raises. `times`: the offset at any time.
+    bounds: the watermark offsets of each partition, or the error that is raised. times: the offset for any time.
     """
 
     def __init__(self, *batches, clock=None):
@@ -77,8 +77,8 @@ class Script:
         return self._ready.pop(0) if self._ready else None
 
     def consume(self, count, timeout):
-        found, self._ready = self._ready[:count], self._ready[count:]
-        return found
+        messages, self._ready = self._ready[:count], self._ready[count:]
+        return messages
 
     def assign(self, places):
         self.assigned = places

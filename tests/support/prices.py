@@ -1,4 +1,4 @@
-"""Series of adjusted prices for tests: real ones where they are at hand, made-up ones elsewhere."""
+"""Series of adjusted prices for tests: real ones where the reference data is present, else synthetic ones."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def adjusted_test_part(shared_data: Path | None) -> pd.Series:
 
 
 def random_walks(keys: int, length: int, seed: int = 2017) -> npt.NDArray[np.float64]:
-    """[keys, length], levels about 1 with steps about 0.05."""
+    """Series [keys, length] with levels around 1 and steps around 0.05."""
     rng = np.random.default_rng(seed)
     return rng.normal(1, 1, (keys, 1)) + np.cumsum(rng.normal(0, 0.05, (keys, length)), axis=1)

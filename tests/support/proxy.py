@@ -1,4 +1,4 @@
-"""A TCP proxy that can be cut: the network between a service and its broker."""
+"""A TCP proxy that can be cut: it stands for the network between a service and its broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Proxy:
     """Forwards 127.0.0.1:port to a target. While cut, bytes stop and new connections hang; neither side notices.
 
     Args:
-        rate: bytes a second that go to the target, each connection for itself; None: as many as come.
+        rate: limit in bytes a second to the target, for each connection; None: no limit.
     """
 
     def __init__(self, port: int, target: int, *, rate: int | None = None) -> None:
@@ -34,9 +34,9 @@ class Proxy:
         if reset:
             pairs, self._pairs = self._pairs, []
             for pair in pairs:
-                for one in pair:
+                for connection in pair:
                     with contextlib.suppress(OSError):
-                        one.shutdown(socket.SHUT_RDWR)
+                        connection.shutdown(socket.SHUT_RDWR)
         self._open.set()
 
     def close(self) -> None:
@@ -79,6 +79,6 @@ class Proxy:
                 if rate is not None:
                     time.sleep(len(data) / rate)
                 sink.sendall(data)
-        for one in (source, sink):
+        for connection in (source, sink):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Records that no well-behaved client writes, by librdkafka itself: header names are bytes there."""
+"""Records that no well-behaved client writes, sent by librdkafka itself: there header names are bytes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _COPY = 2
 
 def send_raw(servers: str, topic: str, value: bytes, key: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """One record to partition 0, acknowledged."""
-    found = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
-    library = ctypes.CDLL(str(next(found.glob("librdkafka-*"))))
+    folder = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
+    library = ctypes.CDLL(str(next(folder.glob("librdkafka-*"))))
     library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
     conf, error = ctypes.c_void_p(library.rd_kafka_conf_new()), ctypes.create_string_buffer(200)
     library.rd_kafka_conf_set(conf, b"bootstrap.servers", servers.encode(), error, 200)

@@ -1,4 +1,4 @@
-"""A schema registry on a local port, as good and as bad as a test wants it; with TLS, and certificates made here."""
+"""A schema registry on a local port that answers as a test wants, with TLS and certificates made here."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from typing import Any, NamedTuple, TypeVar
 TOKEN = "/token"
 
 
-class Said(NamedTuple):
-    """What is answered instead of the truth. body: bytes are sent as they are, all else as JSON."""
+class Reply(NamedTuple):
+    """An answer of the registry. body: bytes are sent as they are, all else as JSON. status 0: the body without HTTP."""
 
     status: int
     body: Any = b""
     headers: Mapping[str, str] = types.MappingProxyType({})
     cut: int = 0
-    """So many bytes fewer than Content-Length says, then the end."""
+    """The answer ends so many bytes before what Content-Length says."""
     length: bool = True
     slow_s: float = 0.0
 
@@ -34,7 +34,7 @@ class Said(NamedTuple):
 class Schemas(ThreadingHTTPServer):
     """`texts`: schema by id, or the whole answer. `subjects`: answers by subject and version.
 
-    `refuse`: what is said instead, by path; `refuse_all`: the same for all. `asked`: (method, path, Authorization).
+    `refuse`: replies instead of the right ones, by path; `refuse_all`: for every path. `asked`: (method, path, Authorization).
     """
 
     daemon_threads = True
@@ -44,18 +44,18 @@ class Schemas(ThreadingHTTPServer):
         self.texts: dict[int, Any] = {7: '"float"', 8: '"string"'}
         self.subjects: dict[tuple[str, int], dict[str, Any]] = {}
         self.asked: list[tuple[str, str, str | None]] = []
-        self.refuse: dict[str, Said] = {}
-        self.refuse_all: Said | None = None
+        self.refuse: dict[str, Reply] = {}
+        self.refuse_all: Reply | None = None
         self.registered: dict[str, str] = {}
         """Schema by subject."""
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_address[1]}"
         self._tls = tls
 
-    def said(self, path: str, truth: Said) -> Said:
-        return self.refuse_all or self.refuse.get(path, truth)
+    def reply(self, path: str, right: Reply) -> Reply:
+        return self.refuse_all or self.refuse.get(path, right)
 
     def get_request(self) -> tuple[Any, Any]:
-        """The handshake is made by the thread of the request."""
+        """Accept; the handshake happens later, in the thread of the request."""
         connection, address = super().get_request()
         connection.settimeout(30)
         if self._tls:
@@ -63,7 +63,7 @@ class Schemas(ThreadingHTTPServer):
         return connection, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away, or that TLS is not made up with, is no error of the test."""
+        """Clients that hang up, or whose TLS handshake fails, are part of the tests: no traceback."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -73,39 +73,39 @@ class _Handler(BaseHTTPRequestHandler):
         path = urllib.parse.urlsplit(self.path).path
         parts = [urllib.parse.unquote(part) for part in path.split("/")[1:]]
         if parts[:2] == ["schemas", "ids"] and int(parts[2]) in self.server.texts:
-            found = self.server.texts[int(parts[2])]
-            self._answer(path, Said(200, found if isinstance(found, dict) else {"schema": found}))
+            text = self.server.texts[int(parts[2])]
+            self._answer(path, Reply(200, text if isinstance(text, dict) else {"schema": text}))
         elif parts[:1] == ["subjects"] and (parts[1], int(parts[3])) in self.server.subjects:
-            self._answer(path, Said(200, self.server.subjects[parts[1], int(parts[3])]))
+            self._answer(path, Reply(200, self.server.subjects[parts[1], int(parts[3])]))
         elif parts[:1] == ["subjects"]:
-            self._answer(path, Said(404, {"error_code": 40401, "message": f"Subject '{parts[1]}' not found."}))
+            self._answer(path, Reply(404, {"error_code": 40401, "message": f"Subject '{parts[1]}' not found."}))
         else:
-            self._answer(path, Said(404, {"error_code": 40403, "message": "Schema not found"}))
+            self._answer(path, Reply(404, {"error_code": 40403, "message": "Schema not found"}))
 
     def do_POST(self) -> None:
         path = urllib.parse.urlsplit(self.path).path
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if path == TOKEN:
-            self._answer(path, Said(200, {"access_token": "from-issuer", "token_type": "bearer", "expires_in": 3600}))
+            self._answer(path, Reply(200, {"access_token": "from-issuer", "token_type": "bearer", "expires_in": 3600}))
             return
         self.server.registered[urllib.parse.unquote(path.split("/")[2])] = json.loads(body)["schema"]
-        self._answer(path, Said(200, {"id": 99}))
+        self._answer(path, Reply(200, {"id": 99}))
 
-    def _answer(self, path: str, said: Said) -> None:
+    def _answer(self, path: str, reply: Reply) -> None:
         self.server.asked.append((self.command, path, self.headers["Authorization"]))
-        said = self.server.said(path, said)
-        time.sleep(said.slow_s)
-        data = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
-        if said.status == 0:  # no HTTP at all
+        reply = self.server.reply(path, reply)
+        time.sleep(reply.slow_s)
+        data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        if reply.status == 0:
             self.wfile.write(data)
             return
-        self.send_response(said.status)
-        if said.length:
+        self.send_response(reply.status)
+        if reply.length:
             self.send_header("Content-Length", str(len(data)))
-        for name, value in said.headers.items():
+        for name, value in reply.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data[: len(data) - said.cut])
+        self.wfile.write(data[: len(data) - reply.cut])
 
     def log_message(self, *_: object) -> None:
         pass
@@ -127,7 +127,7 @@ def registry(kind: type[T] = Schemas, tls: ssl.SSLContext | None = None) -> Iter
 
 
 class Certificates:
-    """A CA of its own in a folder, with what it signs: `ca`, and `certificate` and `key` of each name, as files."""
+    """A CA of its own, and the certificates that it signs, as files in a folder. `ca`: the file of its certificate."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -137,7 +137,7 @@ class Certificates:
         self.ca.write_bytes(_pem(self._sign(self._name, self._key, ca=True)))
 
     def make(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key for a name or an address."""
+        """The files of a certificate and of its key, for a name or an address."""
         key = _key()
         from cryptography.hazmat.primitives import serialization as form
 
@@ -196,5 +196,5 @@ def _key() -> Any:
 def _pem(certificate: Any) -> bytes:
     from cryptography.hazmat.primitives import serialization
 
-    found: bytes = certificate.public_bytes(serialization.Encoding.PEM)
-    return found
+    data: bytes = certificate.public_bytes(serialization.Encoding.PEM)
+    return data

@@ -11,10 +11,10 @@ from support.brokers import NativeBroker, NoBroker, free_ports
 
 
 class SecuredBroker(NativeBroker):
-    """A native broker with three listeners more: SCRAM without and with TLS, and TLS with certificates of clients.
+    """A native broker with three more listeners: SCRAM without TLS, SCRAM with TLS, and TLS with client certificates.
 
-    Its own certificates are made by openssl in `folder`: `ca.pem`, `client.pem` with its key in `client.key`, and
-    `stranger.pem` with `stranger.key`, which another CA has signed.
+    openssl makes its certificates in `folder`: `ca.pem`, `client.pem` with its key in `client.key`, and
+    `stranger.pem` with `stranger.key`, signed by another CA.
     """
 
     user, password = "scorer", "s3cret,with=signs"
@@ -41,7 +41,7 @@ class SecuredBroker(NativeBroker):
             ),
             "sasl_tls": (self.sasl_tls, {"security.protocol": "sasl_ssl", "ssl.ca.location": files["ca.pem"], **scram}),
         }
-        """Of each listener: its servers, and what a client must have."""
+        """By listener: its bootstrap servers, and the properties that a client needs."""
 
     def set_password(self, password: str) -> None:
         mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
@@ -55,14 +55,16 @@ class SecuredBroker(NativeBroker):
         protocols = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "SASLTLS": "SASL_SSL"}
         plain = "".join(f",{name}:PLAINTEXT" for name in ("INSIDE", "OUTSIDE", "PROXIED", "CONTROLLER"))
         properties = [
-            "listener.security.protocol.map=" + ",".join(f"{name}:{one}" for name, one in protocols.items()) + plain,
+            "listener.security.protocol.map="
+            + ",".join(f"{name}:{protocol}" for name, protocol in protocols.items())
+            + plain,
             "sasl.enabled.mechanisms=SCRAM-SHA-256",
             "ssl.keystore.type=PEM",
             f"ssl.keystore.location={self.folder / 'broker.both'}",
             "ssl.truststore.type=PEM",
             f"ssl.truststore.location={self.folder / 'ca.pem'}",
             "listener.name.tls.ssl.client.auth=required",
-            # Clients prove again and again who they are: a password that is changed is noticed within 5 s.
+            # Clients authenticate again every 5 s: a changed password is noticed within that time.
             "listener.name.sasl.scram-sha-256.connections.max.reauth.ms=5000",
         ]
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -71,7 +73,7 @@ class SecuredBroker(NativeBroker):
 
 
 def make_certificates(folder: Path) -> None:
-    """ca, broker and client, and a stranger of another CA: NAME.pem and NAME.key each, both in NAME.both."""
+    """Certificates named ca, other (another CA), broker, client and stranger: NAME.pem, NAME.key, both in NAME.both."""
 
     def openssl(*arguments: str) -> None:
         done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)

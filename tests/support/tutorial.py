@@ -22,8 +22,8 @@ class Tutorial:
     @property
     def script(self) -> bytes:
         """The model, byte for byte."""
-        (found,) = [block for block in self._blocks(b"python") if b"ModelOp Center.schema.0" in block]
-        return found
+        (script,) = [block for block in self._blocks(b"python") if b"ModelOp Center.schema.0" in block]
+        return script
 
     def golden(self) -> np.lib.npyio.NpzFile:
         """`stream`: inputs. `pred_tf1_4_0`: what the script gave on TensorFlow 1.4, from the 30th on."""

@@ -1,4 +1,4 @@
-"""What values become on their way in and out: rows that are tested, and are the tables of docs/values.md."""
+"""How values are read and written: rows that a test checks and that are the tables of docs/values.md."""
 
 from __future__ import annotations
 
@@ -307,17 +307,17 @@ MATCH = [
 ]
 
 
-def told(schema: Any) -> str:
+def described(schema: Any) -> str:
     """A schema in few words."""
     if isinstance(schema, list):
-        return f"[{', '.join(map(told, schema))}]"
+        return f"[{', '.join(map(described, schema))}]"
     if not isinstance(schema, dict):
         return str(schema)
     kind = schema["type"]
     if kind == "record":
         return f"{schema['name']} {{{', '.join(map(_field, schema['fields']))}}}"
     if kind in ("array", "map"):
-        return f"{kind} of {told(schema.get('items', schema.get('values')))}"
+        return f"{kind} of {described(schema.get('items', schema.get('values')))}"
     if kind == "enum":
         default = f", default {schema['default']}" if "default" in schema else ""
         return f"enum {schema['name']} ({', '.join(schema['symbols'])}{default})"
@@ -329,4 +329,4 @@ def told(schema: Any) -> str:
 def _field(field: Any) -> str:
     default = f" = {json.dumps(field['default'])}" if "default" in field else ""
     alias = f" (alias {', '.join(field['aliases'])})" if "aliases" in field else ""
-    return f"{field['name']}: {told(field['type'])}{default}{alias}"
+    return f"{field['name']}: {described(field['type'])}{default}{alias}"

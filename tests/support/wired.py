@@ -1,4 +1,4 @@
-"""`stream-scorer run`'s own parts on the transport in memory: model, sessions, scorer, codecs, loop."""
+"""The parts of `stream-scorer run` on the transport in memory: model, sessions, scorer, codecs, loop."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def run(
     batch: int = 1000,
     log: MemoryLog | None = None,
 ) -> MemoryLog:
-    """What a committed reader sees. Raises StreamScorerError.
+    """What a read-committed consumer sees. Raises StreamScorerError.
 
     Args:
         values: of the input topic, or (key, value).
-        aborts: before these places among the values, the transaction that would commit what comes before is aborted.
-        restarts: before these, the service ends and another one begins, with what the broker has kept.
-        log: is filled, also where an error ends the service.
+        aborts: indexes of values; the transaction of the values before each is aborted.
+        restarts: indexes of values; before each the service ends, and another starts from what the broker has kept.
+        log: gets all that is written, also where an error ends the service.
     """
     log = MemoryLog() if log is None else log
-    keyed = [one if isinstance(one, tuple) else (None, one) for one in values]
+    keyed = [value if isinstance(value, tuple) else (None, value) for value in values]
     records = [Record(PLACE, offset, key, value, 1000 + offset, None) for offset, (key, value) in enumerate(keyed)]
     chosen = dataclasses.replace(chosen, batch=batch)
     for part in _parts(records, set(aborts), sorted({*restarts, len(records)})):
@@ -80,12 +80,12 @@ def _parts(records: Sequence[Record], aborts: set[int], restarts: Sequence[int])
 def in_jet(
     model: Path, encoding: str, schemas: Mapping[str, str], records: Sequence[bytes], output: str | None = None
 ) -> tuple[list[tuple[int, bytes]], bool]:
-    """What a jet gives of records of slot 0 and at the end, in this process; whether the model failed."""
+    """The outputs of a jet in this process for records of slot 0 and for their end; and whether the model failed."""
     program = read_program(model)
-    found = program.annotations
+    annotations = program.annotations
     codecs: dict[int, SlotCodec] = {}
-    for slot in found.slots_in_use:
-        name = found.schemas.get(slot)
+    for slot in annotations.slots_in_use:
+        name = annotations.schemas.get(slot)
         schema = None if name is None else json.loads(load_schema(name, paths(schemas), model.parent).canonical)
         way = output or encoding if slot % 2 else encoding
         codecs[slot] = CodecSpec(way, schema_name=name, schema=schema).make()

@@ -26,7 +26,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def load_module(write: Callable[..., Path]) -> Callable[..., Module]:
-    """A module of source text, begun unless told otherwise."""
+    """Load a module from source text and call its `begin`, unless `begin` is False."""
 
     def load_module(source: str | bytes, *, name: str = "toy", begin: bool = True) -> Module:
         module = Module(write(f"{name}.py", source))

@@ -71,7 +71,7 @@ def test_keep_then_compare(tmp_path, capsys):
     assert main_compare(to, latest) == 0
     out = capsys.readouterr().out
     assert "WORSE by 50%" in out
-    assert "Other machines" in out
+    assert "The machines differ" in out
 
 
 def test_without_a_kept_run_there_is_nothing_to_compare(tmp_path, capsys):

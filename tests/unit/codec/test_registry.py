@@ -20,7 +20,7 @@ from stream_scorer.codec.registry import MAX_ID, UNKNOWN_S, Registry, UnknownSch
 from stream_scorer.codec.registry_confluent import ConfluentCalls
 from stream_scorer.codec.schema_references import joined_schema
 from stream_scorer.errors import BrokerError, SettingsError, StreamScorerError, Unavailable
-from tests.support.registry import TOKEN, Certificates, Said, registry
+from tests.support.registry import TOKEN, Certificates, Reply, registry
 
 ID, SUBJECT = "/schemas/ids/7", "/subjects/scores-value/versions"
 STOPS, WAITS, UNKNOWN = BrokerError, Unavailable, UnknownSchema
@@ -54,30 +54,30 @@ def _code(number):
 
 
 ANSWERS = {
-    "no such schema": (Said(404, _code(40403)), UNKNOWN),
-    "no such subject": (Said(404, _code(40401)), STOPS),
-    "another 404 of the registry": (Said(404, _code(404)), STOPS),
-    "a 404 of a gateway": (Said(404, b"<html>default backend - 404</html>"), STOPS),
-    "a 404 without a word": (Said(404), STOPS),
-    "a 404 of other JSON": (Said(404, ["no"]), STOPS),
-    "the code without the status": (Said(400, _code(40403)), STOPS),
-    **{str(status): (Said(status, _code(status * 100 + 1)), STOPS) for status in (400, 401, 403, 405, 406, 409, 410)},
-    "422": (Said(422, _code(42201)), STOPS),
-    **{str(status): (Said(status, _code(50001)), WAITS) for status in (408, 429, 500, 501, 502, 503, 504, 599)},
-    "a page of a gateway": (Said(502, b"<html>Bad Gateway</html>"), WAITS),
-    "503 without a word": (Said(503), WAITS),
-    **{str(status): (Said(status, b"", {"Location": "https://there/x"}), STOPS) for status in (301, 302, 307, 308)},
-    "204": (Said(204), STOPS),
-    "a login page": (Said(200, b"<!doctype html><title>Log in</title>", {"Content-Type": "text/html"}), STOPS),
-    "text": (Said(200, b"it works!"), STOPS),
-    "a list": (Said(200, []), STOPS),
-    "null": (Said(200, None), STOPS),
-    "no schema": (Said(200, {"id": "x"}), STOPS),
-    "a number for a schema": (Said(200, {"schema": 7}), STOPS),
-    "cut off": (Said(200, {"schema": '"float"'}, cut=5), WAITS),
-    "cut off without a length": (Said(200, {"schema": '"float"'}, cut=5, length=False), WAITS),
-    "no HTTP": (Said(0, b"SSH-2.0-OpenSSH_9.6\r\n"), WAITS),
-    "nothing": (Said(0), WAITS),
+    "no such schema": (Reply(404, _code(40403)), UNKNOWN),
+    "no such subject": (Reply(404, _code(40401)), STOPS),
+    "another 404 of the registry": (Reply(404, _code(404)), STOPS),
+    "a 404 of a gateway": (Reply(404, b"<html>default backend - 404</html>"), STOPS),
+    "a 404 without a word": (Reply(404), STOPS),
+    "a 404 of other JSON": (Reply(404, ["no"]), STOPS),
+    "the code without the status": (Reply(400, _code(40403)), STOPS),
+    **{str(status): (Reply(status, _code(status * 100 + 1)), STOPS) for status in (400, 401, 403, 405, 406, 409, 410)},
+    "422": (Reply(422, _code(42201)), STOPS),
+    **{str(status): (Reply(status, _code(50001)), WAITS) for status in (408, 429, 500, 501, 502, 503, 504, 599)},
+    "a page of a gateway": (Reply(502, b"<html>Bad Gateway</html>"), WAITS),
+    "503 without a word": (Reply(503), WAITS),
+    **{str(status): (Reply(status, b"", {"Location": "https://there/x"}), STOPS) for status in (301, 302, 307, 308)},
+    "204": (Reply(204), STOPS),
+    "a login page": (Reply(200, b"<!doctype html><title>Log in</title>", {"Content-Type": "text/html"}), STOPS),
+    "text": (Reply(200, b"it works!"), STOPS),
+    "a list": (Reply(200, []), STOPS),
+    "null": (Reply(200, None), STOPS),
+    "no schema": (Reply(200, {"id": "x"}), STOPS),
+    "a number for a schema": (Reply(200, {"schema": 7}), STOPS),
+    "cut off": (Reply(200, {"schema": '"float"'}, cut=5), WAITS),
+    "cut off without a length": (Reply(200, {"schema": '"float"'}, cut=5, length=False), WAITS),
+    "no HTTP": (Reply(0, b"SSH-2.0-OpenSSH_9.6\r\n"), WAITS),
+    "nothing": (Reply(0), WAITS),
 }
 
 
@@ -99,14 +99,14 @@ def test_what_each_answer_means(schemas, opened, said, error):
     [(301, "points to https://there"), (401, "other credentials"), (404, "path missing"), (409, "incompatible schema")],
 )
 def test_a_text_says_what_to_change(schemas, status, hint):
-    schemas.refuse_all = Said(status, b"", {"Location": "https://there/x"} if status == 301 else {})
+    schemas.refuse_all = Reply(status, b"", {"Location": "https://there/x"} if status == 301 else {})
     with pytest.raises(BrokerError, match=f"answered {status}.*{hint}"):
         open_registry(schemas.url, {}).schema(7)
 
 
 def test_credentials_are_not_sent_to_where_it_points(schemas):
     with registry() as elsewhere:
-        schemas.refuse_all = Said(301, b"", {"Location": elsewhere.url + ID})
+        schemas.refuse_all = Reply(301, b"", {"Location": elsewhere.url + ID})
         with pytest.raises(BrokerError):
             open_registry(schemas.url.replace("//", "//user:secret@"), {}).schema(7)
         assert elsewhere.asked == []
@@ -114,7 +114,7 @@ def test_credentials_are_not_sent_to_where_it_points(schemas):
 
 def test_a_registry_that_is_away_may_come_back(schemas, opened):
     away = opened(schemas.url)
-    schemas.refuse_all = Said(0)
+    schemas.refuse_all = Reply(0)
     with pytest.raises(Unavailable, match=r"no answer .*--schema-registry"):
         away.schema(7)
     schemas.refuse_all = None
@@ -132,7 +132,7 @@ def test_nobody_listens(opened):
 def test_an_answer_that_takes_too_long(schemas, opened, monkeypatch):
     monkeypatch.setattr(registry_http, "TIMEOUT_S", 0.2)
     monkeypatch.setattr("stream_scorer.codec.registry_confluent.TIMEOUT_S", 0.2)
-    schemas.refuse_all = Said(200, {"schema": '"float"'}, slow_s=1.0)
+    schemas.refuse_all = Reply(200, {"schema": '"float"'}, slow_s=1.0)
     with pytest.raises(Unavailable, match="no answer"):
         opened(schemas.url).schema(7)
 
@@ -173,7 +173,7 @@ def test_what_is_remembered_of_unknown_ids_has_a_bound(schemas, monkeypatch):
 
 def test_a_number_that_no_id_can_be_is_not_asked_for(schemas, opened):
     """The registry would answer 404 without its code, and one wrong record would end the service."""
-    schemas.refuse_all = Said(404, _code(404))
+    schemas.refuse_all = Reply(404, _code(404))
     with pytest.raises(UnknownSchema, match="ids go up to"):
         opened(schemas.url).schema(MAX_ID + 1)
     assert schemas.asked == []
@@ -185,7 +185,7 @@ def test_it_is_left_alone_for_as_long_as_it_asks(schemas, monkeypatch, after):
     now = time.monotonic()
     monkeypatch.setattr(registry_module.time, "monotonic", lambda: now)
     after = email.utils.formatdate(time.time() + 40, usegmt=True) if after == "date" else after
-    schemas.refuse_all = Said(429, _code(42901), {"Retry-After": after})
+    schemas.refuse_all = Reply(429, _code(42901), {"Retry-After": after})
     one = open_registry(schemas.url, {})
     with pytest.raises(Unavailable, match="answered 429"):
         one.schema(7)
@@ -201,7 +201,7 @@ def test_it_is_left_alone_for_as_long_as_it_asks(schemas, monkeypatch, after):
 
 @pytest.mark.parametrize("after", ["-5", "soon", ""])
 def test_a_wish_that_is_none_is_not_heard(schemas, after):
-    schemas.refuse_all = Said(503, b"", {"Retry-After": after})
+    schemas.refuse_all = Reply(503, b"", {"Retry-After": after})
     one = open_registry(schemas.url, {})
     with pytest.raises(Unavailable):
         one.schema(7)
@@ -212,7 +212,7 @@ def test_a_wish_that_is_none_is_not_heard(schemas, after):
 def test_check_finds_what_was_not_answered_and_asks_for_nothing_else(schemas, opened):
     one = opened(schemas.url)
     one.check()
-    schemas.refuse_all = Said(503)
+    schemas.refuse_all = Reply(503)
     with pytest.raises(Unavailable):
         one.register("scores-value", '"int"')
     with pytest.raises(Unavailable):
@@ -227,7 +227,7 @@ def test_check_finds_what_was_not_answered_and_asks_for_nothing_else(schemas, op
 
 def test_check_takes_no_for_an_answer(schemas, opened):
     one = opened(schemas.url)
-    schemas.refuse_all = Said(503)
+    schemas.refuse_all = Reply(503)
     with pytest.raises(Unavailable):
         one.schema(55)
     schemas.refuse_all = None
@@ -238,7 +238,7 @@ def test_check_takes_no_for_an_answer(schemas, opened):
 
 @pytest.mark.parametrize("given", ["url", "properties"])
 def test_credentials_are_sent_and_not_told(schemas, given):
-    schemas.refuse_all = Said(401, _code(40101))
+    schemas.refuse_all = Reply(401, _code(40101))
     if given == "url":
         one = open_registry(schemas.url.replace("//", "//us%40er:p%3Aw@"), {})
     else:
@@ -254,7 +254,7 @@ def test_confluents_client_has_them_too(schemas):
     one = Registry(ConfluentCalls(schemas.url.replace("//", "//us%40er:p%3Aw@"), {}))
     assert one.schema(7) == "float"
     assert schemas.asked == [("GET", ID, "Basic dXNAZXI6cDp3")]
-    schemas.refuse_all = Said(401)
+    schemas.refuse_all = Reply(401)
     with pytest.raises(BrokerError) as caught:
         one.schema(8)
     assert "p%3Aw" not in str(caught.value)
@@ -319,11 +319,11 @@ def test_a_token_of_an_issuer(schemas, oauth):
 
 
 ISSUER = {
-    "wrong secret": (Said(401, {"error": "invalid_client"}), STOPS),
-    "a page": (Said(404, b"<html>"), STOPS),
-    "no token": (Said(200, {"token_type": "bearer"}), STOPS),
-    "busy": (Said(503, b"<html>"), WAITS),
-    "away": (Said(0), WAITS),
+    "wrong secret": (Reply(401, {"error": "invalid_client"}), STOPS),
+    "a page": (Reply(404, b"<html>"), STOPS),
+    "no token": (Reply(200, {"token_type": "bearer"}), STOPS),
+    "busy": (Reply(503, b"<html>"), WAITS),
+    "away": (Reply(0), WAITS),
 }
 
 

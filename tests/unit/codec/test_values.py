@@ -17,7 +17,7 @@ from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.schema_matching import mismatch
 from stream_scorer.codec.stream_codec import StreamCodec
 from stream_scorer.errors import DecodeError, EncodeError, SchemaError
-from tests.support.values import EVOLVED, IN, MATCH, OUT, REFUSED, told
+from tests.support.values import EVOLVED, IN, MATCH, OUT, REFUSED, described
 
 ROWS_OUT = [row for rows in OUT.values() for row in rows]
 
@@ -42,7 +42,7 @@ def _refused(*errors):
     assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize("row", ROWS_OUT, ids=lambda row: f"{told(row.schema)} {row.given!r}"[:80])
+@pytest.mark.parametrize("row", ROWS_OUT, ids=lambda row: f"{described(row.schema)} {row.given!r}"[:80])
 def test_what_models_give(row, zone):
     schema = make_schema("s", row.schema)
     for encoding, written in (("json", row.json.encode()), ("avro-binary", row.avro)):
@@ -75,7 +75,7 @@ def _latin(value):
     return [_latin(item) for item in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("row", IN, ids=lambda row: f"{told(row.schema)} {row.encoding} {row.wire}"[:80])
+@pytest.mark.parametrize("row", IN, ids=lambda row: f"{described(row.schema)} {row.encoding} {row.wire}"[:80])
 def test_what_models_get(row):
     schema = make_schema("s", row.schema)
     data = row.wire.encode() if row.encoding == "json" else bytes.fromhex(row.wire)
@@ -103,7 +103,7 @@ class _Registry:
 
 
 @pytest.mark.parametrize(
-    "row", EVOLVED, ids=lambda row: f"{told(row.writer)} as {told(row.reader)} {row.written!r}"[:90]
+    "row", EVOLVED, ids=lambda row: f"{described(row.writer)} as {described(row.reader)} {row.written!r}"[:90]
 )
 def test_what_another_schema_wrote(row):
     writer, reader = make_schema("writer", row.writer), make_schema("reader", row.reader)
@@ -122,6 +122,6 @@ def test_what_another_schema_wrote(row):
             seen.clear()  # a default is nobody's to keep
 
 
-@pytest.mark.parametrize("row", MATCH, ids=lambda row: f"{told(row.given)} as {told(row.asked)}"[:90])
+@pytest.mark.parametrize("row", MATCH, ids=lambda row: f"{described(row.given)} as {described(row.asked)}"[:90])
 def test_which_schemas_go_together(row):
     assert (mismatch(make_schema("asked", row.asked), make_schema("given", row.given)) is None) == row.goes

@@ -20,7 +20,7 @@ from stream_scorer.service.memory import MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
 from stream_scorer.state.sessions import Sessions
 from support.service import MODELS
-from tests.support.registry import Said, Schemas, registry
+from tests.support.registry import Reply, Schemas, registry
 
 TRIES = 50
 """More than the failures in a row that end a worker."""
@@ -36,7 +36,7 @@ class Flaky(Schemas):
     def said(self, path, truth):
         left = self.left.get(path, TRIES)
         self.left[path] = left - 1
-        return Said(503, b"<html>no backend</html>") if left > 0 else truth
+        return Reply(503, b"<html>no backend</html>") if left > 0 else truth
 
 
 def _run(url, numbers, stop_after=None, source=MemorySource):
@@ -97,7 +97,7 @@ def test_a_schema_that_is_not_there_costs_the_records_of_it():
     assert [path for _, path, _ in server.asked].count("/schemas/ids/55") == 1
 
 
-@pytest.mark.parametrize("said", [Said(404, b"<html>"), Said(401), Said(200, b"<html>log in</html>")], ids=str)
+@pytest.mark.parametrize("said", [Reply(404, b"<html>"), Reply(401), Reply(200, b"<html>log in</html>")], ids=str)
 def test_an_answer_of_somebody_else_ends_the_worker_and_no_record(said):
     with registry() as server:
         server.refuse["/schemas/ids/7"] = said
@@ -107,7 +107,7 @@ def test_an_answer_of_somebody_else_ends_the_worker_and_no_record(said):
 
 def test_a_stop_request_ends_the_wait():
     with registry() as server:
-        server.refuse_all = Said(503)
+        server.refuse_all = Reply(503)
         log = _run(server.url, [7] * 3, stop_after=5)
     assert (log.outputs, log.rejects, log.positions) == ([], [], {})
 
