@@ -1,6 +1,8 @@
 """The seams between the parts. Data flows one way: source -> decode -> session -> model -> encode -> sink.
 
-Everything here is called from the one loop thread of a worker, in order, unless a method says otherwise.
+Each method says what it returns, whether it blocks, and which errors it raises. Unless it says otherwise, it is called
+by one thread, the loop of a worker, one call at a time; it does not block; and it raises no error of
+`stream_scorer.errors`. Offsets are record offsets of one partition, timestamps are in ms since 1970.
 """
 
 from __future__ import annotations
@@ -24,183 +26,218 @@ from stream_scorer.records import (
 )
 
 Meaning = Callable[[str, Any], Any]
-"""Takes the name of a field ("" for a value that is not a record) and its value; returns the time or decimal that it
-stands for by a logical type of the schema.
-
-A value without a logical type, or of Python's type already, is returned as it is. None: a time that Python lacks."""
+"""Takes the name of a field ("" for a value that is not a record) and its value. Returns the time or decimal that the
+value stands for by the logical type of the schema; the value itself if there is no logical type or the value already is
+of Python's type; None for a time that Python cannot represent."""
 KeepAlive = Callable[[], None]
-"""To be called at least every second by what takes long before a partition has begun: it keeps the worker in its group.
+"""Called at least every second while a partition is set up, to keep the worker in its consumer group. May block for 0.1 s.
 
-It may raise, to end what takes long: nothing of it is used then.
+Raises an error to stop the set-up; its results are not used then.
 """
 
 
 class Codec(Protocol):
-    """Bytes on the wire <-> Python values of one schema."""
+    """Bytes on the wire <-> Python values of one schema. Safe from any thread.
+
+    With a schema registry, a call blocks while the registry is asked, and raises Unanswered if it does not answer.
+    """
 
     def decode(self, data: bytes | None) -> Any:
-        """One value. Raises DecodeError (bytes) or SchemaError (value)."""
+        """Return the value of one record. Raises DecodeError (the bytes) or SchemaError (the value)."""
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
-        """All values, same as `decode` of each but faster. Raises as soon as one cannot be decoded."""
+        """Return the value of each record, in order; faster than `decode`. Raises as `decode` for the first that fails."""
 
     def encode(self, value: Any) -> bytes:
-        """Raises EncodeError when the value does not fit the schema."""
+        """Return the bytes of one value. Raises EncodeError: it does not fit the schema."""
 
     def encode_many(self, values: Sequence[Any]) -> list[bytes]:
-        """All values, same as `encode` of each but faster. Raises as soon as one does not fit."""
+        """Return the bytes of each value, in order; faster than `encode`. Raises as `encode` for the first that fails."""
 
 
 class Source(Protocol):
-    """Where records come from."""
+    """Where the records of the service come from."""
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        """Up to `limit` records that are there, in offset order per partition; [] after `timeout_s` seconds.
+        """Return up to `limit` records, in offset order for each partition. Blocks up to `timeout_s` for the first.
 
-        Partitions come and go inside this call and nowhere else; records of a partition that left
-        within the call are not returned. Raises EndOfInput when a finite source is done, and
-        TransportError.
+        Partitions are assigned and revoked inside this call and nowhere else. Assigned ones are set up in it, which may
+        take longer than `timeout_s`. Records of a partition that was revoked in the call are not returned.
+
+        Raises EndOfInput (a finite source has returned its last record) and TransportError.
         """
 
     @property
     def unsaved(self) -> bool:
-        """Whether a partition has begun anew, so that its position is to be committed though no record has come."""
+        """Whether a partition was set up anew, so that its position has to be committed before its first record."""
 
     def positions(self) -> Mapping[Partition, int]:
-        """Next offset of each assigned partition that has moved, or begun anew, since it was last committed.
+        """Return the next offset of each assigned partition that has moved, or was set up anew, since its last commit.
 
-        Raises Unavailable where the records polled are no longer those of the topic: reopen and reload.
+        Blocks while the id of the topic is looked up. Raises Unavailable: the records polled are no longer those of the
+        topic; reopen the sink and reload.
         """
 
     def settle(self) -> None:
-        """What `positions` gave is committed. A batch may be committed in parts: then it is called after the last."""
+        """Take what `positions` returned as committed. If a batch is committed in parts, called after the last part."""
 
     def rewind(self) -> None:
-        """Go back to the committed positions: what was polled since then comes again."""
+        """Go back to the committed positions: `poll` returns the records after them again.
+
+        Blocks while the consumer seeks. Raises TransportError.
+        """
 
     def reload(self) -> None:
-        """As if all partitions were lost and assigned again: positions and state as the broker has them."""
+        """Drop all partitions and take them as newly assigned: the next `poll` reads positions and state from the broker.
+
+        Blocks while the consumer is asked. Raises TransportError.
+        """
 
     def close(self) -> None:
-        """Leave. Blocks for a few seconds at most."""
+        """Leave the consumer group. Blocks for some seconds at most."""
 
 
 class Sink(Protocol):
-    """Where scores go. What is sent between `begin` and `commit` becomes visible together, or never."""
+    """Where scores go. What is sent between `begin` and `commit` becomes visible together, or not at all.
 
-    def begin(self) -> None: ...
+    `begin`, `send`, `reject`, `save`, `commit` and `abort` block while the broker does not answer, and raise
+
+    - Refused: the broker refuses a record. Abort, roll back, and go on without that record.
+    - CommitAborted: nothing has become visible. Abort, roll back, rewind.
+    - Fenced: another producer has taken over. Reopen, and reload the source.
+    - Unavailable: it is unknown whether the commit has happened. Reopen, and reload the source.
+    - BrokerError: an error that does not pass.
+    """
+
+    def begin(self) -> None:
+        """Begin a transaction. Raises as above, except Refused."""
 
     def send(self, outs: Sequence[Outgoing]) -> None:
-        """Queue outputs, in order. Blocks only while the queue is full."""
+        """Queue outputs, in order. Blocks while the queue is full. Raises as above."""
 
     def reject(self, reject: Reject) -> None:
-        """The reject path: hand on a record that could not be scored."""
+        """Queue a record that could not be scored for the dead-letter topic. Blocks and raises as `send`."""
 
     def save(self, snapshot: Snapshot) -> None:
-        """The state path: keep a session's state with the outputs it belongs to."""
+        """Queue the state of a session. Blocks and raises as `send`."""
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Outputs, rejects, state and input positions, together.
-
-        Raises Refused, as all that sends does (some record is the reason: abort, roll back, do without it),
-        CommitAborted (nothing is visible: abort, roll back, rewind), Fenced (this sink is
-        finished: reopen), Unavailable (it may have happened or not: reopen) or BrokerError.
-        """
+        """Commit outputs, dead letters, states and input positions (next offsets) together. Raises as above."""
 
     def abort(self) -> None:
-        """Drop everything sent since `begin`. Raises as `commit` does."""
+        """Drop everything that was sent since `begin`. Raises as above, except Refused."""
 
     def reopen(self) -> None:
-        """Begin anew after Fenced or Unavailable. What was open is aborted by then, or was committed."""
+        """Replace the producer after Fenced or Unavailable. What was open is committed or aborted when it returns.
 
-    def close(self) -> None: ...
+        Blocks while the broker does not answer. Raises Fenced, Unavailable, BrokerError.
+        """
+
+    def close(self) -> None:
+        """Give the producer back. Blocks for some seconds at most."""
 
 
 class StateStore(Protocol):
-    """Where sessions come back from when a partition is assigned."""
+    """Where the states of sessions are read when a partition is assigned."""
 
     def read(self, partition: Partition, committed: int | None, keep_alive: KeepAlive) -> Sequence[StateRecord]:
-        """The last committed record of every key of one partition. Blocks until all are read.
+        """Return the last committed state record of every key of one partition, in no particular order.
 
-        `committed` is the offset that the group has committed: a position record that agrees with it is the last.
-        Raises BrokerError, ModelError (what is there is no state of ours) or Unavailable.
+        `committed` is the offset that the group has committed: if a position record agrees with it, it is the last.
+
+        Blocks until all are read. Raises BrokerError, ModelError (a record is not a state record of ours), Unavailable,
+        and what `keep_alive` raises.
         """
 
 
 class Inputs(Protocol):
-    """Input records read apart from the group, to bring sessions up to a position. Raises BrokerError, Unavailable."""
+    """Reads input records apart from the consumer group, to bring sessions up to a position.
+
+    Every call blocks while the broker is asked. Raises BrokerError, Unavailable, and what `keep_alive` raises.
+    """
 
     def start(self, partition: Partition, start: str, keep_alive: KeepAlive) -> int:
-        """Offset that "earliest", "latest" or a timestamp stands for. Blocks while it looks for a timestamp."""
+        """Return the offset that "earliest", "latest" or a timestamp stands for. Raises as above."""
 
     def back(self, partition: Partition, before: int, count: int, keep_alive: KeepAlive) -> int:
-        """Offset from which there are `count` records before offset `before`, or the first there is. Blocks."""
+        """Return the offset from which `count` records lie before offset `before`; the first offset if there are fewer.
+
+        Raises as above.
+        """
 
     def read(self, partition: Partition, first: int, before: int) -> Iterator[list[Record]]:
-        """Committed records of offsets `first` up to, not including, `before`; [] at least every 0.1 s."""
+        """Yield the committed records from offset `first` up to, not including, `before`, in offset order.
+
+        Yields [] at least every 0.1 s while none come. Raises as above.
+        """
 
 
 class Watch(Protocol):
-    """Receives the progress of a partition that is set up. Every call is cheap and raises nothing."""
+    """Takes the progress of a partition that is set up."""
 
     def reading(self, partition: Partition, done: int, end: int, sessions: int) -> None:
-        """The state store was read up to a place, of so many; how many sessions were found so far."""
+        """The state store is read up to offset `done` of `end`; `sessions` were found so far."""
 
     def fed(self, partition: Partition, done: int, end: int) -> None:
-        """Inputs went through the model with outputs dropped, up to a place, of so many."""
+        """Input records were given to the model, with outputs dropped, up to offset `done` of `end`."""
 
     def restored(self, partition: Partition, sessions: int, seconds: float) -> None:
-        """Sessions came back from the store."""
+        """`sessions` sessions were restored, in `seconds`."""
 
     def gap(self, gap: Gap) -> None:
         """The service goes on behind a gap."""
 
 
 class Judge(Protocol):
-    """What is a number in the values of a stream, and what becomes of forecasts beside what then happened."""
+    """Finds the numbers in the values of a stream, and takes forecasts joined with what then happened."""
 
     @property
     def slot(self) -> int:
-        """The output slot whose data are forecasts."""
+        """The output slot that forecasts are written to."""
 
     def actual(self, value: Any) -> float | None:
-        """Of a decoded input: what forecasts are of; None where there is no finite number."""
+        """Return the number of a decoded input that forecasts are made of; None if it has no finite one."""
 
     def forecast(self, datum: Any) -> tuple[float, float | None, float | None, int | None] | None:
-        """Of an output before it is encoded: the forecast, the bounds of its interval if it has one, when it is due."""
+        """Return the forecast of an output before it is encoded, the bounds of its interval, and its due timestamp.
+
+        Bounds and timestamp are None if it has none. None: the output has no finite forecast.
+        """
 
     def met(self, pending: PendingForecast, value: Any) -> bool | None:
-        """Whether a decoded input is what the forecast was of. None: that may still come; False: it will not."""
+        """Return whether a decoded input is what the forecast was made of. None: it may still come; False: it will not."""
 
     def write(self, evaluations: Sequence[Evaluation]) -> list[bytes]:
-        """Values of their records. Raises EncodeError, TransportError."""
+        """Return the encoded evaluations, in order. Blocks and raises as `Codec.encode_many`."""
 
     def committed(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
-        """What a batch that is committed has come to: every input's number, and how many forecasts met none."""
+        """Take a committed batch: its evaluations, the numbers of all its inputs, and how many forecasts met no value."""
 
 
 class SlotCodec(Protocol):
-    """Encoding and schema of one attached slot of a ModelOp stream, its control records included."""
+    """Encoding and schemas of one slot of a ModelOp stream, control records included. Safe from any thread."""
 
     def control(self, data: bytes) -> Control | None:
-        """The control record that these undecoded bytes are; None for data."""
+        """Return the control record that undecoded bytes are; None if they are data."""
 
     def write_control(self, control: Control) -> bytes | None:
-        """In the documented form; None where the encoding has none."""
+        """Return the bytes of a control record, in the documented form; None if the encoding has no control records."""
 
     def decode(self, data: bytes) -> Any:
-        """Raises DecodeError (rejected by encoding) or SchemaError (rejected by schema)."""
+        """Return the value of one record. Raises DecodeError (rejected by encoding) or SchemaError (by schema)."""
 
     def encode(self, value: Any) -> bytes:
-        """Raises EncodeError: its cause is a SchemaError where the schema rejected, else the encoding did."""
+        """Return the bytes of one value. Raises EncodeError; its cause is a SchemaError if the schema has rejected it."""
 
 
 class Inlet(Protocol):
     """An input stream of the ModelOp engine, attached and open: transport and envelope, undecoded.
 
-    eager: where the batching has a time limit, do not wait for it: hand on what is there. For models that see no
-    batches. Set from any thread, at any time.
-    on_reject: called with the beginning of a record that is too long to be handed on, and the reason. The record counts
+    One reader thread calls `next`; `post` and `close` come from any thread.
+
+    eager: do not wait for the time limit of the stream's batching, but return the records that have come. For models
+    that cannot see the limits of batches. May be set from any thread, at any time.
+    on_reject: called, by the reader, with the beginning of a record that is too long, and the reason. The record counts
     as rejected by encoding, and takes no sequence number.
     """
 
@@ -208,68 +245,82 @@ class Inlet(Protocol):
     on_reject: Callable[[bytes, str], None]
 
     def next(self, timeout_s: float) -> Batch | None:
-        """What goes to the model next, as the stream's batching has it; None if nothing came in time.
+        """Return the next batch; None if none is complete in time. Blocks up to `timeout_s`.
 
-        After the batch that ends in Control("end") there is no other; the end of the transport counts as one.
-        Raises TransportError.
+        A call settles the batch before it. After a batch that is closed by "end" none follows; the end of the transport's
+        input counts as one. Raises TransportError.
         """
 
     def post(self, body: bytes) -> None:
-        """REST transports only: what a client sent. Safe from any thread. Raises NoSuchStream."""
+        """REST transports only: take what a client has sent. Blocks while too much waits, for some seconds at most.
+
+        Raises NoSuchStream (another transport), Unavailable (too much waits), TransportError (closed).
+        """
 
     def close(self) -> None:
-        """Unblocks `next`. Safe from any thread."""
+        """Give the transport back, and unblock `next`. Blocks until the reader has left `next`, 0.1 s on most transports."""
 
 
 class Outlet(Protocol):
-    """An output stream of the ModelOp engine, attached and open: envelope and transport, encoded already."""
+    """An output stream of the ModelOp engine, attached and open: envelope and transport, already encoded.
+
+    One thread at a time calls `write` and `finish`; `take` and `close` come from any thread.
+    """
 
     def write(self, records: Sequence[bytes]) -> None:
-        """Blocks while a reader is slow. Raises TransportError."""
+        """Write records, in order. Blocks while the stream's reader is slow. Raises TransportError."""
 
     def take(self, timeout_s: float) -> bytes | None:
-        """REST transports only: the next record to a client; None if there is none in time.
+        """REST transports only: return the next record for a client; None if none comes. Blocks up to `timeout_s`.
 
-        Raises EndOfInput at the end, NoSuchStream. Safe from any thread.
+        Raises EndOfInput at the end of the stream, NoSuchStream (another transport).
         """
 
     def finish(self) -> None:
-        """All is written: flush within the stream's linger time, then end it for its readers."""
+        """End the stream for its readers. Blocks until they have all of it, for the stream's linger time at most.
+
+        Raises TransportError.
+        """
 
     def close(self) -> None:
-        """At once; unblocks what blocks. Safe from any thread."""
+        """Give the transport back at once, and unblock `write` and `take`."""
 
 
 class Model(Protocol):
-    """One loaded module, its state apart from it."""
+    """One loaded module; its state can be exchanged. A call of the model's code blocks for as long as that runs."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the model, as in headers and logs."""
 
     @property
     def sha256(self) -> str:
-        """Of the file's bytes, in hex, taken before they were executed."""
+        """The sha256 of the file's bytes, in hex, taken before they were executed."""
 
     def state(self) -> State:
-        """The values of the state globals as they are now."""
+        """Return the values of the state globals, in the order of their names. They are the objects themselves."""
 
-    def set_state(self, state: State) -> None: ...
+    def set_state(self, state: State) -> None:
+        """Set the state globals to what `state` has returned."""
 
     @property
     def default(self) -> int:
-        """The output slot of outputs that name none, and of all that `predict` returns."""
+        """The output slot of outputs that name none, and of all outputs of `predict`."""
 
     def score(self, value: Any, emit: Callable[[int, Any], None]) -> None:
-        """One `action` call; `emit` takes slot and datum of each output as it comes. Raises ActionError.
+        """Call `action` once. `emit` is called with slot and datum of each output, when it comes.
 
-        What `emit` raises counts as raised by the model.
+        Raises ActionError: the model, or `emit`, has raised.
         """
 
     def push(self, value: Any) -> bytes | None:
-        """Move the state; a window to score, as float64 numbers in native order, or None. Raises ActionError."""
+        """Move the state. Return the window to score, as float64 numbers in native byte order, or None for no window.
+
+        Raises ActionError.
+        """
 
     def predict(self, windows: Sequence[bytes]) -> list[float]:
-        """One output per window, bit for bit what `score` gives. Raises ActionError."""
+        """Return one output for each window, in order, equal in all bits to what `score` gives. Raises ActionError."""
 
     @property
     def batched(self) -> bool:

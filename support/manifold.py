@@ -11,8 +11,8 @@ from typing import Any
 
 from stream_scorer.errors import EndOfInput
 from stream_scorer.modelop.dataflow.manifold import Manifold
+from stream_scorer.modelop.process.import_policy import Policy
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.modelop.process.policy import Policy
 
 SOON = {"Watermark": None, "NagleTime": 0}
 REST = {"Transport": "REST", "Encoding": "json", "Batching": SOON}

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.modelop.client.fleet import quoted
+from stream_scorer.modelop.client.fleet_client import quoted
 from stream_scorer.modelop.client.items import done, read_bytes, verb
 from stream_scorer.modelop.client.models import attachment_type
 from stream_scorer.modelop.client.options import fleet_of, vendor_style

@@ -6,7 +6,7 @@ import argparse
 
 from stream_scorer.commands import stream as streams
 from stream_scorer.modelop.client import models
-from stream_scorer.modelop.client.fleet import Fleet
+from stream_scorer.modelop.client.fleet_client import Fleet
 from stream_scorer.modelop.client.items import done, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json
@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
         engine.call("POST", "/2/engine/reset", what="job stop")
         done(args, f"{engine.name} is reset")
     elif args.wait:
-        from stream_scorer.modelop.client.pneumo import Listener
+        from stream_scorer.modelop.client.pneumo_listener import PneumoListener
 
-        with Listener(fleet, src=engine.name) as listener:
+        with PneumoListener(fleet, src=engine.name) as listener:
             _start(args, fleet)
             while True:
                 message = listener.next() or {}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client import models
-from stream_scorer.modelop.client.fleet import Fleet, Service, quoted
+from stream_scorer.modelop.client.fleet_client import Fleet, Service, quoted
 from stream_scorer.modelop.client.items import done, read_bytes, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
-from stream_scorer.modelop.client.records import read_outputs, send_lines
+from stream_scorer.modelop.client.rest_records import read_outputs, send_lines
 from stream_scorer.modelop.client.show import print_json, print_table
 from stream_scorer.modelop.client.slot_table import print_slots
 from stream_scorer.settings.arguments import whole_number

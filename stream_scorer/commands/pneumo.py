@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
             for message in found:
                 print(_line(message))
         return 0
-    from stream_scorer.modelop.client.pneumo import Listener
+    from stream_scorer.modelop.client.pneumo_listener import PneumoListener
 
     left = args.count
-    with Listener(fleet, **filters) as listener:
+    with PneumoListener(fleet, **filters) as listener:
         while left is None or left > 0:
             message = listener.next()
             if message is None:

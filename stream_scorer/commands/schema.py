@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from stream_scorer.modelop.client.fleet import quoted
+from stream_scorer.modelop.client.fleet_client import quoted
 from stream_scorer.modelop.client.items import add_item_verbs, done, read_bytes, run_item_verb, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from stream_scorer.modelop.client.fleet import Fleet, Service, quoted
+from stream_scorer.modelop.client.fleet_client import Fleet, Service, quoted
 from stream_scorer.modelop.client.items import add_item_verbs, done, run_item_verb, verb
 from stream_scorer.modelop.client.options import fleet_of, target_of, vendor_style
 from stream_scorer.modelop.client.show import print_json, print_names, print_table

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.modelop.client.fleet import Fleet, quoted
+from stream_scorer.modelop.client.fleet_client import Fleet, quoted
 from stream_scorer.modelop.client.items import done, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
-from stream_scorer.modelop.client.records import OCTETS
+from stream_scorer.modelop.client.rest_records import OCTETS
 from stream_scorer.modelop.client.show import print_json, print_table
 from stream_scorer.settings.arguments import whole_number
 

@@ -7,7 +7,7 @@ import base64
 from typing import Any
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.modelop.client.fleet import Fleet, quoted
+from stream_scorer.modelop.client.fleet_client import Fleet, quoted
 from stream_scorer.modelop.client.items import add_item_verbs, done, run_item_verb, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json, print_table

@@ -18,10 +18,10 @@ from stream_scorer.model.program import Program, read_program
 from stream_scorer.model.sandbox import sandbox
 from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
 from stream_scorer.modelop.process.fastscore import importable
-from stream_scorer.modelop.process.results import Fed, ModelFailed
+from stream_scorer.modelop.process.results import CallResult, ModelFailed
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.process.shared import SharedState
-from stream_scorer.modelop.streams.descriptor import Stream
+from stream_scorer.modelop.streams.stream import Stream
 from stream_scorer.programs import score_streams as pipes
 from stream_scorer.programs.score_streams import Pipes
 from stream_scorer.records import Batch, Partition, Record, Reject
@@ -160,7 +160,7 @@ class _AsEngine:
         slots = Slots(runner, self._read, self._take)
         with importable(SharedState(), slot_class(slots) if explicit else None):
             if explicit:
-                self._take(runner.run(slots))
+                self._take(runner.run(slots.last_input))
                 return
             runner.load()
             runner.begin(self._definition)
@@ -176,9 +176,9 @@ class _AsEngine:
         self._pipes.write((), len(batch.records))
         return batch._replace(first=batch.first - self._unnumbered[batch.slot])
 
-    def _take(self, fed: Fed) -> None:
-        self._pipes.write(fed.outputs)
-        failure = fed.failure
+    def _take(self, result: CallResult) -> None:
+        self._pipes.write(result.outputs)
+        failure = result.failure
         if failure is not None:
             shown = "" if failure.input is None else f" The input: {json.dumps(failure.input)[:2000]}"
             self._pipes.tell(failure.traceback.rstrip())

@@ -14,12 +14,13 @@ from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.errors import SettingsError
 from stream_scorer.model.locate import Located
 from stream_scorer.model.program import Program
-from stream_scorer.modelop.endpoints.descriptors import LinesDrain, LinesFeed
-from stream_scorer.modelop.streams.descriptor import Stream, parse
+from stream_scorer.modelop.endpoints.file_descriptors import LinesDrain, LinesFeed
+from stream_scorer.modelop.streams.descriptor import parse
 from stream_scorer.modelop.streams.envelopes import Delimited, DelimitedFramer
 from stream_scorer.modelop.streams.inlet import StreamInlet
 from stream_scorer.modelop.streams.opening import open_inlet, open_outlet
 from stream_scorer.modelop.streams.outlet import StreamOutlet
+from stream_scorer.modelop.streams.stream import Stream
 from stream_scorer.ports import Inlet, Outlet, SlotCodec
 from stream_scorer.records import Batch, Control
 from stream_scorer.scoring.progress_lines import all_rejected_text

@@ -21,9 +21,9 @@ from typing import Any, Self
 
 from stream_scorer.errors import Unavailable
 from stream_scorer.modelop.client import models
-from stream_scorer.modelop.client.fleet import Fleet, quoted
+from stream_scorer.modelop.client.fleet_client import Fleet, quoted
 from stream_scorer.modelop.client.http import Refused, Server
-from stream_scorer.modelop.client.pneumo import Listener
+from stream_scorer.modelop.client.pneumo_listener import PneumoListener
 from support.engine import EngineProcess
 from tests.conformance.by_score import archive
 from tests.conformance.case import Case, Slot
@@ -48,7 +48,7 @@ class Pneumo:
     def __init__(self, fleet: Fleet) -> None:
         self._heard = threading.Condition()
         self._messages: list[dict[str, Any]] = []
-        self._listener = Listener(fleet).__enter__()
+        self._listener = PneumoListener(fleet).__enter__()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 

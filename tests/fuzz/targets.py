@@ -25,10 +25,10 @@ from stream_scorer.kafka.dead_letters import DeadLetter, facts_of
 from stream_scorer.model import annotations
 from stream_scorer.modelop.process import snapshot
 from stream_scorer.modelop.streams import envelopes, literals
-from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
+from stream_scorer.modelop.streams.avro_boundaries import AvroBoundaries
 from stream_scorer.modelop.streams.csv_lines import CsvLines
 from stream_scorer.modelop.streams.descriptor import parse
-from stream_scorer.modelop.streams.forms import Envelope
+from stream_scorer.modelop.streams.descriptor_parts import Envelope
 from stream_scorer.modelop.streams.ocf import OcfFramer, OcfSplitter
 from stream_scorer.modelop.streams.opening import _splitter_opener
 from stream_scorer.records import Control, Evaluation, Headers, Partition, PendingForecast, Record, Snapshot
@@ -168,9 +168,12 @@ def _streams() -> list[Target]:
         "delimited": (lambda: envelopes.Delimited(b"\r\n", blank=False), [b"1\r\n2\r\n\r\n3"]),
         "fixed": (lambda: envelopes.Fixed(3, padded=True), [b"abcde\0fgh"]),
         "csv lines": (lambda: csv(dialect(), header=True, skip_blank=True), [b'a,b\r\n1,"2\r\n"\r\n\r\n3,4\r\n']),
-        "msgpack": (lambda: envelopes.SelfDelimited(envelopes.MsgpackEnds()), [b"\x81\xa1a\x01\x93\x01\x02\x03\xc0"]),
+        "msgpack": (
+            lambda: envelopes.SelfDelimited(envelopes.MsgpackBoundaries()),
+            [b"\x81\xa1a\x01\x93\x01\x02\x03\xc0"],
+        ),
         "avro": (
-            lambda: envelopes.SelfDelimited(AvroEnds(schema)),
+            lambda: envelopes.SelfDelimited(AvroBoundaries(schema)),
             [b"".join(written(schema.parsed, one) for one in samples)],
         ),
         "whole": (envelopes.Whole, [b"abc"]),
@@ -186,10 +189,10 @@ def _split(make: Callable[[], envelopes.Splitter], *, joined: bool = False) -> C
     def run(data: bytes) -> None:
         """In one piece, and in pieces: the records are the same, but where what cannot be read is a record itself."""
         whole, pieces = make(), make()
-        records = whole.feed(data) + whole.end()
+        records = whole.feed(data) + whole.flush()
         step = len(data) // 7 + 1
         parts = [record for at in range(0, len(data), step) for record in pieces.feed(data[at : at + step])]
-        parts += pieces.end()
+        parts += pieces.flush()
         if make is not envelopes.Pieces:
             assert parts == records or (joined and b"".join(parts) == b"".join(records))
 

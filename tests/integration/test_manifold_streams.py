@@ -130,7 +130,7 @@ def test_a_udp_port_passes_from_one_stream_to_the_next(engine):
     engine.load(package(DOUBLE))
     engine.attach(0, "first", _udp(port))
     engine.attach(0, "second", _udp(port))  # before the run
-    with pytest.raises(TransportError, match="cannot be listened to"):
+    with pytest.raises(TransportError, match="cannot be listened on"):
         engine.attach(0, "nowhere", _udp(port, BindTo="203.0.113.1"))
     assert [stream["name"] for stream in engine.active_streams()] == ["second"]
     engine.attach(1, "out", REST)
@@ -139,7 +139,7 @@ def test_a_udp_port_passes_from_one_stream_to_the_next(engine):
     engine.attach(0, "third", _udp(port, BindTo="127.0.0.1"))
     assert _sends(engine, port, b"2") in (2, 4)
     for raw in (_udp(port, BindTo="203.0.113.1"), {**_udp(port, BindTo="203.0.113.1"), "Encoding": "utf-8"}):
-        with pytest.raises(TransportError, match="cannot be listened to"):
+        with pytest.raises(TransportError, match="cannot be listened on"):
             engine.attach(0, "nowhere", raw)
         assert engine.active_streams()[0]["name"] == "third"
         assert engine.state == "running"
@@ -241,7 +241,7 @@ def test_an_open_quote_of_csv_is_one_rejected_record(engine, tmp_path):
 
 
 def test_a_record_without_an_end_is_one_rejected_record(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(envelopes, "MOST_LINE", 1000)
+    monkeypatch.setattr(envelopes, "MAX_LINE", 1000)
     (tmp_path / "x.jsonl").write_bytes(b"1\n" + b"7" * (1 << 20) + b"\n2\n")
     file = {"Transport": {"Type": "file", "Path": str(tmp_path / "x.jsonl")}, "Encoding": "json"}
     engine.run_model(DOUBLE, {0: file, 1: REST})

@@ -328,7 +328,7 @@ def test_a_baked_engine_runs_from_its_start(tmp_path, files):
     for name, value, reason in (
         ("MODEL", "/gone.py", "MODEL /gone.py: cannot be read"),
         ("SCHEMAS", "price:/gone.avsc", "SCHEMAS: price /gone.avsc: cannot be read"),
-        ("STREAMS", "zero:/x", "'zero' is no slot"),
+        ("STREAMS", "zero:/x", "'zero' is not a slot"),
     ):
         with pytest.raises(AssertionError, match=reason):
             EngineProcess(tmp_path / "not", **{**baked, name: value}).start()

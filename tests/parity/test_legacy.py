@@ -22,7 +22,7 @@ from stream_scorer.model.sandbox import sandbox
 from stream_scorer.modelop.process.jet import Jet
 from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.modelop.process.shared import SharedState
-from stream_scorer.modelop.streams.coding import CodecSpec
+from stream_scorer.modelop.streams.codec_spec import CodecSpec
 from stream_scorer.records import Batch, Partition, Record
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.state.sessions import Sessions
@@ -126,11 +126,11 @@ def test_a_jet_runs_the_seeds_own_script(seed, caplog):
     try:
         with caplog.at_level("INFO", "stream_scorer.modelop.process"):
             jet.start()
-        fed = jet.feed(Batch(0, 1, [repr(value).encode() for value in golden["stream"].tolist()], None))
+        result = jet.feed(Batch(0, 1, [repr(value).encode() for value in golden["stream"].tolist()], None))
     finally:
         jet.close()
-    assert fed.failure is None
-    found = [float(record) for _, record in fed.outputs]
+    assert result.failure is None
+    found = [float(record) for _, record in result.outputs]
     np.testing.assert_allclose(found, golden["pred_tf1_4_0"], atol=5e-6, rtol=0)
     assert "was written for TensorFlow 1" in caplog.text
     assert said == []

@@ -11,7 +11,7 @@ from typing import Any
 from stream_scorer.codec.schema_files import load_schema
 from stream_scorer.model.program import read_program
 from stream_scorer.modelop.process.runner import Runner
-from stream_scorer.modelop.streams.coding import CodecSpec
+from stream_scorer.modelop.streams.codec_spec import CodecSpec
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Batch, Partition, Record
 from stream_scorer.scoring.hosting import paths
@@ -92,8 +92,8 @@ def in_jet(
     runner = Runner(program, codecs, dict.fromkeys(codecs, encoding))
     runner.load()
     runner.begin({"name": program.name, "type": "python3", "attachments": []})
-    fed = runner.feed(Batch(0, 1, list(records), None))
-    if fed.failure is not None:
-        return fed.outputs, True
+    result = runner.feed(Batch(0, 1, list(records), None))
+    if result.failure is not None:
+        return result.outputs, True
     last = runner.end()
-    return [*fed.outputs, *last.outputs], last.failure is not None
+    return [*result.outputs, *last.outputs], last.failure is not None

@@ -1,4 +1,4 @@
-"""HTTP to one server, over one connection that is kept open."""
+"""HTTP requests to one server, over one connection that stays open."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMEOUT_S = 60.0
 
 
 class Refused(SettingsError):
-    """The server answered, and not with success; the text is what it said."""
+    """The server has answered with a status that is not success; the text is that of the server."""
 
     exit_code = 1
 
@@ -32,7 +32,7 @@ class Refused(SettingsError):
 
 @dataclass(frozen=True)
 class Answer:
-    """`headers` have names in lower case."""
+    """An answer. Names of `headers` are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,19 +43,23 @@ class Answer:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Raises Refused when the body is no JSON."""
+        """Return the body, parsed. Raises Refused if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise Refused(self.status, f"the server's answer is no JSON: {self.text[:80]!r}") from error
+            raise Refused(self.status, f"the server's answer is not JSON: {self.text[:80]!r}") from error
 
 
 class Server:
-    """One server. `url` is what stands before every path, without a slash at its end.
+    """One server. Not safe from several threads; every request blocks until the answer.
 
     Args:
-        token: sent as a bearer; one of the form USER:PASSWORD as basic authentication.
-        insecure: do not check certificates. `ca`: file of certificates to trust, besides the system's.
+        url: what comes before every path.
+        token: sent as a bearer token, or as basic authentication if it has the form USER:PASSWORD.
+        insecure: do not check certificates. ca: file of certificates to trust, besides the system's.
+
+    Raises:
+        SettingsError: the URL or the file of certificates cannot be used.
         wait_s: how long the first connection is tried again while it is refused, as by a server that is just starting.
     """
 
@@ -69,7 +73,7 @@ class Server:
         wait_s: float = 0.0,
     ) -> None:
         if not is_url(url):
-            raise SettingsError(f"server {url!r} is no URL. Give one as https://HOST:PORT or http://HOST:PORT.")
+            raise SettingsError(f"server {url!r} is not a URL. Give one as https://HOST:PORT or http://HOST:PORT.")
         self.url = url.rstrip("/")
         self._parts = urllib.parse.urlsplit(url)
         self._path = self._parts.path.rstrip("/")
@@ -92,10 +96,10 @@ class Server:
         headers: Mapping[str, str] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Answer:
-        """One request; any status is an answer. Raises Unavailable when nobody answers."""
+        """Send a request and return its answer, whatever the status. Raises Unavailable if there is no answer."""
         target = self._path + path + ("?" + urllib.parse.urlencode(query) if query else "")
         try:
-            # Names in headers may be of any language, and http.client knows Latin-1 alone.
+            # Names in headers may be of any language, and http.client encodes Latin-1 only.
             encoded = {name: value.encode() for name, value in {**self._headers, **(headers or {})}.items()}
             return self._once(method, target, body, encoded, timeout_s)
         except ssl.SSLCertVerificationError as error:
@@ -113,14 +117,14 @@ class Server:
     def _once(
         self, method: str, target: str, body: bytes | None, headers: dict[str, bytes], timeout_s: float
     ) -> Answer:
-        kept = self._connection is not None
+        was_open = self._connection is not None
         connection = self._connect(timeout_s)
         try:
             connection.request(method, target, body, headers)
             response = connection.getresponse()
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-            # A kept connection may have been closed since by the server, before it saw this request.
-            if not kept:
+            # The server may have closed the open connection before it saw this request.
+            if not was_open:
                 raise
             self.close()
             connection = self._connect(timeout_s)
@@ -139,7 +143,7 @@ class Server:
             else:
                 self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
             self._open(self._connection)
-            # Small requests one after the other: none may wait for the acknowledgement of the one before.
+            # Small requests follow each other: none may wait for the acknowledgement of the one before.
             self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection.sock.settimeout(timeout_s)
         return self._connection

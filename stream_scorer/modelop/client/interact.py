@@ -1,4 +1,4 @@
-"""Inputs typed, outputs and rejections seen."""
+"""Sends inputs that a person types, and prints outputs and rejected records."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import sys
 from collections.abc import Iterator
 
 from stream_scorer.errors import SettingsError, StreamScorerError
-from stream_scorer.modelop.client.fleet import Fleet, Service
+from stream_scorer.modelop.client.fleet_client import Fleet, Service
 from stream_scorer.modelop.client.http import Refused
-from stream_scorer.modelop.client.pneumo import Listener
-from stream_scorer.modelop.client.records import receive, send
+from stream_scorer.modelop.client.pneumo_listener import PneumoListener
+from stream_scorer.modelop.client.rest_records import receive, send
 
 
 def interact(engine: Service, fleet: Fleet) -> None:
-    """Until stdin ends. `~2` makes slot 2 the one that inputs go to."""
+    """Run until the end of stdin. The line `~2` makes slot 2 the slot of the inputs. Raises SettingsError, Unavailable."""
     state = engine.get("/2/engine/state", what="engine state")["state"]
     if state.lower() != "running":
         raise SettingsError(f"{engine.name} is not running, but {state}.")
-    slots = [one["slot"] for one in engine.get("/2/active/model", what="active model")["slots"]]
-    slot = min(one for one in slots if one % 2 == 0)
+    slots = [entry["slot"] for entry in engine.get("/2/active/model", what="active model")["slots"]]
+    slot = min(number for number in slots if number % 2 == 0)
     with _rejections(engine, fleet, slots) as rejections:
         while True:
             if sys.stdin.isatty():
@@ -32,21 +32,21 @@ def interact(engine: Service, fleet: Fleet) -> None:
                 slot = int(text[1:])
             elif text:
                 send(engine, slot, text.encode())
-                _print_outputs(engine, [one for one in slots if one % 2])
-                for told in rejections.waiting():
-                    print(told)
+                _print_outputs(engine, [number for number in slots if number % 2])
+                for rejection in rejections.waiting():
+                    print(rejection)
 
 
 def _print_outputs(engine: Service, slots: list[int]) -> None:
-    """All that come of an input; 202 is told after a wait of the engine's own."""
+    """Print all outputs of an input. The engine waits before it says that there is none."""
     for slot in slots:
         with contextlib.suppress(EOFError, Refused):
-            while (found := receive(engine, slot)) is not None:
-                print(f"{'' if slot == 1 else f'[{slot}] '}{found.decode(errors='replace')}", flush=True)
+            while (output := receive(engine, slot)) is not None:
+                print(f"{'' if slot == 1 else f'[{slot}] '}{output.decode(errors='replace')}", flush=True)
 
 
 class _Rejections:
-    def __init__(self, listener: Listener, sensors: dict[int, str]) -> None:
+    def __init__(self, listener: PneumoListener, sensors: dict[int, str]) -> None:
         self._listener = listener
         self._sensors = sensors
 
@@ -60,7 +60,7 @@ class _Rejections:
 
 @contextlib.contextmanager
 def _rejections(engine: Service, fleet: Fleet, slots: list[int]) -> Iterator[_Rejections]:
-    """Sensors on every slot, for the time of the block."""
+    """Install sensors on every slot, for the time of the block."""
     sensors: dict[int, str] = {}
     with contextlib.ExitStack() as stack:
         for slot in slots:
@@ -74,7 +74,7 @@ def _rejections(engine: Service, fleet: Fleet, slots: list[int]) -> Iterator[_Re
                 id_ = engine.send("POST", "/2/active/sensor", descriptor, what="sensor").json()["id"]
                 sensors[id_] = f"by {by} at slot {slot}"
                 stack.callback(_uninstall, engine, id_)
-        listener = stack.enter_context(Listener(fleet, src=engine.name, type="sensor-report"))
+        listener = stack.enter_context(PneumoListener(fleet, src=engine.name, type="sensor-report"))
         yield _Rejections(listener, sensors)
 
 

@@ -1,4 +1,4 @@
-"""Schemas, streams and sensors: JSON that Model Manage keeps by name. The verbs add, list, show, remove."""
+"""The verbs add, list, show and remove for schemas, streams and sensors, which Model Manage stores by name."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.modelop.client.fleet import Fleet, quoted
+from stream_scorer.modelop.client.fleet_client import Fleet, quoted
 from stream_scorer.modelop.client.options import add_server_flags
 from stream_scorer.modelop.client.show import print_json, print_names
 
 
 def verb(verbs: Any, name: str, text: str, *, machine: bool = False) -> argparse.ArgumentParser:
-    """A parser for one verb, with the flags that say where the server is."""
+    """Return the parser of a verb, with the flags that say where the server is."""
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     add_server_flags(parser, machine=machine)
     return parser
 
 
 def add_item_verbs(verbs: Any, kind: str) -> None:
-    one = verb(verbs, "add", f"add or replace a {kind}")
-    one.add_argument("name", metavar="NAME")
-    one.add_argument("file", metavar="FILE", type=Path, nargs="?", help="its JSON (default: stdin)")
+    add = verb(verbs, "add", f"add or replace a {kind}")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("file", metavar="FILE", type=Path, nargs="?", help="its JSON (default: stdin)")
     verb(verbs, "list", f"names of all {kind}s", machine=True)
-    one = verb(verbs, "show", f"print a {kind}", machine=True)
-    one.add_argument("name", metavar="NAME")
+    show = verb(verbs, "show", f"print a {kind}", machine=True)
+    show.add_argument("name", metavar="NAME")
     verb(verbs, "remove", f"remove a {kind}").add_argument("name", metavar="NAME")
 
 
@@ -51,13 +51,13 @@ def run_item_verb(kind: str, args: argparse.Namespace, fleet: Fleet) -> int:
 
 
 def done(args: argparse.Namespace, text: str) -> None:
-    """Told to those who ask with -v; silence is success, as with the vendor's client."""
+    """Print what was done, with -v only: silence is success, as with the vendor's client."""
     if args.verbose:
         print(text)
 
 
 def read_bytes(file: Path | None) -> bytes:
-    """Of a file, or of stdin. Raises SettingsError."""
+    """Return the bytes of a file, or of stdin. Raises SettingsError."""
     if file is None:
         return sys.stdin.buffer.read()
     try:
@@ -67,6 +67,7 @@ def read_bytes(file: Path | None) -> bytes:
 
 
 def read_json(file: Path | None) -> Any:
+    """Return the JSON of a file, or of stdin. Raises SettingsError."""
     try:
         return json.loads(read_bytes(file))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Models on their way to Model Manage and engines: types, and the multipart request of a load."""
+"""Models for Model Manage and engines: their types, and the request to load one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.modelop.client.fleet import Service, quoted
+from stream_scorer.modelop.client.fleet_client import Service, quoted
 from stream_scorer.modelop.client.items import read_bytes
 
 PREFIX = "application/vnd.fastscore.model-"
@@ -28,7 +28,7 @@ TYPES = {
     "jupyter": "jupyter",
     "sas": "sas",
 }
-"""As a person writes it -> the end of its Content-Type."""
+"""Type of a model as people write it -> suffix of its Content-Type."""
 _EXTENSIONS = {
     ".py": "python",
     ".py3": "python3",
@@ -49,11 +49,14 @@ _ARCHIVES = {".zip": "application/zip", ".tar.gz": "application/gzip", ".tgz": "
 
 
 def model_type(given: str | None, file: Path | None, source: bytes) -> str:
-    """Its Content-Type: as told, else by the file's extension, else by what the source looks like."""
+    """Return the Content-Type of a model: as given, or by the file's extension, or by the source.
+
+    Raises SettingsError.
+    """
     if given is not None:
         names = {name.lower(): name for name in TYPES}
         if given.lower() not in names:
-            raise SettingsError(f"-type:{given} is no type of model. There are: {', '.join(TYPES)}.")
+            raise SettingsError(f"-type:{given} is not a type of model. There are: {', '.join(TYPES)}.")
         return PREFIX + TYPES[names[given.lower()]]
     if file is not None:
         if file.suffix not in _EXTENSIONS:
@@ -65,26 +68,27 @@ def model_type(given: str | None, file: Path | None, source: bytes) -> str:
 
 
 def attachment_type(name: str) -> str:
-    """Content-Type by extension. Raises SettingsError."""
-    found = archive_type(name)
-    if found is None:
+    """Return the Content-Type of an attachment by its extension. Raises SettingsError."""
+    content_type = archive_type(name)
+    if content_type is None:
         raise SettingsError(f"{name}: an attachment is an archive, {', '.join(_ARCHIVES)}.")
-    return found
+    return content_type
 
 
 def archive_type(name: str) -> str | None:
-    """Content-Type by extension; None where it is none of an archive."""
-    return next((kind for end, kind in _ARCHIVES.items() if name.lower().endswith(end)), None)
+    """Return the Content-Type of an archive by its extension; None if it is not that of an archive."""
+    return next((kind for suffix, kind in _ARCHIVES.items() if name.lower().endswith(suffix)), None)
 
 
 def load(
     manage: Service, engine: Service, name: str, override: Path | None, schemas: Mapping[str, str], *, dry_run: bool
 ) -> bytes:
-    """Load a model of Model Manage into an engine, which fetches the attachments itself; what it answered.
+    """Load a model of Model Manage into an engine, which fetches the attachments itself. Return the answer's body.
 
     Args:
         override: an archive to send in place of the attachments, as the one named override.
-        schemas: JSON text by name, to send along.
+        schemas: JSON text by name, to send with the model.
+
     Raises:
         Refused: as `call` does.
     """
@@ -110,9 +114,9 @@ def load(
 
 def _reference(manage: Service, model: str, name: str) -> tuple[str, str, bytes]:
     what = f"attachment {name!r} of {model!r}"
-    found = manage.call("HEAD", f"/1/model/{quoted(model)}/attachment/{quoted(name)}", what=what).headers
+    headers = manage.call("HEAD", f"/1/model/{quoted(model)}/attachment/{quoted(name)}", what=what).headers
     kind = f'message/external-body; access-type=x-model-manage; ref="urn:fastscore:attachment:{model}:{name}"'
-    inner = f"Content-Type: {found['content-type']}\r\nContent-Length: {found['content-length']}\r\n\r\n"
+    inner = f"Content-Type: {headers['content-type']}\r\nContent-Length: {headers['content-length']}\r\n\r\n"
     return f'attachment; filename="{name}"', kind, inner.encode()
 
 
@@ -126,9 +130,9 @@ def _multipart(parts: list[tuple[str, str, bytes]]) -> tuple[bytes, str]:
 
 
 def json_of(body: bytes) -> dict[str, Any]:
-    """Of a dry run. Raises SettingsError."""
+    """Return the answer to a dry run, parsed. Raises SettingsError."""
     try:
-        found = json.loads(body)
+        answer = json.loads(body)
     except ValueError as error:
-        raise SettingsError(f"the engine's answer is no JSON: {body[:80]!r}") from error
-    return found if isinstance(found, dict) else {}
+        raise SettingsError(f"the engine's answer is not JSON: {body[:80]!r}") from error
+    return answer if isinstance(answer, dict) else {}

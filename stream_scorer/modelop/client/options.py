@@ -1,4 +1,4 @@
-"""Flags that all verbs share, and options written as the vendor's command line writes them."""
+"""Flags that all verbs share, and options in the style of the vendor's command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client import saved
-from stream_scorer.modelop.client.fleet import ENGINE, Fleet
+from stream_scorer.modelop.client.fleet_client import ENGINE, Fleet
 from stream_scorer.modelop.client.http import Server
 from stream_scorer.settings.declared import ENV_PREFIX
 
@@ -20,7 +20,7 @@ _VALUED = ("-type:", "-count:", "-since:", "-until:", "-schema:")
 
 
 def vendor_style(arguments: Sequence[str]) -> list[str]:
-    """`-type:python3`, `-json` and their like, wherever they stand, as flags behind the words.
+    """Return the arguments with options such as `-type:python3` and `-json` as flags behind the words.
 
     >>> vendor_style(["add", "-type:python3", "m", "m.py"])
     ['add', 'm', 'm.py', '--type=python3']
@@ -38,7 +38,7 @@ def vendor_style(arguments: Sequence[str]) -> list[str]:
 
 
 def add_server_flags(parser: argparse.ArgumentParser, *, machine: bool = False) -> None:
-    """Where the server is; with `machine`, --json too."""
+    """Add the flags that say where the server is; with `machine`, --json too."""
     group = parser.add_argument_group("server")
     group.add_argument(
         "--server", metavar="URL", help=f"the fleet's or engine's address (default: {ENV_PREFIX}SERVER, "
@@ -54,10 +54,13 @@ def add_server_flags(parser: argparse.ArgumentParser, *, machine: bool = False) 
 
 
 def fleet_of(args: argparse.Namespace) -> Fleet:
-    """The fleet that flags, environment and the saved file lead to, in this order. Opens no socket."""
+    """Return the fleet that flags, environment or the saved file name, in this order. Opens no socket.
+
+    Raises SettingsError.
+    """
     kept = saved.load()
     url = args.server or os.environ.get(ENV_PREFIX + "SERVER") or kept.url
-    same = url == kept.url  # what was saved of one server is not for another
+    same = url == kept.url  # what was saved for one server is not used for another
     token = args.token or _path(os.environ.get(ENV_PREFIX + "TOKEN")) or (_path(kept.token) if same else None)
     ca = args.ca or (_path(kept.ca) if same else None)
     preferred = dict(kept.preferred) if same else {}
@@ -74,7 +77,7 @@ def fleet_of(args: argparse.Namespace) -> Fleet:
 
 
 def target_of(args: argparse.Namespace) -> str | None:
-    """The instance that `use` has named, for the verbs that work on any."""
+    """Return the instance that --engine or `use` names, for the verbs that work on any instance."""
     return args.engine or saved.load().target
 
 
@@ -83,6 +86,7 @@ def _path(text: str | None) -> Path | None:
 
 
 def read_token(file: Path) -> str:
+    """Return the token in a file. Raises SettingsError."""
     try:
         token = file.read_text().strip()
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Where `stream-scorer connect` keeps what it was told."""
+"""The file in which `stream-scorer connect` saves the address of the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_URL = "http://127.0.0.1:8003"
 
 @dataclass(frozen=True)
 class Saved:
-    """`token` and `ca` are paths of files: no secret is kept. `target`: the instance that `use` named."""
+    """`token` and `ca` are paths of files: no secret is saved. `target`: the instance that `use` names."""
 
     url: str = DEFAULT_URL
     token: str | None = None
@@ -25,17 +25,17 @@ class Saved:
 
 
 def path() -> Path:
-    """Raises SettingsError."""
+    """Return the path of the file. Raises SettingsError: there is no directory for it."""
     return user_folder("XDG_CONFIG_HOME", ".config") / "client.json"
 
 
 def load() -> Saved:
-    """Raises SettingsError on a file that is none of ours."""
+    """Return what was saved, or defaults. Raises SettingsError: the file cannot be read."""
     try:
         file = path()
         if not file.is_file():
             return Saved()
-    except (SettingsError, OSError):  # nowhere to keep anything: so nothing is kept
+    except (SettingsError, OSError):  # there is no directory for the file, so nothing was saved
         return Saved()
     try:
         return Saved(**json.loads(file.read_text()))
@@ -44,6 +44,7 @@ def load() -> Saved:
 
 
 def save(saved: Saved) -> Path:
+    """Write the file and return its path. Raises SettingsError."""
     file = path()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

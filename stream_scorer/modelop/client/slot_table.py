@@ -1,4 +1,4 @@
-"""The slots of a model as a table."""
+"""Prints the slots of a model as a table."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def print_slots(slots: Sequence[Mapping[str, Any]]) -> None:
         ["Slot", "Direction", "Schema", "Action", "Recordsets"],
         [
             [
-                one["slot"],
-                "output" if one["slot"] % 2 else "input",
-                _short(one.get("schema")),
-                None if one["slot"] % 2 else one.get("action"),
-                "yes" if one.get("recordsets") else "no",
+                entry["slot"],
+                "output" if entry["slot"] % 2 else "input",
+                _short(entry.get("schema")),
+                None if entry["slot"] % 2 else entry.get("action"),
+                "yes" if entry.get("recordsets") else "no",
             ]
-            for one in slots
+            for entry in slots
         ],
     )
 

@@ -1,1 +1,1 @@
-"""Moves records between streams and processes: the vendor's manifold, without its REST API."""
+"""Moves records between streams and jets: the vendor's manifold, without its REST API."""

@@ -1,4 +1,4 @@
-"""What a running engine costs, measured over a while."""
+"""CPU time and traffic of a running engine, measured over some seconds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _NONE = CpuTime(0.0, 0.0)
 
 
 def sample(taps: Taps, slots: Iterable[int], workers: list[Worker], duration_s: float) -> dict[str, Any]:
-    """CpuUsageInfo of the next `duration_s` seconds: counts of all inputs and outputs, CPU seconds of engine and jets.
+    """Return the API's CpuUsageInfo of the next `duration_s` seconds. Blocks for that time.
 
-    `op_times` is empty: single operations are not timed.
+    Records and bytes of all inputs and outputs, CPU seconds of engine and jets. `op_times` is empty: single operations
+    are not timed.
     """
     slots = list(slots)
     began = time.monotonic()
@@ -40,25 +41,25 @@ def sample(taps: Taps, slots: Iterable[int], workers: list[Worker], duration_s: 
     return {
         "duration": round(time.monotonic() - began, 4),
         **{name: int(after[name] - before[name]) for name in after},
-        "user_time": round(sum(one.user for one in used.values()), 4),
-        "kernel_time": round(sum(one.kernel for one in used.values()), 4),
+        "user_time": round(sum(cpu_time.user for cpu_time in used.values()), 4),
+        "kernel_time": round(sum(cpu_time.kernel for cpu_time in used.values()), 4),
         "op_times": [],
         "jets": jets,
     }
 
 
 def _totals(taps: Taps, slots: list[int]) -> dict[str, float]:
-    found = {f"{way}_{what}": 0.0 for way in ("input", "output") for what in ("bytes", "records")}
+    totals = {f"{way}_{unit}": 0.0 for way in ("input", "output") for unit in ("bytes", "records")}
     for slot in slots:
         way, traffic = ("output" if slot % 2 else "input"), taps.slot(slot)
-        found[f"{way}_bytes"] += traffic.size.total
-        found[f"{way}_records"] += traffic.count.total
-    return found
+        totals[f"{way}_bytes"] += traffic.size.total
+        totals[f"{way}_records"] += traffic.count.total
+    return totals
 
 
 def _spent(workers: list[Worker]) -> dict[int, CpuTime]:
     return cpu_times([os.getpid(), *(worker.jet.pid for worker in workers)])
 
 
-def _less(one: CpuTime, other: CpuTime) -> CpuTime:
-    return CpuTime(one.user - other.user, one.kernel - other.kernel)
+def _less(after: CpuTime, before: CpuTime) -> CpuTime:
+    return CpuTime(after.user - before.user, after.kernel - before.kernel)

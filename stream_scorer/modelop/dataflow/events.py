@@ -1,4 +1,4 @@
-"""What the engine has to tell, handed on in order by a thread of its own."""
+"""The events of an engine, handed to a listener in order by a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 Event = dict[str, Any]
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 CLOSE_S = 5.0
 WARNING, ERROR = 16, 8
-"""Levels of `log` events, section [h]."""
+"""Levels of `log` events (rule `h.pneumo`)."""
 
 
 class Events:
-    """Telling never waits: whoever tells may hold a lock that the listener wants. Safe from any thread.
+    """Safe from any thread. No method but `close` blocks: a caller may hold a lock that the listener waits for.
 
-    Where the listener is too slow for MOST_WAITING events, later ones are dropped, and a log event says how many.
+    If MAX_WAITING events wait for the listener, further ones are dropped, and a log event says how many.
     """
 
     def __init__(self, listener: Callable[[Event], None]) -> None:
         self._listener = listener
-        self._waiting: queue.Queue[Event | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[Event | None] = queue.Queue(MAX_WAITING)
         self._dropped = 0
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         try:
             self._waiting.put_nowait(event)
         except queue.Full:
             self._dropped += 1
 
     def state(self, state: str) -> None:
-        self.tell({"type": "engine-state", "state": state})
+        self.emit({"type": "engine-state", "state": state})
 
     def config(self, item: str, op: str, ref: Any = None) -> None:
-        """`item` is model, stream or jet; `ref` the slot of a stream, the sandbox of a jet."""
-        self.tell({"type": "engine-config", "item": item, "op": op} | ({} if ref is None else {"ref": ref}))
+        """`item` is model, stream or jet; `ref` is the slot of a stream or the sandbox of a jet."""
+        self.emit({"type": "engine-config", "item": item, "op": op} | ({} if ref is None else {"ref": ref}))
 
     def console(self, text: str) -> None:
-        self.tell({"type": "model-console", "text": text})
+        self.emit({"type": "model-console", "text": text})
 
     def log(self, level: int, text: str) -> None:
-        self.tell({"type": "log", "level": level, "text": text})
+        self.emit({"type": "log", "level": level, "text": text})
 
     def close(self) -> None:
-        """Hands on what waits; returns when that is done, or after CLOSE_S at most twice."""
+        """Hand on what waits. Blocks until that is done, for at most twice CLOSE_S."""
         with contextlib.suppress(queue.Full):
             self._waiting.put(None, timeout=CLOSE_S)
         self._thread.join(CLOSE_S)
@@ -68,5 +68,5 @@ class Events:
     def _hand_on(self, event: Event) -> None:
         try:
             self._listener(event)
-        except Exception:  # a listener that fails once must hear the next
+        except Exception:  # a listener that fails must still get the next event
             log.exception("the listener of events failed on %s", event.get("type"))

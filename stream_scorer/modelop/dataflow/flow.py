@@ -1,4 +1,4 @@
-"""Batches on their way from readers to jets: in order of arrival, bounded, held while paused, with pigs as barriers."""
+"""The queue of batches between readers and jets: ordered, bounded, held while paused, with pigs as barriers."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from stream_scorer.modelop.dataflow.starts import Starts
 from stream_scorer.records import Batch
 
 AHEAD_BATCHES, AHEAD_RECORDS = 2, 2000
-"""A reader goes on while fewer batches, or fewer records in more of them, wait for the jets."""
+"""A reader goes on while fewer batches of its slot wait; or, if the slot takes no record sets, fewer records."""
 LEAVE_CHECK_S = 1.0
-"""How often who waits for a batch is asked whether it should leave, though nothing has changed."""
-PORTION_S, MOST_RECORDS, FIRST_RECORDS = 0.05, 1000, 10
-"""A slot that takes records one by one is fed in portions of about so long: batches that wait anyway are merged up to
-it, and a longer one is divided, so that outputs are not held up; at the start, when a record's time is not known,
-in portions of FIRST_RECORDS."""
+"""How often a thread that waits for a batch is asked whether it should leave, though nothing has changed."""
+PORTION_S, MAX_RECORDS, FIRST_RECORDS = 0.05, 1000, 10
+"""A slot without record sets is fed in portions that take about PORTION_S: batches that wait are merged, and a longer one
+is divided, so that outputs are not held up. The first portions, before the time of a record is known, have
+FIRST_RECORDS."""
 
 
 class Rules(NamedTuple):
-    """What the model makes of its input slots. `in_use`: input slots; `record_sets`: those that take sets."""
+    """How the model uses its input slots. `in_use`: input slots; `record_sets`: those that take record sets."""
 
     in_use: frozenset[int]
     record_sets: frozenset[int]
     explicit: bool
 
     def sees_batches(self, slot: int) -> bool:
-        """Whether it makes a difference to the model where a batch ends."""
+        """Whether the model can see the limits of batches."""
         return self.explicit or slot in self.record_sets
 
 
 class Flow:
-    """Between readers (`ready`, `put`, `end`) and jets (`take`, `done`, `pig_written`). Safe from any thread."""
+    """Between readers (`wait_for_room`, `put`) and jets (`take`, `done`, `pig_written`). Safe from any thread.
+
+    Its lock is the one lock of the dataflow, that of `Lifecycle.changed`; a method that blocks releases it meanwhile.
+    """
 
     def __init__(self, life: Lifecycle, rules: Rules) -> None:
         self._life = life
@@ -41,22 +44,22 @@ class Flow:
         self.starts = Starts(self.changed)
         self.closed = False
         self.alone = True
-        """One jet takes all. Of several jets each gets batches whole, so that the outputs of one stay together."""
+        """There is one jet. With several jets a batch is not divided, so that its outputs stay together."""
         self._portion = FIRST_RECORDS
         self._waiting: list[Batch] = []
         self._ahead = dict.fromkeys(rules.in_use, 0)
-        """Records that wait, by slot; a batch without any counts as one."""
-        self._ended: set[int] = set()
-        self._numbers = dict.fromkeys(rules.in_use, 1)
-        self._under_way = 0
-        self._barrier = False
-        self._shut: set[int] = set()
-        self._reading: set[int] = set()
+        """Number of waiting records by slot; a batch without records counts as one."""
+        self._at_eof: set[int] = set()  # slots
+        self._numbers = dict.fromkeys(rules.in_use, 1)  # sequence number of the next record, by slot
+        self._under_way = 0  # calls of jets
+        self._barrier = False  # a pig is being written
+        self._shut: set[int] = set()  # slots that are not read
+        self._reading: set[int] = set()  # slots whose reader is in its inlet
         if not rules.in_use and not rules.explicit:
-            life.inputs_ended(True)
+            life.inputs_at_eof(True)
 
-    def ready(self, slot: int, leave: Callable[[], bool]) -> bool:
-        """Waits until the slot's reader should read on; False when it should leave."""
+    def wait_for_room(self, slot: int, leave: Callable[[], bool]) -> bool:
+        """Block until the slot's reader should read on. Return False when it should leave."""
         with self.changed:
             self._reading.discard(slot)
             while not (self.closed or leave()):
@@ -68,7 +71,7 @@ class Flow:
             return False
 
     def put(self, batch: Batch) -> None:
-        """A batch as it came: a pig becomes a barrier behind its records, EOF is remembered."""
+        """Queue a batch. A pig becomes a barrier behind its records, and the end of the stream is noted. Does not block."""
         with self.changed:
             if self.closed:
                 return
@@ -80,19 +83,19 @@ class Flow:
                 self._waiting.append(Batch(batch.slot, 0, [], batch.control))
                 self._life.pig_entered()
             elif batch.closed_by == "end":
-                self._ended.add(batch.slot)
-                self._life.inputs_ended(self._all_ended())
+                self._at_eof.add(batch.slot)
+                self._life.inputs_at_eof(self._all_at_eof())
             self.changed.notify_all()
 
     def reopen(self, slot: int) -> None:
-        """Another stream is attached at the slot: it is not at EOF any more."""
+        """Another stream is attached at the slot, which is not at its end any more."""
         with self.changed:
-            self._ended.discard(slot)
+            self._at_eof.discard(slot)
             self._reopen(slot)
-            self._life.inputs_ended(self._all_ended())
+            self._life.inputs_at_eof(self._all_at_eof())
 
     def take(self, leave: Callable[[], bool], slot: int | None = None) -> Batch | None:
-        """The next batch, of one slot if given. Blocks until there is one and no jet is starting.
+        """Return the next batch, of one slot if given. Blocks until there is one and no jet is starting.
 
         A pig comes as a batch without records. None: the caller should leave, or nothing more will come.
         """
@@ -108,32 +111,33 @@ class Flow:
             return None
 
     def enter(self) -> None:
-        """Something is under way that no `take` has given: the body of an explicit model."""
+        """Count a call as under way that no `take` has begun: the body of an explicit model."""
         with self.changed:
             self._under_way += 1
 
     def done(self, batch: Batch | None = None, rejected: int = 0, took_s: float = 0.0) -> None:
-        """What was taken has been scored, in `took_s`, and written.
+        """What was taken is scored, which took `took_s`, and its outputs are written.
 
-        Rejected records give their numbers back where none have been given since.
+        Rejected records give their sequence numbers back, if no later records have got theirs.
         """
         with self.changed:
             self._under_way -= 1
             if batch is not None and self._numbers[batch.slot] == batch.first + len(batch.records):
                 self._numbers[batch.slot] -= rejected
             if batch is not None and took_s and batch.records:
-                self._portion = max(1, min(MOST_RECORDS, int(PORTION_S * len(batch.records) / took_s)))
+                self._portion = max(1, min(MAX_RECORDS, int(PORTION_S * len(batch.records) / took_s)))
             self.changed.notify_all()
 
     def pig_written(self) -> None:
+        """The pig that was taken is at all outputs: batches behind it may go on."""
         with self.changed:
             self._barrier = False
-            if not self.closed:  # else the state may be of another run already
+            if not self.closed:  # otherwise the state is that of another run
                 self._life.pig_left()
             self.changed.notify_all()
 
-    def hold(self) -> None:
-        """Waits while the engine is paused."""
+    def wait_while_paused(self) -> None:
+        """Block while the engine is paused."""
         with self.changed:
             while not self.closed and self._life.state == PAUSED:
                 self._under_way -= 1
@@ -141,64 +145,64 @@ class Flow:
                 self.changed.wait()
                 self._under_way += 1
 
-    def still(self, timeout_s: float) -> bool:
-        """Waits until nothing is under way; False after `timeout_s`."""
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Block until no call is under way. Return False after `timeout_s`."""
         with self.changed:
             return self.changed.wait_for(lambda: self.closed or not self._under_way, timeout_s)
 
-    def through(self, slot: int, leave: Callable[[], bool]) -> None:
-        """Blocks until all that was read from the slot is scored, or the caller should leave."""
+    def wait_until_scored(self, slot: int, leave: Callable[[], bool]) -> None:
+        """Block until all that was read from the slot is scored, or the caller should leave."""
         with self.changed:
             self._reading.discard(slot)
-            while not (leave() or self._through(slot)):
+            while not (leave() or self._is_scored(slot)):
                 self.changed.wait(LEAVE_CHECK_S)
 
-    def _through(self, slot: int) -> bool:
+    def _is_scored(self, slot: int) -> bool:
         busy = self._under_way or slot in self._reading or any(batch.slot == slot for batch in self._waiting)
         return self.closed or not busy
 
     def shut(self, slot: int, timeout_s: float) -> bool:
-        """Nothing more is read from the slot, and what has been is scored; False after `timeout_s`: it is open again."""
+        """Stop reading the slot, and block until what was read is scored. After `timeout_s` read on, and return False."""
         with self.changed:
             self._shut.add(slot)
             self.changed.notify_all()
-            done = self.changed.wait_for(lambda: self._through(slot), timeout_s)
+            done = self.changed.wait_for(lambda: self._is_scored(slot), timeout_s)
             if not done:
                 self._reopen(slot)
             return done
 
     @property
     def empty(self) -> bool:
-        """Nothing waits for the jets."""
+        """Whether no batch waits for the jets."""
         return not self._waiting
 
-    def over(self) -> None:
-        """An explicit model has ended by itself: what is left of its inputs stays unread."""
+    def abandon_inputs(self) -> None:
+        """An explicit model has returned: drop what waits, and take all inputs for read."""
         with self.changed:
             for batch in self._waiting:
                 if batch.closed_by == "pig":
                     self._life.pig_left()
             self._waiting.clear()
             self._ahead = dict.fromkeys(self._ahead, 0)
-            self._ended |= self.rules.in_use
-            self._life.inputs_ended(True)
+            self._at_eof |= self.rules.in_use
+            self._life.inputs_at_eof(True)
             self.changed.notify_all()
 
-    def renew(self, rules: Rules) -> None:
-        """Another model takes over what waits."""
+    def change_model(self, rules: Rules) -> None:
+        """Give what waits to another model."""
         with self.changed:
             self.rules = rules
             self._numbers = dict.fromkeys(rules.in_use, 1)
             self._ahead = dict.fromkeys(rules.in_use, 0) | self._ahead
-            self._life.inputs_ended(self._all_ended())
+            self._life.inputs_at_eof(self._all_at_eof())
 
     def wake(self) -> None:
-        """Those who wait are asked again whether they should leave."""
+        """Ask all waiting threads again whether they should leave."""
         with self.changed:
             self.changed.notify_all()
 
     def close(self) -> None:
-        """Everybody leaves."""
+        """Make all threads leave."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
@@ -212,11 +216,11 @@ class Flow:
             return True
         return sum(batch.slot == slot for batch in self._waiting) < AHEAD_BATCHES
 
-    def _all_ended(self) -> bool:
-        return self._ended >= self.rules.in_use and not (self.rules.explicit and not self.rules.in_use)
+    def _all_at_eof(self) -> bool:
+        return self._at_eof >= self.rules.in_use and not (self.rules.explicit and not self.rules.in_use)
 
     def _next(self, slot: int | None) -> int | None:
-        """Position of the first batch that may go out now."""
+        """Return the index of the first batch that may go to a jet now."""
         if self._barrier:
             return None
         for at, batch in enumerate(self._waiting):
@@ -228,7 +232,7 @@ class Flow:
         if slot is None:
             return self._life.state == FINISHING and not self._waiting and not self._barrier
         return slot not in self.rules.in_use or (
-            slot in self._ended and not any(batch.slot == slot for batch in self._waiting)
+            slot in self._at_eof and not any(batch.slot == slot for batch in self._waiting)
         )
 
     def _hand_out(self, at: int) -> Batch:
@@ -252,14 +256,14 @@ class Flow:
                 self._waiting.insert(at, batch._replace(records=batch.records[most:]))
                 return batch._replace(records=batch.records[:most])
             return batch
-        records, end = list(batch.records), at
-        while (
-            end < len(self._waiting) and self._waiting[end].slot == batch.slot and self._waiting[end].closed_by != "pig"
-        ):
-            more = self._waiting[end].records
-            if len(records) + len(more) > most:
+        records, stop = list(batch.records), at
+        while stop < len(self._waiting):
+            following = self._waiting[stop]
+            if following.slot != batch.slot or following.closed_by == "pig":
                 break
-            records += more
-            end += 1
-        del self._waiting[at:end]
+            if len(records) + len(following.records) > most:
+                break
+            records += following.records
+            stop += 1
+        del self._waiting[at:stop]
         return batch._replace(records=records)

@@ -1,4 +1,4 @@
-"""The states of an engine and the moves between them, section [h] of the norm."""
+"""The states of an engine and the moves between them (rule `h.states`)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ MOVES = {
     FINISHED: {INIT},
     ERROR: {INIT},
 }
-"""To INIT by a reset only."""
+"""The states that each state may move to; to INIT by a reset only."""
 
 
 class Lifecycle:
-    """The state of the engine, found from what is asked and what has happened.
+    """The state of the engine, derived from what clients ask and what has happened.
 
-    Safe from any thread. `changed` is notified after every move; its lock is the one that guards all
-    data flow, so that whoever holds it sees state and data together.
+    Safe from any thread; no method blocks. `changed` is notified after every move. Its lock is the one lock of the
+    dataflow, so that a thread that holds it sees state and data of one moment.
     """
 
     def __init__(self, on_move: Callable[[str], None]) -> None:
-        """`on_move` is called with each new state, in order, with the lock held: it must not wait."""
+        """`on_move` is called with each new state, in order, with the lock held: it must not block."""
         self.changed = threading.Condition()
         self.state = INIT
         self._on_move = on_move
         self._pause_asked = False
         self._pigs = 0
-        self._inputs_ended = False
+        self._inputs_at_eof = False
 
     @property
     def flowing(self) -> bool:
@@ -42,58 +42,61 @@ class Lifecycle:
 
     @property
     def active(self) -> bool:
-        """Whether there is a run that may go on."""
+        """Whether there is a run, and it can go on."""
         return self.state in (RUNNING, PIGGING, PAUSED, FINISHING)
 
     def begin(self) -> None:
-        """Every slot in use has a stream."""
+        """Begin a run: every slot in use has a stream."""
         with self.changed:
-            self._pigs, self._inputs_ended = 0, False
+            self._pigs, self._inputs_at_eof = 0, False
             self._move(PAUSED if self._pause_asked else RUNNING)
             self._settle()
 
     def pause(self) -> bool:
-        """At once while running, after the pig while pigging, at the start in INIT. False where it is too late."""
+        """Pause: at once while running, behind the pig while pigging, from the start in INIT. Return False if it is too late."""
         return self._ask_pause(True)
 
     def unpause(self) -> bool:
+        """Return False if it is too late."""
         return self._ask_pause(False)
 
     def pig_entered(self) -> None:
+        """A pig has been read from an input."""
         with self.changed:
             self._pigs += 1
             self._settle()
 
     def pig_left(self) -> None:
+        """A pig is at all outputs, or dropped."""
         with self.changed:
             self._pigs -= 1
             self._settle()
 
-    def inputs_ended(self, ended: bool) -> None:
-        """All inputs are at EOF; or one is not any more, for it was attached anew."""
+    def inputs_at_eof(self, at_eof: bool) -> None:
+        """Say whether all inputs are at the end of their streams."""
         with self.changed:
-            self._inputs_ended = ended
+            self._inputs_at_eof = at_eof
             self._settle()
 
     def finished(self) -> None:
-        """Outputs are at EOF too."""
+        """All outputs are at the end of their streams, too."""
         with self.changed:
             if self.state == FINISHING:
                 self._move(FINISHED)
 
-    def fail(self, tell: Callable[[], None]) -> bool:
-        """To ERROR, `tell` before; False where there is no run to fail."""
+    def fail(self, report: Callable[[], None]) -> bool:
+        """Call `report` and move to ERROR. Return False if no run can fail."""
         with self.changed:
             if not self.active:
                 return False
-            tell()
+            report()
             self._move(ERROR)
             return True
 
     def reset(self) -> None:
-        """To INIT from any state; what was asked is forgotten."""
+        """Move to INIT from any state, and forget what clients have asked."""
         with self.changed:
-            self._pause_asked, self._pigs, self._inputs_ended = False, 0, False
+            self._pause_asked, self._pigs, self._inputs_at_eof = False, 0, False
             if self.state != INIT:
                 self._move(INIT)
 
@@ -115,7 +118,7 @@ class Lifecycle:
                 self._move(PIGGING)
             elif self._pause_asked:
                 self._move(PAUSED)
-            elif self._inputs_ended:
+            elif self._inputs_at_eof:
                 self._move(FINISHING)
 
     def _move(self, state: str) -> None:

@@ -1,4 +1,4 @@
-"""The engine of one model: loads it, attaches streams to its slots, and runs it when all are there."""
+"""The manifold: loads one model, attaches streams to its slots, and runs it once every slot has a stream."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from stream_scorer.errors import SettingsError, StateError, StreamScorerError
-from stream_scorer.modelop.dataflow import cpu, loaded
-from stream_scorer.modelop.dataflow.attached import Attached
+from stream_scorer.modelop.dataflow import cpu, loaded_model
+from stream_scorer.modelop.dataflow.attached_streams import AttachedStreams
 from stream_scorer.modelop.dataflow.events import Event, Events
 from stream_scorer.modelop.dataflow.lifecycle import ERROR, FINISHED, INIT, PAUSED, PIGGING, RUNNING, Lifecycle
-from stream_scorer.modelop.dataflow.loaded import Loaded
+from stream_scorer.modelop.dataflow.loaded_model import LoadedModel
 from stream_scorer.modelop.dataflow.roundtrip import RoundTrips
 from stream_scorer.modelop.dataflow.run import OnSnapshot, Run
 from stream_scorer.modelop.dataflow.sensors import Sensors
 from stream_scorer.modelop.dataflow.taps import Taps
 from stream_scorer.modelop.dataflow.worker import Worker
 from stream_scorer.modelop.process import snapshot as snapshots
+from stream_scorer.modelop.process.import_policy import Policy
 from stream_scorer.modelop.process.jet import Jet
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.modelop.process.policy import Policy
 from stream_scorer.modelop.process.shared import SharedState
 
-MOST_JETS = 64
-MOST_CPU_S = 60.0
+MAX_JETS = 64
+MAX_CPU_S = 60.0
 PAUSE_S = 2.0
-"""`pause` returns when what is under way is through, or after so long."""
+"""`pause` returns when no call is under way, or after this time."""
 ROUNDTRIP_MS = 10_000.0
 
 
 class Manifold:
-    """Safe from any thread: control calls are done one at a time, reads and records pass beside them.
+    """Safe from any thread. Control calls wait for each other; records pass meanwhile.
 
     Args:
-        find_schema: the definition (parsed JSON) of a schema by name. May raise LookupError or an error of ours.
-        on_event: gets every event, in order, in a thread of its own: dicts with `type`, and the fields of that
-            type as section [h] has them, without `src` and `timestamp`.
-        on_snapshot: gets (model name, snapshot) when a model with `snapshots: eof` has run to its end.
-        policy: of imports; another one is for the models that are loaded after it is set.
+        find_schema: returns the definition (parsed JSON) of a schema by name. May raise LookupError or an error of ours.
+        on_event: takes every event, in order, in a thread of its own: a dict with `type` and the fields of that type
+            (rule `h.pneumo`), without `src` and `timestamp`.
+        on_snapshot: takes (model name, snapshot) when a model with `snapshots: eof` has run to its end. May block.
+        policy: the import policy. A policy that is set later is for models that are loaded later.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Manifold:
         self._shared = SharedState()
         self._sandboxes = itertools.count(1)
         self._roundtrips = RoundTrips(lambda: self.state)
-        self._model: Loaded | None = None
-        self._attached = Attached(find_schema, self._taps)
+        self._model: LoadedModel | None = None
+        self._attached = AttachedStreams(find_schema, self._taps)
         self._run: Run | None = None
         self._jets = 1
         self._snapshot: bytes | None = None
-        self.sensors = Sensors(self._taps, self._events.tell, self._places)
+        self.sensors = Sensors(self._taps, self._events.emit, self._places)
 
     @property
     def state(self) -> str:
@@ -73,41 +73,43 @@ class Manifold:
         return self._life.state
 
     def verify(self, package: ModelPackage) -> dict[str, Any]:
-        """VerifyInfo of a model that need not be loaded. Raises ModelError."""
-        return loaded.load(package, self._find_schema, self.policy).info
+        """Return the API's VerifyInfo of a model, without loading it. Raises ModelError."""
+        return loaded_model.load(package, self._find_schema, self.policy).info
 
     def load(self, package: ModelPackage) -> None:
-        """In place of the model that is loaded, if one is; while data flow, between two batches.
+        """Load a model in place of the one that is loaded; while data flow, between two batches.
 
-        Raises ModelError, DescriptorError (a stream's schema does not go with the model's), TransportError (a
-        stream cannot be opened) and StateError; the model and streams of before stay.
+        Blocks while libraries are installed, streams are opened and jets of the model before leave.
+
+        Raises ModelError, DescriptorError (a stream's schema does not match the model's), TransportError (a stream cannot
+        be opened) and StateError; then nothing has changed.
         """
         self._expect("load a model", INIT, RUNNING, PIGGING, PAUSED)
         policy = self.policy
-        model = loaded.load(package, self._find_schema, policy)
-        policy.install(model.info["install_libs"])  # takes minutes if it comes to it, and a reset must not wait
+        model = loaded_model.load(package, self._find_schema, policy)
+        policy.install(model.info["install_libs"])  # without the lock: it may take minutes, and a reset must not wait
         with self._control:
             self._expect("load a model", INIT, RUNNING, PIGGING, PAUSED)
-            ends = self._attached.ends
-            model.check_slots(ends, running=self._run is not None)
-            streams = self._attached.retyped(model)
-            closed = [end for end in ends.values() if not end.opened]
-            for end in closed:
-                end.suit(streams[end.slot], model.rules)
+            attached = self._attached.by_slot
+            model.check_slots(attached, running=self._run is not None)
+            streams = self._attached.parse_all(model)
+            closed = [slot_stream for slot_stream in attached.values() if not slot_stream.opened]
+            for slot_stream in closed:
+                slot_stream.adapt(streams[slot_stream.slot], model.rules)
             self._attached.open(closed)
-            for slot, end in ends.items():
-                end.suit(streams[slot], model.rules)
+            for slot, slot_stream in attached.items():
+                slot_stream.adapt(streams[slot], model.rules)
             before, self._model = self._model, model
             self._events.config("model", "reload" if before else "load")
             self._taps.debug(f"model {package.name} loaded")
             if self._run is None:
                 self._begin()
             else:
-                self._snapshot = None  # it was of the model before
-                self._run.renew(model.rules, self._keeper(), self._jets)
+                self._snapshot = None  # that of the model before
+                self._run.change_model(model.rules, self._keeper(), self._jets)
 
     def unload(self) -> None:
-        """Raises StateError: not in INIT, or there is none."""
+        """Raises StateError: not in INIT, or no model is loaded."""
         with self._control:
             self._expect("unload the model", INIT)
             if self._model is None:
@@ -116,7 +118,9 @@ class Manifold:
             self._events.config("model", "unload")
 
     def attach(self, slot: int, name: str, raw: Any, *, dry_run: bool = False) -> dict[str, Any] | None:
-        """A stream to a slot, in place of the one there; a dry run only answers the interpreted descriptor.
+        """Attach a stream to a slot, in place of the one there. A dry run only returns the interpreted descriptor.
+
+        Blocks while the stream is opened and what was read from the one before is scored.
 
         Raises DescriptorError, TransportError (it cannot be opened) and StateError.
         """
@@ -127,46 +131,51 @@ class Manifold:
             stream = self._attached.parse(slot, name, raw, model, dry_run=dry_run)
             if dry_run:
                 return stream.interpreted()
-            before, end = self._attached.ends.get(slot), self._attached.make(stream, raw, model)
+            before, new = self._attached.by_slot.get(slot), self._attached.make(stream, raw, model)
             run = self._run
             if run is not None and before is not None:
-                run.check_replacement(before, end)
+                run.check_replacement(before, new)
             if run is None or before is None:
-                self._attached.exchange(before, end, opened=model is not None)
+                self._attached.exchange(before, new, opened=model is not None)
             else:
-                self._attached.open_beside(before, end)
-                self._attached.put(end)
+                self._attached.open_beside(before, new)
+                self._attached.put(new)
                 try:
-                    run.replace(before, end, self._jets)
+                    run.replace(before, new, self._jets)
                 except StreamScorerError:
                     self._attached.put(before)
-                    end.close()
+                    new.close()
                     raise
             self._events.config("stream", "reattach" if before else "attach", slot)
             self._begin()
             return None
 
     def detach(self, slot: int) -> None:
-        """Raises StateError (data flow) and NoSuchStream."""
+        """Raises StateError (a run is under way) and NoSuchStream."""
         with self._control:
             self._expect("detach a stream", INIT, FINISHED, ERROR)
             self._attached.remove(slot).close()
             self._events.config("stream", "detach", slot)
 
     def input(self, slot: int, body: bytes) -> None:
-        """What a client sent to a REST stream. Raises NoSuchStream, StateError (after the end of the run)."""
+        """Take what a client has sent to a REST stream. Blocks while too much waits, for 10 s at most.
+
+        Raises NoSuchStream, StateError (the run is over) and Unavailable (too much waits).
+        """
         self._expect("take input", INIT, RUNNING, PIGGING, PAUSED)
         self._attached.input(slot).post(body)
 
     def output(self, slot: int, timeout_s: float = 0.5) -> bytes | None:
-        """The next record for a client of a REST stream; None if none comes in time.
+        """Return the next record for a client of a REST stream; None if none comes within `timeout_s`.
 
         Raises EndOfInput at the end, NoSuchStream.
         """
         return self._attached.output(slot).take(timeout_s)
 
     def roundtrip(self, in_slot: int, out_slot: int, body: bytes, timeout_ms: float = 0) -> bytes:
-        """A record and its output; of calls at a time each gets its own. `timeout_ms` 0 is 10 s.
+        """Send a record to a REST stream and return its output; concurrent calls each get their own.
+
+        Blocks for `timeout_ms` at most; 0 stands for 10 s.
 
         Raises StateError (not running), NoSuchStream and Unavailable (no output in time).
         """
@@ -175,28 +184,29 @@ class Manifold:
         return self._roundtrips.call(source, sink, body, timeout_s)
 
     def pause(self) -> None:
-        """Nothing is scored any more when it returns, but for a call into the model that takes seconds.
+        """Stop scoring. Blocks until no call is under way, for PAUSE_S at most.
 
-        In INIT the run begins paused; behind a pig it is paused when the pig is through. Raises StateError at the end.
+        In INIT the run will begin paused; behind a pig it pauses when the pig is written. Raises StateError: the run is
+        over.
         """
         if not self._life.pause():
             raise StateError(f"the engine is in state {self.state}: it is too late to pause. Reset it.")
         run = self._run
         if run is not None and self.state == PAUSED:
-            run.flow.still(PAUSE_S)
+            run.flow.wait_until_idle(PAUSE_S)
 
     def unpause(self) -> None:
-        """Raises StateError after the end of the run."""
+        """Raises StateError: the run is over."""
         if not self._life.unpause():
             raise StateError(f"the engine is in state {self.state}: there is nothing to go on with. Reset it.")
 
     def reset(self) -> None:
-        """To INIT, from any state: no model, no stream, no cells and pools, one jet."""
+        """Move to INIT from any state: no model, no streams, no cells and pools, one jet. Blocks for some seconds at most."""
         with self._control:
             if self._run is not None:
                 self._run.close()
                 self._run = None
-            for slot in sorted(self._attached.ends):
+            for slot in sorted(self._attached.by_slot):
                 self._attached.remove(slot).close()
                 self._events.config("stream", "detach", slot)
             if self._model is not None:
@@ -207,57 +217,62 @@ class Manifold:
             self._life.reset()
 
     def scale(self, jets: int) -> None:
-        """So many jets, at any time; with none, inputs wait. Returns before they are up. Raises SettingsError."""
-        if not 0 <= jets <= MOST_JETS:
-            raise SettingsError(f"scale: {jets} jets cannot be had. Give a number from 0 to {MOST_JETS}.")
+        """Set the number of jets, at any time; with none, inputs wait. Does not block. Raises SettingsError."""
+        if not 0 <= jets <= MAX_JETS:
+            raise SettingsError(f"scale: {jets} jets cannot be had. Give a number from 0 to {MAX_JETS}.")
         with self._control:
             self._jets = jets
             if self._run is not None:
                 self._run.scale(jets)
 
     def restore(self, blob: bytes) -> None:
-        """A snapshot for the jets to start from; before or after the load. Raises StateError, ModelError (corrupt)."""
+        """Set the snapshot that jets start from, before or after the load. Raises StateError, ModelError (it is corrupt)."""
         with self._control:
             self._expect("restore a snapshot", INIT)
             snapshots.read(blob)
             self._snapshot = blob
 
     def status(self) -> dict[str, Any]:
-        """ManifoldInfo, and `error`: why the state is ERROR, or None."""
+        """Return the API's ManifoldInfo, and `error`: why the state is ERROR, or None."""
         run = self._run
-        info = loaded.manifold_info(self.state, self._model, self._attached.ends, self._workers())
+        info = loaded_model.manifold_info(self.state, self._model, self._attached.by_slot, self._workers())
         return {**info, "error": run.error if run else None}
 
     def active_model(self) -> dict[str, Any] | None:
-        """ActiveModelInfo; None where none is loaded."""
+        """Return the API's ActiveModelInfo; None if no model is loaded."""
         model = self._model
         return model.active_info(self._workers()) if model else None
 
     def active_streams(self) -> list[dict[str, Any]]:
-        """ActiveStreamInfo of each, by slot."""
+        """Return the API's ActiveStreamInfo of each stream, in the order of slots."""
         return self._attached.info()
 
     def cpu(self, duration_s: float) -> dict[str, Any]:
-        """CpuUsageInfo of the time from now on; takes that time. Raises SettingsError."""
-        if not 0 <= duration_s <= MOST_CPU_S:
-            raise SettingsError(f"duration: {duration_s} s cannot be had. Give seconds from 0 to {MOST_CPU_S:g}.")
-        return cpu.sample(self._taps, self._attached.ends, self._workers(), duration_s)
+        """Return the API's CpuUsageInfo of the next `duration_s` seconds. Blocks for that time. Raises SettingsError."""
+        if not 0 <= duration_s <= MAX_CPU_S:
+            raise SettingsError(f"duration: {duration_s} s cannot be had. Give seconds from 0 to {MAX_CPU_S:g}.")
+        return cpu.sample(self._taps, self._attached.by_slot, self._workers(), duration_s)
 
     def close(self) -> None:
-        """For good: every process and thread of it ends."""
+        """End every process and thread, for good."""
         self.reset()
         self.sensors.close()
         self._events.close()
 
     def _begin(self) -> None:
-        """Starts the run if all is there."""
+        """Start the run if model and streams are there."""
         model = self._model
-        if self._run is None and model is not None and self._attached.ends.keys() >= model.slots and self.state == INIT:
+        if (
+            self._run is None
+            and model is not None
+            and self._attached.by_slot.keys() >= model.slots
+            and self.state == INIT
+        ):
             self._run = Run(
                 self._life,
                 self._events,
                 self._taps,
-                self._attached.ends,
+                self._attached.by_slot,
                 model.rules,
                 self._make_jet,
                 self._keeper(),
@@ -270,7 +285,7 @@ class Manifold:
         assert model is not None, "a run has a model"
         return Jet(
             model.package,
-            {slot: end.stream.spec for slot, end in self._attached.ends.items()},
+            {slot: attached.stream.spec for slot, attached in self._attached.by_slot.items()},
             shared=self._shared,
             on_console=self._events.console,
             snapshot=state or self._snapshot,
@@ -294,5 +309,5 @@ class Manifold:
 
     def _places(self) -> tuple[Iterable[int], list[str]]:
         model = self._model
-        slots = {0, 1, *self._attached.ends, *(model.slots if model else ())}
+        slots = {0, 1, *self._attached.by_slot, *(model.slots if model else ())}
         return slots, [worker.sandbox for worker in self._workers()]

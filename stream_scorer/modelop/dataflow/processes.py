@@ -14,39 +14,39 @@ _PROC = Path("/proc")
 
 
 class CpuTime(NamedTuple):
-    """Seconds of CPU."""
+    """CPU time in seconds."""
 
     user: float
     kernel: float
 
 
 def memory(pids: Iterable[int]) -> int:
-    """Bytes resident, of all that are alive; pages that they share count for each."""
+    """Return the resident bytes of all processes that exist. Shared pages count for each process."""
     return sum(_resident(pid) for pid in pids)
 
 
-def has_ended(pid: int) -> bool:
-    """Whether a child of ours is there no more, or waits to be reaped. Costs a read of a file."""
+def has_exited(pid: int) -> bool:
+    """Whether a child process is gone, or waits to be reaped. Reads one file of /proc."""
     text = _read(pid, "stat")
     return text is None or text.rpartition(")")[2].split()[0] in ("Z", "X")
 
 
 def cpu_time(pid: int) -> CpuTime | None:
-    """All threads since the start of the process; None where there is no such process."""
+    """Return the CPU time of all threads since the start of the process; None if it does not exist."""
     text = _read(pid, "stat")
     if text is None:
         return None
-    fields = text.rpartition(")")[2].split()  # the name before may hold blanks and parentheses
+    fields = text.rpartition(")")[2].split()  # the name before it may hold blanks and parentheses
     return CpuTime(int(fields[11]) * _TICK_S, int(fields[12]) * _TICK_S)
 
 
 def cpu_times(pids: Iterable[int]) -> dict[int, CpuTime]:
-    """Of all that are alive."""
+    """Return the CPU times of the processes that exist, by process id."""
     return {pid: spent for pid in pids if (spent := cpu_time(pid)) is not None}
 
 
 def utilization(pids: Callable[[], Iterable[int]]) -> Callable[[], dict[str, float]]:
-    """A reader of `{"kernel", "user"}`: per cent of one core since its last call, 200 being two cores busy."""
+    """Return a function that returns `{"kernel", "user"}`: percent of one core since its last call; 200 is two cores."""
     last_at, last = time.monotonic(), cpu_times(pids())
 
     def read() -> dict[str, float]:
@@ -69,5 +69,5 @@ def _resident(pid: int) -> int:
 def _read(pid: int, name: str) -> str | None:
     try:
         return (_PROC / str(pid) / name).read_text()
-    except OSError:  # it has ended
+    except OSError:  # it has exited
         return None

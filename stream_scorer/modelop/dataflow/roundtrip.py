@@ -1,4 +1,4 @@
-"""One record in, its output back: the two REST streams of a model as one call."""
+"""Roundtrips: one record to a REST stream and its output from another, as one call (rule `h.roundtrip`)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from stream_scorer.errors import EndOfInput, StateError, Unavailable
 from stream_scorer.modelop.dataflow.lifecycle import PIGGING, RUNNING
 from stream_scorer.modelop.dataflow.slot_streams import Input, Output
 
-_LOOK_S = 0.25
-"""How often a caller that waits looks whether the engine still runs."""
+_STATE_CHECK_S = 0.25
+"""How often a waiting call checks whether the engine still runs."""
 
 
 class RoundTrips:
-    """Calls on one pair of slots go one after the other, so that each gets its own output. Safe from any thread."""
+    """Calls on one pair of slots wait for each other, so that each gets its own output. Safe from any thread."""
 
     def __init__(self, state: Callable[[], str]) -> None:
         self._state = state
@@ -23,7 +23,10 @@ class RoundTrips:
         self._pairs: dict[tuple[int, int], _Pair] = {}
 
     def call(self, source: Input, sink: Output, body: bytes, timeout_s: float) -> bytes:
-        """Raises StateError (not running), NoSuchStream (no REST stream) and Unavailable (no output in time)."""
+        """Return the output of a record. Blocks for `timeout_s` at most.
+
+        Raises StateError (not running), NoSuchStream (not a REST stream) and Unavailable (no output in time).
+        """
         deadline = time.monotonic() + timeout_s
         with self._guard:
             pair = self._pairs.setdefault((source.slot, sink.slot), _Pair())
@@ -54,7 +57,7 @@ class RoundTrips:
     def _wait(self, sink: Output, deadline: float) -> bytes | None:
         while True:
             left = deadline - time.monotonic()
-            answer = sink.take(max(0.0, min(left, _LOOK_S)))
+            answer = sink.take(max(0.0, min(left, _STATE_CHECK_S)))
             if answer is not None or left <= 0:
                 return answer
             self._expect_running()
@@ -65,7 +68,7 @@ class RoundTrips:
             raise StateError(f"the engine is in state {state}: a record passes through only while it is running.")
 
     def _drop_late(self, sink: Output) -> None:
-        """The output of a call that has given up: the next caller must not get it."""
+        """Drop the output of a call that has given up: the next call must not get it."""
         while sink.take(0) is not None:
             pass
 
@@ -73,4 +76,4 @@ class RoundTrips:
 class _Pair:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.owed: Output | None = None
+        self.owed: Output | None = None  # may still deliver the output of a call that has given up

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from stream_scorer.errors import DescriptorError
-from stream_scorer.modelop.dataflow.sensor import Collected, SensorSpec, parse
+from stream_scorer.modelop.dataflow.sensor_spec import Collected, SensorSpec, parse
 from stream_scorer.modelop.dataflow.taps import Taps
 
 PERMANENT = [
@@ -17,7 +17,7 @@ PERMANENT = [
     for point in ("size", "rejected.by.encoding", "count", "rejected.by.schema")
     for slot in (1, 0)
 ]
-"""Installed at start, in the order of their ids."""
+"""Tapping points of the sensors that are installed at the start, in the order of their ids."""
 PERMANENT_REPORT_S = 2.0
 _NEVER = float("inf")
 
@@ -27,7 +27,7 @@ def _nothing() -> None:
 
 
 class _Sensor:
-    """One that is installed. Times are of the monotonic clock."""
+    """An installed sensor. Times are of the monotonic clock."""
 
     def __init__(self, number: int, spec: SensorSpec, taps: Taps, report: Callable[[dict[str, Any]], None]) -> None:
         self.number, self.spec = number, spec
@@ -41,7 +41,7 @@ class _Sensor:
         self._reads_left: float = spec.max_reads or _NEVER if permanent else 0
         self._activate_at = _NEVER if permanent else now + spec.pause_s()
         self._report_at = _NEVER if spec.at_once and not (permanent and self._gauge) else now + self._report_s
-        self.leave: Callable[[], None] = _nothing if self._gauge else taps.flow(spec.tap).listen(self._heard)
+        self.leave: Callable[[], None] = _nothing if self._gauge else taps.flow(spec.tap).listen(self._take)
 
     @property
     def _report_s(self) -> float:
@@ -61,7 +61,7 @@ class _Sensor:
         if now >= self._report_at:
             self._report_at = now + self._report_s
             if self._gauge is not None and self.spec.activation == "permanent":
-                self._heard(self._gauge(), None)
+                self._take(self._gauge(), None)
             if not self.spec.at_once:
                 self._send_collected(now)
 
@@ -71,9 +71,9 @@ class _Sensor:
         self._active_until = now + (spec.duration_s if spec.duration_s is not None else _NEVER)
         self._reads_left = spec.max_reads or (1 if spec.duration_s is None else _NEVER)
         if self._gauge is not None:
-            self._heard(self._gauge(), None)
+            self._take(self._gauge(), None)
 
-    def _heard(self, amount: Any, values: Sequence[Any] | None) -> None:
+    def _take(self, amount: Any, values: Sequence[Any] | None) -> None:
         now = time.monotonic()
         with self._lock:
             if not self.active:
@@ -114,7 +114,7 @@ class Sensors:
         report: Callable[[dict[str, Any]], None],
         places: Callable[[], tuple[Iterable[int], list[str]]],
     ) -> None:
-        """`report` gets events of type sensor-report; `places` the slots and the sandboxes there are."""
+        """`report` takes events of type sensor-report; it must not block. `places` returns the slots and sandboxes in use."""
         self._taps, self._report, self._places = taps, report, places
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
@@ -126,22 +126,22 @@ class Sensors:
         self._thread.start()
 
     def install(self, descriptor: Any) -> int:
-        """Number of the new sensor. Raises DescriptorError."""
+        """Return the id of the new sensor. Raises DescriptorError."""
         spec = parse(descriptor)
         if self._taps.gauge(spec.tap) is None and not self._taps.is_flow(spec.tap):
             raise DescriptorError(
-                f"sensor descriptor: Tap {spec.tap!r} is no tapping point; there are {', '.join(self.points())}."
+                f"sensor descriptor: Tap {spec.tap!r} is not a tapping point; there are {', '.join(self.points())}."
             )
         return self._add(spec)
 
     def remove(self, number: int) -> None:
-        """Raises KeyError where there is no such sensor."""
+        """Raises KeyError if there is no such sensor."""
         with self._changed:
             sensor = self._sensors.pop(number)
         sensor.leave()
 
     def installed(self) -> list[dict[str, Any]]:
-        """`{id, tap, active, permanent}` of each."""
+        """Return `{id, tap, active, permanent}` of each sensor."""
         with self._changed:
             return [
                 {"id": number, "tap": sensor.spec.tap, "active": sensor.active, "permanent": number <= len(PERMANENT)}
@@ -149,7 +149,7 @@ class Sensors:
             ]
 
     def points(self) -> list[str]:
-        """Names of all tapping points."""
+        """Return the names of all tapping points."""
         return self._taps.points(*self._places())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Jets that are starting. Records wait until all have begun, and each jet waits for the others before its `begin`."""
+"""Jets that are starting: each waits for the others before its `begin`, and records wait until all have begun."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _LEAVE_CHECK_S = 1.0
 
 
 class Starts:
-    """The order of a start. The lock of `changed` guards it, and `changed` is notified at each step.
+    """Keeps the order of a start. Its lock is that of `changed`, which is notified at each step.
 
-    What module bodies and `begin` do to cells and pools must not depend on how fast each jet starts. So all bodies end
-    before a snapshot is restored and before the first `begin`; and every `begin` ends before any jet is given the next
-    record. Jets that already run finish the batch in hand meanwhile.
+    What module bodies and `begin` do to cells and pools must not depend on how fast each jet starts. So all bodies
+    return before a snapshot is restored and before the first `begin`, and every `begin` returns before any jet gets
+    another record. Jets that already run finish their batch meanwhile.
     """
 
     def __init__(self, changed: threading.Condition) -> None:
@@ -31,13 +31,13 @@ class Starts:
             self._body_done[jet] = False
 
     def remove(self, jet: object) -> None:
-        """The jet has begun, or will never begin."""
+        """The jet has begun, or will never begin. Does not raise if it is not starting."""
         with self._changed:
             self._body_done.pop(jet, None)
             self._changed.notify_all()
 
-    def meet(self, jet: object, leave: Callable[[], bool]) -> None:
-        """The body of this jet is done: blocks until those of the others are. Raises ModelError if `leave` says so."""
+    def wait_for_bodies(self, jet: object, leave: Callable[[], bool]) -> None:
+        """The body of this jet has returned: block until the others have. Raises ModelError if `leave` returns True."""
         with self._changed:
             self._body_done[jet] = True
             self._changed.notify_all()

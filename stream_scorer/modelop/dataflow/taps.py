@@ -1,4 +1,4 @@
-"""Tapping points: where sensors may be put, section [h] of the norm."""
+"""Tapping points, where sensors can be installed (rule `h.sensors`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLOW = re.compile(
 
 
 class Tap:
-    """A point that values pass: a total for whoever asks, and the sensors that listen now."""
+    """A point that amounts pass: their total, and the sensors that listen. Safe from any thread."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -30,19 +30,19 @@ class Tap:
         self._listeners: tuple[Listener, ...] = ()
 
     def add(self, amount: float, values: Sequence[Any] | None = None) -> None:
-        """An amount passed, made up of `values` where they are worth telling one by one."""
+        """Count an amount. `values`: its parts, if sensors can report them one by one."""
         with self._lock:
             self.total += amount
             for listen in self._listeners:
                 listen(amount, values)
 
-    def tell(self, text: str) -> None:
-        """A line passed a debug point."""
+    def line(self, text: str) -> None:
+        """Count a line of a debug point."""
         if self._listeners:
             self.add(1, (text,))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Calls the listener with every (amount, values) until the function it gives is called."""
+        """Call the listener with every (amount, values), until the function that is returned is called."""
         with self._lock:
             self._listeners += (listener,)
 
@@ -54,7 +54,7 @@ class Tap:
 
 
 class Traffic:
-    """The taps of records of one slot, or of one end of a jet."""
+    """The taps of the records of one slot, or of the inputs or outputs of one jet."""
 
     def __init__(self, taps: Taps, prefix: str) -> None:
         self._taps = taps
@@ -63,23 +63,23 @@ class Traffic:
         self.size = taps.flow(f"{prefix}.records.size")
 
     def passed(self, records: Sequence[bytes], count: int | None = None) -> None:
-        """Records came or went, `count` of them where markers are among them; bytes are summed up once for all."""
+        """Count records and their bytes. `count`: how many they are, if `set` markers among them do not count."""
         if records:
             self.count.add(len(records) if count is None else count)
             self.size.add(sum(map(len, records)))
 
     def rejected(self, by: str, amount: int, records: Sequence[Any] | None = None) -> None:
-        """`by`: schema or encoding."""
+        """Count rejected records. `by`: schema or encoding. `records`: as text."""
         if amount:
             self._taps.flow(f"{self._prefix}.records.rejected.by.{by}").add(amount, records)
 
 
 class Taps:
-    """All points of an engine, each made at its first use. Safe from any thread."""
+    """All tapping points of an engine, each made at its first use. Safe from any thread."""
 
-    def __init__(self, jets: Callable[[], Iterable[int]]) -> None:
-        """`jets` gives the process ids of the jets as they are."""
-        self._pids = jets
+    def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
+        """`pids` returns the process ids of engine and jets."""
+        self._pids = pids
         self._lock = threading.Lock()
         self._flow: dict[str, Tap] = {}
 
@@ -91,16 +91,16 @@ class Taps:
         return Traffic(self, f"manifold.{slot}")
 
     def drop(self, prefix: str) -> None:
-        """What the points of this prefix belong to is gone."""
+        """Drop the points with this prefix: their slot or jet is gone."""
         with self._lock:
             self._flow = {name: tap for name, tap in self._flow.items() if not name.startswith(prefix)}
 
     def debug(self, text: str, slot: int | None = None) -> None:
-        """A line for those who watch the manifold, or one stream of it."""
-        self.flow("manifold.debug" if slot is None else f"manifold.{slot}.debug").tell(text)
+        """Send a line to the sensors on the debug point of the manifold, or of one slot."""
+        self.flow("manifold.debug" if slot is None else f"manifold.{slot}.debug").line(text)
 
     def gauge(self, name: str) -> Reader | None:
-        """A reader of its own for a point that is read rather than passed; None where it is none of those."""
+        """Return a reader of a point that is measured (memory, CPU); None if amounts pass the point."""
         if name == "sys.memory":
             return lambda: processes.memory(self._processes())
         if name == "sys.cpu.utilization":
@@ -108,10 +108,11 @@ class Taps:
         return None
 
     def is_flow(self, name: str) -> bool:
+        """Whether a point of this name is one that amounts pass."""
         return _FLOW.fullmatch(name) is not None
 
     def points(self, slots: Iterable[int], sandboxes: Iterable[str]) -> list[str]:
-        """Names that a sensor may be put at now."""
+        """Return the names of the points that sensors can be installed at now."""
         return [
             "sys.memory",
             "sys.cpu.utilization",

@@ -1,4 +1,4 @@
-"""One jet and the thread that feeds it."""
+"""One jet, and the thread that starts, feeds and ends it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from stream_scorer.modelop.dataflow import processes
 from stream_scorer.modelop.dataflow.flow import Flow
 from stream_scorer.modelop.dataflow.taps import Traffic
 from stream_scorer.modelop.process.jet import Jet
-from stream_scorer.modelop.process.results import Failure, Fed
+from stream_scorer.modelop.process.results import CallResult, Failure
 from stream_scorer.records import Batch, Control
 
 KILL_S = 3.0
+"""How long `kill` waits for the thread."""
 ALIVE_CHECK_S = 1.0
+"""How often an idle worker looks whether its process still runs."""
 
 
-class Desk(Protocol):
-    """What a worker hands its results to. Every method may wait; none is called with a lock held."""
+class WorkerListener(Protocol):
+    """Takes the results of workers. Called from their threads, without a lock; every method may block."""
 
     flow: Flow
 
-    def deliver(self, worker: Worker, fed: Fed) -> None: ...
+    def deliver(self, worker: Worker, result: CallResult) -> None:
+        """Write the outputs of a call. Raises TransportError."""
 
-    def pig(self, control: Control) -> None: ...
+    def pig(self, control: Control) -> None:
+        """Write a pig to every output. Raises TransportError."""
 
-    def failed(self, error: Exception | Failure) -> None: ...
+    def failed(self, error: Exception | Failure) -> None:
+        """End the run."""
 
     def started(self, worker: Worker) -> None: ...
 
@@ -35,24 +40,24 @@ class Desk(Protocol):
 
 
 class Worker:
-    """Starts its jet, feeds it what the flow gives, ends it in order; `kill` ends it at once.
+    """Starts its jet, feeds it the batches of the flow and ends it in order; `kill` ends it at once.
 
     Attributes:
-        sandbox: its number as text, by which clients know the jet.
-        ready: `begin` has returned. ended: `end` has, or the body of an explicit model.
-        leaving: it ends after the batch in hand. handing_over: then without `end`, its state left in `handed`,
-            as it was at `handed_at`.
+        sandbox: the number of the jet, as text, by which clients know it.
+        ready: `begin` has returned. completed: `end` has, or the body of an explicit model.
+        leaving: it ends after the batch under way. handing_over: it ends without `end`, and leaves its state in
+            `handed`, taken at `handed_at` (monotonic clock).
     """
 
-    def __init__(self, sandbox: str, jet: Jet, desk: Desk, traffic: tuple[Traffic, Traffic]) -> None:
+    def __init__(self, sandbox: str, jet: Jet, listener: WorkerListener, traffic: tuple[Traffic, Traffic]) -> None:
         self.sandbox, self.jet = sandbox, jet
         self.input, self.output = traffic
-        self.ready = self.ended = self.busy = self.leaving = self.handing_over = False
+        self.ready = self.completed = self.busy = self.leaving = self.handing_over = False
         self.handed: bytes | None = None
         self.handed_at = 0.0
-        self._desk, self._flow = desk, desk.flow
+        self._listener, self._flow = listener, listener.flow
         self._killed = False
-        self._checked = 0.0
+        self._checked_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"jet-{sandbox}", daemon=True)
 
     def start(self) -> None:
@@ -64,55 +69,55 @@ class Worker:
 
     @property
     def gone(self) -> bool:
-        """Its jet is closed, and not kept for the end of the run."""
-        return not self.alive and not (self.ended and not self.leaving)
+        """Whether its jet is closed, and not kept for the end of the run."""
+        return not self.alive and not (self.completed and not self.leaving)
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
 
     def kill(self) -> None:
-        """The jet's process ends now, wherever it is. Safe from any thread."""
+        """End the jet's process now, whatever it does. Blocks for KILL_S at most. Safe from any thread."""
         self._killed = True
         if threading.current_thread() is self._thread:
-            return  # it closes the jet itself on its way out
+            return  # it closes the jet itself when it leaves
         deadline = time.monotonic() + KILL_S
         while self._thread.is_alive() and time.monotonic() < deadline:
-            if self.jet.pid:  # one that is closed before it has a process would not start, or not end
+            if self.jet.pid:  # a jet that is closed before it has a process would still start it
                 self.jet.close(0)
             self._thread.join(0.02)
-        if self.ended:
+        if self.completed:
             self.close()
 
     def close(self) -> None:
-        """Of a worker that has ended."""
+        """Close the jet of a worker whose thread has ended."""
         self.jet.close()
         if self.ready:
             self.ready = False
-            self._desk.stopped(self)
+            self._listener.stopped(self)
 
     def _leaves(self) -> bool:
         if self.leaving or self._killed:
             return True
         now = time.monotonic()
-        if now < self._checked + ALIVE_CHECK_S:
+        if now < self._checked_at + ALIVE_CHECK_S:
             return False
-        self._checked = now
-        return processes.has_ended(self.jet.pid)  # the next call to it tells how
+        self._checked_at = now
+        return processes.has_exited(self.jet.pid)  # the next call finds out how
 
     def _run(self) -> None:
         try:
             if not self._killed:
-                self.jet.start(lambda: self._flow.starts.meet(self, self._unwanted))
+                self.jet.start(lambda: self._flow.starts.wait_for_bodies(self, self._unwanted))
                 self.ready = True
-                self._desk.started(self)
+                self._listener.started(self)
                 self._flow.starts.remove(self)
                 self._work(self._explicit if self.jet.explicit else self._by_batches)
-        except Exception as error:  # noqa: BLE001 - of a model, a jet or a stream: the run fails, not the engine
+        except Exception as error:  # noqa: BLE001 - of a model, a jet or a stream: it ends the run, not the engine
             if not self._killed:
-                self._desk.failed(error)
+                self._listener.failed(error)
         finally:
             self._flow.starts.remove(self)
-            if self._killed or self.leaving or not self.ended:
+            if self._killed or self.leaving or not self.completed:
                 self.close()
             with self._flow.changed:
                 self._flow.changed.notify_all()
@@ -120,14 +125,14 @@ class Worker:
     def _unwanted(self) -> bool:
         return self._killed or self._flow.closed
 
-    def _work(self, work: Callable[[], Fed | None]) -> None:
-        fed = work()
-        if fed is not None and not self._killed:
-            self._deliver(fed)
-            self.ended = fed.failure is None
+    def _work(self, work: Callable[[], CallResult | None]) -> None:
+        result = work()
+        if result is not None and not self._killed:
+            self._deliver(result)
+            self.completed = result.failure is None
 
-    def _by_batches(self) -> Fed | None:
-        """Gives what `end` gives, in order after all that came before."""
+    def _by_batches(self) -> CallResult | None:
+        """Feed the jet until nothing more comes. Return what its `end` returns."""
         while (batch := self._flow.take(self._leaves)) is not None:
             if batch.closed_by == "pig":
                 self._pig(batch)
@@ -142,24 +147,24 @@ class Worker:
         return self.jet.end()
 
     def _feed(self, batch: Batch) -> bool:
-        """Whether the jet can go on."""
+        """Return whether the jet can go on."""
         self.busy = True
         self.input.passed(batch.records)
         began, took_s, rejected = time.monotonic(), 0.0, 0
         try:
-            fed = self.jet.feed(batch)
+            result = self.jet.feed(batch)
             took_s = time.monotonic() - began
             if self._killed:
                 return False
-            self._deliver(fed)
-            rejected = _rejected(fed, batch.slot)
-            return fed.failure is None
+            self._deliver(result)
+            rejected = _rejected(result, batch.slot)
+            return result.failure is None
         finally:
             self.busy = False
             self._flow.done(batch, rejected, took_s)
 
-    def _explicit(self) -> Fed:
-        """The body reads by batches too; from one read to the next, what was read last is under way."""
+    def _explicit(self) -> CallResult:
+        """Run the body, which reads batches itself. A batch is under way until the next one is read."""
 
         def read(slot: int) -> Batch | None:
             self.busy = False
@@ -173,10 +178,10 @@ class Worker:
             self.busy = True
             return batch
 
-        def write(fed: Fed) -> None:
-            self._flow.hold()
+        def write(result: CallResult) -> None:
+            self._flow.wait_while_paused()
             if not self._killed:
-                self._desk.deliver(self, fed)
+                self._listener.deliver(self, result)
 
         self.busy = True
         self._flow.enter()
@@ -189,15 +194,15 @@ class Worker:
     def _pig(self, batch: Batch) -> None:
         assert batch.control is not None
         try:
-            self._desk.pig(batch.control)
+            self._listener.pig(batch.control)
         finally:
             self._flow.pig_written()
 
-    def _deliver(self, fed: Fed) -> None:
-        self._desk.deliver(self, fed)
-        if fed.failure is not None:
-            self._desk.failed(fed.failure)
+    def _deliver(self, result: CallResult) -> None:
+        self._listener.deliver(self, result)
+        if result.failure is not None:
+            self._listener.failed(result.failure)
 
 
-def _rejected(fed: Fed, slot: int) -> int:
-    return fed.rejected_by_encoding.get(slot, 0) + fed.rejected_by_schema.get(slot, 0)
+def _rejected(result: CallResult, slot: int) -> int:
+    return result.rejected_by_encoding.get(slot, 0) + result.rejected_by_schema.get(slot, 0)

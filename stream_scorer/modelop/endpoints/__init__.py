@@ -1,1 +1,1 @@
-"""The transports of ModelOp streams: files, HTTP, TCP, Kafka, S3 and others, as pieces of bytes in and out."""
+"""The transports of ModelOp streams: files, HTTP, TCP, Kafka, S3 and others, which deliver and take pieces of bytes."""

@@ -1,24 +1,25 @@
-"""Streams of programs: what one prints is read, or what is written goes to its standard input."""
+"""Streams of programs: an input reads what the program prints, an output writes to its standard input."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 from collections.abc import Sequence
 
 from stream_scorer.errors import EndOfInput, TransportError
 from stream_scorer.modelop.endpoints.base import NothingToSettle
+from stream_scorer.system.polling import wait_readable
 
 _CHUNK = 1 << 16
-_END_S = 3.0
+_EXIT_S = 3.0
+"""How long a program that has closed its output may take to exit."""
 
 
 def _start(command: list[str], **pipes: int) -> subprocess.Popen[bytes]:
     try:
-        # A group of its own: what the program started goes with it.
+        # A process group of its own: what the program has started is killed with it.
         return subprocess.Popen(command, bufsize=0, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
     except OSError as error:
         raise TransportError(
@@ -35,8 +36,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _check(process: subprocess.Popen[bytes], code: int) -> None:
     if code:
-        told = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        raise TransportError(f"exec {process.args[0]!r} {told}. What it says of it is on the engine's stderr.")  # type: ignore[index]
+        cause = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+        raise TransportError(f"exec {process.args[0]!r} {cause}. What it says of it is on the engine's stderr.")  # type: ignore[index]
 
 
 class ExecFeed(NothingToSettle):
@@ -48,15 +49,15 @@ class ExecFeed(NothingToSettle):
         self._out = self._process.stdout
 
     def read(self, timeout_s: float) -> list[bytes]:
-        if not select.select([self._out], [], [], timeout_s)[0]:
+        if not wait_readable(self._out, timeout_s):
             return []
         data = os.read(self._out.fileno(), _CHUNK)
         if data:
             return [data]
         try:
-            code = self._process.wait(_END_S)
+            code = self._process.wait(_EXIT_S)
         except subprocess.TimeoutExpired:
-            raise EndOfInput from None  # it has closed its output, and does something else now
+            raise EndOfInput from None  # it has closed its output and still runs
         _check(self._process, code)
         raise EndOfInput
 
@@ -86,7 +87,7 @@ class ExecDrain:
         try:
             code = self._process.wait(linger_s)
         except subprocess.TimeoutExpired:
-            return  # it has all of its input; `close` ends it
+            return  # its input is complete; `close` kills it
         _check(self._process, code)
 
     def close(self) -> None:

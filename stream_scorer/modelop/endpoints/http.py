@@ -1,4 +1,4 @@
-"""HTTP streams: the body of a GET is read, the body of a POST is written."""
+"""HTTP streams: an input reads the body of a GET, an output writes the body of a POST."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from stream_scorer.modelop.endpoints.pump import Pieces, PumpFeed
 
 TIMEOUT_S = 30.0
 _CHUNK = 1 << 16
-_MOST_CHUNK = 64 << 20
-_MOST_REDIRECTS = 5
+_MAX_CHUNK = 64 << 20
+_MAX_REDIRECTS = 5
 _FAULTS = (OSError, http.client.HTTPException, ValueError)
 
 
 def _connect(url: str) -> tuple[http.client.HTTPConnection, str]:
-    """A connection, and what to ask it for."""
+    """Return a connection, not open yet, and the target to request."""
     parts = urllib.parse.urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
@@ -29,17 +29,25 @@ def _connect(url: str) -> tuple[http.client.HTTPConnection, str]:
 
 
 def _unreachable(url: str, error: Exception) -> TransportError:
-    hint = " Its certificate is not one that this machine trusts." if isinstance(error, ssl.SSLError) else ""
+    hint = " This machine does not trust its certificate." if isinstance(error, ssl.SSLError) else ""
     return Unavailable(f"{url}: {str(error) or type(error).__name__}.{hint}")
 
 
 def http_feed(url: str, *, chunked: bool, skip_to: int) -> Feed:
-    """Chunked: each chunk of the answer is a piece, and a record. Raises TransportError for an answer that is not 200."""
-    for _ in range(_MOST_REDIRECTS):
+    """Request a URL and return the feed of the response. Blocks until the response begins.
+
+    Args:
+        chunked: each chunk of the response is one record.
+        skip_to: offset to begin at, in bytes.
+
+    Raises:
+        TransportError: no response, or a status other than 200 and 206.
+    """
+    for _ in range(_MAX_REDIRECTS):
         connection, path = _connect(url)
         try:
             connection.request("GET", path, headers={"Range": f"bytes={skip_to}-"} if skip_to else {})
-            connected = connection.sock  # the connection forgets it where the answer is its last
+            connected = connection.sock  # the connection drops it if the server closes after this response
             answer = connection.getresponse()
         except _FAULTS as error:
             connection.close()
@@ -59,7 +67,7 @@ def http_feed(url: str, *, chunked: bool, skip_to: int) -> Feed:
     pieces = _chunks(url, answer) if chunked else _body(url, answer, left_to_skip)
 
     def cancel() -> None:
-        # A thread that reads hears of it at once; a plain close would leave it in its read.
+        # `shutdown` unblocks the thread that reads; `close` alone would leave it there.
         with contextlib.suppress(OSError, AttributeError):
             connected.shutdown(socket.SHUT_RDWR)
         connection.close()
@@ -83,12 +91,12 @@ def _body(url: str, answer: http.client.HTTPResponse, skip: int) -> Pieces:
 
 
 def _chunks(url: str, answer: http.client.HTTPResponse) -> Pieces:
-    """http.client would put chunks together: they are read from below it."""
+    """Read the chunks below http.client, which would join them."""
     lines = answer.fp
     try:
         while size := int(lines.readline(1000).split(b";")[0].strip(), 16):
-            if size > _MOST_CHUNK:
-                raise TransportError(f"{url}: a chunk of {size} bytes; the most is {_MOST_CHUNK >> 20} MB")
+            if size > _MAX_CHUNK:
+                raise TransportError(f"{url}: a chunk of {size} bytes; the most is {_MAX_CHUNK >> 20} MB")
             data = lines.read(size)
             if len(data) < size:
                 raise TransportError(f"{url}: the answer broke off within a chunk")
@@ -101,7 +109,7 @@ def _chunks(url: str, answer: http.client.HTTPResponse) -> Pieces:
 
 
 class HttpDrain:
-    """One POST, begun at the first write, its body in chunks as they come."""
+    """One POST that begins with the first write; each piece is a chunk of its body."""
 
     def __init__(self, url: str) -> None:
         self._url = url

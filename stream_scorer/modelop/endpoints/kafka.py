@@ -1,4 +1,4 @@
-"""Kafka as a ModelOp stream: one partition, or a group's share of a topic; one partition to write to. Section [f]."""
+"""Kafka as a ModelOp stream: one partition or a group's share of a topic to read, one partition to write."""
 
 from __future__ import annotations
 
@@ -37,19 +37,20 @@ def _open(client: Any, properties: dict[str, Any]) -> Any:
     try:
         return open_client(client, properties)
     except SettingsError as error:
-        raise TransportError(f"Kafka: this client cannot be had with Principal and Keytab: {error}") from error
+        raise TransportError(f"Kafka: the client cannot be opened with Principal and Keytab: {error}") from error
 
 
 class KafkaFeed:
     """The `Feed` of a topic.
 
-    Records are committed, with a Group and CommitOffset, once they have been settled: at least once.
+    With a Group and CommitOffset, the offsets of settled records are committed: at-least-once.
 
     Args:
         fields: of the descriptor's transport.
         start: where to begin if the group has committed nothing: an offset, "earliest" or "latest".
+
     Raises:
-        TransportError: the broker is away, or there is no such topic.
+        TransportError: the broker is unreachable, or the topic or partition does not exist.
     """
 
     def __init__(self, fields: dict[str, Any], start: int | str) -> None:
@@ -60,25 +61,25 @@ class KafkaFeed:
         self._commits = bool(self._group and fields["CommitOffset"])
         servers = ",".join(fields["BootstrapServers"])
         properties = kafka_config.consumer(servers, self._group or "stream-scorer", _kerberos(fields))
-        # The moment of attaching is what "latest" means; with no group there is nothing to be cooperative about.
+        # "latest" means the moment of attaching, so offsets are set in `_assigned`, which needs an eager strategy.
         self._consumer: Consumer = _open(Consumer, properties | {"partition.assignment.strategy": "range,roundrobin"})
-        self._given: deque[tuple[int, int]] = deque()
-        self._done: dict[int, int] = {}
+        self._returned: deque[tuple[int, int]] = deque()  # partition and next offset of records that are not settled
+        self._settled: dict[int, int] = {}  # next offset by partition
         try:
             self._begin(fields["Partition"])
         except BaseException:
             self._consumer.close()
             raise
-        self._heard = time.monotonic()
+        self._last_record_at = time.monotonic()
 
     def _begin(self, partition: int) -> None:
         try:
-            found = kafka_answers.partitions_of(self._consumer, self._topic, TIMEOUT_S)
-            mine = found if self._group else [one for one in found if one.number == partition]
-            if not mine:
-                raise BrokerError(f"topic {self._topic!r} has no partition {partition}; it has {len(found)}.")
-            # First and next offset of each as they are now.
-            self._ends = {one.number: kafka_answers.bounds(self._consumer, one, TIMEOUT_S) for one in mine}
+            partitions = kafka_answers.partitions_of(self._consumer, self._topic, TIMEOUT_S)
+            read = partitions if self._group else [each for each in partitions if each.number == partition]
+            if not read:
+                raise BrokerError(f"topic {self._topic!r} has no partition {partition}; it has {len(partitions)}.")
+            # First and next offset of each partition at the moment of attaching.
+            self._bounds = {each.number: kafka_answers.bounds(self._consumer, each, TIMEOUT_S) for each in read}
             if self._group:
                 self._consumer.subscribe([self._topic], on_assign=self._assigned)
             else:
@@ -87,16 +88,17 @@ class KafkaFeed:
             raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
 
     def _first(self, partition: int) -> int:
-        low, high = self._ends.get(partition, (0, 0))
+        low, high = self._bounds.get(partition, (0, 0))
         if isinstance(self._start, int):
             return min(max(self._start, low), high)
         return low if self._start == "earliest" else high
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        places = [Partition(at.topic, at.partition) for at in partitions]
-        known = kafka_answers.committed_with_retries(consumer, places, TIMEOUT_S)
-        for at, place in zip(partitions, places, strict=True):
-            at.offset = known[place].offset if known[place].offset >= 0 else self._first(place.number)
+        assigned = [Partition(partition.topic, partition.partition) for partition in partitions]
+        committed = kafka_answers.committed_with_retries(consumer, assigned, TIMEOUT_S)
+        for partition, key in zip(partitions, assigned, strict=True):
+            offset = committed[key].offset
+            partition.offset = offset if offset >= 0 else self._first(key.number)
         consumer.assign(partitions)
 
     def read(self, timeout_s: float) -> list[bytes]:
@@ -107,46 +109,46 @@ class KafkaFeed:
         records = [record for message in messages if (record := self._record(message)) is not None]
         now = time.monotonic()
         if records:
-            self._heard = now
-        elif self._max_wait_s is not None and now - self._heard >= self._max_wait_s:
+            self._last_record_at = now
+        elif self._max_wait_s is not None and now - self._last_record_at >= self._max_wait_s:
             raise EndOfInput
         return records
 
     def _record(self, message: Message) -> bytes | None:
-        """Errors of brokers that are away for a while are not told: the client goes on trying."""
+        """Return the record, None for an error that the client recovers from itself: a broker that is unreachable for a while."""
         error = message.error()
         if error is not None:
             if isinstance(problem := unreachable(f"topic {self._topic!r}", error), BrokerError):
                 raise problem
             return None
-        self._given.append((message.partition() or 0, (message.offset() or 0) + 1))
+        self._returned.append((message.partition() or 0, (message.offset() or 0) + 1))
         return message.value() or b""
 
     def settle(self, count: int) -> None:
-        for _ in range(min(count, len(self._given))):
-            partition, following = self._given.popleft()
-            self._done[partition] = following
-        if self._commits and self._done:
+        for _ in range(min(count, len(self._returned))):
+            partition, following = self._returned.popleft()
+            self._settled[partition] = following
+        if self._commits and self._settled:
             self._commit(asynchronous=True)
 
     def _commit(self, *, asynchronous: bool) -> None:
-        offsets = [TopicPartition(self._topic, *at) for at in self._done.items()]
+        offsets = [TopicPartition(self._topic, *position) for position in self._settled.items()]
         try:
             if asynchronous:
                 self._consumer.commit(offsets=offsets)
             else:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
         except KafkaException:
-            return  # a partition that has gone, a broker that is away: those records come again
+            return  # the partition is revoked or the broker unreachable: those records come again
 
     def close(self) -> None:
-        if self._commits and self._done:
+        if self._commits and self._settled:
             self._commit(asynchronous=False)
         self._consumer.close()
 
 
 class KafkaDrain:
-    """Writes to one partition, in order, acknowledged by all replicas. Raises TransportError as soon as a record failed."""
+    """Writes to one partition, in order, acknowledged by all replicas. Once a record has failed, all calls raise."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._topic, self._partition = fields["Topic"], fields["Partition"]

@@ -1,10 +1,9 @@
-"""Streams within the machine: files, data in the descriptor, and nowhere."""
+"""Streams within the machine: files, data in the descriptor, and discarded outputs."""
 
 from __future__ import annotations
 
 import errno
 import os
-import select
 import stat
 import threading
 import time
@@ -13,15 +12,17 @@ from pathlib import Path
 
 from stream_scorer.errors import EndOfInput, TransportError
 from stream_scorer.modelop.endpoints.base import NothingToSettle
+from stream_scorer.system.polling import wait_readable, wait_writable
 
 CHUNK = 1 << 18
-_LOOK_S = 0.05
-"""How soon `close` is heard by a writer that waits for the reader of a pipe."""
+_POLL_S = 0.05
+"""Longest wait for the reader of a pipe: a writer notices `close` after this time."""
 _FULL_S = 0.002
+"""Pause while a pipe has less room than one write needs."""
 
 
 class InlineFeed(NothingToSettle):
-    """Records, or one piece of bytes, that the descriptor holds."""
+    """Records, or one piece of bytes, in the descriptor itself."""
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._pieces = list(pieces)
@@ -37,7 +38,7 @@ class InlineFeed(NothingToSettle):
 
 
 class FileFeed(NothingToSettle):
-    """A file; or a named pipe, whose end is where its last writer leaves.
+    """A file, or a named pipe, which is at its end when its last writer closes it.
 
     Raises TransportError when it cannot be opened.
     """
@@ -50,11 +51,9 @@ class FileFeed(NothingToSettle):
                 self._file.seek(skip_to)
         except OSError as error:
             raise _file_error(path, "read", error) from error
-        self._poll = select.poll()
-        self._poll.register(self._file, select.POLLIN)
 
     def read(self, timeout_s: float) -> list[bytes]:
-        if not self._poll.poll(timeout_s * 1000):
+        if not wait_readable(self._file, timeout_s):
             return []
         try:
             chunk = self._file.read(CHUNK)
@@ -71,12 +70,12 @@ class FileFeed(NothingToSettle):
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """A pipe too, whether or not its other end is open."""
+    """Open a pipe too, without waiting for its writer."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 class FileDrain:
-    """A new file, what was in it is gone; or a named pipe, which is opened when it has a reader.
+    """A file, which is truncated, or a named pipe, which is opened when it has a reader.
 
     Raises TransportError when it cannot be opened.
     """
@@ -86,7 +85,6 @@ class FileDrain:
         self._file: int | None = None
         self._closed = False
         self._using = threading.Lock()
-        self._poll = select.poll()
         self._open()
 
     def write(self, pieces: Sequence[bytes]) -> None:
@@ -99,22 +97,22 @@ class FileDrain:
                     raise TransportError(f"file {self._path!r} is closed")
 
     def finish(self, linger_s: float) -> None:
-        """A reader of a pipe that comes within that time sees its end."""
+        """Wait for the reader of a pipe, so that it sees the end of the stream."""
         until = time.monotonic() + linger_s
         with self._using:
             while not self._open() and not self._closed and time.monotonic() < until:
-                time.sleep(_LOOK_S)
+                time.sleep(_POLL_S)
         self.close()
 
     def close(self) -> None:
         self._closed = True
-        with self._using:  # whoever is in `write` is out of it soon
+        with self._using:  # a thread in `write` leaves it within _POLL_S
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
 
     def _open(self) -> bool:
-        """False where it is a pipe that nobody reads yet."""
+        """Return False while it is a pipe without a reader."""
         if self._file is None and not self._closed:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC
             try:
@@ -123,23 +121,23 @@ class FileDrain:
                 if error.errno == errno.ENXIO and stat.S_ISFIFO(Path(self._path).stat().st_mode):
                     return False
                 raise _file_error(self._path, "written", error) from error
-            self._poll.register(self._file, select.POLLOUT)
         return True
 
     def _ready(self) -> bool:
-        """Whether it takes something now; waits a little."""
+        """Wait up to _POLL_S. Return whether something can be written."""
         if self._closed:
             return False
         if not self._open():
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
             return False
-        return bool(self._poll.poll(_LOOK_S * 1000))
+        assert self._file is not None, "it is open"
+        return wait_writable(self._file, _POLL_S)
 
     def _written(self, data: memoryview) -> int:
         assert self._file is not None, "it is ready"
         try:
             return os.write(self._file, data)
-        except BlockingIOError:  # less room than one write needs
+        except BlockingIOError:  # the pipe has less room than one write needs
             time.sleep(_FULL_S)
             return 0
         except OSError as error:
@@ -151,6 +149,8 @@ def _file_error(path: str, done: str, error: OSError) -> TransportError:
 
 
 class DiscardDrain:
+    """Drops everything."""
+
     def write(self, pieces: Sequence[bytes]) -> None:
         pass
 

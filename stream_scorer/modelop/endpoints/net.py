@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 from collections.abc import Sequence
 
 from stream_scorer.errors import EndOfInput, TransportError, Unavailable
 from stream_scorer.modelop.endpoints.base import NothingToSettle
+from stream_scorer.system.polling import wait_readable
 
 CONNECT_TIMEOUT_S = 10.0
 _CHUNK = 1 << 16
@@ -35,7 +35,7 @@ class TcpFeed(NothingToSettle):
         self._socket = _connect(host, port)
 
     def read(self, timeout_s: float) -> list[bytes]:
-        if not select.select([self._socket], [], [], timeout_s)[0]:
+        if not wait_readable(self._socket, timeout_s):
             return []
         try:
             data = self._socket.recv(_CHUNK)
@@ -65,7 +65,7 @@ class TcpDrain:
             ) from error
 
     def finish(self, linger_s: float) -> None:
-        """Waits until the peer has closed its end, for so long: then it has read all."""
+        """Wait until the peer closes its side, which it does when it has read all."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
             self._socket.settimeout(max(linger_s, 1e-3))
@@ -80,7 +80,7 @@ class TcpDrain:
 
 
 class UdpFeed(NothingToSettle):
-    """Has no end of its own. Raises TransportError when the port is taken."""
+    """Never at its end. Raises TransportError when the port is taken."""
 
     def __init__(self, bind_to: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in bind_to else socket.AF_INET
@@ -89,17 +89,17 @@ class UdpFeed(NothingToSettle):
             self._socket.bind((bind_to, port))
         except OSError as error:
             self._socket.close()
-            raise TransportError(f"udp {bind_to}:{port} cannot be listened to: {error}. Is the port taken?") from error
+            raise TransportError(f"udp {bind_to}:{port} cannot be listened on: {error}. Is the port taken?") from error
         self._socket.setblocking(False)
 
     def read(self, timeout_s: float) -> list[bytes]:
-        if not select.select([self._socket], [], [], timeout_s)[0]:
+        if not wait_readable(self._socket, timeout_s):
             return []
-        found: list[bytes] = []
+        datagrams: list[bytes] = []
         with contextlib.suppress(BlockingIOError):
-            while len(found) < _AT_ONCE:
-                found.append(self._socket.recv(_DATAGRAM))
-        return found
+            while len(datagrams) < _AT_ONCE:
+                datagrams.append(self._socket.recv(_DATAGRAM))
+        return datagrams
 
     def close(self) -> None:
         self._socket.close()

@@ -1,4 +1,4 @@
-"""A thread that reads where reading blocks, for transports that cannot be asked with a timeout."""
+"""Reads a transport in a thread of its own, for transports that can only be read without a timeout."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Pieces = Generator[bytes, None, None]
 
 
 class PumpFeed(NothingToSettle):
-    """The pieces of a generator, read ahead in a thread. What it raises of ours comes out of `read`.
+    """The pieces of a generator, read ahead in a thread. `read` raises the errors of the generator.
 
     Args:
-        cancel: makes the generator end; safe from another thread.
+        cancel: unblocks the generator, so that it ends; called from another thread.
     """
 
     def __init__(self, pieces: Pieces, cancel: Callable[[], None]) -> None:
         self._cancel = cancel
         self._queue: queue.Queue[bytes | TransportError | None] = queue.Queue(_AHEAD)
         self._closed = threading.Event()
-        self._over: TransportError | EndOfInput | None = None
+        self._last: TransportError | EndOfInput | None = None  # what `read` raises from now on
         self._thread = threading.Thread(target=self._run, args=(pieces,), name="stream-pump", daemon=True)
         self._thread.start()
 
@@ -38,7 +38,7 @@ class PumpFeed(NothingToSettle):
                         return
         except TransportError as error:
             last = error
-        except Exception as error:  # noqa: BLE001 - a library's; the stream is to tell of it, not to fall silent
+        except Exception as error:  # noqa: BLE001 - of a library: the stream has to fail, not to stop in silence
             last = TransportError(f"the stream cannot be read on: {type(error).__name__}: {error}")
         self._put(last)
 
@@ -52,20 +52,20 @@ class PumpFeed(NothingToSettle):
         return False
 
     def read(self, timeout_s: float) -> list[bytes]:
-        if self._over is not None:
-            raise self._over
-        found: list[bytes] = []
+        if self._last is not None:
+            raise self._last
+        pieces: list[bytes] = []
         try:
             item = self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait()
             while isinstance(item, bytes):
-                found.append(item)
+                pieces.append(item)
                 item = self._queue.get_nowait()
         except queue.Empty:
-            return found
-        self._over = EndOfInput() if item is None else item
-        if found:
-            return found
-        raise self._over
+            return pieces
+        self._last = EndOfInput() if item is None else item
+        if pieces:
+            return pieces
+        raise self._last
 
     def close(self) -> None:
         self._closed.set()

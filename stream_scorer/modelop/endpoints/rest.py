@@ -1,4 +1,4 @@
-"""REST streams: a queue between the engine's API and the model. Safe from any thread."""
+"""REST streams: a queue between the engine's REST API and the model. Safe from any thread."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from collections.abc import Callable, Sequence
 from stream_scorer.errors import EndOfInput, TransportError, Unavailable
 from stream_scorer.modelop.endpoints.base import NothingToSettle
 
-MOST_BYTES = 64 << 20
-MOST_PIECES = 1_000_000
+MAX_BYTES = 64 << 20
+MAX_PIECES = 1_000_000
+"""Limits of what waits in one stream."""
 POST_TIMEOUT_S = 10.0
 _AT_ONCE = 10_000
 
 
 class _Queue:
-    """Bounded by the sum of its pieces; a piece that is larger than all of it goes in alone."""
+    """Pieces, limited by MAX_BYTES and MAX_PIECES. A piece that is larger than MAX_BYTES waits alone."""
 
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
-        self.ended = False
+        self.finished = False
         self.closed = False
 
     def put(self, pieces: Sequence[bytes], timeout_s: float | None) -> bool:
-        """Whether all went in, in time. Raises TransportError once it is closed."""
+        """Return whether all pieces went in within `timeout_s` (None: wait for ever). Raises TransportError after `close`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
             for piece in pieces:
@@ -41,10 +42,10 @@ class _Queue:
         return True
 
     def take(self, most: int, timeout_s: float) -> list[bytes]:
-        """Raises EndOfInput when nothing is left and nothing will come."""
+        """Return up to `most` pieces; [] if none came in time. Raises EndOfInput: nothing is left and nothing will come."""
         with self._changed:
-            self._wait_until(lambda: bool(self._pieces) or self.ended, time.monotonic() + timeout_s)
-            if not self._pieces and (self.ended or self.closed):
+            self._wait_until(lambda: bool(self._pieces) or self.finished, time.monotonic() + timeout_s)
+            if not self._pieces and (self.finished or self.closed):
                 raise EndOfInput
             taken = [self._pieces.popleft() for _ in range(min(most, len(self._pieces)))]
             self._bytes -= sum(map(len, taken))
@@ -52,7 +53,7 @@ class _Queue:
             return taken
 
     def _room(self, size: int) -> bool:
-        return not self._pieces or (self._bytes + size <= MOST_BYTES and len(self._pieces) < MOST_PIECES)
+        return not self._pieces or (self._bytes + size <= MAX_BYTES and len(self._pieces) < MAX_PIECES)
 
     def _wait_until(self, holds: Callable[[], bool], deadline: float | None) -> bool:
         while not (holds() or self.closed):
@@ -63,9 +64,9 @@ class _Queue:
             self._changed.wait(left)
         return True
 
-    def end(self) -> None:
+    def finish(self) -> None:
         with self._changed:
-            self.ended = True
+            self.finished = True
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -76,16 +77,16 @@ class _Queue:
 
 
 class RestFeed(NothingToSettle):
-    """What clients post. It has no end of its own: an end control record is one."""
+    """What clients post. It is at its end when a client posts an `end` control record."""
 
     def __init__(self) -> None:
         self._queue = _Queue()
 
     def post(self, body: bytes) -> None:
-        """Safe from any thread. Raises Unavailable while the model is far behind."""
+        """Blocks up to POST_TIMEOUT_S while the queue is full. Raises Unavailable if it stays full, TransportError."""
         if not self._queue.put([body], POST_TIMEOUT_S):
             raise Unavailable(
-                f"the input is full: {MOST_BYTES >> 20} MB or {MOST_PIECES:,} records wait for the model. Send slower, "
+                f"the input is full: {MAX_BYTES >> 20} MB or {MAX_PIECES:,} records wait for the model. Send slower, "
                 "or read the output, if that is a REST stream too."
             )
 
@@ -97,7 +98,7 @@ class RestFeed(NothingToSettle):
 
 
 class RestDrain:
-    """What clients fetch: in simple mode a record at a time, in chunked mode all bytes that are there."""
+    """What clients fetch: one record at a time in simple mode, all waiting bytes in chunked mode."""
 
     def __init__(self, *, chunked: bool) -> None:
         self._queue = _Queue()
@@ -107,13 +108,13 @@ class RestDrain:
         self._queue.put(pieces, None)
 
     def take(self, timeout_s: float) -> bytes | None:
-        """None if nothing came in time. Safe from any thread. Raises EndOfInput."""
-        taken = self._queue.take(MOST_PIECES if self._chunked else 1, timeout_s)
+        """Return None if nothing came within `timeout_s`. Raises EndOfInput."""
+        taken = self._queue.take(MAX_PIECES if self._chunked else 1, timeout_s)
         return b"".join(taken) if taken else None
 
     def finish(self, linger_s: float) -> None:
-        """What is written stays for its readers, however long they take."""
-        self._queue.end()
+        """What is written stays available to clients, without a time limit."""
+        self._queue.finish()
 
     def close(self) -> None:
         self._queue.close()

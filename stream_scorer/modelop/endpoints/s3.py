@@ -1,4 +1,4 @@
-"""S3 streams: one object, read from its beginning, or written in parts of 5 MB. Needs boto3, an extra."""
+"""S3 streams: one object, read from its beginning or written in parts of 5 MB. Needs boto3 (extra `s3`)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _faults() -> tuple[type[Exception], ...]:
 
 
 def s3_feed(fields: dict[str, Any]) -> Feed:
-    """Raises TransportError where the object cannot be had."""
+    """Open an object for reading. Blocks until S3 answers. Raises TransportError if it cannot be read."""
     client = _client(fields)
     try:
         body = client.get_object(Bucket=fields["Bucket"], Key=fields["ObjectKey"])["Body"]
@@ -57,7 +57,7 @@ def _pieces(body: Any, where: str) -> Pieces:
 
 
 class S3Drain:
-    """The object is there once the stream has been finished; closed before, nothing of it stays."""
+    """The object exists once the stream is finished. If it is closed before, nothing stays."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
@@ -66,7 +66,7 @@ class S3Drain:
         self._waiting = bytearray()
         self._parts: list[dict[str, Any]] = []
         self._finished = False
-        self._upload: str | None = self._ask("create_multipart_upload")["UploadId"]
+        self._upload: str | None = self._call("create_multipart_upload")["UploadId"]
 
     def write(self, pieces: Sequence[bytes]) -> None:
         if self._finished:
@@ -80,7 +80,7 @@ class S3Drain:
     def _put(self, data: bytes) -> None:
         number = len(self._parts) + 1
         check = {"ContentMD5": _md5(data)} if self._fields["IntegrityChecks"] else {}
-        answer = self._ask("upload_part", UploadId=self._upload, PartNumber=number, Body=data, **check)
+        answer = self._call("upload_part", UploadId=self._upload, PartNumber=number, Body=data, **check)
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
 
     def finish(self, linger_s: float) -> None:
@@ -89,18 +89,18 @@ class S3Drain:
         if self._waiting or not self._parts:
             self._put(bytes(self._waiting))
             self._waiting.clear()
-        self._ask("complete_multipart_upload", UploadId=self._upload, MultipartUpload={"Parts": self._parts})
+        self._call("complete_multipart_upload", UploadId=self._upload, MultipartUpload={"Parts": self._parts})
         self._finished = True
 
     def close(self) -> None:
         if not self._finished:
             self._finished = True
-            with contextlib.suppress(TransportError):  # parts that stay behind are S3's to clear away
-                self._ask("abort_multipart_upload", UploadId=self._upload)
+            with contextlib.suppress(TransportError):  # S3 removes what stays behind
+                self._call("abort_multipart_upload", UploadId=self._upload)
 
-    def _ask(self, what: str, **more: Any) -> Any:
+    def _call(self, operation: str, **arguments: Any) -> Any:
         try:
-            return getattr(self._client, what)(**self._place, **more)
+            return getattr(self._client, operation)(**self._place, **arguments)
         except _faults() as error:
             raise TransportError(f"{_where(self._fields)}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Time streams: timestamps instead of data. Section [f], time."""
+"""Time streams: inputs of timestamps (rule `f.time`)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class TimeFeed(NothingToSettle):
     """Timestamps in ms since 1970, one each `period_s`, the first after `delay_s`.
 
     Args:
-        zero: ISO 8601; where simulated time begins, now, and runs on from there. None: the true time.
-        count: after so many the stream ends; None for never.
-        encode: makes a record of a timestamp.
-        skip: timestamps that the model was too slow for are left out; else they come all at once.
+        zero: ISO 8601, the simulated time at the moment of opening, which runs on from there. None: the real time.
+        count: number of timestamps until the stream is at its end; None for no end.
+        encode: returns the record of a timestamp.
+        skip: leave out timestamps for which the model was too slow; otherwise they come together.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TimeFeed(NothingToSettle):
         last = self._last_due()
         first = self._next
         if self._skip and last > first:
-            log.warning("time stream: %d timestamps skipped, the model is slow", last - first)
+            log.warning("time stream: %d timestamps skipped: the model is too slow", last - first)
             first = last
         last = min(last, first + _AT_ONCE - 1)
         self._next = last + 1

@@ -1,6 +1,6 @@
 """The process of a jet, started by `process.jet`: python -m stream_scorer.modelop.process.child CONTROL SHARED LIFE PROGRESS
 
-Answers one frame at a time on descriptor CONTROL. Descriptors 1 and 2 are the model's console.
+Answers one request at a time on descriptor CONTROL. Descriptors 1 and 2 are the model's console.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from stream_scorer.modelop.process import fastscore, snapshot
 from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
 from stream_scorer.modelop.process.frames import Channel, Frame, pack_outputs, unpack
 from stream_scorer.modelop.process.limits import Limits
-from stream_scorer.modelop.process.results import Fed, ModelFailed
+from stream_scorer.modelop.process.results import CallResult, ModelFailed
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.process.shared import SharedClient
-from stream_scorer.modelop.streams.coding import CodecSpec
+from stream_scorer.modelop.streams.codec_spec import CodecSpec
 from stream_scorer.records import Batch, Control
 from stream_scorer.state import values
 
 
 class Child:
+    """Answers the requests of the engine's `Jet`. One thread."""
+
     def __init__(self, control: Channel, shared: SharedClient, progress: Any) -> None:
         self._control = control
         self._shared = shared
@@ -41,8 +43,8 @@ class Child:
         self._slots: Slots
 
     def serve(self) -> None:
-        """Until told to leave, or the engine is gone."""
-        does = {
+        """Answer requests until one says to leave. Raises EOFError: the engine is gone."""
+        handlers = {
             "ready": lambda _: self._answer({}),
             "load": self._load,
             "restore": self._restore,
@@ -53,18 +55,18 @@ class Child:
             "snapshot": self._snapshot,
         }
         while True:
-            asked = self._control.receive()
-            if asked.head["do"] == "leave":
+            request = self._control.receive()
+            if request.head["do"] == "leave":
                 return
             try:
-                does[asked.head["do"]](asked)
+                handlers[request.head["do"]](request)
             except ModelFailed as error:
                 self._answer({"error": str(error), "failure": error.failure._asdict()})
             except ModelError as error:
                 self._answer({"error": str(error)})
 
-    def _load(self, asked: Frame) -> None:
-        head = asked.head
+    def _load(self, request: Frame) -> None:
+        head = request.head
         Limits(**head["limits"]).apply()
         program = read_program(Path(head["module"]))
         specs = {int(slot): CodecSpec.from_json(spec) for slot, spec in head["codecs"].items()}
@@ -82,59 +84,59 @@ class Child:
             runner.load()
         self._answer({})
 
-    def _restore(self, asked: Frame) -> None:
-        names, state = asked.head["names"], values.load(asked.body)
+    def _restore(self, request: Frame) -> None:
+        names, state = request.head["names"], values.load(request.body)
         self._runner.namespace.update(zip(names, state, strict=True))
         self._answer({})
 
-    def _begin(self, asked: Frame) -> None:
-        self._runner.begin(asked.head["definition"])
+    def _begin(self, request: Frame) -> None:
+        self._runner.begin(request.head["definition"])
         self._answer({})
 
-    def _feed(self, asked: Frame) -> None:
-        self._answer_fed(self._runner.feed(_batch(asked)))
+    def _feed(self, request: Frame) -> None:
+        self._answer_result(self._runner.feed(_batch_of(request)))
 
     def _run(self, _: Frame) -> None:
-        self._answer_fed(self._runner.run(self._slots))
+        self._answer_result(self._runner.run(self._slots.last_input))
 
     def _end(self, _: Frame) -> None:
-        self._answer_fed(self._runner.end())
+        self._answer_result(self._runner.end())
 
     def _snapshot(self, _: Frame) -> None:
         runner = self._runner
-        names, state, left_out = snapshot.kept(runner.namespace, runner.state_names())
+        names, state, left_out = snapshot.savable(runner.namespace, runner.state_names())
         self._answer({"names": names, "left_out": left_out}, state)
 
     def _read(self, slot: int) -> Batch | None:
         _flush_console()
         self._control.send({"do": "read", "slot": slot})
-        asked = self._control.receive()
-        return None if asked.head.get("ended") else _batch(asked)
+        request = self._control.receive()
+        return None if request.head.get("at_end") else _batch_of(request)
 
-    def _write(self, fed: Fed) -> None:
-        self._control.send({"do": "write", **fed.head()}, pack_outputs(fed.outputs))
+    def _write(self, result: CallResult) -> None:
+        self._control.send({"do": "write", **result.to_json()}, pack_outputs(result.outputs))
 
-    def _answer_fed(self, fed: Fed) -> None:
-        self._answer(fed.head(), pack_outputs(fed.outputs))
+    def _answer_result(self, result: CallResult) -> None:
+        self._answer(result.to_json(), pack_outputs(result.outputs))
 
     def _answer(self, head: dict[str, Any], body: bytes = b"") -> None:
         _flush_console()
         self._control.send({"do": "answer", **head}, body)
 
 
-def _batch(asked: Frame) -> Batch:
-    head, closed_by = asked.head, asked.head.get("closed_by")
-    return Batch(head["slot"], head["first"], unpack(asked.body), Control(closed_by) if closed_by else None)
+def _batch_of(request: Frame) -> Batch:
+    head, closed_by = request.head, request.head.get("closed_by")
+    return Batch(head["slot"], head["first"], unpack(request.body), Control(closed_by) if closed_by else None)
 
 
 def _flush_console() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(ValueError, OSError, AttributeError):  # a model may have put its own there
+        with contextlib.suppress(ValueError, OSError, AttributeError):  # the model may have replaced them
             stream.flush()
 
 
-class _ToEngine(logging.Handler):
-    """Our own log lines belong to the engine's log, not to the model's console."""
+class _EngineLogHandler(logging.Handler):
+    """Sends our own log lines to the engine's log: they do not belong on the model's console."""
 
     def __init__(self, control: Channel) -> None:
         super().__init__()
@@ -144,8 +146,8 @@ class _ToEngine(logging.Handler):
         self._control.send({"do": "log", "level": record.levelno, "text": record.getMessage()})
 
 
-def _live_with(life: int) -> None:
-    """Nobody may be left behind when the engine is gone: all that the model has started goes too."""
+def _exit_with_engine(life: int) -> None:
+    """Kill the process group when the engine is gone, so that nothing the model has started is left behind."""
 
     def wait() -> None:
         with contextlib.suppress(OSError):
@@ -161,21 +163,21 @@ def main() -> None:
     faulthandler.enable(all_threads=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    _live_with(life)
-    # No Ctrl-C comes to a group of its own: an interrupt is the model's own error. A handler, as to ignore the signal
-    # would be inherited by programs that the model starts.
+    _exit_with_engine(life)
+    # Ctrl-C does not reach this process group. A handler that does nothing, as programs that the model starts would
+    # inherit an ignored signal.
     signal.signal(signal.SIGINT, lambda *_: None)
     channel = Channel(socket.socket(fileno=control))
     ours = logging.getLogger("stream_scorer")
-    ours.addHandler(_ToEngine(channel))
+    ours.addHandler(_EngineLogHandler(channel))
     ours.propagate = False
     ours.setLevel(logging.INFO)
-    logging.getLogger().setLevel(logging.INFO)  # `logging.info` of a model is for its console
+    logging.getLogger().setLevel(logging.INFO)  # so that `logging.info` of a model reaches its console
     with contextlib.suppress(EOFError, BrokenPipeError):
         counter = memoryview(mmap.mmap(progress, 8)).cast("q")
         Child(channel, SharedClient(socket.socket(fileno=shared)), counter).serve()
     _flush_console()
-    # Threads that the model has left running, and what libraries do at exit, are not waited for.
+    # Do not wait for threads that the model has left running, nor for exit handlers of libraries.
     os._exit(0)
 
 

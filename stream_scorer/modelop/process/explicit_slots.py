@@ -1,17 +1,15 @@
-"""`fastscore.io.Slot`: how an explicit model reads and writes its streams. Section [b]."""
+"""`fastscore.io.Slot`, by which an explicit model reads and writes its streams (rules `b.explicit-...`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from stream_scorer.errors import ActionError
 from stream_scorer.model.recordsets import make_set
-from stream_scorer.modelop.process.results import Fed
+from stream_scorer.modelop.process.results import CallResult
+from stream_scorer.modelop.process.runner import LastInput, Runner
 from stream_scorer.records import Batch
-
-if TYPE_CHECKING:
-    from stream_scorer.modelop.process.runner import Runner
 
 FORMATS = ("pandas", "pandas.standard")
 
@@ -20,29 +18,29 @@ class Slots:
     """The streams of one explicit model.
 
     Args:
-        read: the next batch of an input slot; None at its end. Blocks.
-        flush: takes what has come of it since the last time.
+        read: returns the next batch of an input slot, None at the end of its stream. May block.
+        flush: takes the outputs and rejects since its last call. May block.
     """
 
     def __init__(
         self,
         runner: Runner,
         read: Callable[[int], Batch | None],
-        flush: Callable[[Fed], None],
+        flush: Callable[[CallResult], None],
     ) -> None:
         self._runner, self._read, self._flush = runner, read, flush
-        self._ended: set[int] = set()
+        self._at_end: set[int] = set()  # slots whose stream is at its end
         self._last: Batch | None = None
 
     def read(self, slot: int) -> tuple[Any, int] | None:
-        """The next set of a slot and the number of its first record; None at the end."""
+        """Return the next set of a slot and the number of its first record; None at the end. Blocks."""
         if slot not in self._runner.annotations.inputs:
-            raise ActionError(f"Slot({slot}).read(): slot {slot} is no input in use. Inputs are {self._inputs()}.")
-        while slot not in self._ended:
-            self._pass_on()
+            raise ActionError(f"Slot({slot}).read(): slot {slot} is not an input in use. Inputs are {self._inputs()}.")
+        while slot not in self._at_end:
+            self._flush_results()
             batch = self._read(slot)
             if batch is None:
-                self._ended.add(slot)
+                self._at_end.add(slot)
                 break
             values = self._runner.decoded(batch)
             if values or batch.closed_by == "set":
@@ -52,24 +50,24 @@ class Slots:
 
     def write(self, slot: int, value: Any) -> None:
         self._runner.outputs.write_explicit(slot, value)
-        self._pass_on()
+        self._flush_results()
 
-    def _pass_on(self) -> None:
+    def _flush_results(self) -> None:
         outputs = self._runner.outputs
-        if outputs.fed.outputs or outputs.fed.rejected:
+        if outputs.result.outputs or outputs.result.rejected:
             self._flush(outputs.take())
 
-    def last_input(self) -> tuple[int, int, list[bytes], int] | None:
+    def last_input(self) -> LastInput | None:
         if self._last is None:
             return None
-        return self._last.slot, self._last.first, self._last.records, len(self._last.records)
+        return LastInput(self._last.slot, self._last.first, self._last.records, len(self._last.records))
 
     def _inputs(self) -> str:
         return ", ".join(map(str, self._runner.annotations.inputs)) or "none"
 
 
 def slot_class(slots: Slots) -> type:
-    """The class that `from fastscore.io import Slot` gives to the model."""
+    """Return the class that the model gets by `from fastscore.io import Slot`."""
 
     class Slot:
         """One slot of the model, by its number: even ones are read, odd ones written."""
@@ -84,8 +82,8 @@ def slot_class(slots: Slots) -> type:
             """
             if format not in FORMATS:
                 raise ValueError(f"Slot.read(): no format {format!r}. There are {', '.join(map(repr, FORMATS))}.")
-            found = slots.read(self.n)
-            return found if found is None or with_seqno else found[0]
+            batch = slots.read(self.n)
+            return batch if batch is None or with_seqno else batch[0]
 
         def write(self, rec: Any) -> None:
             """One record, or with record sets on a DataFrame, Series or matrix."""
@@ -95,10 +93,10 @@ def slot_class(slots: Slots) -> type:
             return self
 
         def __next__(self) -> Any:
-            found = self.read()
-            if found is None:
+            batch = self.read()
+            if batch is None:
                 raise StopIteration
-            return found
+            return batch
 
         next = __next__
 

@@ -1,6 +1,6 @@
-"""The module `fastscore` that models import: cells, pools and slots. Sections [b] and [k].
+"""The module `fastscore` that models import: cells, pools and slots (rules `b.fastscore`, `k.cells`, `k.pools`).
 
-Where the vendor's SDK of the same name is installed, its names are there too.
+If the vendor's SDK of the same name is installed, the module has the names of that, too.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Cell:
 
     @property
     def value(self) -> Any:
-        """None while it is not set."""
+        """The value; None if it is not set."""
         return _load(self._store.get(self._place))
 
     def set(self, value: Any) -> None:
         self._store.set(self._place, self._dump(value))
 
     def update(self, change: Callable[[Any], Any]) -> None:
-        """Set `change(value)`, with no other jet between; `change(None)` where nothing was set."""
+        """Set the value to `change(value)`, `change(None)` if it is not set. No other jet changes it meanwhile."""
         self._store.update(self._place, lambda now: self._dump(change(_load(now))))
 
     def _dump(self, value: Any) -> bytes:
@@ -45,20 +45,20 @@ class Cell:
 
 
 class Pool:
-    """Values by key that all jets share. A key is what a cell could hold, and has a value of its own per type."""
+    """Values by key that all jets share. A key is anything that a cell can hold; keys of different types are different."""
 
     def __init__(self, store: Store, name: str) -> None:
         self._store, self._name = store, name
 
     def get(self, key: Any) -> Any:
-        """None where nothing is set."""
+        """Return the value of a key; None if it is not set."""
         return _load(self._store.get(self._place(key)))
 
     def set(self, key: Any, value: Any) -> None:
         self._store.set(self._place(key), self._dump(key, value))
 
     def update(self, key: Any, change: Callable[[Any], Any]) -> None:
-        """Set `change(value)`, with no other jet between; `change(None)` where nothing was set."""
+        """Set the value to `change(value)`, `change(None)` if it is not set. No other jet changes it meanwhile."""
         self._store.update(self._place(key), lambda now: self._dump(key, change(_load(now))))
 
     def _place(self, key: Any) -> Place:
@@ -71,7 +71,7 @@ class Pool:
 
 @contextlib.contextmanager
 def importable(store: Store, slot: type | None = None) -> Iterator[None]:
-    """Within the block `import fastscore` gives cells and pools of `store`, and `fastscore.io` the class Slot."""
+    """Within the block, `import fastscore` gives the cells and pools of `store`, and `fastscore.io` the class Slot."""
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == NAME}
     for name in before:
         del sys.modules[name]
@@ -90,7 +90,7 @@ def importable(store: Store, slot: type | None = None) -> Iterator[None]:
 
 
 class _Fastscore(types.ModuleType):
-    """Ours, and what else the installed SDK has, which is executed when it is first asked for."""
+    """Our names, and those of the installed SDK, which is executed when one of its names is first used."""
 
     def __init__(self, name: str, sdk: importlib.machinery.ModuleSpec | None) -> None:
         super().__init__(name, "Cells, pools and slots of the engine.")
@@ -123,11 +123,11 @@ def _load(data: bytes | None) -> Any:
     return None if data is None else values.load(data)[0]
 
 
-def _dump(what: str, value: Any) -> bytes:
+def _dump(name: str, value: Any) -> bytes:
     try:
         return values.dump([value])
     except values.Unsupported as error:
         raise TypeError(
-            f"{what}: {error} cannot be shared between jets. Cells and pools take None, booleans, numbers, strings, "
+            f"{name}: {error} cannot be shared between jets. Cells and pools take None, booleans, numbers, strings, "
             "bytes, lists, tuples, sets, dicts, deques and NumPy arrays of such."
         ) from error

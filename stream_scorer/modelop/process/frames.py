@@ -1,4 +1,4 @@
-"""Frames between an engine and its jets: a small JSON head and raw bytes, each with its length before it."""
+"""Frames between an engine and its jets: a JSON head and a body of raw bytes, with the length of each before them."""
 
 from __future__ import annotations
 
@@ -15,52 +15,56 @@ _CHUNK = 1 << 16
 
 
 class Frame(NamedTuple):
+    """A message: `head` is JSON, `body` is raw bytes."""
+
     head: dict[str, Any]
     body: bytes
 
 
 class Channel:
-    """One end of a stream socket. One thread receives; any may send.
+    """A stream socket that carries frames. One thread receives; any thread may send.
 
     Args:
-        other: a descriptor that is readable once the other end's process is gone (whose own children may hold
-            the socket open), or None.
+        exit_descriptor: readable once the peer's process has exited, whose children may hold the socket open; or None.
     """
 
-    def __init__(self, end: socket.socket, other: int | None = None) -> None:
-        self._socket = end
+    def __init__(self, connection: socket.socket, exit_descriptor: int | None = None) -> None:
+        self._socket = connection
         self._sending = threading.Lock()
-        self._other = other
+        self._exit_descriptor = exit_descriptor
         self._poll = select.poll()
-        self._poll.register(end, select.POLLIN)
-        if other is not None:
-            self._poll.register(other, select.POLLIN)
+        self._poll.register(connection, select.POLLIN)
+        if exit_descriptor is not None:
+            self._poll.register(exit_descriptor, select.POLLIN)
         self._buffer = bytearray()
 
     def send(self, head: dict[str, Any], body: bytes = b"") -> None:
-        """Blocks while the other end does not read. Raises OSError when it is gone."""
+        """Blocks while the peer does not read. Raises OSError when it is gone."""
         text = json.dumps(head).encode()
         frame = b"".join((_LENGTHS.pack(len(text), len(body)), text, body))
         with self._sending:
             self._socket.sendall(frame)
 
     def receive(self, timeout_s: float | None = None) -> Frame:
-        """The next frame. Raises TimeoutError before its first byte, EOFError when the other end is gone."""
+        """Return the next frame. Blocks up to `timeout_s` for its first bytes; None: for ever.
+
+        Raises TimeoutError, and EOFError when the peer is gone.
+        """
         self._fill(_LENGTHS.size, timeout_s)
         head, body = _LENGTHS.unpack_from(self._buffer)
-        start, end = _LENGTHS.size + head, _LENGTHS.size + head + body
-        self._fill(end, None)
-        text, content = self._buffer[_LENGTHS.size : start], bytes(memoryview(self._buffer)[start:end])
-        del self._buffer[:end]
+        start, stop = _LENGTHS.size + head, _LENGTHS.size + head + body
+        self._fill(stop, None)
+        text, content = self._buffer[_LENGTHS.size : start], bytes(memoryview(self._buffer)[start:stop])
+        del self._buffer[:stop]
         return Frame(json.loads(text), content)
 
     def _fill(self, count: int, timeout_s: float | None) -> None:
         while len(self._buffer) < count:
-            if timeout_s is not None or self._other is not None:
+            if timeout_s is not None or self._exit_descriptor is not None:
                 ready = self._poll.poll(None if timeout_s is None else timeout_s * 1000)
                 if not ready:
                     raise TimeoutError
-                if [descriptor for descriptor, _ in ready] == [self._other]:
+                if [descriptor for descriptor, _ in ready] == [self._exit_descriptor]:
                     raise EOFError
             try:
                 chunk = self._socket.recv(max(_CHUNK, count - len(self._buffer)))
@@ -75,12 +79,12 @@ class Channel:
 
 
 def pack(records: Sequence[bytes]) -> bytes:
-    """Their count, the length of each, then all of them."""
+    """Return the count of the records, the length of each, then the records."""
     return struct.pack(f"<I{len(records)}Q", len(records), *map(len, records)) + b"".join(records)
 
 
 def unpack(data: bytes) -> list[bytes]:
-    """What `pack` was given."""
+    """The inverse of `pack`."""
     (count,) = struct.unpack_from("<I", data)
     lengths = struct.unpack_from(f"<{count}Q", data, 4)
     records, at = [], 4 + 8 * count
@@ -91,11 +95,12 @@ def unpack(data: bytes) -> list[bytes]:
 
 
 def pack_outputs(outputs: Sequence[tuple[int, bytes]]) -> bytes:
-    """(slot, record) pairs: the records as `pack` has them, then a slot number for each."""
+    """Pack (slot, record) pairs: the records as `pack` does, then the slot number of each."""
     return pack([record for _, record in outputs]) + struct.pack(f"<{len(outputs)}I", *(slot for slot, _ in outputs))
 
 
 def unpack_outputs(data: bytes) -> list[tuple[int, bytes]]:
+    """The inverse of `pack_outputs`."""
     records = unpack(data)
     slots = struct.unpack(f"<{len(records)}I", data[len(data) - 4 * len(records) :])
     return list(zip(slots, records, strict=True))

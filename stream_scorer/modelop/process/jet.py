@@ -1,4 +1,4 @@
-"""One model in one process, as the engine sees it."""
+"""A jet: one model in a process of its own, as the engine sees it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from typing import Any
 from stream_scorer.errors import ModelError
 from stream_scorer.modelop.process import snapshot as snapshots
 from stream_scorer.modelop.process.frames import Frame, pack, unpack_outputs
-from stream_scorer.modelop.process.home import Home
+from stream_scorer.modelop.process.jet_folder import JetFolder
+from stream_scorer.modelop.process.jet_process import JetProcess
 from stream_scorer.modelop.process.limits import Limits
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.modelop.process.process import JetProcess
-from stream_scorer.modelop.process.results import Failure, Fed, ModelFailed, shown_input
+from stream_scorer.modelop.process.results import CallResult, Failure, ModelFailed, shown_input
 from stream_scorer.modelop.process.shared import SharedState
-from stream_scorer.modelop.streams.coding import CodecSpec
+from stream_scorer.modelop.streams.codec_spec import CodecSpec
 from stream_scorer.records import Batch
 
 log = logging.getLogger(__name__)
 
 _NO_LIMITS = Limits()
-_LAST_WORDS_S = 1.0
+_STACK_S = 1.0
+"""How long a process may take to write its stack after its call has exceeded the limit."""
 
 
 class Jet:
-    """`start`, then `feed` (or `run_explicit`), then `end`; `close` always. One call at a time, `close` any time.
+    """`start`, then `feed` (or `run_explicit`), then `end`; `close` always.
+
+    One call at a time, from any thread; `close` at any time. Every call blocks until the model has returned.
 
     Args:
         codecs: of every slot in use.
-        on_console: gets what the model prints; from a thread of its own.
-        snapshot: what another jet's `snapshot` gave.
+        on_console: called with what the model prints, from a thread of its own.
+        snapshot: the result of another jet's `snapshot`, to start from.
     """
 
     def __init__(
@@ -48,44 +51,46 @@ class Jet:
     ) -> None:
         self._package, self._codecs, self._shared = package, codecs, shared
         self._on_console, self._limits = on_console, limits
-        self._blob = snapshot
-        self._home: Home | None = None
+        self._snapshot = snapshot
+        self._folder: JetFolder | None = None
         self._process: JetProcess | None = None
         self._closing = threading.Lock()
         self._closed = False
-        self._amidst = False  # in a call that nobody waits for any more
+        self._abandoned = False  # a call was interrupted, so the process may still be in it
         self.explicit = package.program().annotations.explicit
         self.failure: Failure | None = None
-        """Why `start` has failed."""
+        """Why `start` has failed, if the model's code was the reason."""
         self.busy = False
+        """Whether a call is under way."""
 
     @property
     def pid(self) -> int:
-        """0 before the start."""
+        """Process id; 0 before the start."""
         return self._process.pid if self._process else 0
 
     @property
     def sandbox(self) -> str:
         """Path of the model's directory; empty before the start."""
-        return str(self._home.sandbox) if self._home else ""
+        return str(self._folder.sandbox) if self._folder else ""
 
-    def start(self, meet: Callable[[], None] = lambda: None) -> None:
-        """Process, sandbox, module body, snapshot, `begin`; the body of an explicit model waits for `run_explicit`.
+    def start(self, wait_for_others: Callable[[], None] = lambda: None) -> None:
+        """Make the sandbox, start the process, run the module body, restore the snapshot, call `begin`.
 
-        `meet` is called after the body: it waits until the bodies of other jets that start are done, too.
+        Of an explicit model nothing runs before `run_explicit`. `wait_for_others` is called after the body: it blocks
+        until the bodies of other starting jets have returned, too.
 
-        Raises ModelError; `failure` has the traceback where the model's code has failed.
+        Raises ModelError; `failure` has the traceback if the model's code has failed.
         """
-        kept = snapshots.read(self._blob) if self._blob is not None else None
-        if kept and kept.model != self._package.name:
+        saved = snapshots.read(self._snapshot) if self._snapshot is not None else None
+        if saved and saved.model != self._package.name:
             raise ModelError(
-                f"snapshot: it is of model {kept.model!r}, and {self._package.name!r} is loaded. Restore another one."
+                f"snapshot: it is of model {saved.model!r}, and {self._package.name!r} is loaded. Restore another one."
             )
         self.busy = True
         try:
-            self._home = Home(self._package)
-            self._process = JetProcess(self._shared, self._on_console, str(self._home.path))
-            self._begin(kept, meet)
+            self._folder = JetFolder(self._package)
+            self._process = JetProcess(self._shared, self._on_console, str(self._folder.path))
+            self._begin(saved, wait_for_others)
         except ModelFailed as error:
             self.failure = error.failure
             self.close()
@@ -96,14 +101,14 @@ class Jet:
         finally:
             self.busy = False
 
-    def _begin(self, kept: snapshots.ModelSnapshot | None, meet: Callable[[], None]) -> None:
-        assert self._home is not None
-        if kept and self.explicit:
-            self._restore_shared(kept)
+    def _begin(self, saved: snapshots.ModelSnapshot | None, wait_for_others: Callable[[], None]) -> None:
+        assert self._folder is not None
+        if saved and self.explicit:
+            self._restore_shared(saved)
         load = {
             "do": "load",
-            "module": str(self._home.module),
-            "sandbox": str(self._home.sandbox),
+            "module": str(self._folder.module),
+            "sandbox": str(self._folder.sandbox),
             "codecs": {slot: spec.to_json() for slot, spec in self._codecs.items()},
             "limits": asdict(self._limits),
         }
@@ -111,11 +116,11 @@ class Jet:
         self._ask_to_start(load, "the module body")
         if self.explicit:
             return
-        meet()
-        if kept:
-            # After the body, so that what it sets does not count; before begin(), which looks at what is there.
-            self._restore_shared(kept)
-            self._ask_to_start({"do": "restore", "names": kept.names}, "restoring a snapshot", kept.state)
+        wait_for_others()
+        if saved:
+            # After the body, whose values it replaces; before begin(), which looks at whether values are set.
+            self._restore_shared(saved)
+            self._ask_to_start({"do": "restore", "names": saved.names}, "restoring a snapshot", saved.state)
         definition = {
             "name": self._package.name,
             "type": self._package.mtype,
@@ -123,56 +128,59 @@ class Jet:
         }
         self._ask_to_start({"do": "begin", "definition": definition}, "begin()")
 
-    def _restore_shared(self, kept: snapshots.ModelSnapshot) -> None:
+    def _restore_shared(self, saved: snapshots.ModelSnapshot) -> None:
         try:
-            self._shared.restore(kept.shared)
+            self._shared.restore(saved.shared)
         except ValueError as error:
             raise ModelError(f"snapshot: its cells and pools cannot be read ({error}).") from error
 
-    def feed(self, batch: Batch) -> Fed:
-        """One batch of one slot, or one record set. A model that has failed, ended or hung is a `failure`. Blocks."""
+    def feed(self, batch: Batch) -> CallResult:
+        """Give the model one batch. If the model fails, exits or exceeds its limit, the result has a `failure`.
+
+        Raises ModelError: the jet is not running.
+        """
         if self._process:
             self._process.begin_call()
         answer = self._ask(_batch_head(batch, "feed"), pack(batch.records), self._limits.call_s)
         if isinstance(answer, str):
-            return Fed(failure=self._died("action()", answer, batch))
-        return _fed(answer)
+            return CallResult(failure=self._exit_failure("action()", answer, batch))
+        return _result_of(answer)
 
-    def run_explicit(self, read: Callable[[int], Batch | None], write: Callable[[Fed], None]) -> Fed:
-        """The module body of an explicit model, to its end; what `read` and `write` raise is raised.
+    def run_explicit(self, read: Callable[[int], Batch | None], write: Callable[[CallResult], None]) -> CallResult:
+        """Run the module body of an explicit model. Raises what `read` and `write` raise, and ModelError.
 
         Args:
-            read: the next batch of an input slot; None at its end. May block.
-            write: takes what has come of it since the last time; the rest is in what is returned.
+            read: returns the next batch of an input slot, None at the end of its stream. May block.
+            write: takes outputs and rejects since its last call; the last of them are returned. May block.
         """
         last: list[Batch] = []
 
-        def serve(asked: Frame) -> None:
+        def serve(request: Frame) -> None:
             assert self._process is not None
-            if asked.head["do"] == "write":
-                write(_fed(asked))
+            if request.head["do"] == "write":
+                write(_result_of(request))
                 return
-            batch = read(asked.head["slot"])
+            batch = read(request.head["slot"])
             if batch is None:
-                self._process.send({"ended": True})
+                self._process.send({"at_end": True})
             else:
                 last[:] = [batch]
                 self._process.send(_batch_head(batch, "batch"), pack(batch.records))
 
         answer = self._ask({"do": "run"}, b"", self._limits.call_s, serve)
         if isinstance(answer, str):
-            return Fed(failure=self._died("the module body", answer, last[0] if last else None))
-        return _fed(answer)
+            return CallResult(failure=self._exit_failure("the module body", answer, last[0] if last else None))
+        return _result_of(answer)
 
-    def end(self) -> Fed:
-        """The model's `end()`."""
+    def end(self) -> CallResult:
+        """Call the model's `end`. Raises ModelError: the jet is not running."""
         answer = self._ask({"do": "end"}, b"", self._limits.call_s)
         if isinstance(answer, str):
-            return Fed(failure=self._died("end()", answer, None))
-        return _fed(answer)
+            return CallResult(failure=self._exit_failure("end()", answer, None))
+        return _result_of(answer)
 
     def snapshot(self) -> bytes:
-        """ASCII text: the model's state globals, cells and pools. Raises ModelError."""
+        """Return the model's state globals, cells and pools as ASCII text. Raises ModelError."""
         answer = self._ask({"do": "snapshot"}, b"", self._limits.call_s)
         if isinstance(answer, str):
             raise ModelError(f"{self._package.name}: no snapshot can be taken: {answer.splitlines()[-1]}.")
@@ -190,19 +198,22 @@ class Jet:
         )
 
     def close(self, timeout_s: float = 5) -> None:
-        """The process ends, is killed if it has not within `timeout_s`; its directory goes. Safe from any thread."""
+        """End the process, by a kill after `timeout_s` or if a call is under way, and remove its directory.
+
+        Safe from any thread; may be called again. Raises nothing.
+        """
         with self._closing:
             if self._closed:
                 return
             self._closed = True
             if self._process is not None:
-                if self.busy or self._amidst:
+                if self.busy or self._abandoned:
                     self._process.kill()
                 else:
                     self._process.leave(timeout_s)
                 self._process.close()
-            if self._home is not None:
-                self._home.remove()
+            if self._folder is not None:
+                self._folder.remove()
 
     def _ask(
         self,
@@ -211,7 +222,10 @@ class Jet:
         limit_s: float | None,
         serve: Callable[[Frame], None] | None = None,
     ) -> Frame | str:
-        """The answer, or in words how the process has ended instead. Within the call other frames may come."""
+        """Return the answer, or the text of how the process has exited instead.
+
+        Frames that come before the answer are log lines, or are given to `serve`.
+        """
         process = self._process
         if process is None or self._closed:
             raise ModelError(f"{self._package.name}: the jet is not running.")
@@ -222,35 +236,35 @@ class Jet:
                 frame = self._receive(process, limit_s)
                 if isinstance(frame, str):
                     return frame
-                what = frame.head["do"]
-                if what == "answer":
+                kind = frame.head["do"]
+                if kind == "answer":
                     if head["do"] != "feed" or frame.head.get("failure"):
-                        process.hear_out()
+                        process.wait_for_console()
                     return frame
-                if what == "log":
+                if kind == "log":
                     log.log(frame.head["level"], "%s", frame.head["text"])
                 elif serve is not None:
                     serve(frame)
         except BaseException:
-            self._amidst = True
+            self._abandoned = True
             raise
         finally:
             self.busy = False
 
     def _receive(self, process: JetProcess, limit_s: float | None) -> Frame | str:
-        """Waits on as long as records go by, each within the limit."""
+        """Wait as long as the model finishes each record within the limit."""
         while True:
-            at = process.record_in_hand
+            record = process.record_in_hand
             try:
                 return process.control.receive(limit_s)
             except EOFError:
-                return process.how_it_ended()
+                return process.exit_text()
             except TimeoutError:
-                if process.record_in_hand != at:
+                if process.record_in_hand != record:
                     continue
-                process.show_where()
-                told = process.how_it_ended(_LAST_WORDS_S)
-                return f"{told}\nit had not come back within {limit_s:g} s, the limit of a call"
+                process.dump_stack()
+                exited = process.exit_text(_STACK_S)
+                return f"{exited}\nit had not come back within {limit_s:g} s, the limit of a call"
 
     def _ask_to_start(self, head: dict[str, Any], where: str, body: bytes = b"", *, limited: bool = True) -> None:
         answer = self._ask(head, body, self._limits.start_s if limited else None)
@@ -259,31 +273,31 @@ class Jet:
             raise ModelFailed(f"{self._package.name}: {where}: {failure.reason}", failure)
         _raise_error(answer)
 
-    def _died(self, where: str, told: str, batch: Batch | None) -> Failure:
+    def _exit_failure(self, where: str, exit_text: str, batch: Batch | None) -> Failure:
         shown = None
         if batch is not None:
             spec = self._codecs.get(batch.slot)
-            at = self._process.record_in_hand if self._process else 0
-            # Of a batch the record it had in hand; of a set all, as its first one stands for it.
-            records = batch.records[at - 1 : at] if at and not self._is_set(batch.slot) else batch.records
-            seqno = batch.first + (at - 1 if records is not batch.records else 0)
+            number = self._process.record_in_hand if self._process else 0
+            # The record that the model worked on; all records of a record set.
+            records = batch.records[number - 1 : number] if number and not self._is_set(batch.slot) else batch.records
+            seqno = batch.first + (number - 1 if records is not batch.records else 0)
             shown = shown_input(batch.slot, seqno, records, len(batch.records), spec.encoding if spec else None)
-        return Failure(where, told, shown)
+        return Failure(where, exit_text, shown)
 
     def _is_set(self, slot: int) -> bool:
         return self.explicit or slot in self._package.program().annotations.recordsets
 
 
-def _fed(answer: Frame) -> Fed:
+def _result_of(answer: Frame) -> CallResult:
     _raise_error(answer)
-    return Fed.read(answer.head, unpack_outputs(answer.body))
+    return CallResult.from_json(answer.head, unpack_outputs(answer.body))
 
 
-def _batch_head(batch: Batch, what: str) -> dict[str, Any]:
-    return {"do": what, "slot": batch.slot, "first": batch.first, "closed_by": batch.closed_by}
+def _batch_head(batch: Batch, kind: str) -> dict[str, Any]:
+    return {"do": kind, "slot": batch.slot, "first": batch.first, "closed_by": batch.closed_by}
 
 
 def _raise_error(answer: Frame) -> None:
     if text := answer.head.get("error"):
-        failure = Failure.read(answer.head.get("failure"))
+        failure = Failure.from_json(answer.head.get("failure"))
         raise ModelFailed(text, failure) if failure else ModelError(text)

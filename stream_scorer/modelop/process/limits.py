@@ -1,4 +1,4 @@
-"""What a jet may take."""
+"""Limits of a jet: time of calls and memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 class Limits:
     """None: no limit.
 
-    call_s: seconds from one record to the next (for a record set, of the whole call).
+    call_s: seconds for each record (for a record set, for the whole call).
     start_s: seconds for the module body, and for `begin`.
     memory: bytes of memory the model's process may write to.
     """
@@ -22,7 +22,7 @@ class Limits:
     memory: int | None = None
 
     def apply(self) -> None:
-        """In the jet's own process, before the model's code runs."""
+        """Set the limits of this process: the jet's, before the model's code runs."""
         # When the machine runs out of memory, the system ends the jet and not the engine.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("500")

@@ -1,4 +1,7 @@
-"""Is a model fit to be loaded? Looks at its source and attachments; none of its code runs. Sections [b] and [j]."""
+"""Checks whether a model can be loaded, by its source and attachments; none of its code runs.
+
+Rules `b.load-checks`, `j.imp`, `j.policy` and `j.unsafe`.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,21 @@ from stream_scorer.model.annotations import Annotations
 from stream_scorer.model.imports import Import, find_imports, importable, prefixes
 from stream_scorer.model.program import Program
 from stream_scorer.model.sandbox import is_archive, member_names
+from stream_scorer.modelop.process.import_policy import Policy
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.modelop.process.policy import Policy
 
 TYPES = ("python3", "python", "python2")
 _OURS = ("fastscore", "imp")
 _NO_POLICY = Policy()
 
 
-def verify(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str, Any]:
-    """A dry run of a load.
+def check_model(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str, Any]:
+    """Check a model as a dry run of a load does.
 
-    Returns `{slots: [{slot, schema, recordsets, action}], install_libs, warn_libs, attach_libs, snapshots}`;
-    `schema` is a name or None, `action` None for outputs, `install_libs` are those that a load would install.
+    Return `{slots: [{slot, schema, recordsets, action}], install_libs, warn_libs, attach_libs, snapshots}`. `schema` is a
+    name or None, `action` is None for outputs, `install_libs` are the libraries that a load would install.
 
-    Raises ModelError: another language, no Python 3, a wrong comment, a callback that is missing or takes a
+    Raises ModelError: another language, not Python 3, a wrong smart comment, a callback that is missing or takes a
     wrong number of arguments, an import that is prohibited or missing, an attachment that is not safe.
     """
     if package.mtype not in TYPES:
@@ -48,20 +51,20 @@ def verify(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str, Any]
     }
 
 
-def _slots(found: Annotations) -> list[dict[str, Any]]:
+def _slots(annotations: Annotations) -> list[dict[str, Any]]:
     return [
         {
             "slot": slot,
-            "schema": found.schemas.get(slot),
-            "recordsets": slot in found.recordsets,
-            "action": None if slot % 2 else found.actions.get(slot, callbacks.ACTION),
+            "schema": annotations.schemas.get(slot),
+            "recordsets": slot in annotations.recordsets,
+            "action": None if slot % 2 else annotations.actions.get(slot, callbacks.ACTION),
         }
-        for slot in sorted(found.slots_in_use)
+        for slot in sorted(annotations.slots_in_use)
     ]
 
 
 def _check_callbacks(program: Program, tree: ast.Module) -> None:
-    """As far as the source shows: what is bound by an import or by `globals()` is seen when it runs."""
+    """Check what the source shows. A callback that an import or `globals()` binds is imported when the model runs."""
     bound: dict[str, ast.AST] = {}
     functions: list[str] = []
     for name, node in _bindings(tree):
@@ -72,18 +75,18 @@ def _check_callbacks(program: Program, tree: ast.Module) -> None:
             functions.append(name)
     for slot in program.annotations.inputs:
         names = callbacks.action_names(program, slot)
-        found = next((name for name in names if name in bound), None)
-        if found is None:
+        callback = next((name for name in names if name in bound), None)
+        if callback is None:
             raise ModelError(callbacks.no_function(program, names[0], sorted(functions), slot))
-        node = bound[found]
+        node = bound[callback]
         if isinstance(node, ast.FunctionDef) and not node.decorator_list:
             count = len(node.args.posonlyargs) + len(node.args.args) - len(node.args.defaults)
             if count not in (1, 2, 3):
-                raise ModelError(callbacks.wrong_arity(program, found, count))
+                raise ModelError(callbacks.wrong_arity(program, callback, count))
 
 
 def _bindings(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """Names bound at the top of a module, later ones after earlier ones; "*" for any."""
+    """Yield the names that a module binds at its top level, in order; "*" where it may bind any name."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name, node
@@ -110,38 +113,38 @@ def _reaches_globals(node: ast.AST) -> bool:
 def _check_imports(
     program: Program, tree: ast.Module, attached: set[str], policy: Policy
 ) -> tuple[list[str], list[str]]:
-    """Libraries to be installed, and to be warned of."""
+    """Return the libraries to install, and those to warn of."""
     installs: dict[str, None] = {}
     warns: dict[str, None] = {}
-    for found in find_imports(tree):
-        if found.top in _OURS or not attached.isdisjoint(prefixes(found.name)):
+    for imported in find_imports(tree):
+        if imported.top in _OURS or not attached.isdisjoint(prefixes(imported.name)):
             continue
-        rule = policy.rule(found.name)
+        rule = policy.rule(imported.name)
         if rule is None:
-            _check_there(program, found)
+            _check_there(program, imported)
         elif rule.kind == "prohibit":
             raise ModelError(
-                f"{program.path}:{found.line}: imports {rule.library}, which the import policy prohibits. "
+                f"{program.path}:{imported.line}: imports {rule.library}, which the import policy prohibits. "
                 "Leave it out, or change the policy and load the model again."
             )
         elif rule.kind == "warn":
             warns[rule.library] = None
-            _check_there(program, found)
-        elif not importable(found.name):
+            _check_there(program, imported)
+        elif not importable(imported.name):
             installs[rule.library] = None
     return list(installs), list(warns)
 
 
-def _check_there(program: Program, found: Import) -> None:
-    if not found.optional and not found.part and not importable(found.name):
+def _check_there(program: Program, imported: Import) -> None:
+    if not imported.optional and not imported.part and not importable(imported.name):
         raise ModelError(
-            f"{program.path}:{found.line}: imports {found.name}, which is not installed here. Install it, attach it and "
-            f"say '# fastscore.module-attached: {found.top}', or let the import policy install it."
+            f"{program.path}:{imported.line}: imports {imported.name}, which is not installed here. Install it, attach it and "
+            f"say '# fastscore.module-attached: {imported.top}', or let the import policy install it."
         )
 
 
 def _attached_modules(package: ModelPackage) -> Iterator[str]:
-    """Top-level modules in the attachments, which are checked on the way. Raises ModelError."""
+    """Yield the top-level modules in the attachments. Raises ModelError: an archive is not safe."""
     for name, content in package.attachments:
         with tempfile.TemporaryDirectory(prefix="stream-scorer-") as folder:
             path = content

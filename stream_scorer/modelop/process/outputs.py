@@ -1,4 +1,4 @@
-"""Encodes the outputs of a model and keeps them by slot."""
+"""Encodes the outputs of a model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaError, no_output_text
 from stream_scorer.model.host import Host
 from stream_scorer.model.recordsets import is_set, plain, records_of
-from stream_scorer.modelop.process.results import Fed, shown_value
+from stream_scorer.modelop.process.results import CallResult, shown_value
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Control
 
@@ -16,15 +16,15 @@ OnReject = Callable[[int, bytes | None, RecordError], None]
 
 
 class Outputs:
-    """Takes the outputs of one model and keeps them in `fed` until `take`. Section [b].
+    """Encodes the outputs of one model and keeps them in `result` until `take` (rules `b.slot-datum`, `b.bad-slot`).
 
     Args:
-        on_reject: called for each output that is rejected: slot, None, the error.
+        on_reject: called for each rejected output with its slot, None and the error.
     """
 
     def __init__(self, host: Host, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None) -> None:
         self._on_reject = on_reject
-        self.fed = Fed()
+        self.result = CallResult()
         self._in_use = in_use = host.annotations.outputs
         self._sets = host.annotations.recordsets
         self._codecs = {slot: codecs[slot] for slot in in_use if slot in codecs}
@@ -32,20 +32,20 @@ class Outputs:
             slot: self._set_emitter(slot) if slot in self._sets else self._emitter(slot) for slot in self._codecs
         }
 
-    def take(self) -> Fed:
-        """What has come since the last call."""
-        fed, self.fed = self.fed, Fed()
-        return fed
+    def take(self) -> CallResult:
+        """Return outputs and rejects since the last call."""
+        result, self.result = self.result, CallResult()
+        return result
 
     def write(self, slot: int, datum: Any) -> None:
-        """Raises ActionError: no such slot, or no record set where one has to be."""
+        """Raises ActionError: no such slot, or the datum is not a record set where one is needed."""
         emitter = self._emitters.get(slot)
         if emitter is None:
             raise ActionError(no_output_text(slot, self._in_use))
         emitter(datum)
 
     def write_explicit(self, slot: int, datum: Any) -> None:
-        """The argument of `Slot.write`. If the slot's schema refuses a set as one record, each element is a record."""
+        """Take the argument of `Slot.write`. If the slot's schema refuses a set as one record, each element is a record."""
         codec = self._codecs.get(slot)
         if codec is not None and slot not in self._sets and is_set(datum):
             try:
@@ -61,16 +61,16 @@ class Outputs:
         encode = self._codecs[slot].encode
 
         def emit(datum: Any) -> None:
-            fed = self.fed
+            result = self.result
             try:
                 record = encode(datum)
             except EncodeError as error:
-                fed.reject("schema" if _by_schema(error) else "encoding", slot, lambda: shown_value(datum))
+                result.reject("schema" if _by_schema(error) else "encoding", slot, lambda: shown_value(datum))
                 if self._on_reject is not None:
                     self._on_reject(slot, None, error)
                 return
-            fed.outputs.append((slot, record))
-            fed.output_count[slot] = fed.output_count.get(slot, 0) + 1
+            result.outputs.append((slot, record))
+            result.output_count[slot] = result.output_count.get(slot, 0) + 1
 
         return emit
 
@@ -81,7 +81,7 @@ class Outputs:
             for record in records_of(value):
                 emit(plain(record))
             if marker is not None:
-                self.fed.outputs.append((slot, marker))
+                self.result.outputs.append((slot, marker))
 
         return emit_set
 

@@ -1,4 +1,4 @@
-"""A model as an engine is given it."""
+"""A model as a client sends it to an engine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stream_scorer.model.program import Program, compile_program
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """name: as the client calls it. mtype: "python3" or "python". source: of the file, as it came.
+    """name: as the client calls it. mtype: "python3" or "python". source: the bytes of the module's file.
 
-    attachments: (file name, content or a file that holds it). schemas: parsed Avro JSON of the schemas that
-    came with the model, by name.
+    attachments: (file name, content or a file that holds it). schemas: parsed Avro JSON by name, of the schemas that
+    came with the model.
     """
 
     name: str
@@ -25,10 +25,10 @@ class ModelPackage:
 
     @property
     def file_name(self) -> str:
-        """A name for the module's file that any file system takes."""
+        """A name for the module's file that every file system accepts."""
         stem = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in self.name).strip(".")
         return f"{stem.removesuffix('.py') or 'model'}.py"
 
     def program(self, folder: Path = Path()) -> Program:
-        """Compiled, not executed, as the module's file in a folder. Raises ModelError."""
+        """Compile the source as the module's file in a folder, without executing it. Raises ModelError."""
         return compile_program(self.source, folder / self.file_name)

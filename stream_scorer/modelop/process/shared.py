@@ -1,6 +1,6 @@
-"""Cells and pools: values that all jets of an engine share. Section [k].
+"""Cells and pools: values that all jets of an engine share (rule `k.shared`).
 
-At rest every value is the bytes `state.values` writes: a jet gets a value of its own, never somebody else's object.
+A stored value is the bytes that `state.values` writes, so that no two jets hold the same object.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ Place = tuple[str, ...]
 
 
 class Store(Protocol):
-    """Safe from any thread."""
+    """Values by place. Safe from any thread. Blocks while another jet is in `update`."""
 
-    def get(self, place: Place) -> bytes | None: ...
+    def get(self, place: Place) -> bytes | None:
+        """Return the value; None if it is not set."""
 
     def set(self, place: Place, value: bytes) -> None: ...
 
     def update(self, place: Place, change: Callable[[bytes | None], bytes]) -> None:
-        """Nobody sees or changes any value between the two. May be nested."""
+        """Set the value to `change(value)`. Nobody changes any value meanwhile. `change` may call `update`."""
 
 
 class SharedState:
-    """The `Store` of an engine. Jets in processes of their own reach it by `serve`."""
+    """The `Store` of an engine. Jets, which are processes of their own, reach it through `serve`."""
 
     def __init__(self) -> None:
-        # One lock for all, so that updates within updates cannot wait for each other in a ring.
+        # One lock for all values, so that nested updates cannot deadlock.
         self._lock = threading.RLock()
         self._values: dict[Place, bytes] = {}
         self._restored: bytes | None = None
@@ -51,72 +52,72 @@ class SharedState:
             self._values[place] = change(self._values.get(place))
 
     def clear(self) -> None:
-        """As at the start of an engine."""
+        """Remove all values, as at the start of an engine."""
         with self._lock:
             self._values.clear()
             self._restored = None
 
     def dump(self) -> bytes:
-        """All of it, as `restore` takes it."""
+        """Return all values, in the form that `restore` takes."""
         with self._lock:
             return values.dump([dict(self._values)])
 
     def restore(self, data: bytes) -> None:
-        """What `dump` gave, in place of all there is. Once: other jets restoring the same change nothing.
+        """Replace all values by those of a dump. If several jets restore the same dump, only the first does.
 
-        Raises ValueError: not what `dump` gave.
+        Raises ValueError: it is not a dump.
         """
-        found = _read(data)
+        restored = _read(data)
         digest = hashlib.sha256(data).digest()
         with self._lock:
             if self._restored != digest:
                 self._restored = digest
-                self._values = found
+                self._values = restored
 
-    def serve(self, end: socket.socket) -> None:
-        """Answer one jet until it is gone; then what it had locked is free again. Blocks."""
-        channel, depth = Channel(end), 0
+    def serve(self, connection: socket.socket) -> None:
+        """Answer one jet until it is gone, then release what it had locked. Blocks; a thread for each jet."""
+        channel, depth = Channel(connection), 0
         with contextlib.suppress(EOFError, OSError, ValueError, KeyError):
             try:
                 while True:
-                    asked = channel.receive()
-                    depth = self._answer(asked, channel, depth)
+                    request = channel.receive()
+                    depth = self._answer(request, channel, depth)
             finally:
                 for _ in range(depth):
                     self._lock.release()
         channel.close()
 
-    def _answer(self, asked: Frame, channel: Channel, depth: int) -> int:
-        what = asked.head["do"]
-        if what == "lock":
+    def _answer(self, request: Frame, channel: Channel, depth: int) -> int:
+        operation = request.head["do"]
+        if operation == "lock":
             self._lock.acquire()
             channel.send({})
             return depth + 1
-        if what == "unlock":
+        if operation == "unlock":
             if depth:
                 self._lock.release()
             channel.send({})
             return max(depth - 1, 0)
-        place = tuple(asked.head["at"])
-        if what == "set":
-            self.set(place, asked.body)
+        place = tuple(request.head["at"])
+        if operation == "set":
+            self.set(place, request.body)
             channel.send({})
         else:
-            found = self.get(place)
-            channel.send({"set": found is not None}, found or b"")
+            value = self.get(place)
+            channel.send({"set": value is not None}, value or b"")
         return depth
 
 
 class SharedClient:
-    """The `Store` of a jet: an engine's, at the other end of a socket."""
+    """The `Store` of a jet, which is the engine's, reached through a socket."""
 
-    def __init__(self, end: socket.socket) -> None:
-        self._channel = Channel(end)
+    def __init__(self, connection: socket.socket) -> None:
+        self._channel = Channel(connection)
         self._lock = threading.RLock()
 
     def get(self, place: Place) -> bytes | None:
-        found = self._ask({"do": "get", "at": place})
-        return found.body if found.head["set"] else None
+        answer = self._ask({"do": "get", "at": place})
+        return answer.body if answer.head["set"] else None
 
     def set(self, place: Place, value: bytes) -> None:
         self._ask({"do": "set", "at": place}, value)

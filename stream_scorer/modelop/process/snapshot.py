@@ -1,7 +1,7 @@
-"""Snapshots: the state of a model as ASCII text, cells and pools with it. Section [k].
+"""Snapshots: the state of a model, with cells and pools, as ASCII text (rules `k.snapshots`, `k.restore`).
 
-stream-scorer-snapshot 1 {"model": NAME, "sha256": OF THE SOURCE, "check": OF WHAT FOLLOWS}
-base64 of what `state.values` writes
+stream-scorer-snapshot 1 {"model": NAME, "sha256": OF THE SOURCE, "check": SHA256 OF THE CONTENT}
+the content, as `state.values` writes it, in base64
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _HEAD = "stream-scorer-snapshot 1 "
 
 
 class ModelSnapshot(NamedTuple):
-    """model: its name. sha256: of its source, in hex. names: globals kept, their values in `state`."""
+    """model: its name. sha256: of its source, in hex. shared: cells and pools. names: of the saved globals.
+
+    state: the values of those globals, as `state.values` writes them.
+    """
 
     model: str
     sha256: str
@@ -28,13 +31,14 @@ class ModelSnapshot(NamedTuple):
 
 
 def write(snapshot: ModelSnapshot) -> bytes:
+    """Return the text of a snapshot."""
     content = values.dump([snapshot.shared, snapshot.names, snapshot.state])
     head = {"model": snapshot.model, "sha256": snapshot.sha256, "check": hashlib.sha256(content).hexdigest()}
     return f"{_HEAD}{json.dumps(head)}\n".encode() + base64.encodebytes(content)
 
 
 def read(blob: bytes) -> ModelSnapshot:
-    """Raises ModelError: not a snapshot, or not whole."""
+    """The inverse of `write`. Raises ModelError: it is not a snapshot, or it is not complete."""
     try:
         first, _, rest = blob.decode("ascii").partition("\n")
         if not first.startswith(_HEAD):
@@ -45,7 +49,7 @@ def read(blob: bytes) -> ModelSnapshot:
             raise ValueError("its content is not what was written")  # noqa: TRY301
         shared, names, state = values.load(content)
         if not (isinstance(shared, bytes) and isinstance(names, tuple) and isinstance(state, bytes)):
-            raise ValueError("its content is no state")  # noqa: TRY301
+            raise ValueError("its content is not a state")  # noqa: TRY301
         return ModelSnapshot(str(head["model"]), str(head["sha256"]), shared, names, state)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
@@ -54,22 +58,24 @@ def read(blob: bytes) -> ModelSnapshot:
 
 
 def with_last_shared(blobs: list[bytes]) -> list[bytes]:
-    """The snapshots of jets that ended one after the other, each with the cells and pools of the last one, which has all
-    changes."""
-    found = [read(blob) for blob in blobs]
-    return [write(one._replace(shared=found[-1].shared)) for one in found]
+    """Return snapshots of jets that ended one after the other, each with the cells and pools of the last one.
+
+    Only those of the last jet contain all changes.
+    """
+    snapshots = [read(blob) for blob in blobs]
+    return [write(snapshot._replace(shared=snapshots[-1].shared)) for snapshot in snapshots]
 
 
-def kept(namespace: dict[str, Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], bytes, list[str]]:
-    """Names and values of those globals that can be written, and the names of those that cannot."""
-    fit, left_out = [], []
+def savable(namespace: dict[str, Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], bytes, list[str]]:
+    """Return names and values of the globals that can be saved, and the names of those that cannot."""
+    saved, left_out = [], []
     for name in names:
         if name not in namespace:
             continue
         try:
             values.dump([namespace[name]])
-            fit.append(name)
+            saved.append(name)
         except (values.Unsupported, RecursionError):
             left_out.append(name)
-    # All together, so that two names of one list stay two names of one list.
-    return tuple(fit), values.dump([namespace[name] for name in fit]), left_out
+    # All values together, so that two names of one list stay two names of one list.
+    return tuple(saved), values.dump([namespace[name] for name in saved]), left_out

@@ -1,4 +1,4 @@
-"""What handlers answer with, and what they may raise: an error is one line of plain text."""
+"""Responses of the REST API, and the responses that errors stand for: one line of plain text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream_scorer.errors import (
 
 
 class HttpError(StreamScorerError):
-    """Raised by a handler: this status, this text."""
+    """Raised by a handler to answer with a status and a text."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -39,14 +39,15 @@ def text(value: str, status: int = 200) -> Response:
 
 
 def exact(body: bytes, content_type: str, status: int = 200) -> Response:
-    """`content_type` as it is: frameworks like to add a charset, and clients compare."""
+    """Return a response with exactly this Content-Type: frameworks add a charset, and the vendor's clients compare."""
     return Response(body, status, headers={"content-type": content_type})
 
 
 def failure(error: BaseException) -> Response | None:
-    """The answer that an error stands for; None for one that nobody raised on purpose.
+    """Return the response that an error stands for; None for an error that is not raised on purpose.
 
-    Statuses are those of the norm [h]: 400 a reason, 403 no REST stream there, 204 the end of a stream.
+    The statuses are those of the vendor's engine (rule `h.output`): 400 for a reason, 403 if there is no REST stream, 204
+    at the end of a stream.
     """
     if isinstance(error, HttpError):
         return text(one_line(error), error.status)

@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _AT_ONCE = 100
-"""Threads for one path: who waits for an output, or to get rid of an input, holds one and keeps nobody else from theirs."""
+"""Threads for each path: requests that wait on one path do not delay those of other paths."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request, its body read. `headers` have names in lower case."""
+    """A request with its body. Names of `headers` are in lower case."""
 
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -33,11 +33,11 @@ class Call:
     body: bytes = b""
 
     def flag(self, name: str) -> bool:
-        """Clients write `True` and `true`."""
+        """Return a flag of the query. Clients write `True` and `true`."""
         return self.query.get(name, "").lower() in ("true", "yes", "1")
 
     def number(self, name: str, default: float, *, refuse: int = 400) -> float:
-        """A number of the query, not negative. Raises HttpError with status `refuse`."""
+        """Return a number of the query that is not negative. Raises HttpError with status `refuse`."""
         given = self.query.get(name, "")
         try:
             value = float(given) if given else default
@@ -48,26 +48,30 @@ class Call:
         return value
 
     def slot(self, name: str = "slot") -> int:
-        """Raises HttpError 400."""
+        """Return the slot in the path. Raises HttpError 400."""
         given = self.path[name]
         if not given.isascii() or not given.isdigit() or len(given) > 6:
             raise HttpError(400, f"slot {given!r} is not a number: inputs are 0, 2, 4..., outputs 1, 3, 5...")
         return int(given)
 
-    def json(self, what: str) -> Any:
-        """The body. Raises HttpError 400."""
+    def json(self, name: str) -> Any:
+        """Return the body, parsed; `name` says what it is. Raises HttpError 400."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
-            raise HttpError(400, f"{what} is not JSON: {one_line(error)}") from error
+            raise HttpError(400, f"{name} is not JSON: {one_line(error)}") from error
 
 
 Handler = Callable[[Any, Call], Response]
+"""Takes the instance and the call. Runs in a thread, and may block. Raises errors that `answers.failure` knows."""
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """`path` in the form of Starlette and OpenAPI both. `body`: Content-Types taken; `query`: name -> what it is."""
+class Operation:
+    """A method of a path. `path` is in the form of both Starlette and OpenAPI.
+
+    answers: meaning of each status. query: meaning of each parameter. body: Content-Types that are taken.
+    """
 
     method: str
     path: str
@@ -79,12 +83,12 @@ class Endpoint:
 
 
 class Api(Generic[T]):
-    """The endpoints of one kind of instance; a handler gets the instance and the call, in a thread of its own."""
+    """The operations of one kind of instance. Each call of a handler runs in a thread."""
 
     def __init__(self, name: str, title: str) -> None:
         self.name = name
         self.title = title
-        self.endpoints: list[Endpoint] = []
+        self.operations: list[Operation] = []
 
     def on(
         self,
@@ -97,19 +101,19 @@ class Api(Generic[T]):
         body: tuple[str, ...] = (),
     ) -> Callable[[Callable[[T, Call], Response]], Callable[[T, Call], Response]]:
         def add(handler: Callable[[T, Call], Response]) -> Callable[[T, Call], Response]:
-            self.endpoints.append(Endpoint(method, path, summary, answers, handler, query or {}, body))
+            self.operations.append(Operation(method, path, summary, answers, handler, query or {}, body))
             return handler
 
         return add
 
     def include(self, other: Api[Any]) -> None:
-        self.endpoints += other.endpoints
+        self.operations += other.operations
 
     def routes(self, instance: T, max_body: int) -> list[Route]:
-        """Of each path one route, all its methods in it, so that another method is 405 and not 404."""
+        """Return one route for each path, with all its methods, so that another method is answered by 405 and not 404."""
         by_path: dict[str, dict[str, Handler]] = {}
-        for endpoint in self.endpoints:
-            by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint.handler
+        for operation in self.operations:
+            by_path.setdefault(operation.path, {})[operation.method] = operation.handler
         return [
             Route(path, _bound(handlers, instance, max_body), methods=[*handlers]) for path, handlers in by_path.items()
         ]
@@ -118,7 +122,7 @@ class Api(Generic[T]):
 def _bound(handlers: Mapping[str, Handler], instance: Any, max_body: int) -> Callable[[Request], Any]:
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
-    async def endpoint(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" and "HEAD" not in handlers else request.method
         try:
             body = await _read(request, max_body)
@@ -134,7 +138,7 @@ def _bound(handlers: Mapping[str, Handler], instance: Any, max_body: int) -> Cal
                 answer = text(f"{type(error).__name__}: {one_line(error)}; the engine's log has more", 500)
             return answer
 
-    return endpoint
+    return handle
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -11,11 +11,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from stream_scorer.modelop.client.fleet import PREFIX
+from stream_scorer.modelop.client.fleet_client import PREFIX
 from stream_scorer.modelop.server import connect, engine_api, engine_api_1, model_manage
 from stream_scorer.modelop.server.answers import json_answer, text
 from stream_scorer.modelop.server.api import Api
-from stream_scorer.modelop.server.fleet import Fleet
+from stream_scorer.modelop.server.hosted_fleet import HostedFleet
 from stream_scorer.modelop.server.openapi import document, page
 
 ENGINE: Api[Any] = Api("engine", "Engine")
@@ -24,14 +24,13 @@ ENGINE.include(engine_api_1.API)
 APIS: dict[str, Api[Any]] = {"engine": ENGINE, "model-manage": model_manage.API, "connect": connect.API}
 
 
-def make_app(fleet: Fleet, max_body: int) -> Starlette:
-    """`/api/1/service/NAME/...` is the instance of that name; without prefix the first engine, then the others.
-
-    An engine run apart looks for Model Manage and Connect at a host and port without prefix: that is this
-    server too. Of the three, only health, swagger and sensors mean several things; there the engine answers.
+def make_app(fleet: HostedFleet, max_body: int) -> Starlette:
+    """`/api/1/service/NAME/...` is the instance of that name. A path without this prefix is one of the first engine, or else of
+    the other instances: an engine that runs alone looks for Model Manage and Connect there. Of the paths that several
+    instances have (health, swagger, sensors), those of the engine are served.
 
     Args:
-        max_body: bytes.
+        max_body: most bytes of a request body.
     """
     others: list[Any] = [*([fleet.model_manage] if fleet.model_manage else []), fleet.connect]
 
@@ -47,7 +46,9 @@ def make_app(fleet: Fleet, max_body: int) -> Starlette:
         instance.document = document({"": APIS[instance.api]})
         mounts.append(Mount(f"{PREFIX}/{instance.name}", Router(routes(instance), redirect_slashes=False)))
     bare = [route for instance in [fleet.engines[0], *others] for route in routes(instance)]
-    everything = document({"": ENGINE} | {f"{PREFIX}/{one.name}": APIS[one.api] for one in [*fleet.engines, *others]})
+    everything = document(
+        {"": ENGINE} | {f"{PREFIX}/{each.name}": APIS[each.api] for each in [*fleet.engines, *others]}
+    )
     html = page(everything)
 
     async def openapi(_: Request) -> Response:

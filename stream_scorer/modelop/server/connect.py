@@ -1,4 +1,4 @@
-"""Connect: what instances there are, the fleet's configuration, and Pneumo [h]."""
+"""Connect: lists the instances of the fleet, keeps its configuration, serves Pneumo's history (rule `h.pneumo`)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from starlette.responses import Response
 from stream_scorer.modelop.server.answers import HttpError, empty, exact, json_answer, one_line
 from stream_scorer.modelop.server.api import Call
 from stream_scorer.modelop.server.instance import Instance, Sensors, instance_api
-from stream_scorer.modelop.server.pneumo import Pneumo
+from stream_scorer.modelop.server.pneumo_hub import PneumoHub
 from stream_scorer.modelop.server.store import Store
 
 _FIELDS = ("id", "name", "api", "host", "port", "release", "built_on", "health")
 
 
 class Connect(Instance):
-    """`address`: host and port to tell of where a request does not say how it reached us; `tls`: by HTTPS."""
+    """`address`: host and port that clients get if their request has no Host header. `tls`: clients use HTTPS."""
 
     def __init__(
         self,
         store: Store,
         sensors: Sensors,
-        pneumo: Pneumo,
+        pneumo: PneumoHub,
         instances: Sequence[Instance],
         address: tuple[str, int],
         tls: bool,
@@ -38,15 +38,15 @@ class Connect(Instance):
         self._tls = tls
 
     def fleet(self, host_header: str) -> list[dict[str, Any]]:
-        """All instances but Connect itself, at the address by which the client came."""
+        """Return all instances but Connect itself, with the address that the client has used."""
         host, port = _host_port(host_header, 443 if self._tls else 80) or self._address
         return [
-            {"name": one.name, "api": one.api, "host": host, "port": port, "health": "ok", **one.health()}
-            for one in self._instances
+            {"name": each.name, "api": each.api, "host": host, "port": port, "health": "ok", **each.health()}
+            for each in self._instances
         ]
 
     def configure(self, text: bytes) -> bool:
-        """Keep a configuration, as YAML. Whether there was none before. Raises HttpError 400."""
+        """Store a configuration in YAML. Return whether there was none before. Raises HttpError 400."""
         value = parse_yaml(text, "configuration")
         if not isinstance(value, dict):
             raise HttpError(400, "the configuration is not a YAML mapping")
@@ -63,17 +63,17 @@ API = instance_api("connect", "Connect")
     {200: "[{id, name, api, host, port, release, built_on, health}]"},
     query={"return": "names of fields, with commas between"} | dict.fromkeys(_FIELDS[1:], "only those"),
 )
-def fleet(here: Connect, call: Call) -> Response:
+def fleet(connect: Connect, call: Call) -> Response:
     wanted = {name: call.query[name] for name in _FIELDS if name in call.query}
-    found = [
+    matching = [
         entry
-        for entry in here.fleet(call.headers.get("host", ""))
+        for entry in connect.fleet(call.headers.get("host", ""))
         if all(str(entry[name]) == value for name, value in wanted.items())
     ]
     fields = [name for name in call.query.get("return", "").split(",") if name]
     if not set(fields) <= {*_FIELDS}:
         raise HttpError(400, f"return={call.query['return']}: fields are {', '.join(_FIELDS)}")
-    return json_answer([{name: entry[name] for name in fields or _FIELDS} for entry in found])
+    return json_answer([{name: entry[name] for name in fields or _FIELDS} for entry in matching])
 
 
 @API.on(
@@ -83,8 +83,8 @@ def fleet(here: Connect, call: Call) -> Response:
     {201: "set", 204: "replaced", 400: "not YAML"},
     body=("application/x-yaml", "application/json"),
 )
-def set_config(here: Connect, call: Call) -> Response:
-    return empty(201 if here.configure(call.body) else 204)
+def set_config(connect: Connect, call: Call) -> Response:
+    return empty(201 if connect.configure(call.body) else 204)
 
 
 @API.on(
@@ -94,11 +94,11 @@ def set_config(here: Connect, call: Call) -> Response:
     {200: "JSON, which is YAML too", 404: "not set, or no such section"},
     query={"q": "one section of it"},
 )
-def config(here: Connect, call: Call) -> Response:
-    kept = here.store.get("config", "fleet")
-    if kept is None:
+def config(connect: Connect, call: Call) -> Response:
+    stored = connect.store.get("config", "fleet")
+    if stored is None:
         raise HttpError(404, "the fleet is not configured")
-    value = json.loads(kept.body)
+    value = json.loads(stored.body)
     section = call.query.get("q")
     if section is not None:
         if section not in value:
@@ -115,12 +115,12 @@ def config(here: Connect, call: Call) -> Response:
     {200: "[message], 60 at most", 101: "a WebSocket"},
     query={"src": "of this instance only", "type": "of this type only"},
 )
-def history(here: Connect, call: Call) -> Response:
-    return json_answer(here.pneumo.history(call.query))
+def history(connect: Connect, call: Call) -> Response:
+    return json_answer(connect.pneumo.history(call.query))
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML, and the tags with which Python 2 marks its strings."""
+    """Reads plain YAML, and the tags that Python 2 gives its strings."""
 
 
 def _string(loader: _Loader, node: Any) -> Any:
@@ -131,16 +131,16 @@ for _tag in ("unicode", "str"):
     _Loader.add_constructor(f"tag:yaml.org,2002:python/{_tag}", _string)
 
 
-def parse_yaml(text: bytes, what: str) -> Any:
-    """Raises HttpError 400."""
+def parse_yaml(text: bytes, name: str) -> Any:
+    """Return YAML, parsed; `name` says what it is. Raises HttpError 400."""
     try:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise HttpError(400, f"{what} is not YAML: {one_line(error)}") from error
+        raise HttpError(400, f"{name} is not YAML: {one_line(error)}") from error
 
 
 def _host_port(header: str, usual: int) -> tuple[str, int] | None:
-    """Of a Host header; IPv6 keeps its brackets, as in a URL."""
+    """Return host and port of a Host header. An IPv6 address keeps its brackets, as in a URL."""
     host, colon, port = header.rpartition(":")
     if colon and port.isdecimal() and host:
         return host, int(port)

@@ -1,4 +1,4 @@
-"""An engine of the fleet: a manifold, and what the API asks of an engine beyond that."""
+"""An engine of the fleet: a manifold, and what else the API of an engine needs."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from stream_scorer.modelop.dataflow.manifold import Manifold
 from stream_scorer.modelop.server.answers import HttpError
 from stream_scorer.modelop.server.instance import Instance
 from stream_scorer.modelop.server.library import Library
-from stream_scorer.modelop.server.pneumo import Pneumo
-from stream_scorer.modelop.server.policies import Policies
+from stream_scorer.modelop.server.pneumo_hub import PneumoHub
+from stream_scorer.modelop.server.policy_store import PolicyStore
 from stream_scorer.modelop.server.store import Store
 from stream_scorer.modelop.streams.schemas import data_problem, verified
 
 log = logging.getLogger(__name__)
 _CONSOLE_LINES = 1000
-_SCHEMAS = 1000
+_MAX_SCHEMAS = 1000
 _LEVELS = {128: logging.DEBUG, 64: logging.INFO, 32: logging.INFO, 16: logging.WARNING}
 
 
 class Engine(Instance):
-    """Safe from any thread."""
+    """Its manifold, console, import policies and prepared schemas. Safe from any thread."""
 
-    def __init__(self, name: str, store: Store, library: Library, pneumo: Pneumo, policies: Policies) -> None:
+    def __init__(self, name: str, store: Store, library: Library, pneumo: PneumoHub, policies: PolicyStore) -> None:
         self.library = library
         self.policies = policies
         self._pneumo = pneumo
@@ -36,7 +36,7 @@ class Engine(Instance):
         self.name = name
         self.manifold = Manifold(
             find_schema=library.schema,
-            on_event=self._told,
+            on_event=self._on_event,
             on_snapshot=library.save_snapshot,
             policy=policies.current(),
         )
@@ -45,7 +45,7 @@ class Engine(Instance):
         self._ids = itertools.count(1)
         self._schemas: dict[int, Schema] = {}
 
-    def _told(self, event: Mapping[str, Any]) -> None:
+    def _on_event(self, event: Mapping[str, Any]) -> None:
         if event.get("type") == "model-console":
             self._console.append(str(event.get("text", "")))
         elif event.get("type") == "engine-state":
@@ -57,24 +57,24 @@ class Engine(Instance):
         self._pneumo.publish(self.name, event)
 
     def console(self) -> list[str]:
-        """What models have printed since the last time of asking."""
-        found = []
+        """Return what models have printed since the last call."""
+        printed = []
         while self._console:
-            found.append(self._console.popleft())
-        return found
+            printed.append(self._console.popleft())
+        return printed
 
     def prepare_schema(self, definition: Any) -> int:
-        """An id to check data by. Raises DescriptorError."""
+        """Keep a schema, and return the id to check data by. Raises DescriptorError."""
         schema = verified(definition)
         with self._lock:
             id_ = next(self._ids)
             self._schemas[id_] = schema
-            if len(self._schemas) > _SCHEMAS:  # clients that went without giving theirs back
+            if len(self._schemas) > _MAX_SCHEMAS:  # clients may leave without dropping theirs
                 del self._schemas[next(iter(self._schemas))]
         return id_
 
     def check_data(self, id_: str, value: Any) -> None:
-        """Raises HttpError."""
+        """Raises HttpError: 404 if no schema has the id, 400 if the value does not fit."""
         schema = self._schemas.get(int(id_)) if id_.isdecimal() else None
         if schema is None:
             raise HttpError(404, f"no schema with id {id_}: post it to /2/active/schema/verify")

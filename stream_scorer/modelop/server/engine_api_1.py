@@ -1,4 +1,4 @@
-"""What of version 1 of the engine's REST API is not in version 2: status, policy, older names of the same [h]."""
+"""Version 1 of the REST API of an engine: status, import policy, and older names of operations (rule `h.old`)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from starlette.responses import Response
 
 from stream_scorer.modelop.server.answers import HttpError, empty, exact, json_answer
 from stream_scorer.modelop.server.api import Api, Call
+from stream_scorer.modelop.server.content_types import POLICY
 from stream_scorer.modelop.server.engine import Engine
 from stream_scorer.modelop.server.engine_api import attach_at
-from stream_scorer.modelop.server.types import POLICY
 
 API: Api[Engine] = Api("engine", "Engine")
 _ATTACHED = {204: "attached", 400: "a reason"}
@@ -17,63 +17,63 @@ _POLICY_TYPES = (POLICY + "python3", POLICY + "python")
 
 
 @API.on("PUT", "/1/job/stream/in", "attach a stream at slot 0 (old)", _ATTACHED, body=_JSON)
-def attach_in(here: Engine, call: Call) -> Response:
-    return attach_at(here, call, 0)
+def attach_in(engine: Engine, call: Call) -> Response:
+    return attach_at(engine, call, 0)
 
 
 @API.on("PUT", "/1/job/stream/out", "attach a stream at slot 1 (old)", _ATTACHED, body=_JSON)
-def attach_out(here: Engine, call: Call) -> Response:
-    return attach_at(here, call, 1)
+def attach_out(engine: Engine, call: Call) -> Response:
+    return attach_at(engine, call, 1)
 
 
 @API.on("PUT", "/1/job/stream/{slot}", "attach a stream (old)", _ATTACHED, body=_JSON)
-def attach_old(here: Engine, call: Call) -> Response:
-    return attach_at(here, call, call.slot())
+def attach_old(engine: Engine, call: Call) -> Response:
+    return attach_at(engine, call, call.slot())
 
 
 @API.on("POST", "/1/job/scale", "how many jets run the model (old)", {204: "done", 403: "no such number"},
         query={"n": "jets"})  # fmt: skip
-def scale_old(here: Engine, call: Call) -> Response:
+def scale_old(engine: Engine, call: Call) -> Response:
     if "n" not in call.query:
         raise HttpError(403, "n, the number of jets, is missing")
-    here.manifold.scale(int(call.number("n", 0, refuse=403)))
+    engine.manifold.scale(int(call.number("n", 0, refuse=403)))
     return empty()
 
 
 @API.on("GET", "/1/job/status", "all that is known of the engine", {200: "model, slots, jets, snapshots, state"},
         query={"return": "names of fields, with commas between"})  # fmt: skip
-def status(here: Engine, call: Call) -> Response:
-    found = here.manifold.status()
+def status(engine: Engine, call: Call) -> Response:
+    whole = engine.manifold.status()
     fields = [name.strip() for name in call.query.get("return", "").split(",") if name.strip()]
-    return json_answer({name: found.get(name) for name in fields} if fields else found)
+    return json_answer({name: whole.get(name) for name in fields} if fields else whole)
 
 
 @API.on("POST", "/1/job/sample/cpu", "what the engine does in a while", {200: "times and counts", 403: "no such time"},
         query={"duration": "s; 1 unless given"})  # fmt: skip
-def sample_cpu(here: Engine, call: Call) -> Response:
+def sample_cpu(engine: Engine, call: Call) -> Response:
     duration = call.number("duration", 1.0, refuse=403)
     if not 0 < duration <= 60:
         raise HttpError(403, f"duration={call.query['duration']} is not in 0 to 60 s")
-    return json_answer(here.manifold.cpu(duration))
+    return json_answer(engine.manifold.cpu(duration))
 
 
 @API.on("GET", "/1/debug/output", "what models have printed since the last time of asking", {200: "[text]"})
-def debug_output(here: Engine, _: Call) -> Response:
-    return json_answer(here.console())
+def debug_output(engine: Engine, _: Call) -> Response:
+    return json_answer(engine.console())
 
 
 @API.on("GET", "/1/policy", "the import policy, of the type that Accept names", {200: "YAML"})
-def policy(here: Engine, call: Call) -> Response:
+def policy(engine: Engine, call: Call) -> Response:
     kind = _policy_type(call.headers.get("accept", ""))
-    return exact(here.policies.text(kind.removeprefix(POLICY)), kind)
+    return exact(engine.policies.text(kind.removeprefix(POLICY)), kind)
 
 
 @API.on("PUT", "/1/policy", "set the import policy", {201: "set", 400: "a reason"},
         query={"preinstall": "True: install now what it says to install"}, body=_POLICY_TYPES)  # fmt: skip
-def set_policy(here: Engine, call: Call) -> Response:
+def set_policy(engine: Engine, call: Call) -> Response:
     kind = _policy_type(call.headers.get("content-type", ""))
-    policies = here.policies
-    here.manifold.policy = policies.set(kind.removeprefix(POLICY), call.body, preinstall=call.flag("preinstall"))
+    policies = engine.policies
+    engine.manifold.policy = policies.set(kind.removeprefix(POLICY), call.body, preinstall=call.flag("preinstall"))
     return empty(201)
 
 

@@ -1,4 +1,4 @@
-"""Who may ask: whoever has the token, or, without one, programs of this machine."""
+"""Access control: clients with the token or, without a token, programs of this machine."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ OPEN = ("/docs", "/openapi.json")
 
 
 class Guard:
-    """ASGI: with `token`, 401 for those without it; else, with `local`, 403 for what a web page may have sent.
+    """ASGI middleware. With `token`, 401 for clients without it; else, with `local`, 403 for requests of web pages.
 
-    A page of another site can make a browser post to 127.0.0.1, or have its own name lead there: such requests
-    carry another Host or Origin.
+    A page of another site can make a browser post to 127.0.0.1, or resolve its own name to it. Such requests carry
+    another Host or Origin.
     """
 
     def __init__(self, app: ASGIApp, token: str | None, *, local: bool) -> None:
@@ -46,7 +46,7 @@ class Guard:
     def _refusal(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
         if self._token is not None:
             given = tokens(headers.get("authorization", ""))
-            if any(hmac.compare_digest(one.encode(), self._token.encode()) for one in given):
+            if any(hmac.compare_digest(token.encode(), self._token.encode()) for token in given):
                 return None
             return 401, "Authorization required: a bearer token"
         if self._local:
@@ -59,7 +59,7 @@ class Guard:
 
 
 def tokens(authorization: str) -> list[str]:
-    """What may be the token in such a header: clients write it bare, as a bearer (once or twice), as a password."""
+    """Return what may be the token in the header: clients send it bare, as a bearer (once or twice) or as a password."""
     scheme, _, rest = authorization.strip().partition(" ")
     if scheme.lower() == "bearer":
         return [rest.strip(), rest.strip().removeprefix("Bearer ")]
@@ -73,7 +73,7 @@ def tokens(authorization: str) -> list[str]:
 
 
 def _name(netloc: str) -> str:
-    """Host of HOST:PORT, without the brackets of IPv6."""
+    """Return the host of HOST:PORT, without the brackets of IPv6."""
     try:
         return urllib.parse.urlsplit(f"//{netloc}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""What all instances of a fleet have: a name, health, sensors."""
+"""What every instance of a fleet has: a name, an id, health, sensors, and the operations of the API for them."""
 
 from __future__ import annotations
 
@@ -17,31 +17,35 @@ from stream_scorer.modelop.server.store import Store
 
 
 class Sensors(Protocol):
-    """Of one instance. Safe from any thread."""
+    """The sensors of one instance. Safe from any thread; no method blocks."""
 
     def install(self, descriptor: dict[str, Any]) -> int:
-        """Raises SettingsError on a descriptor that is wrong."""
+        """Return the id of the new sensor. Raises SettingsError: the descriptor is wrong."""
 
     def remove(self, number: int) -> None:
-        """Raises KeyError."""
+        """Raises KeyError: no sensor has this id."""
 
     def installed(self) -> list[dict[str, Any]]:
-        """`{id, tap, active, permanent}` of each."""
+        """Return `{id, tap, active, permanent}` of each sensor."""
 
-    def points(self) -> list[str]: ...
+    def points(self) -> list[str]:
+        """Return the names of the tapping points."""
 
 
 class Instance:
-    """`api`: connect, model-manage or engine. The id is made once and kept."""
+    """`api`: connect, model-manage or engine. The id is made once and stored.
+
+    document: the OpenAPI document, once the application is made.
+    """
 
     def __init__(self, name: str, api: str, store: Store, sensors: Sensors) -> None:
         self.name = name
         self.api = api
         self.sensors = sensors
         self.document: dict[str, Any] = {}
-        kept = store.get("id", name)
-        self.id = kept.body.decode() if kept else str(uuid.uuid4())
-        if kept is None:
+        stored = store.get("id", name)
+        self.id = stored.body.decode() if stored else str(uuid.uuid4())
+        if stored is None:
             store.put("id", name, "text/plain", self.id.encode())
 
     def health(self) -> dict[str, str]:
@@ -49,15 +53,20 @@ class Instance:
 
 
 def built_on() -> str:
-    """As `date` writes it."""
+    """Return when this package was installed, in the form of `date`."""
     written = Path(stream_scorer.__file__).stat().st_mtime
     return datetime.fromtimestamp(written, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
 
 
 def instance_api(name: str, title: str) -> Api[Any]:
-    """An Api with the endpoints that every instance has."""
+    """Return an Api with the operations that every instance has."""
     api: Api[Instance] = Api(name, title)
+    _add_health(api)
+    _add_sensors(api)
+    return api
 
+
+def _add_health(api: Api[Instance]) -> None:
     @api.on("GET", "/1/health", "the instance is healthy", {200: "id, release, built_on"})
     def health(instance: Instance, _: Call) -> Response:
         return json_answer(instance.health())
@@ -68,7 +77,10 @@ def instance_api(name: str, title: str) -> Api[Any]:
             return exact(yaml.safe_dump(instance.document, sort_keys=False).encode(), "application/x-yaml")
         return json_answer(instance.document)
 
+
+def _add_sensors(api: Api[Instance]) -> None:
     install_answers = {200: "its id", 400: "the descriptor is wrong"}
+    remove_answers = {204: "removed", 404: "not installed"}
 
     @api.on("POST", "/1/control/sensor", "install a sensor (old)", install_answers, body=("application/json",))
     @api.on("POST", "/2/active/sensor", "install a sensor", install_answers, body=("application/json",))
@@ -80,13 +92,11 @@ def instance_api(name: str, title: str) -> Api[Any]:
 
     @api.on("GET", "/2/active/sensor", "installed sensors", {200: "[{id, tap}]"})
     def active(instance: Instance, _: Call) -> Response:
-        return json_answer([{"id": one["id"], "tap": one["tap"]} for one in instance.sensors.installed()])
+        return json_answer([_only(sensor, "id", "tap") for sensor in instance.sensors.installed()])
 
     @api.on("GET", "/1/control/sensor", "installed sensors (old)", {200: "[{id, tap, active}]"})
     def controlled(instance: Instance, _: Call) -> Response:
-        return json_answer(
-            [{name: one[name] for name in ("id", "tap", "active")} for one in instance.sensors.installed()]
-        )
+        return json_answer([_only(sensor, "id", "tap", "active") for sensor in instance.sensors.installed()])
 
     @api.on("GET", "/1/control/sensor/available", "tapping points (old)", {200: "[name]"})
     @api.on("GET", "/2/active/sensor/points", "tapping points", {200: "[name]"})
@@ -95,12 +105,10 @@ def instance_api(name: str, title: str) -> Api[Any]:
 
     @api.on("GET", "/1/control/sensor/{id}", "one sensor (old)", {200: "{id, tap, permanent}", 404: "not installed"})
     def describe(instance: Instance, call: Call) -> Response:
-        found = [one for one in instance.sensors.installed() if str(one["id"]) == call.path["id"]]
-        if not found:
-            raise HttpError(404, f"sensor {call.path['id']} is not installed")
-        return json_answer({name: found[0][name] for name in ("id", "tap", "permanent")})
-
-    remove_answers = {204: "removed", 404: "not installed"}
+        for sensor in instance.sensors.installed():
+            if str(sensor["id"]) == call.path["id"]:
+                return json_answer(_only(sensor, "id", "tap", "permanent"))
+        raise HttpError(404, f"sensor {call.path['id']} is not installed")
 
     @api.on("DELETE", "/1/control/sensor/{id}", "remove a sensor (old)", remove_answers)
     @api.on("DELETE", "/2/active/sensor/{id}", "remove a sensor", remove_answers)
@@ -112,4 +120,6 @@ def instance_api(name: str, title: str) -> Api[Any]:
             raise HttpError(404, f"sensor {given} is not installed") from error
         return empty()
 
-    return api
+
+def _only(sensor: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: sensor[name] for name in names}

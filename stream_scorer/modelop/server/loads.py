@@ -1,4 +1,4 @@
-"""A request to load a model: bare source, or multipart with attachments and schemas [h]."""
+"""Reads a request to load a model: bare source, or multipart with attachments and schemas (rule `h.load`)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.modelop.server import multipart
 from stream_scorer.modelop.server.answers import HttpError, one_line
 from stream_scorer.modelop.server.api import Call
+from stream_scorer.modelop.server.content_types import MODEL_TYPES, RUN_HERE, SCHEMA, attachment_type, model_type
 from stream_scorer.modelop.server.model_manage import check_file_name, check_model_type
-from stream_scorer.modelop.server.types import MODEL_TYPES, RUN_HERE, SCHEMA, attachment_type, model_type
 
-# One client closes the quotes early: ref="urn:fastscore:attachment:m":x.zip
+# One of the vendor's clients closes the quotes early: ref="urn:fastscore:attachment:m":x.zip
 _REFERENCE = re.compile(r'urn:fastscore:attachment:([^:";]+)"?:"?([^";\r\n]+)')
 Fetch = Callable[[str, str], bytes]
+"""Takes the names of a model and an attachment, and returns its content. May block."""
 
 
 def read_package(call: Call, fetch: Fetch) -> ModelPackage:
-    """What a load brings. `fetch(model, attachment)` gets one that came by reference.
+    """Return the model of a request. `fetch` gets attachments that come by reference.
 
     Raises HttpError 400, and what `fetch` raises.
     """
@@ -72,5 +73,5 @@ def _attachment(part: multipart.Part, name: str, fetch: Fetch) -> tuple[str, byt
     reference = _REFERENCE.search(content_type)
     if reference is None:
         raise HttpError(400, f'attachment {name!r}: no ref="urn:fastscore:attachment:MODEL:NAME" in {content_type!r}')
-    model, found = reference[1], reference[2].strip()
-    return check_file_name(name or found), fetch(model, found)
+    model, referred = reference[1], reference[2].strip()
+    return check_file_name(name or referred), fetch(model, referred)

@@ -1,4 +1,4 @@
-"""multipart/mixed, as the vendor's clients write it by hand: bodies are any bytes, a line break may lead."""
+"""Reads multipart/mixed as the vendor's clients write it: bodies are any bytes, and a line break may come first."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ _PARAMETER = re.compile(r';\s*([\w*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))
 
 
 class Part(NamedTuple):
-    """`headers` have names in lower case."""
+    """A part. Names of `headers` are in lower case."""
 
     headers: Mapping[str, str]
     body: bytes
 
 
 def value_of(header: str) -> str:
-    """A header without its parameters, in lower case: `multipart/mixed`."""
+    """Return a header's value without its parameters, in lower case: `multipart/mixed`."""
     return header.partition(";")[0].strip().lower()
 
 
 def parameters(header: str) -> dict[str, str]:
-    """`name` and the like behind the value; names in lower case."""
-    found: dict[str, str] = {}
+    """Return the parameters behind a header's value; their names are in lower case."""
+    values: dict[str, str] = {}
     for name, quoted, bare in _PARAMETER.findall(header):
-        found.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted else bare)
-    return found
+        values.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted else bare)
+    return values
 
 
 def parse(body: bytes, content_type: str) -> list[Part]:
-    """The parts, in order. Raises HttpError 400."""
+    """Return the parts, in order. Raises HttpError 400."""
     boundary = parameters(content_type).get("boundary", "")
     if not boundary:
         raise HttpError(400, "multipart without a boundary: give it in the Content-Type")
-    # A delimiter is a line of its own; the line break before it belongs to it, not to the part.
+    # A delimiter is a line of its own. The line break before it belongs to the delimiter, not to the part.
     line = re.compile(rb"(?:^|\r?\n)--" + re.escape(boundary.encode()) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
     parts: list[Part] = []
     start: int | None = None
@@ -46,12 +46,12 @@ def parse(body: bytes, content_type: str) -> list[Part]:
         start = delimiter.end()
         if delimiter[1]:
             return parts
-    what = "no last boundary: the body was cut off" if start is not None else f"no boundary {boundary!r} in the body"
-    raise HttpError(400, f"multipart: {what}")
+    problem = "no last boundary: the body was cut off" if start is not None else f"no boundary {boundary!r} in the body"
+    raise HttpError(400, f"multipart: {problem}")
 
 
 def _part(raw: bytes) -> Part:
-    """What is between two delimiters, the line break behind the first one included."""
+    """Read the bytes between two delimiters, which begin with the line break of the first."""
     head, body = _split(raw.removeprefix(b"\r").removeprefix(b"\n"))
     return Part(header_lines(head), body)
 
@@ -64,7 +64,7 @@ def _split(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def header_text(raw: bytes) -> str:
-    """Of a header: UTF-8 if it is that, Latin-1 otherwise."""
+    """Return a header as text: UTF-8 if it is valid, Latin-1 otherwise."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -72,10 +72,10 @@ def header_text(raw: bytes) -> str:
 
 
 def header_lines(raw: bytes) -> dict[str, str]:
-    """By name, in lower case; folded ones too."""
-    found = {}
+    """Return headers by their name in lower case. Folded headers are joined."""
+    headers = {}
     for line in re.sub(r"\r?\n[ \t]+", " ", header_text(raw)).splitlines():
         name, colon, value = line.partition(":")
         if colon:
-            found[name.strip().lower()] = value.strip()
-    return found
+            headers[name.strip().lower()] = value.strip()
+    return headers

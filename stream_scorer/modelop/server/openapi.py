@@ -1,4 +1,4 @@
-"""The API document, and a page to read it on: both made from the table of endpoints."""
+"""The API document, and a page to read it on: both made from the table of operations."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 from typing import Any
 
 import stream_scorer
-from stream_scorer.modelop.server.api import Api, Endpoint
+from stream_scorer.modelop.server.api import Api, Operation
 
 _NUMBERS = {"slot", "in", "out"}
 
 
 def document(apis: dict[str, Api[Any]]) -> dict[str, Any]:
-    """OpenAPI 3.1 of several APIs, each under its prefix."""
+    """Return the OpenAPI 3.1 document of several APIs, each under its prefix."""
     paths: dict[str, Any] = {}
     for prefix, api in apis.items():
-        for endpoint in api.endpoints:
-            place = paths.setdefault(prefix + endpoint.path, {})
-            place[endpoint.method.lower()] = _operation(api, prefix, endpoint)
+        for operation in api.operations:
+            place = paths.setdefault(prefix + operation.path, {})
+            place[operation.method.lower()] = _operation(api, prefix, operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -30,40 +30,40 @@ def document(apis: dict[str, Api[Any]]) -> dict[str, Any]:
     }
 
 
-def _operation(api: Api[Any], prefix: str, endpoint: Endpoint) -> dict[str, Any]:
-    operation: dict[str, Any] = {
+def _operation(api: Api[Any], prefix: str, operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
         "tags": [api.title],
-        "summary": endpoint.summary,
-        "responses": {str(status): {"description": text} for status, text in endpoint.answers.items()},
+        "summary": operation.summary,
+        "responses": {str(status): {"description": text} for status, text in operation.answers.items()},
         "security": [{"token": []}, {}],
     }
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if name in _NUMBERS else "string"}}
-        for name in re.findall(r"{(\w+)}", prefix + endpoint.path)
+        for name in re.findall(r"{(\w+)}", prefix + operation.path)
     ] + [
         {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-        for name, text in endpoint.query.items()
+        for name, text in operation.query.items()
     ]
     if parameters:
-        operation["parameters"] = parameters
-    if endpoint.body:
-        operation["requestBody"] = {"required": True, "content": {kind: {} for kind in endpoint.body}}
-    return operation
+        described["parameters"] = parameters
+    if operation.body:
+        described["requestBody"] = {"required": True, "content": {kind: {} for kind in operation.body}}
+    return described
 
 
-def page(found: dict[str, Any]) -> str:
-    """Self-contained HTML: an engine may stand where there is no Internet."""
+def page(contents: dict[str, Any]) -> str:
+    """Return the document as HTML that needs no other file: an engine may run without access to the Internet."""
     rows = []
     tag = ""
-    for path, methods in found["paths"].items():
+    for path, methods in contents["paths"].items():
         for method, operation in methods.items():
             if operation["tags"][0] != tag:
                 tag = operation["tags"][0]
                 rows.append(f'<tr><th colspan="4">{html.escape(tag)}</th></tr>')
             query = "".join(
-                f"<br><small>?{html.escape(one['name'])}= {html.escape(one['description'])}</small>"
-                for one in operation.get("parameters", [])
-                if one["in"] == "query"
+                f"<br><small>?{html.escape(parameter['name'])}= {html.escape(parameter['description'])}</small>"
+                for parameter in operation.get("parameters", [])
+                if parameter["in"] == "query"
             )
             answers = "<br>".join(
                 f"<b>{status}</b> {html.escape(answer['description'])}"
@@ -73,7 +73,7 @@ def page(found: dict[str, Any]) -> str:
                 f"<tr><td>{method.upper()}</td><td><code>{html.escape(path)}</code>{query}</td>"
                 f"<td>{html.escape(operation['summary'])}</td><td>{answers}</td></tr>"
             )
-    title = html.escape(f"{found['info']['title']} {found['info']['version']}")
+    title = html.escape(f"{contents['info']['title']} {contents['info']['version']}")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         "<style>body{font:15px/1.4 system-ui,sans-serif;margin:2rem;max-width:80rem}table{border-collapse:collapse}"

@@ -1,4 +1,4 @@
-"""Sensors of an instance that has no manifold: of the process itself."""
+"""Sensors of an instance without a manifold: memory and CPU time of this process."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from stream_scorer.modelop.dataflow.taps import Taps
 
 
 class ProcessSensors:
-    """Memory and processor time. `report` gets events of type sensor-report."""
+    """The `Sensors` of such an instance. `report` takes events of type sensor-report; it must not block."""
 
     def __init__(self, report: Callable[[dict[str, Any]], None]) -> None:
         self._sensors = Sensors(Taps(lambda: [os.getpid()]), report, lambda: ((), []))
-        for one in self._sensors.installed():  # those that every engine has
-            self._sensors.remove(one["id"])
+        for sensor in self._sensors.installed():  # those of an engine
+            self._sensors.remove(sensor["id"])
 
     def install(self, descriptor: dict[str, Any]) -> int:
         if descriptor.get("Tap") not in self.points():
-            raise SettingsError(f"Tap {descriptor.get('Tap')!r} is no tapping point here: {', '.join(self.points())}.")
+            raise SettingsError(
+                f"Tap {descriptor.get('Tap')!r} is not a tapping point here: {', '.join(self.points())}."
+            )
         return self._sensors.install(descriptor)
 
     def remove(self, number: int) -> None:

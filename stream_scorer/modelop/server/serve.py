@@ -1,4 +1,4 @@
-"""The server as a process: one port, until a signal comes."""
+"""Runs the server of `stream-scorer engine`: one port, until a signal comes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import uvicorn
 
 from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, SettingsError
 from stream_scorer.modelop.server.app import make_app
-from stream_scorer.modelop.server.fleet import Fleet
 from stream_scorer.modelop.server.guard import Guard
+from stream_scorer.modelop.server.hosted_fleet import HostedFleet
 from stream_scorer.modelop.server.settings import MIB, EngineSettings, baked_from, is_loopback, read_token
 from stream_scorer.modelop.server.store import Store
 from stream_scorer.parsing.addresses import Address, listen
@@ -27,7 +27,7 @@ _LAST_ANSWERS_S = 3
 
 
 def serve(settings: EngineSettings) -> int:
-    """Serve until SIGTERM or SIGINT; the exit code. Raises SettingsError and ModelError before it serves."""
+    """Serve until SIGTERM or SIGINT, and return the exit code. Raises SettingsError and ModelError before it serves."""
     token = read_token(settings.token, "--token") if settings.token else None
     baked = baked_from(os.environ)
     with contextlib.ExitStack() as stack:
@@ -35,7 +35,7 @@ def serve(settings: EngineSettings) -> int:
         host, port = settings.address.host, listener.getsockname()[1]
         store = Store(stack.enter_context(_own_folder(settings.folder())) / "store.sqlite")
         stack.callback(store.close)
-        fleet = Fleet(settings, baked, store, (host, port))
+        fleet = HostedFleet(settings, baked, store, (host, port))
         stack.callback(fleet.close)
         app = Guard(make_app(fleet, settings.max_body * MIB), token, local=is_loopback(host) and not settings.insecure)
         config = uvicorn.Config(
@@ -61,25 +61,25 @@ def serve(settings: EngineSettings) -> int:
 
 
 def _run(server: uvicorn.Server, listener: socket.socket) -> int:
-    """uvicorn's own handling of signals would end the process by the signal, before jets have ended."""
-    came: list[int] = []
+    """Handle signals ourselves: uvicorn would end the process by the signal, before the jets have ended."""
+    received: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        server.force_exit = bool(came)
+        server.force_exit = bool(received)
         server.should_exit = True
-        came.append(number)
+        received.append(number)
 
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     server.run(sockets=[listener])
     log.info("stopping")
-    return EXIT_INTERRUPTED if came and came[0] == signal.SIGINT else EXIT_DONE
+    return EXIT_INTERRUPTED if received and received[0] == signal.SIGINT else EXIT_DONE
 
 
 @contextlib.contextmanager
 def _own_folder(folder: Path) -> Iterator[Path]:
-    """The folder, locked: two engines on one store would each know half of what happened."""
+    """Make and lock the folder: of two engines on one store, each would know half of the changes."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (folder / "lock").open("w")
@@ -93,6 +93,6 @@ def _own_folder(folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def _names(fleet: Fleet) -> str:
+def _names(fleet: HostedFleet) -> str:
     manage = [fleet.model_manage.name] if fleet.model_manage else []
     return ", ".join(["connect", *manage, *(engine.name for engine in fleet.engines)])

@@ -17,6 +17,8 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class EngineSettings:
+    """The settings, checked. Raises SettingsError."""
+
     listen: str = setting("127.0.0.1:8003", "HOST:PORT to serve on; port 0: any free port", metavar="ADDRESS")
     data: Path | None = setting(
         None,
@@ -65,11 +67,11 @@ class EngineSettings:
 
     @property
     def address(self) -> Address:
-        """Raises SettingsError."""
+        """Host and port to serve on. Raises SettingsError."""
         return read_address(self.listen, "--listen")
 
     def folder(self) -> Path:
-        """Where data lies. Raises SettingsError."""
+        """Return the directory of the data. Raises SettingsError."""
         if self.data is not None:
             return self.data
         return user_folder("XDG_DATA_HOME", ".local/share") / "engine"
@@ -77,7 +79,7 @@ class EngineSettings:
 
 @dataclass(frozen=True)
 class Baked:
-    """What a baked engine finds in its environment [i]: files, by slot or name."""
+    """The files that the environment of a baked engine names, by slot or name (rule `i.variables`)."""
 
     model: Path | None
     schemas: Mapping[str, Path]
@@ -87,11 +89,11 @@ class Baked:
 
 
 def baked_from(env: Mapping[str, str]) -> Baked:
-    """MODEL, SCHEMAS, STREAMS, ATTACHMENTS, FASTSCORE_CONFIG. Raises SettingsError."""
+    """Read MODEL, SCHEMAS, STREAMS, ATTACHMENTS and FASTSCORE_CONFIG. Raises SettingsError."""
     streams = {}
     for slot, path in _pairs("STREAMS", env):
         if not slot.isdecimal():
-            raise SettingsError(f"STREAMS: {slot!r} is no slot. Write SLOT:PATH;SLOT:PATH.")
+            raise SettingsError(f"STREAMS: {slot!r} is not a slot. Write SLOT:PATH;SLOT:PATH.")
         streams[int(slot)] = Path(path)
     model = env.get("MODEL", "").strip()
     configuration = env.get("FASTSCORE_CONFIG", "").strip()
@@ -128,7 +130,7 @@ def is_loopback(host: str) -> bool:
 
 
 def read_token(file: Path, flag: str) -> str:
-    """Raises SettingsError."""
+    """Return the token in a file. Raises SettingsError: it cannot be read, or it is too short."""
     try:
         token = file.read_text().strip()
     except (OSError, ValueError) as error:

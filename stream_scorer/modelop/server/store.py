@@ -1,4 +1,4 @@
-"""What Model Manage and Connect keep, in one SQLite file: every answer of success is on disk by then."""
+"""The SQLite file of Model Manage and Connect. A change is on disk when its call returns."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CREATE INDEX snapshot_by_time ON snapshot (model, created_on);
 
 
 class Item(NamedTuple):
-    """`type` is the Content-Type it came with, without parameters."""
+    """A stored item. `type` is its Content-Type, without parameters."""
 
     type: str
     body: bytes
 
 
 class SnapshotInfo(NamedTuple):
-    """`created_on` is ISO 8601 in UTC; `size` in bytes."""
+    """Metadata of a snapshot. `created_on` is ISO 8601 in UTC; `size` is in bytes."""
 
     id: str
     created_on: str
@@ -41,23 +41,25 @@ class SnapshotInfo(NamedTuple):
 
 
 class Store:
-    """Safe from any thread. Of items there are the kinds schema, stream, sensor, model, config, policy and id."""
+    """Safe from any thread; calls wait for each other. Kinds of items: schema, stream, sensor, model, config, policy, id."""
 
     def __init__(self, file: Path) -> None:
-        """Opens the file, or makes it. Raises SettingsError."""
+        """Open the file, or make it. Raises SettingsError."""
         self._lock = threading.RLock()
         try:
             self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;")
-            (found,) = self._db.execute("PRAGMA user_version").fetchone()
-            if found == 0:
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version == 0:
                 self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {FORMAT}; COMMIT;")
         except sqlite3.Error as error:
             raise SettingsError(
                 f"{file}: cannot be used as the engine's store ({error}). Give another --data."
             ) from error
-        if found > FORMAT:
-            raise SettingsError(f"{file}: written by a later version (format {found}, not {FORMAT}). Update this one.")
+        if version > FORMAT:
+            raise SettingsError(
+                f"{file}: written by a later version (format {version}, not {FORMAT}). Update this one."
+            )
 
     def close(self) -> None:
         with self._lock:
@@ -69,22 +71,22 @@ class Store:
         return [name for (name,) in self._rows("SELECT name FROM item WHERE kind = ? ORDER BY name", kind)]
 
     def types(self, kind: str) -> list[tuple[str, str]]:
-        """(name, type) of each."""
+        """Return (name, type) of each item of a kind."""
         return self._rows("SELECT name, type FROM item WHERE kind = ? ORDER BY name", kind)
 
     def get(self, kind: str, name: str) -> Item | None:
-        found = self._rows("SELECT type, body FROM item WHERE kind = ? AND name = ?", kind, name)
-        return Item(*found[0]) if found else None
+        rows = self._rows("SELECT type, body FROM item WHERE kind = ? AND name = ?", kind, name)
+        return Item(*rows[0]) if rows else None
 
     def put(self, kind: str, name: str, type_: str, body: bytes) -> bool:
-        """Whether there was none of that name before."""
+        """Add or replace it. Return whether there was none of that name before."""
         with self._change() as db:
             new = self.get(kind, name) is None
             db.execute("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", (kind, name, type_, body))
         return new
 
     def remove(self, kind: str, name: str) -> bool:
-        """Whether there was one. A model's attachments and snapshots go with it."""
+        """Remove an item; with a model, its attachments and snapshots. Return whether there was one."""
         with self._change() as db:
             if kind == "model":
                 db.execute("DELETE FROM attachment WHERE model = ?", (name,))
@@ -97,16 +99,16 @@ class Store:
         return [name for (name,) in self._rows("SELECT name FROM attachment WHERE model = ? ORDER BY name", model)]
 
     def attachment(self, model: str, name: str) -> Item | None:
-        found = self._rows("SELECT type, body FROM attachment WHERE model = ? AND name = ?", model, name)
-        return Item(*found[0]) if found else None
+        rows = self._rows("SELECT type, body FROM attachment WHERE model = ? AND name = ?", model, name)
+        return Item(*rows[0]) if rows else None
 
     def attachment_size(self, model: str, name: str) -> tuple[str, int] | None:
-        """(type, bytes), without reading it."""
-        found = self._rows("SELECT type, length(body) FROM attachment WHERE model = ? AND name = ?", model, name)
-        return found[0] if found else None
+        """Return type and size in bytes, without reading the attachment; None if there is none."""
+        rows = self._rows("SELECT type, length(body) FROM attachment WHERE model = ? AND name = ?", model, name)
+        return rows[0] if rows else None
 
     def put_attachment(self, model: str, name: str, type_: str, body: bytes) -> bool:
-        """Whether there was none of that name before."""
+        """Add or replace it. Return whether there was none of that name before."""
         with self._change() as db:
             new = self.attachment_size(model, name) is None
             db.execute("INSERT OR REPLACE INTO attachment VALUES (?, ?, ?, ?)", (model, name, type_, body))
@@ -134,22 +136,22 @@ class Store:
         ]
 
     def snapshots_like(self, model: str, prefix: str) -> list[SnapshotInfo]:
-        """Those whose id begins so; only the one whose id it is in full, if there is one."""
+        """Return the snapshots whose id begins with `prefix`; only the one with this very id, if there is one."""
         rows = self._rows(
             "SELECT id, created_on, type, length(body) FROM snapshot WHERE model = ? AND substr(id, 1, ?) = ? ORDER BY id",
             model,
             len(prefix),
             prefix,
         )
-        found = [SnapshotInfo(*row) for row in rows]
-        return [info for info in found if info.id == prefix] or found
+        matching = [SnapshotInfo(*row) for row in rows]
+        return [info for info in matching if info.id == prefix] or matching
 
     def snapshot(self, model: str, id_: str) -> bytes | None:
-        found = self._rows("SELECT body FROM snapshot WHERE model = ? AND id = ?", model, id_)
-        return found[0][0] if found else None
+        rows = self._rows("SELECT body FROM snapshot WHERE model = ? AND id = ?", model, id_)
+        return rows[0][0] if rows else None
 
     def add_snapshot(self, model: str, id_: str, body: bytes) -> bool:
-        """Whether the id was free."""
+        """Add a snapshot. Return False if the id is taken."""
         with self._change() as db:
             if self.snapshot(model, id_) is not None:
                 return False
@@ -178,5 +180,5 @@ class Store:
 
 
 def _stamp(time: datetime) -> str:
-    """Text whose order is that of time."""
+    """Return a time as text that sorts in the order of time."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,1 +1,1 @@
-"""ModelOp streams: descriptors, envelopes, batching, and what is at their other ends."""
+"""ModelOp streams: descriptors, envelopes, batching, and the opening of their transports."""

@@ -1,4 +1,7 @@
-"""Records in a stream of bytes: found as the bytes come, in whatever pieces, and framed on the way out. Section [f]."""
+"""Splits a stream of bytes into records, whatever pieces the bytes come in, and frames records for output.
+
+Rule `f.envelopes` of `docs/conformance.md`; container files are in `ocf`, CSV in `csv_lines`.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +10,33 @@ from typing import Protocol
 
 import msgpack
 
-MOST_RECORD = 256 << 20  # bytes; most of a value that tells its own end, as wrong bytes may claim any length
-MOST_LINE = 64 << 20  # bytes; most that is kept while the separator has not come
-_KEPT = 1000  # bytes; kept of what is longer, to show the reason
+MAX_RECORD = 256 << 20  # bytes of a record without a separator: wrong bytes may claim any length
+MAX_LINE = 64 << 20  # bytes that are kept while the separator has not come
+_KEPT = 1000  # bytes kept of a record that is too long, to show them
 
 
 class Splitter(Protocol):
-    """One pass over a stream."""
+    """Splits the bytes of one stream, once. Not safe from several threads; nothing blocks."""
 
     header: bytes
-    """The line of names before the records, once it has come; b"" where there is none."""
+    """The line of field names before the records, once it has come; b"" if there is none."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The records that these bytes complete. Raises TransportError where no later record can be found."""
+        """Return the records that these bytes complete, in order. Raises TransportError: no later record can be found."""
 
-    def end(self) -> list[bytes]:
-        """What is left at the end of the stream."""
+    def flush(self) -> list[bytes]:
+        """At the end of the input: return what is left as records. Raises TransportError. `feed` may begin anew."""
 
 
 class Framer(Protocol):
+    """Frames the records of one output stream. Not safe from several threads; nothing blocks."""
+
     def frame(self, records: Sequence[bytes]) -> bytes:
-        """The bytes that stand for the records, with whatever belongs at the beginning of the stream first."""
+        """Return the bytes to write for the records; the first call puts the stream's header before them."""
 
 
 class TooLong(bytes):
-    """The beginning of a record that is too long to be kept, given in its place: it must be rejected.
+    """The beginning of a record that is too long to keep, in place of the record. It must be rejected.
 
     why: the reason, for logs and reject lines.
     """
@@ -40,44 +45,45 @@ class TooLong(bytes):
 
 
 def too_long(data: bytes | bytearray) -> TooLong:
-    found = TooLong(data[:_KEPT])
-    found.why = f"its end has not come within {len(data):,} bytes. Are Envelope and Encoding those of the stream?"
-    return found
+    beginning = TooLong(data[:_KEPT])
+    beginning.why = f"its end has not come within {len(data):,} bytes. Are Envelope and Encoding those of the stream?"
+    return beginning
 
 
-class Skipping:
-    """Skips the rest of a record that is too long, up to its separator. `over`: nothing is being skipped."""
+class Skipper:
+    """Skips the rest of a record that is too long, up to its separator. `idle`: nothing is being skipped."""
 
     def __init__(self, separator: bytes) -> None:
         self._separator = separator
-        self.over = True
+        self.idle = True
 
-    def through(self, data: bytearray) -> bool:
-        """Drops from `data` what is to be skipped; False while the separator has not come."""
-        if not self.over:
+    def skip(self, data: bytearray) -> bool:
+        """Drop from `data` what is to be skipped. Return False while the separator has not come."""
+        if not self.idle:
             at = data.find(self._separator)
-            self.over = at >= 0
-            self._drop(data, at + len(self._separator) if self.over else len(data))
-        return self.over
+            self.idle = at >= 0
+            self._drop(data, at + len(self._separator) if self.idle else len(data))
+        return self.idle
 
-    def _drop(self, data: bytearray, end: int) -> None:
-        del data[: end if self.over else max(end - len(self._separator) + 1, 0)]
+    def _drop(self, data: bytearray, stop: int) -> None:
+        # While skipping, the last bytes may be the beginning of the separator.
+        del data[: stop if self.idle else max(stop - len(self._separator) + 1, 0)]
 
-    def cut_short(self, data: bytearray, most: int | None = None) -> list[bytes]:
-        """If `data`, the beginning of a record, is too long: drops it, begins to skip, and returns its TooLong."""
-        if len(data) <= (MOST_LINE if most is None else most):
+    def drop_if_too_long(self, data: bytearray, most: int | None = None) -> list[bytes]:
+        """If `data`, the beginning of a record, is longer than `most`, drop it and return its TooLong."""
+        if len(data) <= (MAX_LINE if most is None else most):
             return []
-        found: list[bytes] = [too_long(data)]
-        self.over = False
+        dropped: list[bytes] = [too_long(data)]
+        self.idle = False
         self._drop(data, len(data))
-        return found
+        return dropped
 
 
 class Delimited:
-    """Records with a separator after each. The last may lack it, and is none if it is empty.
+    """Records with a separator after each. The last record may lack it; an empty rest is no record.
 
     Args:
-        blank: a blank line is a record, as in the encodings null and utf-8. In others it is not.
+        blank: whether a blank line is a record, as in the encodings null and utf-8.
     """
 
     header = b""
@@ -86,24 +92,26 @@ class Delimited:
         self._separator = separator
         self._blank = blank
         self._rest = bytearray()
-        self._skipping = Skipping(separator)
+        self._skipper = Skipper(separator)
 
     def feed(self, data: bytes) -> list[bytes]:
         # A long record comes in many pieces: search only where a separator may have been completed.
         behind = max(len(self._rest) - len(self._separator) + 1, 0)
-        found = self._separator in self._rest[behind:] + data
+        has_separator = self._separator in self._rest[behind:] + data
         self._rest += data
-        if not self._skipping.through(self._rest):
+        if not self._skipper.skip(self._rest):
             return []
-        if not found:
-            return self._skipping.cut_short(self._rest)
+        if not has_separator:
+            return self._skipper.drop_if_too_long(self._rest)
         *records, rest = bytes(self._rest).split(self._separator)
         self._rest = bytearray(rest)
-        return [one for one in records if self._blank or one.strip()] + self._skipping.cut_short(self._rest)
+        return [record for record in records if self._blank or record.strip()] + self._skipper.drop_if_too_long(
+            self._rest
+        )
 
-    def end(self) -> list[bytes]:
-        rest, self._rest = bytes(self._rest) if self._skipping.over else b"", bytearray()
-        self._skipping.over = True
+    def flush(self) -> list[bytes]:
+        rest, self._rest = bytes(self._rest) if self._skipper.idle else b"", bytearray()
+        self._skipper.idle = True
         return [rest] if (rest if self._blank else rest.strip()) else []
 
 
@@ -111,7 +119,7 @@ class Fixed:
     """Records of one size.
 
     Args:
-        padded: zeros at the end are padding: encodings of text have no others.
+        padded: zero bytes at the end of a record are padding; text encodings have no others.
     """
 
     header = b""
@@ -125,75 +133,75 @@ class Fixed:
         rest = self._rest
         rest += data
         whole = len(rest) - len(rest) % self._size
-        found = [self._unpadded(bytes(rest[at : at + self._size])) for at in range(0, whole, self._size)]
+        records = [self._unpadded(bytes(rest[at : at + self._size])) for at in range(0, whole, self._size)]
         del rest[:whole]
-        return found
+        return records
 
     def _unpadded(self, record: bytes) -> bytes:
         return record.rstrip(b"\0") if self._padded else record
 
-    def end(self) -> list[bytes]:
+    def flush(self) -> list[bytes]:
         rest, self._rest = bytes(self._rest), bytearray()
         return [rest] if rest else []
 
 
 class Whole:
-    """No envelope, and an encoding that does not tell where a record ends: the whole stream is one record."""
+    """No envelope, and an encoding without boundaries: the whole stream is one record."""
 
     header = b""
 
     def __init__(self) -> None:
         self._rest = bytearray()
-        self._told = False
+        self._rejected = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        if self._told:
+        if self._rejected:
             return []
         self._rest += data
-        if len(self._rest) <= MOST_RECORD:
+        if len(self._rest) <= MAX_RECORD:
             return []
-        found, self._rest, self._told = too_long(self._rest), bytearray(), True
-        return [found]
+        dropped, self._rest, self._rejected = too_long(self._rest), bytearray(), True
+        return [dropped]
 
-    def end(self) -> list[bytes]:
+    def flush(self) -> list[bytes]:
         rest, self._rest = bytes(self._rest), bytearray()
         return [rest] if rest else []
 
 
 class Pieces:
-    """As `Whole`, for a stream without an end: each piece that comes is a record."""
+    """As `Whole`, for a transport whose input has no end: each piece that comes is a record."""
 
     header = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         return [data] if data else []
 
-    def end(self) -> list[bytes]:
+    def flush(self) -> list[bytes]:
         return []
 
 
-class Ends(Protocol):
-    """Finds where the values of one stream end."""
+class Boundaries(Protocol):
+    """Finds the boundaries between the values of one stream. Not safe from several threads; nothing blocks."""
 
-    def more(self, data: bytearray, last: bool) -> tuple[list[int], bool]:
-        """The ends of values in `data`, and whether what follows can never be read.
+    def find(self, data: bytearray, last: bool) -> tuple[list[int], bool]:
+        """Return the offset behind each value in `data`, and whether what follows can never be read.
 
         Args:
-            data: all bytes after the last end that was returned.
+            data: all bytes after the last boundary that was returned.
             last: no more bytes will come.
         """
 
     def reset(self) -> None:
-        """The next bytes are the beginning of a value."""
+        """Take the next bytes for the beginning of a value."""
 
 
 class SelfDelimited:
-    """No envelope, and values that tell where they end. Bytes that cannot be read are one bad record."""
+    """No envelope, and an encoding whose values show their own boundaries. Bytes that cannot be read are one bad record."""
 
     header = b""
 
-    def __init__(self, ends: Ends) -> None:
-        self._ends = ends
+    def __init__(self, boundaries: Boundaries) -> None:
+        self._boundaries = boundaries
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -201,47 +209,47 @@ class SelfDelimited:
         return self._split(last=False)
 
     def _split(self, *, last: bool) -> list[bytes]:
-        ends, bad = self._ends.more(self._rest, last)
-        starts = [0, *ends]
-        found = [bytes(self._rest[start:end]) for start, end in zip(starts, ends, strict=False)]
+        boundaries, bad = self._boundaries.find(self._rest, last)
+        starts = [0, *boundaries]
+        records = [bytes(self._rest[start:stop]) for start, stop in zip(starts, boundaries, strict=False)]
         del self._rest[: starts[-1]]
-        long = len(self._rest) > MOST_RECORD
+        long = len(self._rest) > MAX_RECORD
         if bad or long:
-            found.append(too_long(self._rest) if long else bytes(self._rest))
+            records.append(too_long(self._rest) if long else bytes(self._rest))
             self._rest = bytearray()
-            self._ends.reset()
-        return found
+            self._boundaries.reset()
+        return records
 
-    def end(self) -> list[bytes]:
-        found = self._split(last=True) if self._rest else []
+    def flush(self) -> list[bytes]:
+        records = self._split(last=True) if self._rest else []
         rest, self._rest = bytes(self._rest), bytearray()
-        self._ends.reset()
-        return [*found, rest] if rest else found
+        self._boundaries.reset()
+        return [*records, rest] if rest else records
 
 
-class MsgpackEnds:
-    """The `Ends` of msgpack. When more bytes come, the unpacker goes on where it stopped."""
+class MsgpackBoundaries:
+    """The `Boundaries` of msgpack. When more bytes come, the unpacker goes on where it stopped."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        self._unpacker = msgpack.Unpacker(max_buffer_size=2 * MOST_RECORD)
-        self._fed = self._told = 0
+        self._unpacker = msgpack.Unpacker(max_buffer_size=2 * MAX_RECORD)
+        self._fed = self._passed = 0  # bytes given to the unpacker, and bytes before the last boundary
 
-    def more(self, data: bytearray, _: bool) -> tuple[list[int], bool]:
-        before, ends = self._told, list[int]()
+    def find(self, data: bytearray, _: bool) -> tuple[list[int], bool]:
+        before, boundaries = self._passed, list[int]()
         try:
             self._unpacker.feed(memoryview(data)[self._fed - before :])
             self._fed = before + len(data)
             while True:
                 self._unpacker.skip()
-                self._told = self._unpacker.tell()
-                ends.append(self._told - before)
+                self._passed = self._unpacker.tell()
+                boundaries.append(self._passed - before)
         except msgpack.OutOfData:
-            return ends, False
+            return boundaries, False
         except (ValueError, msgpack.UnpackException):
-            return ends, True
+            return boundaries, True
 
 
 class DelimitedFramer:
@@ -255,7 +263,7 @@ class DelimitedFramer:
 
 
 class FixedFramer:
-    """Records too long are cut, records too short padded with zeros."""
+    """Truncates records that are too long, and pads those that are too short with zero bytes."""
 
     def __init__(self, size: int) -> None:
         self._size = size

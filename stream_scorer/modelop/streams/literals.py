@@ -1,4 +1,4 @@
-"""Streams written as one word, such as inline:1,2,3. Clients expand them; engines see descriptors. Section [f]."""
+"""Stream literals, such as inline:1,2,3 (rule `f.literals`). Clients expand them; an engine gets descriptors only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import urllib.parse
 from typing import Any
 
 from stream_scorer.errors import DescriptorError
-from stream_scorer.modelop.streams.kinds import shown
+from stream_scorer.modelop.streams.transport_kinds import shown
 
 _EXAMPLES = {
     "rest": "rest:",
@@ -27,12 +27,12 @@ _ENCODINGS = {".json": "json", ".avro": "avro-binary", ".utf8": "utf-8", ".bin":
 
 
 def is_literal(text: str) -> bool:
-    """Names of streams have no colon."""
+    """Whether it is a literal rather than the name of a stream, which has no colon."""
     return ":" in text
 
 
 def expand(text: str) -> dict[str, Any]:
-    """The descriptor that a literal stands for. Raises DescriptorError."""
+    """Return the descriptor that a literal stands for. Raises DescriptorError."""
     tag, colon, more = text.partition(":")
     if not colon or tag not in _EXAMPLES:
         raise DescriptorError(f"{shown(text)} is no stream literal. There are {', '.join(_EXAMPLES.values())}.")
@@ -42,8 +42,8 @@ def expand(text: str) -> dict[str, Any]:
         raise DescriptorError(f"{shown(text)}: a {tag} literal reads like {_EXAMPLES[tag]}.") from None
     encoding: str | None = "json"
     if tag in ("kafka", "file", "http", "https"):
-        ending = next((one for one in _ENCODINGS if more.endswith(one)), ".json")
-        encoding = _ENCODINGS[ending]
+        suffix = next((suffix for suffix in _ENCODINGS if more.endswith(suffix)), ".json")
+        encoding = _ENCODINGS[suffix]
     return {"Transport": transport, "Encoding": encoding}
 
 
@@ -61,10 +61,10 @@ def _transport(tag: str, more: str) -> Any:
             raise ValueError(more)
         return {"Type": "file", "Path": more}
     if tag == "tcp":
-        host, port = _place(more)
+        host, port = _host_and_port(more)
         return {"Type": "TCP", "Host": host or "0.0.0.0", "Port": port}
     if tag == "udp":
-        host, port = _place(more)
+        host, port = _host_and_port(more)
         return {"Type": "UDP", "Port": port} | ({"Host": host} if host else {})
     if tag == "exec":
         if not more:
@@ -73,7 +73,7 @@ def _transport(tag: str, more: str) -> Any:
     return {"Type": "inline", **_inline(more, whole=tag == "inline-chunked")}
 
 
-def _place(text: str) -> tuple[str, int]:
+def _host_and_port(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon:
         raise ValueError(text)
@@ -85,15 +85,16 @@ def _kafka(more: str) -> dict[str, Any]:
     name = topic.rpartition(".")[0] or topic
     if not slash or not broker or not name:
         raise ValueError(more)
-    host, port = _place(broker) if ":" in broker else (broker, 9092)
+    host, port = _host_and_port(broker) if ":" in broker else (broker, 9092)
     return {"Type": "Kafka", "BootstrapServers": [f"{host}:{port}"], "Topic": name}
 
 
 def _inline(more: str, *, whole: bool) -> dict[str, Any]:
-    """Percent signs say that it is bytes; a comma parts records unless it is percent-encoded."""
+    """Text with a percent sign is bytes. A comma separates records unless it is percent-encoded."""
     if "%" not in more:
         return {"Data": more if whole else more.split(",")}
     pieces = [
-        base64.b64encode(urllib.parse.unquote_to_bytes(one)).decode() for one in ([more] if whole else more.split(","))
+        base64.b64encode(urllib.parse.unquote_to_bytes(piece)).decode()
+        for piece in ([more] if whole else more.split(","))
     ]
     return {"DataBinary": pieces[0] if whole else pieces}

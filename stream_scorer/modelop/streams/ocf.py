@@ -1,6 +1,6 @@
-"""Blocks of Avro object container files as an envelope. Section [f], ocf-block.
+"""Blocks of Avro object container files as an envelope (rule `f.ocf-block`).
 
-The descriptor is the source of schema, marker and compression; a header, wherever one stands, has to agree.
+Schema, sync marker and compression are those of the descriptor; a header in the stream has to agree with them.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from stream_scorer.codec.schema import Schema
 from stream_scorer.codec.schema_matching import mismatch
 from stream_scorer.codec.schema_rules import checked_schema
 from stream_scorer.errors import TransportError
-from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
-from stream_scorer.modelop.streams.forms import Envelope
+from stream_scorer.modelop.streams.avro_boundaries import AvroBoundaries
+from stream_scorer.modelop.streams.descriptor_parts import Envelope
 
 MAGIC = b"Obj\x01"
 _MARKER = 16
-_MOST_BLOCK = 256 << 20
-_MOST_HEADER = 16 << 20
+_MAX_BLOCK = 256 << 20
+_MAX_HEADER = 16 << 20
 
 
 class _More(Exception):
-    """Not all of it is there yet."""
+    """Not all bytes have come yet."""
 
 
 class OcfSplitter:
-    """The schema tells where the records of a block end.
+    """The schema determines the boundaries of the records in a block.
 
-    If the file is broken, TransportError is raised: nothing behind that place can be trusted. Records before it come
-    first, the error at the next call.
+    If the file is broken, TransportError is raised, as nothing behind that place can be trusted. Records before it are
+    returned first, the error is raised by the next call.
     """
 
     header = b""
@@ -46,10 +46,10 @@ class OcfSplitter:
         self._compress: str | None = envelope.fields["Compress"]
         self._compress_open = "Compress" not in envelope.stated
         self._schema = schema
-        self._ends = AvroEnds(schema)
+        self._boundaries = AvroBoundaries(schema)
         self._rest = bytearray()
         self._wait_for = 0
-        self._meta: dict[str, bytes] | None = None  # of the header in hand
+        self._meta: dict[str, bytes] | None = None  # of the header that is being read
         self._pairs = self._header_bytes = 0
         self._broken: TransportError | None = None
 
@@ -57,27 +57,27 @@ class OcfSplitter:
         if self._broken:
             raise self._broken
         self._rest += data
-        found: list[bytes] = []
+        records: list[bytes] = []
         if len(self._rest) < self._wait_for:
-            return found
+            return records
         stream = io.BytesIO(self._rest)
         at = 0
         try:
             while at < len(self._rest):
                 self._wait_for = 0
-                found += self._next(stream, at)
+                records += self._next(stream, at)
                 at = stream.tell()
         except _More:
             pass
         except TransportError as error:
             self._broken = error
-            if not found:
+            if not records:
                 raise
         del self._rest[:at]
         self._wait_for = max(self._wait_for - at, 0)
-        return found
+        return records
 
-    def end(self) -> list[bytes]:
+    def flush(self) -> list[bytes]:
         if self._broken:
             raise self._broken
         if self._rest or self._meta is not None:
@@ -87,7 +87,7 @@ class OcfSplitter:
         return []
 
     def _next(self, stream: io.BytesIO, at: int) -> list[bytes]:
-        """Reads a block, or a part of a header: the records of it. Raises _More if not all its bytes are there."""
+        """Read a block, or a part of a header, and return its records. Raises _More if not all its bytes have come."""
         if self._meta is not None:
             self._read_header(stream, at)
         elif MAGIC.startswith(self._rest[at : at + 4]):
@@ -108,13 +108,13 @@ class OcfSplitter:
                 _long(stream)
             self._pairs = abs(count)
         else:
-            self._end_header(self._take(stream, _MARKER), self._meta)
+            self._check_header(self._take(stream, _MARKER), self._meta)
             self._meta = None
         self._header_bytes += stream.tell() - at
-        if self._header_bytes > _MOST_HEADER:
-            raise TransportError(f"ocf-block: a header of more than {_MOST_HEADER >> 20} MB; is it a container file?")
+        if self._header_bytes > _MAX_HEADER:
+            raise TransportError(f"ocf-block: a header of more than {_MAX_HEADER >> 20} MB; is it a container file?")
 
-    def _end_header(self, marker: bytes, meta: dict[str, bytes]) -> None:
+    def _check_header(self, marker: bytes, meta: dict[str, bytes]) -> None:
         if self._marker is not None and marker != self._marker:
             raise TransportError("ocf-block: the sync marker in the header is not the SyncMarker of the descriptor")
         self._marker = marker
@@ -122,12 +122,12 @@ class OcfSplitter:
         self._agree_on_schema(meta.get("avro.schema", b""))
 
     def _agree_on_codec(self, codec: str) -> None:
-        found = None if codec == "null" else codec
-        if found not in (None, "deflate"):
+        compression = None if codec == "null" else codec
+        if compression not in (None, "deflate"):
             raise TransportError(f"ocf-block: compressed by {codec}; this engine has deflate and none")
-        if found != self._compress and not self._compress_open:
+        if compression != self._compress and not self._compress_open:
             raise TransportError(f"ocf-block: the header says codec {codec}, the descriptor Compress {self._compress}")
-        self._compress = found
+        self._compress = compression
 
     def _agree_on_schema(self, text: bytes) -> None:
         try:
@@ -143,7 +143,7 @@ class OcfSplitter:
 
     def _read_block(self, stream: io.BytesIO) -> list[bytes]:
         count, size = _long(stream), _long(stream)
-        if count < 0 or not 0 <= size <= _MOST_BLOCK:
+        if count < 0 or not 0 <= size <= _MAX_BLOCK:
             raise TransportError(
                 f"ocf-block: no block begins here: {count} records in {size} bytes. Is it a container file?"
             )
@@ -154,13 +154,13 @@ class OcfSplitter:
         self._marker = marker
         if self._compress == "deflate":
             data = _inflated(data)
-        ends, bad = self._ends.whole(data)
-        if bad or len(ends) != count or (ends and ends[-1] != len(data)):
+        boundaries, bad = self._boundaries.find_all(data)
+        if bad or len(boundaries) != count or (boundaries and boundaries[-1] != len(data)):
             raise TransportError(f"ocf-block: a block of {count} records does not read by schema {self._schema.name!r}")
-        return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        return [data[start:stop] for start, stop in zip([0, *boundaries], boundaries, strict=False)]
 
     def _take(self, stream: io.BytesIO, size: int) -> bytes:
-        if not 0 <= size <= _MOST_BLOCK:
+        if not 0 <= size <= _MAX_BLOCK:
             raise TransportError(f"ocf-block: a piece of {size} bytes; is it a container file?")
         data = stream.read(size)
         if len(data) < size:
@@ -170,14 +170,14 @@ class OcfSplitter:
 
 
 def _inflated(data: bytes) -> bytes:
-    engine = zlib.decompressobj(-15)
+    decompressor = zlib.decompressobj(-15)
     try:
-        found = engine.decompress(data, _MOST_BLOCK)
+        inflated = decompressor.decompress(data, _MAX_BLOCK)
     except zlib.error as error:
         raise TransportError(f"ocf-block: a block is not deflated ({error}); is Compress right?") from error
-    if engine.unconsumed_tail:
-        raise TransportError(f"ocf-block: a block is larger than {_MOST_BLOCK >> 20} MB when inflated")
-    return found
+    if decompressor.unconsumed_tail:
+        raise TransportError(f"ocf-block: a block is larger than {_MAX_BLOCK >> 20} MB when inflated")
+    return inflated
 
 
 def _long(stream: io.BytesIO) -> int:
@@ -194,7 +194,7 @@ def _long(stream: io.BytesIO) -> int:
 
 
 class OcfFramer:
-    """One block for each batch of records, with the header before the first where the envelope says that there is one."""
+    """Writes one block for each batch of records, and the header before the first if the envelope has one."""
 
     def __init__(self, envelope: Envelope, schema: Any) -> None:
         marker = envelope.fields["SyncMarker"]
@@ -211,6 +211,6 @@ class OcfFramer:
             return head
         data = b"".join(records)
         if self._deflate:
-            engine = zlib.compressobj(wbits=-15)
-            data = engine.compress(data) + engine.flush()
+            compressor = zlib.compressobj(wbits=-15)
+            data = compressor.compress(data) + compressor.flush()
         return head + avro_long(len(records)) + avro_sized(data) + self._marker

@@ -1,4 +1,4 @@
-"""A descriptor opened: its transport, with the envelope around it."""
+"""Opens the stream of a descriptor: its transport, and the envelope that splits or frames its records."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 from stream_scorer.codec.csv_codec import dialect, header_of
 from stream_scorer.modelop.streams import envelopes
-from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
+from stream_scorer.modelop.streams.avro_boundaries import AvroBoundaries
 from stream_scorer.modelop.streams.csv_lines import CsvLines
-from stream_scorer.modelop.streams.descriptor import Stream
-from stream_scorer.modelop.streams.forms import Batching
+from stream_scorer.modelop.streams.descriptor_parts import Batching
+from stream_scorer.modelop.streams.feeds_and_drains import feed_opener, open_drain
 from stream_scorer.modelop.streams.inlet import StreamInlet
 from stream_scorer.modelop.streams.ocf import OcfFramer, OcfSplitter
 from stream_scorer.modelop.streams.outlet import StreamOutlet
-from stream_scorer.modelop.streams.transport import feed_opener, open_drain
+from stream_scorer.modelop.streams.stream import Stream
 from stream_scorer.ports import Inlet, Outlet
 
 SAMPLE_TIMEOUT_S = 5.0
@@ -26,17 +26,20 @@ RATE_TIME_S = 2.0
 
 
 def open_inlet(stream: Stream) -> Inlet:
-    """Raises TransportError where the other end cannot be reached, DescriptorError where a secret is not there."""
+    """Open an input. Blocks while it connects.
+
+    Raises TransportError (the transport cannot be reached) and DescriptorError (a secret cannot be read).
+    """
     return StreamInlet(stream, feed_opener(stream), _splitter_opener(stream))
 
 
 def open_outlet(stream: Stream) -> Outlet:
-    """Raises as `open_inlet` does."""
+    """Open an output. Blocks and raises as `open_inlet` does."""
     return StreamOutlet(stream, open_drain(stream), _framer(stream))
 
 
 def resource(stream: Stream) -> tuple[str, Any] | None:
-    """What only one open stream can have at a time: a UDP port, a file that is written; None where there is no such."""
+    """Return what only one open stream can hold at a time: a UDP port, a file that is written; None if there is none."""
     transport = stream.transport
     if transport.type == "udp":
         return "udp", transport.fields["Port"]
@@ -46,17 +49,17 @@ def resource(stream: Stream) -> tuple[str, Any] | None:
 
 
 def sample(stream: Stream, n: int) -> list[bytes]:
-    """The first `n` records, undecoded, or those that come within 5 s. Control records are left out."""
-    found: list[bytes] = []
+    """Return the first `n` records, undecoded, or those that come within 5 s. Control records are left out."""
+    records: list[bytes] = []
     with contextlib.closing(open_inlet(replace(stream, batching=Batching(max(n, 1), 0)))) as inlet:
-        coming = _records(inlet, time.monotonic() + SAMPLE_TIMEOUT_S)
-        while len(found) < n and (records := next(coming, None)) is not None:
-            found += records
-    return found[:n]
+        batches = _records(inlet, time.monotonic() + SAMPLE_TIMEOUT_S)
+        while len(records) < n and (batch := next(batches, None)) is not None:
+            records += batch
+    return records[:n]
 
 
 def rate(stream: Stream) -> dict[str, float]:
-    """Read for up to 2 s with no model behind it: {"rps": records per second, "mbps": megabytes per second}."""
+    """Read for up to 2 s without a model. Return {"rps": records per second, "mbps": megabytes per second}."""
     count = size = 0
     with contextlib.closing(open_inlet(replace(stream, batching=Batching(1000, 0)))) as inlet:
         began = time.monotonic()
@@ -68,7 +71,7 @@ def rate(stream: Stream) -> dict[str, float]:
 
 
 def _records(inlet: Inlet, until: float) -> Iterator[list[bytes]]:
-    """Of each batch, to the end of the stream, or up to a time of the monotonic clock."""
+    """Yield the records of each batch, to the end of the stream or up to a time of the monotonic clock."""
     while (left := until - time.monotonic()) > 0 and (batch := inlet.next(left)) is not None:
         yield batch.records
         if batch.closed_by == "end":
@@ -95,10 +98,10 @@ def _splitter_opener(stream: Stream) -> Callable[[], envelopes.Splitter] | None:
 
 def _unframed(stream: Stream) -> Callable[[], envelopes.Splitter]:
     if stream.encoding == "msgpack":
-        return lambda: envelopes.SelfDelimited(envelopes.MsgpackEnds())
+        return lambda: envelopes.SelfDelimited(envelopes.MsgpackBoundaries())
     if stream.encoding == "avro-binary" and stream.schema is not None:
         schema = stream.schema
-        return lambda: envelopes.SelfDelimited(AvroEnds(schema))
+        return lambda: envelopes.SelfDelimited(AvroBoundaries(schema))
     return envelopes.Pieces if stream.transport.type in ("rest", "tcp") else envelopes.Whole
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from stream_scorer.errors import NoSuchStream
 from stream_scorer.modelop.endpoints.base import Drain
 from stream_scorer.modelop.endpoints.rest import RestDrain
-from stream_scorer.modelop.streams.descriptor import Stream
 from stream_scorer.modelop.streams.envelopes import Framer
+from stream_scorer.modelop.streams.stream import Stream
 
 
 class StreamOutlet:
-    """The `Outlet` port. `framer` is None where the transport keeps boundaries."""
+    """The `Outlet` port. `framer` is None if the transport keeps the boundaries of records."""
 
     def __init__(self, stream: Stream, drain: Drain, framer: Framer | None) -> None:
         self._slot = stream.slot
@@ -31,7 +31,7 @@ class StreamOutlet:
 
     def take(self, timeout_s: float) -> bytes | None:
         if not isinstance(self._drain, RestDrain):
-            raise NoSuchStream(f"the stream at slot {self._slot} is no REST stream")
+            raise NoSuchStream(f"the stream at slot {self._slot} is not a REST stream")
         return self._drain.take(timeout_s)
 
     def finish(self) -> None:

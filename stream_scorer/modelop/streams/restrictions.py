@@ -1,25 +1,21 @@
-"""What does not go together in a descriptor. The list at the end of section [f]."""
+"""Combinations that a descriptor may not have (rule `f.restrictions`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from stream_scorer.codec.schema import PRIMITIVES, make_schema
 from stream_scorer.codec.schema_matching import mismatch
 from stream_scorer.errors import DescriptorError
-from stream_scorer.modelop.streams.kinds import KINDS
-
-if TYPE_CHECKING:
-    from stream_scorer.modelop.streams.descriptor import Stream
-
+from stream_scorer.modelop.streams.stream import Stream
+from stream_scorer.modelop.streams.transport_kinds import KINDS
 
 _LONG = make_schema("long", "long")
 
 
 def check(stream: Stream, *, dry_run: bool) -> None:
-    """Raises DescriptorError of the first thing that does not go. In a dry run the direction is open."""
-    if not dry_run and not right_way(stream):
+    """Raise DescriptorError for the first combination that is not allowed. A dry run does not check the direction."""
+    if not dry_run and not serves_its_direction(stream):
         raise DescriptorError(
             f"Transport: {stream.transport.type} cannot be an {'output' if stream.output else 'input'}."
         )
@@ -28,8 +24,8 @@ def check(stream: Stream, *, dry_run: bool) -> None:
             raise DescriptorError(problem)
 
 
-def right_way(stream: Stream) -> bool:
-    """Whether the transport serves the direction of the slot."""
+def serves_its_direction(stream: Stream) -> bool:
+    """Whether the transport can be read (input slot) or written to (output slot)."""
     kind = KINDS[stream.transport.type]
     return kind.output if stream.output else kind.input
 
@@ -39,14 +35,14 @@ def _seeking(stream: Stream) -> Iterator[str]:
     if stream.loop and not transport.seekable:
         yield f"Loop: {transport.type} cannot be read again from its beginning. Only Kafka, HTTP, file and inline can."
     if stream.skip_to is not None and (transport.keeps_boundaries or not transport.seekable):
-        yield f"SkipTo: counts bytes, and goes with HTTP, file and inline text; this is {_described(stream)}."
+        yield f"SkipTo: counts bytes, and goes with HTTP, file and inline text; this is {_with_boundaries(stream)}."
     if stream.skip_to_record is not None and not (transport.keeps_boundaries and transport.seekable):
-        yield f"SkipToRecord: counts records, and goes with Kafka and an inline array; this is {_described(stream)}."
+        yield f"SkipToRecord: counts records, and goes with Kafka and an inline array; this is {_with_boundaries(stream)}."
     if stream.skip_to_record is not None and transport.type == "http":
-        yield "SkipToRecord: HTTP is sought by bytes."
+        yield "SkipToRecord: HTTP can be skipped by bytes only: give SkipTo."
 
 
-def _described(stream: Stream) -> str:
+def _with_boundaries(stream: Stream) -> str:
     kept = "keeps" if stream.transport.keeps_boundaries else "does not keep"
     return f"{stream.transport.type}, which {kept} the boundaries of records"
 
@@ -69,7 +65,7 @@ def _envelope(stream: Stream) -> Iterator[str]:
 
 
 def _tolerated(stream: Stream) -> bool:
-    """Two examples of the documentation break the rule: delimited over simple REST, and over inline binary data."""
+    """Two examples of the vendor's documentation break the rule: delimited over simple REST and over binary inline data."""
     transport, envelope = stream.transport, stream.envelope
     lines = envelope is not None and (
         envelope.type == "delimited" or (stream.encoding == "csv" and not envelope.fields.get("SkipHeader"))
@@ -109,7 +105,7 @@ def _csv(stream: Stream, *, dry_run: bool) -> Iterator[str]:
         yield "Envelope: Separator may not hold the quote character."
     if stream.schema is not None:
         if not isinstance(stream.schema.parsed, dict) or stream.schema.parsed["type"] not in ("record", "error"):
-            yield f"Encoding: csv needs a schema of a record, and {stream.schema.name!r} is none."
+            yield f"Encoding: csv needs a schema of a record, and {stream.schema.name!r} is not one."
     elif stream.output and not dry_run:
         yield "Encoding: csv on output needs a schema of a record, for the fields and their order."
     elif not stream.output and (envelope is None or not envelope.header):

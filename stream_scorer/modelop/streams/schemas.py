@@ -1,4 +1,4 @@
-"""Schemas of a descriptor: a name, Avro JSON, a reference. Section [f]."""
+"""Schemas of descriptors, given as a name, as Avro JSON or as a reference (rule `f.schema`)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Any
 from stream_scorer.codec.schema import PRIMITIVES, Schema
 from stream_scorer.codec.schema_rules import BadSchema, checked_schema
 from stream_scorer.errors import DescriptorError, SchemaError, StreamScorerError
-from stream_scorer.modelop.streams.kinds import shown
+from stream_scorer.modelop.streams.transport_kinds import shown
 
 FindSchema = Callable[[str], Any]
-_MOST_PARTS = 100_000
-_MOST_NAME = 200  # characters of a schema's name, as errors tell it
+"""Returns the parsed JSON of the schema of a name. May raise LookupError or an error of ours."""
+_MAX_PARTS = 100_000
+_MAX_NAME = 200  # characters of a schema's name in an error text
 
 
 def verified(definition: Any, *, name: str = "schema") -> Schema:
-    """A schema that a client gave. Raises DescriptorError, its text as the original's: Type "foobar" is undefined."""
+    """Return a client's schema, checked.
+
+    Raises DescriptorError with the text of the vendor's engine: Type "foobar" is undefined.
+    """
     try:
         return checked_schema(name, definition)
     except BadSchema as error:
@@ -25,7 +29,10 @@ def verified(definition: Any, *, name: str = "schema") -> Schema:
 
 
 def data_problem(schema: Schema, value: Any) -> str | None:
-    """What is wrong with a value, as the original tells it: Int expected, not "fastscore". None if nothing is."""
+    """Return what is wrong with a value, in the words of the vendor's engine: Int expected, not "fastscore".
+
+    None if the value fits.
+    """
     try:
         schema.check(value)
     except SchemaError as error:
@@ -35,26 +42,29 @@ def data_problem(schema: Schema, value: Any) -> str | None:
 
 
 def resolve(given: Any, find_schema: FindSchema) -> tuple[str, Any]:
-    """Name and definition of what stands in a descriptor's Schema, references followed. Raises DescriptorError."""
+    """Return name and definition of a descriptor's Schema, references followed. Raises DescriptorError."""
     if isinstance(given, str):
         return given, given if given in PRIMITIVES else _find(given, find_schema)
     name = given["$ref"] if isinstance(given, dict) and set(given) == {"$ref"} else "stream"
-    return str(name)[:_MOST_NAME], _Follower(find_schema).of(given, ())
+    return str(name)[:_MAX_NAME], _Resolver(find_schema).resolved(given, ())
 
 
-class _Follower:
-    """Schemas with what they refer to put in. Two references a schema, thirty deep, would be a thousand million of them."""
+class _Resolver:
+    """Replaces references by what they refer to.
+
+    The number of parts is limited: two references in each schema, thirty deep, would be a thousand million parts.
+    """
 
     def __init__(self, find_schema: FindSchema) -> None:
         self._find_schema = find_schema
         self._parts = 0
 
-    def of(self, given: Any, seen: tuple[str, ...]) -> Any:
+    def resolved(self, given: Any, seen: tuple[str, ...]) -> Any:
         self._parts += 1
-        if self._parts > _MOST_PARTS:
-            raise DescriptorError(f"Schema: with all that it refers to it has more than {_MOST_PARTS:,} parts.")
+        if self._parts > _MAX_PARTS:
+            raise DescriptorError(f"Schema: with all that it refers to it has more than {_MAX_PARTS:,} parts.")
         if isinstance(given, list):
-            return [self.of(one, seen) for one in given]
+            return [self.resolved(part, seen) for part in given]
         if not isinstance(given, dict):
             return given
         if "$ref" in given:
@@ -63,8 +73,8 @@ class _Follower:
                 raise DescriptorError(f'Schema: "$ref" wants the name of a schema, found {shown(name)}.')
             if name in seen:
                 raise DescriptorError(f"Schema: {shown(name)} refers to itself.")
-            return self.of(_find(name, self._find_schema), (*seen, name))
-        return {key: self.of(one, seen) for key, one in given.items()}
+            return self.resolved(_find(name, self._find_schema), (*seen, name))
+        return {key: self.resolved(part, seen) for key, part in given.items()}
 
 
 def _find(name: str, find_schema: FindSchema) -> Any:

@@ -1,4 +1,4 @@
-"""Fields that say secret://name: what they stand for is in a file. Section [f]."""
+"""Transport fields of the form secret://NAME stand for the content of a file (rule `f.secrets`)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import DescriptorError
-from stream_scorer.modelop.streams.kinds import Transport
+from stream_scorer.modelop.streams.transport_kinds import Transport
 
 _PREFIX = "secret://"
 _FIELDS = ("Principal", "AccessKeyID", "SecretAccessKey")
 _FILES = ("Keytab",)
-"""Fields that name a file: a secret stands for its place."""
+"""Fields that name a file: the secret's path replaces them, not its content."""
 
 
 def revealed(transport: Transport) -> dict[str, Any]:
-    """The fields with secrets in their places. Raises DescriptorError."""
-    found = dict(transport.fields)
+    """Return the fields, secrets replaced by their text. Raises DescriptorError."""
+    fields = dict(transport.fields)
     for name in (*_FIELDS, *_FILES):
-        value = found.get(name)
+        value = fields.get(name)
         if isinstance(value, str) and value.startswith(_PREFIX):
             path = secret_path(value.removeprefix(_PREFIX))
             try:
@@ -28,12 +28,12 @@ def revealed(transport: Transport) -> dict[str, Any]:
                 raise DescriptorError(
                     f"Transport: {name}: the secret {path} cannot be read: {error.strerror}."
                 ) from error
-            found[name] = str(path) if name in _FILES else text.decode(errors="replace").rstrip("\r\n")
-    return found
+            fields[name] = str(path) if name in _FILES else text.decode(errors="replace").rstrip("\r\n")
+    return fields
 
 
 def secret_path(name: str) -> Path:
-    """Of secret://name a file below SECRET_PATH_ROOT (/run/secrets); of secret:///path that path."""
+    """Return the file of secret://NAME, below SECRET_PATH_ROOT (/run/secrets); secret:///PATH is that path."""
     if name.startswith("/"):
         return Path(name)
     if not name or ".." in Path(name).parts:

@@ -8,7 +8,7 @@ from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.avro_long import avro_long
 from stream_scorer.codec.avro_walk import AvroWalk, avro_type
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
+from stream_scorer.modelop.streams.avro_boundaries import AvroBoundaries
 from tests.fuzz.schemas import SCHEMAS, record
 
 NULLS = {"type": "array", "items": record("Hollow", n="null")}
@@ -29,4 +29,4 @@ def test_a_walk_byte_by_byte_ends_where_a_walk_at_once_does(name, sample):
 
 def test_a_few_bytes_that_claim_endless_nulls_do_not_hold_up_a_stream():
     data = avro_long(2**60) + b"\0"
-    assert AvroEnds(make_schema("nulls", NULLS)).more(bytearray(data), last=False) == ([len(data)], False)
+    assert AvroBoundaries(make_schema("nulls", NULLS)).find(bytearray(data), last=False) == ([len(data)], False)

@@ -251,7 +251,7 @@ def test_what_came_before_a_broken_stream_is_scored(write, tmp_path):
 
 def test_a_record_too_long_to_be_kept_is_rejected(write):
     model = write("echo.py", "def action(x): yield x")
-    before = "from stream_scorer.modelop.streams import envelopes; envelopes.MOST_LINE = 100; "
+    before = "from stream_scorer.modelop.streams import envelopes; envelopes.MAX_LINE = 100; "
     code, lines, err = _score(model, text=f'"{"x" * 300}"', before=before)
     assert (code, lines) == (1, [])
     assert err.splitlines()[0].startswith("slot 0: decode: its end has not come within ")

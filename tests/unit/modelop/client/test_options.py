@@ -59,7 +59,7 @@ def test_what_was_saved_of_one_server_is_not_sent_to_another(tmp_path):
 
 @pytest.mark.parametrize("url", ["x", "localhost:8003", "ftp://x:1"])
 def test_a_server_that_is_no_url_is_refused(url):
-    with pytest.raises(SettingsError, match="is no URL"):
+    with pytest.raises(SettingsError, match="is not a URL"):
         _fleet("--server", url)
 
 

@@ -136,11 +136,11 @@ def test_a_pig_waits_for_what_is_under_way_and_holds_what_comes_after():
 
 def test_a_reader_waits_while_enough_is_there():
     flow, _ = _flow(0, record_sets=(0,))
-    assert flow.ready(0, STAY)
+    assert flow.wait_for_room(0, STAY)
     flow.put(_batch(0, "a"))
     flow.put(_batch(0, "b"))
     done = []
-    reader = threading.Thread(target=lambda: done.append(flow.ready(0, STAY)))
+    reader = threading.Thread(target=lambda: done.append(flow.wait_for_room(0, STAY)))
     reader.start()
     reader.join(0.05)
     assert done == []
@@ -155,7 +155,7 @@ def test_readers_and_jets_rest_while_paused():
     life.pause()
     done = []
     waiting = [
-        threading.Thread(target=lambda: done.append(flow.ready(0, STAY))),
+        threading.Thread(target=lambda: done.append(flow.wait_for_room(0, STAY))),
         threading.Thread(target=lambda: done.append(flow.take(STAY).records)),
     ]
     for thread in waiting:
@@ -194,21 +194,21 @@ def test_an_explicit_model_takes_from_the_slot_it_asks_for():
     assert flow.take(STAY, 2).records == [b"b"]
     assert flow.take(STAY, 2) is None
     assert life.state == "running"
-    flow.over()
+    flow.abandon_inputs()
     assert life.state == "finishing"
     assert flow.empty
 
 
 def test_a_slot_is_shut_until_what_was_read_is_through():
     flow, _ = _flow(0)
-    assert flow.ready(0, STAY)
+    assert flow.wait_for_room(0, STAY)
     flow.put(_batch(0, "a"))
     assert not flow.shut(0, 0.01)
     done = []
     shutting = threading.Thread(target=lambda: done.append(flow.shut(0, 5)))
     shutting.start()
     batch = flow.take(STAY)
-    reader = threading.Thread(target=lambda: done.append(flow.ready(0, STAY)))
+    reader = threading.Thread(target=lambda: done.append(flow.wait_for_room(0, STAY)))
     reader.start()
     flow.done(batch)
     shutting.join(5)
@@ -231,7 +231,7 @@ def test_closing_lets_everybody_go():
     for thread in waiting:
         thread.join(5)
     assert gone == [None, None]
-    assert not flow.ready(0, STAY)
+    assert not flow.wait_for_room(0, STAY)
 
 
 @pytest.mark.parametrize("jets", [1, 3])

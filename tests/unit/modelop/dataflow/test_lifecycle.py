@@ -23,7 +23,7 @@ def life(states):
 
 def test_from_init_to_finished(life, states):
     life.begin()
-    life.inputs_ended(True)
+    life.inputs_at_eof(True)
     life.finished()
     assert states == ["running", "finishing", "finished"]
 
@@ -59,7 +59,7 @@ def test_a_pig_that_came_in_while_paused_is_under_way_afterwards(life, states):
 def test_inputs_that_end_behind_a_pig_or_a_pause_finish_after_it(life, states):
     life.begin()
     life.pig_entered()
-    life.inputs_ended(True)
+    life.inputs_at_eof(True)
     assert life.state == "pigging"
     life.pig_left()
     assert states[-2:] == ["running", "finishing"]
@@ -68,8 +68,8 @@ def test_inputs_that_end_behind_a_pig_or_a_pause_finish_after_it(life, states):
 def test_an_input_attached_anew_goes_on(life):
     life.begin()
     life.pause()
-    life.inputs_ended(True)
-    life.inputs_ended(False)
+    life.inputs_at_eof(True)
+    life.inputs_at_eof(False)
     life.unpause()
     assert life.state == "running"
 
@@ -80,7 +80,7 @@ def test_it_can_be_too_late_to_pause(life, end):
     if end == "error":
         life.fail(lambda: None)
     else:
-        life.inputs_ended(True)
+        life.inputs_at_eof(True)
         if end == "finished":
             life.finished()
     assert life.state == end
@@ -126,7 +126,7 @@ def test_only_documented_moves_whatever_happens(calls):
                 life.pig_left()
                 pigs -= 1
             case "ended" | "not ended" if life.active:
-                life.inputs_ended(call == "ended")
+                life.inputs_at_eof(call == "ended")
             case "fail":
                 life.fail(lambda: None)
             case "reset":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream_scorer.errors import DescriptorError
-from stream_scorer.modelop.dataflow.sensor import Collected, Filter, SensorSpec, parse
+from stream_scorer.modelop.dataflow.sensor_spec import Collected, Filter, SensorSpec, parse
 
 
 def test_defaults():

@@ -132,5 +132,5 @@ def test_cpu_time_and_memory_of_a_process():
     assert sum(read().values()) > 5  # some kernels are slow to tell
     assert processes.memory([pid]) > 1_000_000
     assert processes.cpu_time(2**22 + 1) is None
-    assert not processes.has_ended(pid)
-    assert processes.has_ended(2**22 + 1)
+    assert not processes.has_exited(pid)
+    assert processes.has_exited(2**22 + 1)

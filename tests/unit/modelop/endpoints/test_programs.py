@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import os
+import resource
 import threading
 import time
 
@@ -138,3 +141,18 @@ def test_a_server_that_refuses_what_was_written_is_told(server):
     target.write([b"1"])
     with pytest.raises(TransportError, match="answered 500"):
         target.finish(3)
+
+
+def test_a_program_is_read_through_a_descriptor_that_select_cannot_take():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip(f"no more than {hard} descriptors are allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        while (opened := os.open(os.devnull, os.O_RDONLY)) < 1024:
+            stack.callback(os.close, opened)
+        stack.callback(os.close, opened)
+        feed = ExecFeed(["/bin/echo", "1"])
+        assert drain(feed) == b"1\n"
+        feed.close()

@@ -14,7 +14,7 @@ from stream_scorer.modelop.endpoints.rest import RestDrain, RestFeed
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr(stream_rest, "MOST_BYTES", 10)
+    monkeypatch.setattr(stream_rest, "MAX_BYTES", 10)
     monkeypatch.setattr(stream_rest, "POST_TIMEOUT_S", 0.05)
 
 

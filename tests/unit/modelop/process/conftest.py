@@ -13,10 +13,10 @@ import pytest
 from stream_scorer.modelop.process.fastscore import importable
 from stream_scorer.modelop.process.jet import Jet
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.modelop.process.results import Fed
+from stream_scorer.modelop.process.results import CallResult
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.process.shared import SharedState
-from stream_scorer.modelop.streams.coding import CodecSpec
+from stream_scorer.modelop.streams.codec_spec import CodecSpec
 from stream_scorer.records import Batch, Control
 
 SET = Control("set")
@@ -28,10 +28,10 @@ def batch(*values: Any, slot: int = 0, first: int = 1, end: Control | None = Non
     return Batch(slot, first, records, end)
 
 
-def told(fed: Fed) -> list[tuple[int, Any]]:
-    """Outputs, decoded; of a fed that has not failed."""
-    assert fed.failure is None, fed.failure.traceback
-    return [(slot, json.loads(record)) for slot, record in fed.outputs]
+def told(result: CallResult) -> list[tuple[int, Any]]:
+    """Outputs, decoded; of a result that has not failed."""
+    assert result.failure is None, result.failure.traceback
+    return [(slot, json.loads(record)) for slot, record in result.outputs]
 
 
 @pytest.fixture

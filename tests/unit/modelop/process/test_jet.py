@@ -16,7 +16,7 @@ import pytest
 from stream_scorer.errors import ModelError
 from stream_scorer.modelop.process.limits import Limits
 from stream_scorer.modelop.process.results import ModelFailed
-from stream_scorer.modelop.streams.coding import CodecSpec
+from stream_scorer.modelop.streams.codec_spec import CodecSpec
 from stream_scorer.records import Batch
 from tests.unit.modelop.process.conftest import batch, told
 
@@ -82,9 +82,9 @@ def test_a_jet_from_start_to_end(jet):
 def test_codecs_go_with_the_slots(jet):
     specs = {0: CodecSpec("utf-8"), 1: CodecSpec("avro-binary", schema_name="d", schema="double"), 3: CodecSpec(None)}
     made = jet("# fastscore.slot.3: in-use\ndef action(x):\n yield len(x)\n yield 3, x", codecs=specs)
-    fed = made.feed(Batch(0, 1, ["é".encode(), b"\xff"], None))
-    assert fed.outputs == [(1, b"\0" * 6 + b"\xf0\x3f"), (3, "é".encode())]
-    assert fed.rejected_by_encoding == {0: 1}
+    result = made.feed(Batch(0, 1, ["é".encode(), b"\xff"], None))
+    assert result.outputs == [(1, b"\0" * 6 + b"\xf0\x3f"), (3, "é".encode())]
+    assert result.rejected_by_encoding == {0: 1}
 
 
 def test_everything_a_model_prints_is_its_console(jet):
@@ -125,8 +125,8 @@ def test_a_line_is_told_in_one_piece_however_it_is_written(jet):
 
 def test_rejected_records_come_out_of_the_process(jet):
     made = jet("def action(x): yield x", codecs={0: CodecSpec(None), 1: CodecSpec("avro-binary", schema="double")})
-    fed = made.feed(batch(b"\xff"))
-    assert fed.shown("schema", 1) == [repr(b"\xff")]
+    result = made.feed(batch(b"\xff"))
+    assert result.shown("schema", 1) == [repr(b"\xff")]
 
 
 def test_our_own_log_lines_go_to_our_log(jet, caplog):
@@ -190,11 +190,11 @@ def test_a_file_of_an_attachment_may_have_the_models_name(jet):
 
 def test_a_failure_comes_with_what_was_given_before_it(jet):
     made = jet("def action(x):\n    print('at', x)\n    yield 1 / x")
-    fed = made.feed(batch(1, 0, 2))
-    assert fed.outputs == [(1, b"1.0")]
-    assert fed.failure.reason == "ZeroDivisionError: division by zero"
-    assert 'toy.py", line 3, in action\n    yield 1 / x' in fed.failure.traceback
-    assert fed.failure.input == {"slot": 0, "seqno": 2, "data": ["0"], "batch_len": 3, "encoding": "json"}
+    result = made.feed(batch(1, 0, 2))
+    assert result.outputs == [(1, b"1.0")]
+    assert result.failure.reason == "ZeroDivisionError: division by zero"
+    assert 'toy.py", line 3, in action\n    yield 1 / x' in result.failure.traceback
+    assert result.failure.input == {"slot": 0, "seqno": 2, "data": ["0"], "batch_len": 3, "encoding": "json"}
     assert "".join(made.said) == "at 1\nat 0\n", "told by the time the failure is"
 
 
@@ -226,10 +226,10 @@ def test_a_process_that_ends_is_told_with_the_record_in_hand(case, jet):
                 {what}
             yield x
     """)
-    fed = made.feed(batch(1, 2, 3, first=5))
-    assert message.partition(r" \(")[0] in fed.failure.reason
-    assert "last words" in fed.failure.traceback
-    assert fed.failure.input == {"slot": 0, "seqno": 6, "data": ["2"], "batch_len": 3, "encoding": "json"}
+    result = made.feed(batch(1, 2, 3, first=5))
+    assert message.partition(r" \(")[0] in result.failure.reason
+    assert "last words" in result.failure.traceback
+    assert result.failure.input == {"slot": 0, "seqno": 6, "data": ["2"], "batch_len": 3, "encoding": "json"}
     assert made.feed(batch(1)).failure is not None, "and it stays so"
 
 
@@ -246,10 +246,13 @@ def test_a_call_that_does_not_come_back_is_ended_and_shown(jet):
         limits=Limits(call_s=0.3),
     )
     assert len(told(made.feed(batch(*range(30))))) == 30, "a long batch of quick records is no such call"
-    fed = made.feed(batch(1, -1))
-    assert fed.failure.reason == "it had not come back within 0.3 s, the limit of a call"
-    assert 'toy.py", line 6 in action' in fed.failure.traceback or 'toy.py", line 5 in action' in fed.failure.traceback
-    assert fed.failure.input["data"] == ["-1"]
+    result = made.feed(batch(1, -1))
+    assert result.failure.reason == "it had not come back within 0.3 s, the limit of a call"
+    assert (
+        'toy.py", line 6 in action' in result.failure.traceback
+        or 'toy.py", line 5 in action' in result.failure.traceback
+    )
+    assert result.failure.input["data"] == ["-1"]
 
 
 def test_a_begin_that_does_not_come_back_is_ended(jet):
@@ -344,16 +347,18 @@ def test_an_explicit_model_runs_when_it_is_told_to(jet):
     assert made.explicit
     assert made.said == []
     written = []
-    fed = made.run_explicit(_batches(batch(1, 2), batch(3, first=3)), lambda fed: written.extend(fed.outputs))
+    result = made.run_explicit(_batches(batch(1, 2), batch(3, first=3)), lambda result: written.extend(result.outputs))
     assert [json.loads(record) for _, record in written] == [2, 4, 6]
-    assert told(fed) == []
+    assert told(result) == []
     assert "".join(made.said) == "running\n"
 
 
 def test_what_an_explicit_model_is_not_given_is_told_as_it_reads(jet):
     made, passed = jet(EXPLICIT), []
     made.run_explicit(_batches(batch(1, b"{"), batch(2)), passed.append)
-    assert [(fed.shown("encoding", 0), [json.loads(record) for _, record in fed.outputs]) for fed in passed] == [
+    assert [
+        (result.shown("encoding", 0), [json.loads(record) for _, record in result.outputs]) for result in passed
+    ] == [
         (["{"], [2]),
         ([], [4]),
     ]
@@ -361,9 +366,9 @@ def test_what_an_explicit_model_is_not_given_is_told_as_it_reads(jet):
 
 def test_an_explicit_model_that_fails_shows_its_last_batch(jet):
     written = []
-    fed = jet(EXPLICIT).run_explicit(_batches(batch(1, -2)), lambda fed: written.extend(fed.outputs))
-    assert fed.failure.reason == "ValueError: -2"
-    assert fed.failure.input["data"] == ["1", "-2"]
+    result = jet(EXPLICIT).run_explicit(_batches(batch(1, -2)), lambda result: written.extend(result.outputs))
+    assert result.failure.reason == "ValueError: -2"
+    assert result.failure.input["data"] == ["1", "-2"]
     assert [record for _, record in written] == [b"2", b"-4"]
 
 
@@ -372,12 +377,12 @@ def test_a_stream_that_breaks_under_an_explicit_model_is_for_the_caller(jet):
         raise ConnectionError("gone")
 
     with pytest.raises(ConnectionError):
-        jet(EXPLICIT).run_explicit(broken, lambda fed: None)
+        jet(EXPLICIT).run_explicit(broken, lambda result: None)
 
 
 def test_reading_may_wait_longer_than_a_call(jet):
     def slow(slot: int) -> None:
         time.sleep(0.4)
 
-    fed = jet(EXPLICIT, limits=Limits(call_s=0.3)).run_explicit(slow, lambda fed: None)
-    assert fed.failure is None
+    result = jet(EXPLICIT, limits=Limits(call_s=0.3)).run_explicit(slow, lambda result: None)
+    assert result.failure is None

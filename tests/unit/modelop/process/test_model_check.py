@@ -10,9 +10,9 @@ import pytest
 
 from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.model.imports import Import, find_imports
-from stream_scorer.modelop.process.model_check import verify
+from stream_scorer.modelop.process.import_policy import Policy, Rule
+from stream_scorer.modelop.process.model_check import check_model
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.modelop.process.policy import Policy, Rule
 
 
 def _package(source: str, **more) -> ModelPackage:
@@ -20,7 +20,7 @@ def _package(source: str, **more) -> ModelPackage:
 
 
 def test_what_a_dry_run_tells():
-    found = verify(
+    found = check_model(
         _package("""
 # fastscore.schema.0: two_doubles
 # fastscore.schema.1: double
@@ -50,7 +50,7 @@ def other(x, slot): pass
 
 
 def test_an_explicit_model_needs_no_callback():
-    found = verify(_package("# fastscore.action: unused\nfrom fastscore.io import Slot"))
+    found = check_model(_package("# fastscore.action: unused\nfrom fastscore.io import Slot"))
     assert [slot["action"] for slot in found["slots"]] == ["unused", None]
 
 
@@ -80,7 +80,7 @@ FIT = {
 
 @pytest.mark.parametrize("case", FIT)
 def test_fit_to_be_loaded(case):
-    verify(_package(FIT[case]))
+    check_model(_package(FIT[case]))
 
 
 UNFIT = {
@@ -114,14 +114,14 @@ UNFIT = {
 def test_not_fit_to_be_loaded(case):
     source, message = UNFIT[case]
     with pytest.raises(ModelError, match=message) as got:
-        verify(_package(source))
+        check_model(_package(source))
     assert "\n" not in str(got.value)
 
 
 def test_another_language_is_refused():
     with pytest.raises(ModelError, match="toy: models of type 'r' do not run here, only python3, python, python2"):
-        verify(_package("x <- 1", mtype="r"))
-    verify(_package("def action(x): pass", mtype="python"))
+        check_model(_package("x <- 1", mtype="r"))
+    check_model(_package("def action(x): pass", mtype="python"))
 
 
 def _archive(**files: str) -> bytes:
@@ -135,9 +135,9 @@ def _archive(**files: str) -> bytes:
 def test_modules_in_an_attachment_are_there():
     source = "import mine, folder.inner\nfrom other import thing\ndef action(x): pass"
     attached = (("a.zip", _archive(mine__py="", folder__inner__py="")), ("b.zip", _archive(other__py="")))
-    assert verify(_package(source, attachments=attached))["attach_libs"] == []
+    assert check_model(_package(source, attachments=attached))["attach_libs"] == []
     with pytest.raises(ModelError, match="imports other"):
-        verify(_package(source, attachments=attached[:1]))
+        check_model(_package(source, attachments=attached[:1]))
 
 
 def test_an_attachment_that_is_not_safe_is_refused():
@@ -145,7 +145,7 @@ def test_an_attachment_that_is_not_safe_is_refused():
     with zipfile.ZipFile(packed, "w") as zipped:
         zipped.writestr("../out.txt", "x")
     with pytest.raises(ModelError, match="points outside"):
-        verify(_package("def action(x): pass", attachments=(("a.zip", packed.getvalue()),)))
+        check_model(_package("def action(x): pass", attachments=(("a.zip", packed.getvalue()),)))
 
 
 POLICY = """
@@ -191,17 +191,17 @@ def test_a_wrong_policy_is_told(text, message):
 def test_a_policy_at_work():
     policy = Policy.parse(POLICY)
     source = "import socket, json, nose, no_such_thing.part\nfrom xml import dom\ndef action(x): pass"
-    found = verify(_package(source), policy)
+    found = check_model(_package(source), policy)
     assert found["warn_libs"] == ["socket", "xml.dom"]
     assert found["install_libs"] == ["nose", "no_such_thing"], "json is there already"
     for prohibited in ("import os", "import os.path", "from os import path", "__import__('os')"):
         with pytest.raises(ModelError, match=r"toy\.py:2: imports os, which the import policy prohibits"):
-            verify(_package(f"\n{prohibited}\ndef action(x): pass"), policy)
+            check_model(_package(f"\n{prohibited}\ndef action(x): pass"), policy)
 
 
 def test_an_attached_module_needs_no_leave():
     policy = Policy.parse("helper: prohibit")
-    verify(_package("# fastscore.module-attached: helper\nimport helper.part\ndef action(x): pass"), policy)
+    check_model(_package("# fastscore.module-attached: helper\nimport helper.part\ndef action(x): pass"), policy)
 
 
 @pytest.mark.process
@@ -211,9 +211,9 @@ def test_a_missing_library_is_installed_by_its_command(tmp_path, monkeypatch):
     package = _package("import made_by_policy\ndef action(x): pass")
     write = f"""{sys.executable} -c "open('{made}', 'w').close()\""""
     policy = Policy.parse(f"made_by_policy:\n  policy: install\n  command: {write}")
-    policy.install(verify(package, policy)["install_libs"])
+    policy.install(check_model(package, policy)["install_libs"])
     assert made.exists()
-    assert verify(package, Policy.parse("made_by_policy: install"))["install_libs"] == []
+    assert check_model(package, Policy.parse("made_by_policy: install"))["install_libs"] == []
 
 
 @pytest.mark.process
@@ -227,7 +227,7 @@ def test_a_missing_library_is_installed_by_its_command(tmp_path, monkeypatch):
 )
 def test_an_installation_that_fails_is_told(command, message):
     policy = Policy.parse(f"never_there:\n  policy: install\n  command: {command}")
-    missing = verify(_package("import never_there\ndef action(x): pass"), policy)["install_libs"]
+    missing = check_model(_package("import never_there\ndef action(x): pass"), policy)["install_libs"]
     with pytest.raises(ModelError, match=message) as got:
         policy.install(missing)
     assert "\n" not in str(got.value)

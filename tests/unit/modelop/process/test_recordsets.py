@@ -125,9 +125,9 @@ def action(records, slot, seqno):
     "records", [[{"x": 1.5, "y": "a"}, {"x": 2.5, "y": "b"}], [[1, 2], [3, 4]], [1.5, 2.5], ["a", "b"]]
 )
 def test_a_set_passes_and_is_marked(records, run):
-    fed = run(BOTH).feed(batch(*records, first=4))
-    assert [value for _, value in told(fed)] == [*records, {"$fastscore": "set"}]
-    assert fed.output_count == {1: len(records)}, "markers are no records"
+    result = run(BOTH).feed(batch(*records, first=4))
+    assert [value for _, value in told(result)] == [*records, {"$fastscore": "set"}]
+    assert result.output_count == {1: len(records)}, "markers are no records"
 
 
 def test_an_empty_set_echoes_as_a_lone_marker(run):
@@ -149,9 +149,9 @@ def test_records_in_and_sets_out(run):
 
 def test_elements_are_checked_one_by_one(run):
     runner = run("# fastscore.recordsets: true\ndef action(x): yield x * 1.5", schemas={0: "int", 1: "double"})
-    fed = runner.feed(batch(1, "x", 3, b"{"))
-    assert [value for _, value in told(fed)] == [1.5, 4.5, {"$fastscore": "set"}]
-    assert (fed.rejected_by_encoding, fed.rejected_by_schema) == ({0: 1}, {0: 1})
+    result = runner.feed(batch(1, "x", 3, b"{"))
+    assert [value for _, value in told(result)] == [1.5, 4.5, {"$fastscore": "set"}]
+    assert (result.rejected_by_encoding, result.rejected_by_schema) == ({0: 1}, {0: 1})
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_elements_are_checked_one_by_one(run):
     ],
 )
 def test_a_failure_shows_the_whole_set(source, records, message, run):
-    fed = run(f"# fastscore.recordsets: true\n{source}").feed(batch(*records, first=3))
-    assert message in fed.failure.reason
-    assert fed.failure.input["data"] == [json.dumps(record) for record in records]
-    assert (fed.failure.input["seqno"], fed.failure.input["batch_len"]) == (3, len(records))
+    result = run(f"# fastscore.recordsets: true\n{source}").feed(batch(*records, first=3))
+    assert message in result.failure.reason
+    assert result.failure.input["data"] == [json.dumps(record) for record in records]
+    assert (result.failure.input["seqno"], result.failure.input["batch_len"]) == (3, len(records))

@@ -10,7 +10,7 @@ import pytest
 from stream_scorer.errors import ModelError
 from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
 from stream_scorer.modelop.process.fastscore import importable
-from stream_scorer.modelop.process.results import Fed, ModelFailed
+from stream_scorer.modelop.process.results import CallResult, ModelFailed
 from stream_scorer.modelop.process.shared import SharedState
 from tests.unit.modelop.process.conftest import SET, batch, told
 
@@ -83,32 +83,32 @@ def test_a_slot_in_use_without_a_callback_of_its_own_has_action(run):
 
 def test_rejected_records_are_counted_and_take_no_number(run):
     runner = run("def action(x, slot, seqno): yield [x, seqno]", schemas={0: "int"})
-    fed = runner.feed(batch(1, b"{", 2.5, b"[1", 2))
-    assert [value for _, value in told(fed)] == [[1, 1], [2, 2]]
-    assert (fed.rejected_by_encoding, fed.rejected_by_schema) == ({0: 2}, {0: 1})
-    assert fed.output_count == {1: 2}
+    result = runner.feed(batch(1, b"{", 2.5, b"[1", 2))
+    assert [value for _, value in told(result)] == [[1, 1], [2, 2]]
+    assert (result.rejected_by_encoding, result.rejected_by_schema) == ({0: 2}, {0: 1})
+    assert result.output_count == {1: 2}
 
 
 def test_outputs_that_do_not_fit_are_counted_and_the_model_goes_on(run):
     runner = run("def action(x):\n yield 'no'\n yield {1, 2}\n yield x\n yield None", schemas={1: "int"})
-    fed = runner.feed(batch(7))
-    assert told(fed) == [(1, 7)]
-    assert (fed.rejected_by_encoding, fed.rejected_by_schema) == ({}, {1: 3})
+    result = runner.feed(batch(7))
+    assert told(result) == [(1, 7)]
+    assert (result.rejected_by_encoding, result.rejected_by_schema) == ({}, {1: 3})
     assert run("def action(x): yield {1, 2}").feed(batch(7)).rejected_by_encoding == {1: 1}
 
 
 def test_rejected_records_are_kept_as_text_a_few_of_each_slot_and_reason(run):
     runner = run("def action(x):\n yield x\n yield {1: x}\n yield 'no'", schemas={0: "int", 1: "int"})
     wrong = [b'"%d%s"' % (at, b"x" * 5000 * (at == 3)) for at in range(50)]
-    fed = runner.feed(batch(b"{", b"\xff", *wrong, 7))
-    assert [value for _, value in told(fed)] == [7]
-    assert fed.shown("encoding", 0) == ["{", "\N{REPLACEMENT CHARACTER}"]
-    kept = fed.shown("schema", 0)
+    result = runner.feed(batch(b"{", b"\xff", *wrong, 7))
+    assert [value for _, value in told(result)] == [7]
+    assert result.shown("encoding", 0) == ["{", "\N{REPLACEMENT CHARACTER}"]
+    kept = result.shown("schema", 0)
     assert len(kept) == 20
     assert kept[:3] == ['"0"', '"1"', '"2"']
     assert len(kept[3]) == 3200
-    assert fed.shown("schema", 1) == ['{"1": 7}', '"no"']
-    assert Fed.read(json.loads(json.dumps(fed.head())), fed.outputs) == fed
+    assert result.shown("schema", 1) == ['{"1": 7}', '"no"']
+    assert CallResult.from_json(json.loads(json.dumps(result.to_json())), result.outputs) == result
     assert runner.feed(batch(8)).shown("schema", 0) == []
 
 
@@ -122,9 +122,9 @@ def test_an_output_that_cannot_even_be_shown_is_rejected_all_the_same(run):
             yield {1, 2}
             yield x
     """)
-    fed = runner.feed(batch(1))
-    assert told(fed) == [(1, 1)]
-    assert fed.shown("encoding", 1) == ["a Odd that cannot be shown (OSError)", "{1, 2}"]
+    result = runner.feed(batch(1))
+    assert told(result) == [(1, 1)]
+    assert result.shown("encoding", 1) == ["a Odd that cannot be shown (OSError)", "{1, 2}"]
 
 
 FAILS = {
@@ -140,11 +140,11 @@ FAILS = {
 def test_a_failure_tells_the_input_and_where(case, run):
     what, message = FAILS[case]
     runner = run(f"def action(x, slot, seqno):\n    yield x\n    if x == 2:\n        {what}")
-    fed = runner.feed(batch(1, 2, 3, first=7))
-    assert [record for _, record in fed.outputs] == [b"1", b"2"], "what came before stands"
-    assert fed.failure.where == "action()"
-    assert fed.failure.input == {"slot": 0, "seqno": 8, "data": ["2"], "batch_len": 3, "encoding": "json"}
-    text = fed.failure.traceback.replace("\n", " ")
+    result = runner.feed(batch(1, 2, 3, first=7))
+    assert [record for _, record in result.outputs] == [b"1", b"2"], "what came before stands"
+    assert result.failure.where == "action()"
+    assert result.failure.input == {"slot": 0, "seqno": 8, "data": ["2"], "batch_len": 3, "encoding": "json"}
+    text = result.failure.traceback.replace("\n", " ")
     assert re.search(message, text), text
     assert "process/runner" not in text
 
@@ -198,12 +198,14 @@ def test_an_explicit_model_reads_and_writes(run):
 def _explicit(runner, batches):
     out = []
     slots = Slots(
-        runner, lambda slot: batches[slot].pop(0) if batches.get(slot) else None, lambda fed: out.extend(fed.outputs)
+        runner,
+        lambda slot: batches[slot].pop(0) if batches.get(slot) else None,
+        lambda result: out.extend(result.outputs),
     )
     with importable(SharedState(), slot_class(slots)):
-        fed = runner.run(slots)
-    assert fed.failure is None, fed.failure.traceback
-    return [(slot, json.loads(record)) for slot, record in out + fed.outputs]
+        result = runner.run(slots.last_input)
+    assert result.failure is None, result.failure.traceback
+    return [(slot, json.loads(record)) for slot, record in out + result.outputs]
 
 
 EXPLICIT = "# fastscore.action: none\nfrom fastscore.io import Slot\n"
@@ -240,7 +242,7 @@ def test_an_empty_set_is_read_and_an_empty_batch_is_not(run):
 
 MISUSED = {
     "a format": ("Slot(0).read(format='csv')", "ValueError: Slot.read.*no format 'csv'"),
-    "reads an output": ("Slot(1).read()", "slot 1 is no input in use. Inputs are 0"),
+    "reads an output": ("Slot(1).read()", "slot 1 is not an input in use. Inputs are 0"),
     "writes an input": ("Slot(0).write(1)", "slot 0, which is no output"),
     "exits with a fault": ("import sys\nsys.exit(2)", "SystemExit: 2"),
 }

@@ -130,8 +130,8 @@ def test_a_jet_that_ends_within_an_update_frees_it(jet):
 
 @pytest.mark.process
 def test_an_update_that_raises_changes_nothing_and_frees_it(jet, shared):
-    fed = jet("import fastscore\ndef action(x): fastscore.cells('a').update(lambda v: 1 / x)").feed(batch(0))
-    assert "ZeroDivisionError" in fed.failure.reason
+    result = jet("import fastscore\ndef action(x): fastscore.cells('a').update(lambda v: 1 / x)").feed(batch(0))
+    assert "ZeroDivisionError" in result.failure.reason
     Cell(shared, "a").update(lambda value: value)
     assert Cell(shared, "a").value is None
 
@@ -188,9 +188,9 @@ def test_a_snapshot_of_an_explicit_model_is_there_when_its_body_runs(jet):
         Slot(1).write(fastscore.cells("runs").value)
     """
     one, written = jet(source), []
-    one.run_explicit(lambda slot: None, lambda fed: written.extend(fed.outputs))
+    one.run_explicit(lambda slot: None, lambda result: written.extend(result.outputs))
     again = jet(source, shared=SharedState(), snapshot=one.snapshot())
-    again.run_explicit(lambda slot: None, lambda fed: written.extend(fed.outputs))
+    again.run_explicit(lambda slot: None, lambda result: written.extend(result.outputs))
     assert [record for _, record in written] == [b"1", b"2"]
 
 

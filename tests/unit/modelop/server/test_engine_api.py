@@ -150,7 +150,7 @@ def test_a_schema_sent_along(idle):
         (b"x = (", {"Content-Type": PYTHON3}, "m.py:1"),
         (b"x = 1", {"Content-Type": PYTHON3}, "action"),
         (b"x = 1", {"Content-Type": "application/vnd.fastscore.model-r"}, "type R do not run here"),
-        (b"x = 1", {"Content-Type": "text/plain"}, "no type of model"),
+        (b"x = 1", {"Content-Type": "text/plain"}, "not a type of model"),
         (b"# fastscore.schema.0: gone\ndef action(x): yield x", {"Content-Type": PYTHON3}, "'gone'"),
         (*_multipart(("attachment; filename=../a.zip", "application/zip", b""), _model(ECHO)), "plain file name"),
         (*_multipart(("attachment; filename=a.zip", "text/csv", b""), _model(ECHO)), "neither"),

@@ -57,7 +57,7 @@ def test_a_model_comes_back_under_its_own_type_without_a_charset(engine, sent, k
 
 def test_a_model_of_no_type_is_refused(engine):
     answer = engine.ask("PUT", f"{MM}/model/m", b"x", {"Content-Type": "text/plain"})
-    assert (answer.status, "no type of model" in answer.text) == (400, True)
+    assert (answer.status, "not a type of model" in answer.text) == (400, True)
 
 
 def test_attachments(engine):

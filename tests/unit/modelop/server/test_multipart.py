@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stream_scorer.modelop.server import multipart
 from stream_scorer.modelop.server.answers import HttpError
-from stream_scorer.modelop.server.snapshots import as_multipart, contents_of, date_range
+from stream_scorer.modelop.server.snapshot_parts import as_multipart, contents_of, date_range
 
 TYPE = "multipart/mixed; boundary=abc"
 

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.csv_dialect import Dialect
 from stream_scorer.codec.schema import make_schema
-from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
+from stream_scorer.modelop.streams.avro_boundaries import AvroBoundaries
 from stream_scorer.modelop.streams.csv_lines import CsvLines
 from stream_scorer.modelop.streams.envelopes import (
     Delimited,
     DelimitedFramer,
     Fixed,
     FixedFramer,
-    MsgpackEnds,
+    MsgpackBoundaries,
     Pieces,
     SelfDelimited,
     Whole,
@@ -35,7 +35,7 @@ def cuts(draw, data):
 
 
 def split(splitter, pieces):
-    return [record for piece in pieces for record in splitter.feed(piece)] + splitter.end()
+    return [record for piece in pieces for record in splitter.feed(piece)] + splitter.flush()
 
 
 letters = st.binary(max_size=6).map(lambda data: bytes(b"ab\r\n|;"[byte % 6] for byte in data))
@@ -111,7 +111,7 @@ values = st.recursive(
 @given(st.data(), st.lists(values, max_size=5))
 def test_msgpack_values_tell_where_they_end(data, records):
     packed = [msgpack.packb(one) for one in records]
-    assert split(SelfDelimited(MsgpackEnds()), data.draw(cuts(b"".join(packed)))) == packed
+    assert split(SelfDelimited(MsgpackBoundaries()), data.draw(cuts(b"".join(packed)))) == packed
 
 
 ROW = {
@@ -127,10 +127,10 @@ def test_avro_values_tell_where_they_end_and_control_records_between_them_too(da
     avro = AvroCodec(make_schema("row", ROW))
     written = [avro.encode(one) for one in records]
     written.insert(len(written) // 2, b"\x1c$fastscore.pig\x02\x04\x06abc")
-    assert split(SelfDelimited(AvroEnds(make_schema("row", ROW))), data.draw(cuts(b"".join(written)))) == written
+    assert split(SelfDelimited(AvroBoundaries(make_schema("row", ROW))), data.draw(cuts(b"".join(written)))) == written
 
 
-@pytest.mark.parametrize("ends", [MsgpackEnds(), AvroEnds(make_schema("s", ["int", "long"]))])
+@pytest.mark.parametrize("ends", [MsgpackBoundaries(), AvroBoundaries(make_schema("s", ["int", "long"]))])
 def test_what_cannot_be_read_is_one_bad_record_and_no_end_of_the_world(ends):
     splitter = SelfDelimited(ends)
     assert splitter.feed(b"\0\0\xc1rest")[-1] == b"\xc1rest"
@@ -138,7 +138,7 @@ def test_what_cannot_be_read_is_one_bad_record_and_no_end_of_the_world(ends):
 
 
 def test_a_value_cut_short_comes_out_at_the_end():
-    assert split(SelfDelimited(MsgpackEnds()), [b"\x01\x92\x01"]) == [b"\x01", b"\x92\x01"]
+    assert split(SelfDelimited(MsgpackBoundaries()), [b"\x01\x92\x01"]) == [b"\x01", b"\x92\x01"]
 
 
 def test_without_an_envelope_all_is_one_record_or_each_piece_is():

@@ -18,10 +18,10 @@ from stream_scorer.codec.csv_dialect import Dialect
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import DecodeError
 from stream_scorer.modelop.streams import csv_lines, envelopes
-from stream_scorer.modelop.streams.avro_boundaries import AvroEnds
+from stream_scorer.modelop.streams.avro_boundaries import AvroBoundaries
 from stream_scorer.modelop.streams.csv_lines import CsvLines
-from stream_scorer.modelop.streams.envelopes import Delimited, Fixed, MsgpackEnds, SelfDelimited, TooLong, Whole
-from stream_scorer.modelop.streams.forms import envelope
+from stream_scorer.modelop.streams.descriptor_parts import envelope
+from stream_scorer.modelop.streams.envelopes import Delimited, Fixed, MsgpackBoundaries, SelfDelimited, TooLong, Whole
 from stream_scorer.modelop.streams.ocf import OcfSplitter
 from tests.support.examples import examples
 
@@ -60,9 +60,9 @@ MANY = {
     "csv, an open quote": (csv, b'1,"open\n' + b"2," + b"x" * (SIZE - 10)),
     "csv, lines between quotes": (csv, b'1,"' + b"x\n" * (SIZE // 2) + b'"'),
     "csv, many fields before a quote": (csv, b"x," * (SIZE // 2) + b'"x"'),
-    "msgpack, an array": (lambda: SelfDelimited(MsgpackEnds()), msgpack.packb(["x" * 50] * (SIZE // 50))),
-    "msgpack, a string": (lambda: SelfDelimited(MsgpackEnds()), msgpack.packb("x" * SIZE)),
-    "avro, an array": (lambda: SelfDelimited(AvroEnds(STRINGS)), strings(SIZE)),
+    "msgpack, an array": (lambda: SelfDelimited(MsgpackBoundaries()), msgpack.packb(["x" * 50] * (SIZE // 50))),
+    "msgpack, a string": (lambda: SelfDelimited(MsgpackBoundaries()), msgpack.packb("x" * SIZE)),
+    "avro, an array": (lambda: SelfDelimited(AvroBoundaries(STRINGS)), strings(SIZE)),
     "ocf": (lambda: OcfSplitter(envelope("ocf-block"), STRINGS), container([["x" * SIZE]], STRINGS.parsed)),
     "ocf, a header": (
         lambda: OcfSplitter(envelope("ocf-block"), STRINGS),
@@ -78,7 +78,7 @@ def test_a_long_record_in_many_small_pieces_is_read_once(case):
     splitter, began, count = make(), time.monotonic(), 0
     for at in range(0, len(data), PIECE):
         count += len(splitter.feed(data[at : at + PIECE]))
-    count += len(splitter.end())
+    count += len(splitter.flush())
     assert count == (2 if case == "csv, an open quote" else 1)
     assert time.monotonic() - began < HANG_S
 
@@ -92,7 +92,7 @@ def test_an_open_quote_costs_its_line_and_no_other():
     read = CsvCodec(schema, {"Separator": "\n"})
     splitter = csv()
     found = (
-        splitter.feed(b'1,"one\nand more"\n2,"open\n3,') + splitter.feed(b'three\n4,"four ""4"""\n') + splitter.end()
+        splitter.feed(b'1,"one\nand more"\n2,"open\n3,') + splitter.feed(b'three\n4,"four ""4"""\n') + splitter.flush()
     )
     assert found == [b'1,"one\nand more"', b'2,"open', b"3,three", b'4,"four ""4"""']
     assert read.load(found[0]) == {"a": 1, "b": "one\nand more"}
@@ -102,7 +102,7 @@ def test_an_open_quote_costs_its_line_and_no_other():
 
 
 def test_an_open_quote_is_given_up_in_a_stream_that_has_no_end(monkeypatch):
-    monkeypatch.setattr(csv_lines, "MOST_QUOTED", 100)
+    monkeypatch.setattr(csv_lines, "MAX_QUOTED", 100)
     splitter = csv()
     found = splitter.feed(b'0,zero\n1,"open\n')
     for number in range(2, 40):
@@ -133,7 +133,7 @@ def test_lines_behind_an_open_quote(case):
     for piece in (1, 3, 100):
         splitter = csv()
         found = [one for at in range(0, len(data), piece) for one in splitter.feed(data[at : at + piece])]
-        assert found + splitter.end() == lines
+        assert found + splitter.flush() == lines
 
 
 @examples(200)
@@ -142,9 +142,9 @@ def test_csv_is_split_in_the_same_way_however_its_bytes_come(data, text):
     raw = text.encode()
     places = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=5)))
     whole, cut = csv(skip_blank=False), csv(skip_blank=False)
-    found = whole.feed(raw) + whole.end()
+    found = whole.feed(raw) + whole.flush()
     pieces = [raw[start:end] for start, end in zip([0, *places], [*places, len(raw)], strict=True)]
-    assert [one for piece in pieces for one in cut.feed(piece)] + cut.end() == found
+    assert [one for piece in pieces for one in cut.feed(piece)] + cut.flush() == found
     assert b"\n".join(found) in (raw, raw.removesuffix(b"\n"))  # all of it is in a record
     for record in found:
         if b"\n" in record:  # an end of a line is data in what parses only
@@ -156,7 +156,7 @@ def test_lines_that_would_each_begin_a_record_without_an_end_are_read_a_few_time
     for tail in (b"", b'y"z\n'):
         data = b'x","\n' * lines + tail
         splitter = csv()
-        found = splitter.feed(data) + splitter.end()
+        found = splitter.feed(data) + splitter.flush()
         assert b"\n".join(found) in (data, data.removesuffix(b"\n"))
     assert time.monotonic() - began < HANG_S
 
@@ -172,22 +172,22 @@ SKIPPED = {
 @pytest.mark.parametrize("piece", [1, 7, 1000])
 def test_a_record_that_is_too_long_is_rejected_and_what_follows_goes_on(case, piece, monkeypatch):
     make, separator = SKIPPED[case]
-    monkeypatch.setattr(envelopes, "MOST_LINE", 2000)
-    monkeypatch.setattr(csv_lines, "MOST_QUOTED", 2000)
+    monkeypatch.setattr(envelopes, "MAX_LINE", 2000)
+    monkeypatch.setattr(csv_lines, "MAX_QUOTED", 2000)
     long = (b'"' if "quote" in case else b"") + b"x" * 5000
     data = b"1" + separator + long + separator + b"2" + separator + long + separator + b"3" + separator
     splitter, found = make(), []
     for at in range(0, len(data), piece):
         found += splitter.feed(data[at : at + piece])
-    found += splitter.end()
+    found += splitter.flush()
     assert [type(one) is TooLong for one in found] == [False, True, False, True, False]
     assert [found[0], found[2], found[4]] == [b"1", b"2", b"3"]
     assert "its end has not come" in found[1].why
 
 
-@pytest.mark.parametrize("make", [Whole, lambda: SelfDelimited(MsgpackEnds())])
+@pytest.mark.parametrize("make", [Whole, lambda: SelfDelimited(MsgpackBoundaries())])
 def test_what_never_ends_is_not_kept(make, monkeypatch):
-    monkeypatch.setattr(envelopes, "MOST_RECORD", 2000)
+    monkeypatch.setattr(envelopes, "MAX_RECORD", 2000)
     splitter = make()
     found = splitter.feed(msgpack.packb(b"x" * 10000)[:1500]) + splitter.feed(bytes(1500))
     assert [type(one) for one in found] == [TooLong]
@@ -196,14 +196,17 @@ def test_what_never_ends_is_not_kept(make, monkeypatch):
 
 VALUES = {
     "avro": (
-        lambda: SelfDelimited(AvroEnds(STRINGS)),
+        lambda: SelfDelimited(AvroBoundaries(STRINGS)),
         [AvroCodec(STRINGS).encode(one) for one in (["a" * 70] * 1000, [], ["b"])],
     ),
     "avro, of itself": (
-        lambda: SelfDelimited(AvroEnds(LINKS)),
+        lambda: SelfDelimited(AvroBoundaries(LINKS)),
         [AvroCodec(LINKS).encode({"v": 5, "n": {"v": 6, "n": None}}), b"\x0a" + b"\x02\x0c" * 5000 + b"\0"],
     ),
-    "msgpack": (lambda: SelfDelimited(MsgpackEnds()), [msgpack.packb(one) for one in ([1] * 70000, b"", {"a": "b"})]),
+    "msgpack": (
+        lambda: SelfDelimited(MsgpackBoundaries()),
+        [msgpack.packb(one) for one in ([1] * 70000, b"", {"a": "b"})],
+    ),
 }
 
 
@@ -235,7 +238,7 @@ MIXED = make_schema(
 
 def test_an_avro_value_that_is_wrong_but_has_an_end_costs_itself_only():
     good, bad = b"\x00\x02a", b"\x06\x02\xff"  # no symbol 3, no UTF-8
-    splitter = SelfDelimited(AvroEnds(MIXED))
+    splitter = SelfDelimited(AvroBoundaries(MIXED))
     assert splitter.feed(good + bad + good + bad[:2]) + splitter.feed(bad[2:] + good) == [good, bad, good, bad, good]
 
 
@@ -274,7 +277,7 @@ def test_the_walk_ends_where_fastavro_does(data, schema, step):
     written = [avro.encode(one) for one in values]
     if not all(written):
         return
-    stream, found, splitter = b"".join(written), [], SelfDelimited(AvroEnds(made))
+    stream, found, splitter = b"".join(written), [], SelfDelimited(AvroBoundaries(made))
     for at in range(0, len(stream), step):
         found += splitter.feed(stream[at : at + step])
-    assert found + splitter.end() == written
+    assert found + splitter.flush() == written

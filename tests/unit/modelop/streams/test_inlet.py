@@ -274,7 +274,7 @@ def test_what_came_before_a_failure_is_handed_on_before_it(stream, tmp_path):
 
 
 def test_a_record_that_is_too_long_has_no_number_and_is_told_of(inlet, monkeypatch, tmp_path):
-    monkeypatch.setattr(envelopes, "MOST_LINE", 100)
+    monkeypatch.setattr(envelopes, "MAX_LINE", 100)
     monkeypatch.setattr(stream_local, "CHUNK", 50)
     (tmp_path / "x.jsonl").write_bytes(b"1\n" + b"9" * 500 + b"\n2\n")
     one, told = inlet({"Type": "file", "Path": str(tmp_path / "x.jsonl")}), []

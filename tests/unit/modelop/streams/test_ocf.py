@@ -15,7 +15,7 @@ from stream_scorer.codec.avro import AvroCodec
 from stream_scorer.codec.avro_long import avro_long
 from stream_scorer.codec.schema import make_schema
 from stream_scorer.errors import DecodeError, TransportError
-from stream_scorer.modelop.streams.forms import envelope
+from stream_scorer.modelop.streams.descriptor_parts import envelope
 from stream_scorer.modelop.streams.ocf import OcfFramer, OcfSplitter
 from tests.support.examples import examples
 
@@ -41,7 +41,7 @@ def splitter(schema=ROW, **fields):
 
 
 def split(one, pieces):
-    return [AVRO.decode(record) for piece in pieces for record in one.feed(piece)] + one.end()
+    return [AVRO.decode(record) for piece in pieces for record in one.feed(piece)] + one.flush()
 
 
 def without_header(data):
@@ -126,7 +126,7 @@ def test_a_bomb_is_not_inflated(monkeypatch):
 
     from stream_scorer.modelop.streams import ocf
 
-    monkeypatch.setattr(ocf, "_MOST_BLOCK", 1 << 16)
+    monkeypatch.setattr(ocf, "_MAX_BLOCK", 1 << 16)
     engine = zlib.compressobj(wbits=-15)
     body = engine.compress(bytes(1 << 20)) + engine.flush()
     data = avro_long(1) + avro_long(len(body)) + body + MARKER
@@ -154,13 +154,13 @@ def test_blocks_before_a_broken_one_come_before_the_error(broken, step):
     def read():
         for at in range(0, len(data), step):
             found.extend(one.feed(bytes(data[at : at + step])))
-        one.end()
+        one.flush()
 
     with pytest.raises(TransportError):
         read()
     assert [AVRO.decode(record) for record in found] == good
     with pytest.raises(TransportError):
-        one.end()
+        one.flush()
 
 
 def test_a_record_in_a_block_that_is_wrong_costs_itself_only():
@@ -169,13 +169,13 @@ def test_a_record_in_a_block_that_is_wrong_costs_itself_only():
     records = [b"\x02a", b"\x02\xff", b"\x02b"]  # the second is no UTF-8
     data = OcfFramer(envelope("ocf-block"), schema).frame(records)
     one = OcfSplitter(envelope("ocf-block"), made)
-    assert one.feed(data) + one.end() == records
+    assert one.feed(data) + one.flush() == records
 
 
 def test_a_header_without_an_end_is_not_kept(monkeypatch):
     from stream_scorer.modelop.streams import ocf
 
-    monkeypatch.setattr(ocf, "_MOST_HEADER", 1000)
+    monkeypatch.setattr(ocf, "_MAX_HEADER", 1000)
     one = splitter()
     entry = avro_long(1) + avro_long(1) + b"a" + avro_long(100) + bytes(100)
     one.feed(b"Obj\x01" + entry * 8)

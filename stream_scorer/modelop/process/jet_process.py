@@ -1,4 +1,4 @@
-"""The operating system's side of a jet: a process in a group of its own, its console, its end."""
+"""The process of a jet: its start in a process group of its own, its console, its exit."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ from stream_scorer.system.stderr import is_banner
 log = logging.getLogger(__name__)
 
 _TAIL = 8000
-_IDLE_S = 0.05
-_LAST_WORDS_S = 0.2
+"""Characters of the console that are kept to explain an exit."""
+_PARTIAL_LINE_S = 0.05
+"""A line without its end is handed on after this time."""
+_CONSOLE_WAIT_S = 0.2
 _HIDDEN = "STREAM_SCORER_"
 
 
@@ -37,82 +39,83 @@ class JetProcess:
     """Started by its constructor. `control` is the channel to it.
 
     Args:
-        on_console: gets what the model prints, whole lines where it can; from a thread of its own.
+        on_console: called with what the model prints, in whole lines if possible; from a thread of its own.
+        folder: directory for its temporary file.
     """
 
     def __init__(self, shared: SharedState, on_console: Callable[[str], None], folder: str) -> None:
         self._on_console = on_console
         self._tail = ""
-        self._telling = False
-        self._waiting = ""  # for the end of its line
-        mine, theirs = socket.socketpair()
-        shared_mine, shared_theirs = socket.socketpair()
+        self._delivering = False
+        self._partial_line = ""
+        control, child_control = socket.socketpair()
+        shared_values, child_shared_values = socket.socketpair()
         life, self._life = os.pipe()
         self._console, console_in = os.pipe()
         with tempfile.TemporaryFile(dir=folder) as progress:
             progress.truncate(8)
             self._progress_map = mmap.mmap(progress.fileno(), 8)
             self._progress = memoryview(self._progress_map).cast("q")
-            given = (theirs.fileno(), shared_theirs.fileno(), life, progress.fileno())
+            passed = (child_control.fileno(), child_shared_values.fileno(), life, progress.fileno())
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "stream_scorer.modelop.process.child", *map(str, given)],
+                    [sys.executable, "-P", "-m", "stream_scorer.modelop.process.child", *map(str, passed)],
                     stdin=subprocess.DEVNULL,
                     stdout=console_in,
                     stderr=console_in,
-                    pass_fds=given,
+                    pass_fds=passed,
                     start_new_session=True,
                     env=_environment(),
                 )
             finally:
-                theirs.close()
-                shared_theirs.close()
+                child_control.close()
+                child_shared_values.close()
                 os.close(life)
                 os.close(console_in)
         self.pid = self._process.pid
-        self._ending = _ending(self.pid)
-        self.control = Channel(mine, self._ending)
+        self._exit_descriptor = _exit_descriptor(self.pid)
+        self.control = Channel(control, self._exit_descriptor)
         self._reader = threading.Thread(target=self._read_console, name="console", daemon=True)
         self._reader.start()
-        threading.Thread(target=shared.serve, args=(shared_mine,), name="shared", daemon=True).start()
+        threading.Thread(target=shared.serve, args=(shared_values,), name="shared", daemon=True).start()
 
     @property
     def record_in_hand(self) -> int:
-        """Number of the record in its batch, from 1; 0 when there is none."""
+        """The number, from 1, of the record of the batch that the model works on; 0 for none."""
         return int(self._progress[0])
 
     def send(self, head: dict[str, Any], body: bytes = b"") -> None:
-        """To a process that may be gone: who receives will see."""
+        """Send a frame. Raises nothing if the process is gone: the next `receive` finds out."""
         with contextlib.suppress(OSError):
             self.control.send(head, body)
 
     def begin_call(self) -> None:
-        """Nothing in hand, and nothing said yet."""
+        """Forget the record in hand and the console of the call before."""
         self._progress[0] = 0
         self._tail = ""
 
-    def how_it_ended(self, timeout_s: float = 2.0) -> str:
-        """After the other end of `control` is gone: in words, with the last the console said."""
+    def exit_text(self, timeout_s: float = 2.0) -> str:
+        """Once the peer of `control` is gone: return how the process has exited, with the last lines of its console."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
         code = self._process.returncode
         self.kill()
         self._reader.join(1.0)
-        return f"{self._tail.strip()}\n{_told(code)}".strip()
+        return f"{self._tail.strip()}\n{_exit_cause(code)}".strip()
 
-    def hear_out(self) -> None:
-        """What it has printed so far has been told by then, if that is quick."""
-        until = time.monotonic() + _LAST_WORDS_S
-        while time.monotonic() < until and (self._telling or self._waiting or _unread(self._console)):
+    def wait_for_console(self) -> None:
+        """Block until `on_console` has what the process has printed so far, or for _CONSOLE_WAIT_S."""
+        until = time.monotonic() + _CONSOLE_WAIT_S
+        while time.monotonic() < until and (self._delivering or self._partial_line or _unread(self._console)):
             time.sleep(0.0005)
 
-    def show_where(self) -> None:
-        """Make it write its Python stack to the console, and end."""
+    def dump_stack(self) -> None:
+        """Make the process write its Python stack to the console and exit."""
         with contextlib.suppress(OSError):
             os.kill(self.pid, signal.SIGABRT)
 
     def leave(self, timeout_s: float) -> None:
-        """Ask it to go, make it go when it has not within `timeout_s`. Safe to call again."""
+        """Ask the process to exit, and kill it if it has not within `timeout_s`. May be called again."""
         if self._process.returncode is None:
             self.send({"do": "leave"})
             with contextlib.suppress(ChildProcessError):
@@ -120,23 +123,23 @@ class JetProcess:
         self.kill()
 
     def kill(self) -> None:
-        """The process and all it has started, now."""
+        """Kill the process and all that it has started."""
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
     def close(self) -> None:
-        """Give back what is held here. After `leave` or `kill`."""
+        """Close all descriptors. After `leave` or `kill`."""
         self.control.close()
         self._reader.join(1.0)
         os.close(self._life)
-        if self._ending is not None:
-            os.close(self._ending)
+        if self._exit_descriptor is not None:
+            os.close(self._exit_descriptor)
         if not self._reader.is_alive():
             os.close(self._console)
 
     def _wait_unreaped(self, timeout_s: float) -> None:
-        """Until it has ended; its number stays its own, so that the group can be killed by it."""
+        """Wait for its exit without reaping it, so that its id stays reserved and the group can be killed by it."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
@@ -148,38 +151,38 @@ class JetProcess:
         poll = select.poll()
         poll.register(self._console, select.POLLIN)
         while True:
-            self._telling = False
-            if not poll.poll(_IDLE_S * 1000 if self._waiting else None):
-                self._tell_all()
+            self._delivering = False
+            if not poll.poll(_PARTIAL_LINE_S * 1000 if self._partial_line else None):
+                self._deliver_partial_line()
                 continue
-            self._telling = True
+            self._delivering = True
             chunk = os.read(self._console, 1 << 16)
-            self._waiting += decoder.decode(chunk, final=not chunk)
+            self._partial_line += decoder.decode(chunk, final=not chunk)
             if not chunk:
                 break
-            whole = self._waiting.rfind("\n") + 1
+            whole = self._partial_line.rfind("\n") + 1
             if whole:
-                told, self._waiting = self._waiting[:whole], self._waiting[whole:]
-                self._tell(told)
-        self._tell_all()
-        self._telling = False
+                lines, self._partial_line = self._partial_line[:whole], self._partial_line[whole:]
+                self._deliver(lines)
+        self._deliver_partial_line()
+        self._delivering = False
 
-    def _tell_all(self) -> None:
-        self._tell(self._waiting)
-        self._waiting = ""
+    def _deliver_partial_line(self) -> None:
+        self._deliver(self._partial_line)
+        self._partial_line = ""
 
-    def _tell(self, text: str) -> None:
+    def _deliver(self, text: str) -> None:
         lines = [line for line in text.splitlines(keepends=True) if not is_banner(line.encode())]
         if lines:
             self._tail = (self._tail + "".join(lines))[-_TAIL:]
             try:
                 self._on_console("".join(lines))
-            except Exception:  # the console has to be emptied whatever becomes of what it said
+            except Exception:  # the console has to be read on: a full pipe would block the model
                 log.exception("console of process %d", self.pid)
 
 
-def _ending(pid: int) -> int | None:
-    """A descriptor that is readable when the process has ended, where the system has such."""
+def _exit_descriptor(pid: int) -> int | None:
+    """Return a descriptor that is readable once the process has exited; None if the system has no such descriptors."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -193,13 +196,13 @@ def _unread(descriptor: int) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without settings of ours: what they hold is not for a model."""
+    """Our environment without our own settings, which may hold secrets."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)} | {
         "PYTHONIOENCODING": "utf-8"
     }
 
 
-def _told(code: int | None) -> str:
+def _exit_cause(code: int | None) -> str:
     if code is None:
         return "the model's process closed its connection to the engine"
     if code >= 0:

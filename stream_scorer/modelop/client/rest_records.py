@@ -6,19 +6,19 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from stream_scorer.modelop.client.fleet import Service
+from stream_scorer.modelop.client.fleet_client import Service
 from stream_scorer.modelop.client.http import Refused
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 def send(engine: Service, slot: int, record: bytes) -> None:
-    """Raises Refused: no REST stream there."""
+    """Send a record to a REST stream. Raises Refused: there is no REST stream at the slot."""
     engine.call("POST", f"/1/job/input/{slot}", record, what=f"input to slot {slot}", headers=OCTETS)
 
 
 def send_lines(engine: Service, slot: int, lines: TextIO) -> int:
-    """One record a line, how many; on a terminal an empty line ends it, in a file one is passed over."""
+    """Send each line as a record and return their number. An empty line is the end on a terminal, and skipped in a file."""
     count = 0
     for line in lines:
         record = line.rstrip("\r\n")
@@ -32,7 +32,7 @@ def send_lines(engine: Service, slot: int, lines: TextIO) -> int:
 
 
 def receive(engine: Service, slot: int) -> bytes | None:
-    """An output; None if there is none yet. Raises EOFError at the end of the stream, Refused."""
+    """Return an output, None if there is none yet. Raises EOFError at the end of the stream, Refused."""
     answer = engine.ask("GET", f"/1/job/output/{slot}")
     if answer.status == 204:
         raise EOFError
@@ -44,27 +44,27 @@ def receive(engine: Service, slot: int) -> bytes | None:
 
 
 def waiting(engine: Service, slot: int) -> Iterator[bytes]:
-    """Outputs as they come, to the end of the stream; the server is what waits."""
+    """Yield outputs to the end of the stream. The server waits for them."""
     while True:
         try:
-            found = receive(engine, slot)
+            record = receive(engine, slot)
         except EOFError:
             return
-        if found is not None:
-            yield found
+        if record is not None:
+            yield record
 
 
 def read_outputs(engine: Service, slot: int, *, go_on: bool, wait: bool) -> None:
-    """Print one output, or all; tell on stderr of the end of the stream."""
+    """Print one output, or all; say on stderr that the stream is at its end."""
     out = sys.stdout.buffer
     if not wait:
         try:
-            found = receive(engine, slot)
+            record = receive(engine, slot)
         except EOFError:
             print("(end of stream)", file=sys.stderr)
             return
-        if found is not None:
-            out.write(found + b"\n")
+        if record is not None:
+            out.write(record + b"\n")
         return
     for record in waiting(engine, slot):
         out.write(record + b"\n")

@@ -1,4 +1,4 @@
-"""The import policy of an engine, kept on disk [j]."""
+"""The import policies of an engine, stored on disk (rule `j.policy`)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import threading
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
-from stream_scorer.modelop.process.policy import Policy
+from stream_scorer.modelop.process.import_policy import Policy
 from stream_scorer.modelop.server.store import Store
 
 
-class Policies:
-    """Policies are set for a type of model; both types of Python model run under the one that was set last.
+class PolicyStore:
+    """A policy is set for a type of model; both types of Python models use the policy that was set last.
 
     Args:
-        engine: name of the engine whose they are.
-        default: file with the policy where none was set. Raises SettingsError.
+        engine: name of the engine.
+        default: file with the policy for as long as none is set.
+
+    Raises:
+        SettingsError: the file cannot be read.
     """
 
     def __init__(self, store: Store, engine: str, default: Path | None) -> None:
@@ -30,18 +33,21 @@ class Policies:
                 raise SettingsError(f"--policy {default}: cannot be read ({error.strerror}).") from error
 
     def current(self) -> Policy:
-        """Raises SettingsError."""
+        """Return the policy that was set last. Raises SettingsError: it is not a policy."""
         return _parsed(self.text("current"))
 
     def text(self, type_: str) -> bytes:
-        """YAML, as it was set."""
-        kept = self._store.get("policy", f"{self._engine}/{type_}") or self._store.get(
+        """Return the YAML that was set for a type."""
+        stored = self._store.get("policy", f"{self._engine}/{type_}") or self._store.get(
             "policy", f"{self._engine}/current"
         )
-        return kept.body if kept else self._default
+        return stored.body if stored else self._default
 
     def set(self, type_: str, text: bytes, *, preinstall: bool) -> Policy:
-        """Raises SettingsError (not a policy) and ModelError (a library cannot be installed)."""
+        """Store and return a policy. With `preinstall` it blocks while libraries are installed.
+
+        Raises SettingsError (not a policy) and ModelError (a library cannot be installed).
+        """
         policy = _parsed(text)
         if preinstall:
             policy.install([rule.library for rule in policy.rules.values() if rule.kind == "install"])

@@ -1,4 +1,4 @@
-"""One sensor: its descriptor, and what it makes of the values it sees, section [h] of the norm."""
+"""Sensor descriptors, and how a sensor filters and aggregates values (rule `h.sensors`)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ DEFAULT_REPORT_S = 1.0
 
 @dataclass(frozen=True)
 class Filter:
+    """A comparison with `low`, or with the range from `low` to `high`, both included."""
+
     kind: str
     low: float
     high: float
 
     def passes(self, value: Any) -> bool:
-        """Values that are no number pass; of an object, the sum of its members is compared."""
+        """Whether a value passes. Of an object, the sum of its members is compared; field is not a number passes."""
         if isinstance(value, Mapping):
             value = sum(value.values())
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -47,11 +49,11 @@ class Filter:
 
 @dataclass(frozen=True)
 class SensorSpec:
-    """A descriptor, read. Times in seconds.
+    """A parsed sensor descriptor. Times are in seconds.
 
-    activation: permanent, regular or random, every `interval_s` on the average; each time for
-    `duration_s` or `max_reads` readings, one where neither is given. aggregate: accumulate, sum, count,
-    or None, which reports each value by itself. report_s: 0 reports each value when it comes.
+    activation: permanent; or regular or random, every `interval_s` on average, for `duration_s` or `max_reads` readings
+    (one, if neither is given). aggregate: accumulate, sum or count; None reports each value by itself. report_s: time
+    between reports; 0 reports each value when it comes.
     """
 
     tap: str
@@ -66,15 +68,16 @@ class SensorSpec:
 
     @property
     def at_once(self) -> bool:
+        """Whether each value is reported when it comes."""
         return self.aggregate is None or self.report_s == 0
 
     def pause_s(self) -> float:
-        """Seconds to the next activation."""
+        """Return the seconds to the next activation."""
         return random.expovariate(1 / self.interval_s) if self.activation == "random" else self.interval_s
 
 
 class Collected:
-    """What a sensor has seen since its last report. Not safe from several threads."""
+    """The values of a sensor since its last report. Not safe from several threads."""
 
     def __init__(self, spec: SensorSpec) -> None:
         self._spec = spec
@@ -101,14 +104,14 @@ class Collected:
             self._sum += amount
 
     def take(self) -> Any:
-        """What to report; None where an empty list would tell nothing."""
+        """Return field to report, and begin anew; None in place of an empty list."""
         taken = {"accumulate": self._values or None, "count": self._count}.get(self._spec.aggregate or "", self._sum)
         self._values, self._sum, self._count = [], 0, 0
         return taken
 
 
 def parse(descriptor: Any) -> SensorSpec:
-    """Raises DescriptorError, one line that names the field."""
+    """Return a sensor descriptor, checked. Raises DescriptorError: one line, which names the field."""
     fields = _fields(descriptor, "sensor descriptor", _FIELDS)
     tap = fields.get("tap")
     if not isinstance(tap, str):
@@ -131,78 +134,78 @@ def parse(descriptor: Any) -> SensorSpec:
     )
 
 
-def _fields(value: Any, what: str, known: set[str]) -> dict[str, Any]:
+def _fields(value: Any, name: str, known: set[str]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise DescriptorError(f"{what} is {value!r}: it must be an object.")
-    unknown = [name for name in value if name.lower() not in known]
+        raise DescriptorError(f"{name} is {value!r}: it must be an object.")
+    unknown = [key for key in value if key.lower() not in known]
     if unknown:
-        raise DescriptorError(f"{what}: no field {unknown[0]!r}; there are {', '.join(sorted(known))}.")
-    return {name.lower(): content for name, content in value.items()}
+        raise DescriptorError(f"{name}: no field {unknown[0]!r}; there are {', '.join(sorted(known))}.")
+    return {key.lower(): content for key, content in value.items()}
 
 
 def _activation(tap: str, value: Any) -> tuple[str, float, float | None, int | None]:
-    what = f"sensor {tap}: Activate"
+    field = f"sensor {tap}: Activate"
     if value is None or isinstance(value, str):
         value = {"Type": value or "permanent"}
-    fields = _fields(value, what, {"type", "intensity", "interval", "duration", "maxreads"})
+    fields = _fields(value, field, {"type", "intensity", "interval", "duration", "maxreads"})
     kind = str(fields.get("type", "permanent")).lower()
     if kind not in ("permanent", "regular", "random"):
-        raise DescriptorError(f"{what}.Type is {kind!r}: it must be permanent, regular or random.")
+        raise DescriptorError(f"{field}.Type is {kind!r}: it must be permanent, regular or random.")
     interval = 0.0
     if kind != "permanent":
         if ("interval" in fields) == ("intensity" in fields):
-            raise DescriptorError(f"{what}: give either Interval (seconds) or Intensity (times a second).")
+            raise DescriptorError(f"{field}: give either Interval (seconds) or Intensity (times a second).")
         if "interval" in fields:
-            interval = _quantity(f"{what}.Interval", fields["interval"], least=0.001)
+            interval = _quantity(f"{field}.Interval", fields["interval"], least=0.001)
         else:
-            interval = 1 / _quantity(f"{what}.Intensity", fields["intensity"], least=1e-6)
+            interval = 1 / _quantity(f"{field}.Intensity", fields["intensity"], least=1e-6)
     duration, reads = fields.get("duration"), fields.get("maxreads")
     return (
         kind,
         interval,
-        None if duration is None else _quantity(f"{what}.Duration", duration, least=0),
-        None if reads is None else int(_quantity(f"{what}.MaxReads", reads, least=1)),
+        None if duration is None else _quantity(f"{field}.Duration", duration, least=0),
+        None if reads is None else int(_quantity(f"{field}.MaxReads", reads, least=1)),
     )
 
 
 def _filter(tap: str, value: Any) -> Filter | None:
     if value is None:
         return None
-    what = f"sensor {tap}: Filter"
-    fields = _fields(value, what, {"type", "threshold", "minvalue", "maxvalue"})
+    field = f"sensor {tap}: Filter"
+    fields = _fields(value, field, {"type", "threshold", "minvalue", "maxvalue"})
     kind = fields.get("type")
     if kind in _COMPARISONS:
-        bound = _quantity(f"{what}.Threshold", fields.get("threshold"))
+        bound = _quantity(f"{field}.Threshold", fields.get("threshold"))
         return Filter(kind, bound, bound)
     if kind in _RANGES:
-        low = _quantity(f"{what}.MinValue", fields.get("minvalue"))
-        return Filter(kind, low, _quantity(f"{what}.MaxValue", fields.get("maxvalue")))
-    raise DescriptorError(f"{what}.Type is {kind!r}: it must be {', '.join((*_COMPARISONS, *_RANGES))}.")
+        low = _quantity(f"{field}.MinValue", fields.get("minvalue"))
+        return Filter(kind, low, _quantity(f"{field}.MaxValue", fields.get("maxvalue")))
+    raise DescriptorError(f"{field}.Type is {kind!r}: it must be {', '.join((*_COMPARISONS, *_RANGES))}.")
 
 
 def _aggregate(tap: str, value: Any) -> tuple[str | None, int | None]:
     if value is None:
         return None, None
-    what = f"sensor {tap}: Aggregate"
-    fields = _fields({"Type": value} if isinstance(value, str) else value, what, {"type", "samplesize"})
+    field = f"sensor {tap}: Aggregate"
+    fields = _fields({"Type": value} if isinstance(value, str) else value, field, {"type", "samplesize"})
     kind = str(fields.get("type", "accumulate")).lower()
     if kind not in ("accumulate", "sum", "count"):
-        raise DescriptorError(f"{what} is {kind!r}: it must be accumulate, sum, count or null.")
+        raise DescriptorError(f"{field} is {kind!r}: it must be accumulate, sum, count or null.")
     size = fields.get("samplesize")
-    return kind, None if size is None else int(_quantity(f"{what}.SampleSize", size, least=1))
+    return kind, None if size is None else int(_quantity(f"{field}.SampleSize", size, least=1))
 
 
-def _quantity(what: str, value: Any, least: float | None = None) -> float:
-    """A number, or text of one with a unit: "1G" is 1073741824."""
-    found: float | None = None
+def _quantity(field: str, value: Any, least: float | None = None) -> float:
+    """Return a number, given as such or as text with a unit: "1G" is 1073741824."""
+    quantity: float | None = None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        found = float(value)
+        quantity = float(value)
     elif isinstance(value, str) and (match := _QUANTITY.fullmatch(value)):
         try:
-            found = float(match[1]) * _UNITS[match[2].lower()]
+            quantity = float(match[1]) * _UNITS[match[2].lower()]
         except ValueError:
-            found = None
-    if found is None or found != found or (least is not None and found < least):
+            quantity = None
+    if quantity is None or quantity != quantity or (least is not None and quantity < least):
         limit = "" if least is None else f" of {least:g} or more"
-        raise DescriptorError(f'{what} is {value!r}: it must be a number{limit}, as in 2.5 or "1G".')
-    return found
+        raise DescriptorError(f'{field} is {value!r}: it must be a number{limit}, as in 2.5 or "1G".')
+    return quantity

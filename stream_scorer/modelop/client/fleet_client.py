@@ -1,4 +1,4 @@
-"""The instances behind one server, found as the vendor's client finds them: by asking Connect."""
+"""Finds the instances behind one server as the vendor's client does, by asking Connect, and calls them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ ENGINE, MODEL_MANAGE, CONNECT = "engine", "model-manage", "connect"
 
 
 def quoted(name: str) -> str:
+    """Return a name as part of a path."""
     return urllib.parse.quote(name, safe="")
 
 
 class Service:
-    """One instance. Paths are the API's own, such as `/2/engine/state`."""
+    """One instance. Paths are those of its API, such as `/2/engine/state`. Every call blocks until the answer."""
 
     def __init__(self, server: Server, name: str, prefix: str) -> None:
         self.name = name
@@ -27,43 +28,47 @@ class Service:
         self._prefix = prefix
 
     def ask(self, method: str, path: str, body: bytes | None = None, **how: Any) -> Answer:
-        """Any status is an answer."""
+        """Send a request and return its answer, whatever the status. Raises Unavailable."""
         return self._server.request(method, self._prefix + path, body, **how)
 
     def call(self, method: str, path: str, body: bytes | None = None, *, what: str, **how: Any) -> Answer:
-        """Raises Refused with `what` and what the server said, unless the status is 2xx."""
+        """Send a request and return its answer. `what` names the subject in errors.
+
+        Raises Refused, with the text of the server, if the status is not 2xx, and Unavailable.
+        """
         answer = self.ask(method, path, body, **how)
         if answer.status // 100 != 2:
-            said = " ".join(answer.text.split()) or "no reason given"
+            reason = " ".join(answer.text.split()) or "no reason given"
             hint = " Give --token FILE." if answer.status == 401 else ""
-            raise Refused(answer.status, f"{what}: {said} ({self.name} answered {answer.status}).{hint}")
+            raise Refused(answer.status, f"{what}: {reason} ({self.name} answered {answer.status}).{hint}")
         return answer
 
     def get(self, path: str, *, what: str, query: Mapping[str, Any] | None = None) -> Any:
+        """Return the JSON of an answer. Raises as `call` does."""
         return self.call("GET", path, what=what, query=query).json()
 
     def send(self, method: str, path: str, value: Any, *, what: str, **how: Any) -> Answer:
-        """`value` as JSON."""
+        """Send a value as JSON. Raises as `call` does."""
         headers = {"Content-Type": "application/json", **how.pop("headers", {})}
         return self.call(method, path, json.dumps(value).encode(), what=what, headers=headers, **how)
 
 
 class Fleet:
-    """Instances by API. `preferred`: name of the instance to take, by API.
+    """The instances of a fleet. `preferred`: name of the instance to use, by API.
 
-    A server without Connect is taken for an engine that stands alone, its paths without prefix.
+    A server without Connect is taken for a single engine, whose paths have no prefix.
     """
 
     def __init__(self, server: Server, preferred: Mapping[str, str] | None = None) -> None:
         self.server = server
         self.connect = Service(server, CONNECT, f"{PREFIX}/{CONNECT}")
         self._preferred = dict(preferred or {})
-        self._found: dict[str, Service] = {}
+        self._services: dict[str, Service] = {}
 
     def instances(self, **filters: str) -> list[dict[str, Any]]:
-        """What Connect knows. Raises Refused."""
-        found = self.connect.get("/1/connect", what="fleet", query=filters or None)
-        return [entry for entry in found if isinstance(entry, dict)]
+        """Return what Connect lists. Raises Refused, Unavailable."""
+        listed = self.connect.get("/1/connect", what="fleet", query=filters or None)
+        return [entry for entry in listed if isinstance(entry, dict)]
 
     def engine(self) -> Service:
         return self._service(ENGINE)
@@ -72,7 +77,7 @@ class Fleet:
         return self._service(MODEL_MANAGE)
 
     def instance(self, name: str) -> Service:
-        """By name. Raises SettingsError when there is none."""
+        """Return the instance of a name. Raises SettingsError if there is none."""
         if name == CONNECT:
             return self.connect
         if not self.instances(name=name):
@@ -80,21 +85,21 @@ class Fleet:
         return Service(self.server, name, f"{PREFIX}/{quoted(name)}")
 
     def _service(self, api: str) -> Service:
-        if api not in self._found:
-            self._found[api] = self._find(api)
-        return self._found[api]
+        if api not in self._services:
+            self._services[api] = self._find(api)
+        return self._services[api]
 
     def _find(self, api: str) -> Service:
         if api in self._preferred:
             return self.instance(self._preferred[api])
         try:
-            found = self.instances(api=api)
+            listed = self.instances(api=api)
         except Refused as refused:
             if refused.status == 404 and api == ENGINE and self.server.request("GET", "/2/engine/state").status == 200:
                 return Service(self.server, ENGINE, "")
             raise
-        for entry in found:
+        for entry in listed:
             if entry.get("health") == "ok":
                 return Service(self.server, entry["name"], f"{PREFIX}/{quoted(entry['name'])}")
-        state = "is healthy" if found else "is there"
+        state = "is healthy" if listed else "is there"
         raise SettingsError(f"no {api} {state} at {self.server.url}. `stream-scorer fleet` lists what there is.")

@@ -1,4 +1,4 @@
-"""Import policies: which libraries a model may import, and which are installed for it. Section [j]."""
+"""Import policies: which libraries a model may import, and which are installed for it (rule `j.policy`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _installing = threading.Lock()
 
 
 class Rule(NamedTuple):
-    """command: of `install`, split into words; None: the default, `pip install NAME`."""
+    """What a policy says of one library. `kind`: prohibit, warn or install.
+
+    command: of `install`, split into words; None: the default, `pip install LIBRARY`.
+    """
 
     library: str
     kind: str
@@ -34,14 +37,14 @@ class Rule(NamedTuple):
 
 @dataclass(frozen=True)
 class Policy:
-    """rules: by library. text: the YAML they were read from, for who asks what the policy is."""
+    """rules: by library. text: the YAML they were read from, which clients may ask for."""
 
     rules: dict[str, Rule] = field(default_factory=dict)
     text: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Of YAML: `library: prohibit|warn|install`, or `library: {policy: install, command: ...}`.
+        """Read YAML: `library: prohibit|warn|install`, or `library: {policy: install, command: ...}`.
 
         Raises SettingsError.
         """
@@ -58,11 +61,11 @@ class Policy:
         return cls({str(library): _rule(str(library), entry) for library, entry in entries.items()}, text)
 
     def rule(self, name: str) -> Rule | None:
-        """Of a dotted name: its own, else of the package it is in."""
-        return next((self.rules[one] for one in prefixes(name) if one in self.rules), None)
+        """Return the rule of a dotted name: its own, or else that of the nearest package above it."""
+        return next((self.rules[prefix] for prefix in prefixes(name) if prefix in self.rules), None)
 
     def install(self, libraries: Iterable[str]) -> None:
-        """Those of the libraries that are not there. One at a time in this process. Raises ModelError."""
+        """Install those of the libraries that are missing. Blocks, for minutes if need be. Raises ModelError."""
         for library in libraries:
             with _installing:
                 if not importable(library):
@@ -86,7 +89,7 @@ def _rule(library: str, entry: Any) -> Rule:
 def _install(rule: Rule) -> None:
     words = list(rule.command or ("pip", "install", rule.library.partition(".")[0]))
     if words[:1] in (["pip"], ["pip3"]):
-        words[:1] = [sys.executable, "-m", "pip"]  # where the model will look for it
+        words[:1] = [sys.executable, "-m", "pip"]  # into the environment that the model imports from
     shown = " ".join(rule.command or ("pip", "install", rule.library))
     log.info("import policy: %s", shown)
     try:

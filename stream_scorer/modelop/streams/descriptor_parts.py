@@ -1,4 +1,4 @@
-"""The parts of a descriptor beside its transport: envelope, encoding, batching, places to begin. Section [f], [g]."""
+"""The parts of a descriptor other than its transport: Envelope, Encoding and Batching, checked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_scorer.errors import DescriptorError
-from stream_scorer.modelop.streams.kinds import MOST_WHOLE, Transport, is_text, shown
+from stream_scorer.modelop.streams.transport_kinds import MAX_WHOLE, Transport, is_text, shown
 
 _ENCODINGS = ("json", "utf-8", "csv", "msgpack", "avro-binary", "bert", "soap-rpc")
 _ENCODING_ALIASES = {"utf8": "utf-8", "avro": "avro-binary"}
 _ENCODING_OPTIONS = {"csv": ("QuoteCharacter", "Delimiter"), "json": ("Strict", "Unions")}
-_MOST_SIZE = 64 << 20
+_MAX_SIZE = 64 << 20
 _ENVELOPES: dict[str, dict[str, Any]] = {
     "delimited": {"Separator": "\n"},
     "fixed": {"Size": None},
@@ -24,9 +24,10 @@ _ENVELOPES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Envelope:
-    """type: "delimited", "fixed", "delimited-csv", "ocf-block". fields: its parameters, with defaults.
+    """How records are told apart in a stream of bytes.
 
-    stated: the parameters that the descriptor gave.
+    type: "delimited", "fixed", "delimited-csv" or "ocf-block". fields: its parameters, defaults filled in.
+    stated: names of the parameters that the descriptor gave.
     """
 
     type: str
@@ -35,24 +36,25 @@ class Envelope:
 
     @property
     def header(self) -> bool:
-        """Whether the stream begins with a line of CSV names."""
+        """Whether the stream begins with a line of field names."""
         return self.type == "delimited-csv" and bool(self.fields["SkipHeader"])
 
 
 @dataclass(frozen=True)
 class Batching:
-    """A batch closes at `watermark` records, or `nagle_ms` after its first; None switches that limit off."""
+    """A batch is closed at `watermark` records, or `nagle_ms` after its first record; None switches that limit off."""
 
     watermark: int | None
     nagle_ms: int | None
 
 
 def refuse(field: str, wanted: str, found: Any) -> DescriptorError:
+    """Return the error to raise for a field that holds something else than wanted."""
     return DescriptorError(f"{field}: expected {wanted}, found {shown(found)}.")
 
 
 def encoding(given: Any) -> tuple[str | None, dict[str, Any]]:
-    """Name and options of a descriptor's Encoding. Raises DescriptorError."""
+    """Return name and options of a descriptor's Encoding. Raises DescriptorError."""
     options: dict[str, Any] = {}
     if isinstance(given, dict):
         options, given = given, given.get("Type", "")
@@ -66,12 +68,12 @@ def encoding(given: Any) -> tuple[str | None, dict[str, Any]]:
     unknown = [key for key in options if key not in (*allowed, "Type")]
     if unknown:
         raise DescriptorError(f"Encoding: {name} has no option {shown(unknown[0])}.")
-    found = {key: value for key, value in options.items() if key in allowed and value is not None}
+    chosen = {key: value for key, value in options.items() if key in allowed and value is not None}
     if name == "csv":
-        _check_csv(found)
+        _check_csv(chosen)
     elif name == "json":
-        _check_json(found)
-    return name, found
+        _check_json(chosen)
+    return name, chosen
 
 
 def _check_csv(options: dict[str, Any]) -> None:
@@ -90,7 +92,7 @@ def _check_json(options: dict[str, Any]) -> None:
 
 
 def envelope(given: Any) -> Envelope | None:
-    """Of a descriptor's Envelope, where it has one. Raises DescriptorError."""
+    """Return a descriptor's Envelope, None for null. Raises DescriptorError."""
     if given is None:
         return None
     if isinstance(given, str):
@@ -112,8 +114,8 @@ def _check_envelope(name: str, fields: dict[str, Any]) -> None:
     for key in ("SkipHeader", "SkipBlankLines"):
         if not isinstance(fields.get(key, True), bool):
             raise refuse(f"Envelope: {key}", "true or false", fields[key])
-    if name == "fixed" and not (whole(fields["Size"], 1) and fields["Size"] <= _MOST_SIZE):
-        raise refuse("Envelope: Size of fixed", f"a whole number of bytes from 1 to {_MOST_SIZE:,}", fields["Size"])
+    if name == "fixed" and not (is_whole(fields["Size"], 1) and fields["Size"] <= _MAX_SIZE):
+        raise refuse("Envelope: Size of fixed", f"a whole number of bytes from 1 to {_MAX_SIZE:,}", fields["Size"])
     if name == "ocf-block":
         if fields["Compress"] not in (None, "deflate"):
             raise refuse("Envelope: Compress", 'null or "deflate"', fields["Compress"])
@@ -131,7 +133,7 @@ def _bytes(text: Any) -> bytes:
 
 
 def default_envelope(transport: Transport, encoding: str | None) -> Envelope | None:
-    """What stands for an absent Envelope."""
+    """Return the envelope of a descriptor that names none (rule `f.default-envelope`)."""
     if transport.keeps_boundaries or encoding in ("msgpack", "avro-binary", "soap-rpc"):
         return None
     return envelope("delimited-csv" if encoding == "csv" else "delimited")
@@ -141,7 +143,7 @@ _NORMAL = Batching(1000, 500)
 
 
 def batching(given: Any) -> Batching:
-    """Of a descriptor's Batching. Raises DescriptorError."""
+    """Return a descriptor's Batching. Raises DescriptorError."""
     if given is None:
         return Batching(1, None)
     if isinstance(given, str) and given.lower() in ("normal", "explicit"):
@@ -151,10 +153,11 @@ def batching(given: Any) -> Batching:
     watermark = given.get("Watermark", _NORMAL.watermark)
     nagle = given.get("NagleTime", _NORMAL.nagle_ms)
     for key, value, low in (("Watermark", watermark, 1), ("NagleTime", nagle, 0)):
-        if value is not None and not whole(value, low):
+        if value is not None and not is_whole(value, low):
             raise refuse(f"Batching: {key}", f"null or a whole number from {low}", value)
     return Batching(watermark, nagle)
 
 
-def whole(value: Any, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= MOST_WHOLE
+def is_whole(value: Any, low: int) -> bool:
+    """Whether it is an integer of at least `low` that fits 64 bits; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= MAX_WHOLE

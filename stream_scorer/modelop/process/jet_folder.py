@@ -1,4 +1,4 @@
-"""The directories of one jet: its sandbox with the attachments unpacked, the module's file in it."""
+"""The directory of one jet: its sandbox with the attachments unpacked, and the module's file in it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from stream_scorer.system.folders import new_temporary_folder
 _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 
 
-class Home:
-    """On disk until `remove`. Raises ModelError: an attachment is no archive, or not a safe one."""
+class JetFolder:
+    """On disk until `remove`. Raises ModelError: an attachment cannot be read, or its archive is not safe."""
 
     def __init__(self, package: ModelPackage) -> None:
         self.path = new_temporary_folder("stream-scorer-jet-")
@@ -26,7 +26,7 @@ class Home:
             for name, content in sorted(package.attachments, key=lambda attachment: attachment[0]):
                 self._attach(PurePosixPath(name).name or "attachment", content)
             self.module = self.sandbox / package.file_name
-            if self.module.exists():  # an attachment has a file of that name, which is the model's to read
+            if self.module.exists():  # an attachment has a file of that name, which the model may read
                 self.module = self.path / package.file_name
             self.module.write_bytes(package.source)
         except BaseException:
@@ -45,7 +45,7 @@ class Home:
                 raise ModelError(f"attachment {name}: {content} cannot be read ({error.strerror}).") from error
         if is_archive(kept) or name.lower().endswith(_ARCHIVES):
             unpack(kept, self.sandbox)
-        # Models are met that open the archive itself.
+        # Some models open the archive itself.
         if not (self.sandbox / name).exists():
             os.link(kept, self.sandbox / name)
 

@@ -1,4 +1,4 @@
-"""How the records of a slot are written, in a form that goes to another process."""
+"""Encoding and schemas of a slot, in a form that can be sent to another process."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stream_scorer.ports import SlotCodec
 
 @dataclass(frozen=True)
 class CodecSpec:
-    """Encoding and schemas of one slot. All of it is JSON.
+    """Encoding and schemas of one slot. All fields are JSON.
 
     Attributes:
         encoding: "json", "utf-8", None (raw bytes), "csv", "msgpack", "avro-binary", "bert" (time streams).
         options: of the encoding, as the descriptor has them: QuoteCharacter and Delimiter of csv, Strict
             (no NaN, no Infinity) and Unions ("tagged", or "untagged" on output) of json.
-        schema: of the stream, as Avro JSON with references resolved.
-        model_schema: of the model's slot, where it is another one: records must fit both.
+        schema: of the stream, as Avro JSON with references resolved; None if it is untyped.
+        model_schema: of the model's slot, if it differs from the stream's: records must fit both.
     """
 
     encoding: str | None
@@ -30,7 +30,7 @@ class CodecSpec:
     model_schema: Any | None = None
 
     def make(self) -> SlotCodec:
-        """The same for inputs and outputs. Raises BadSchema."""
+        """Return the codec, which serves inputs and outputs. Raises BadSchema."""
         schema = None if self.schema is None else checked_schema(self.schema_name or "stream", self.schema)
         also = (
             None if self.model_schema is None else checked_schema(self.model_schema_name or "model", self.model_schema)

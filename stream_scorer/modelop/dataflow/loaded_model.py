@@ -1,4 +1,4 @@
-"""A model as it is loaded: verified, its schemas found, and what clients may see of it."""
+"""A loaded model: checked, its schemas found, and what the API shows of it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from stream_scorer.errors import DescriptorError, ModelError, StateError
 from stream_scorer.modelop.dataflow.flow import Rules
-from stream_scorer.modelop.dataflow.slot_streams import Input, Output
+from stream_scorer.modelop.dataflow.slot_streams import SlotStream
 from stream_scorer.modelop.dataflow.worker import Worker
-from stream_scorer.modelop.process.model_check import verify
+from stream_scorer.modelop.process.import_policy import Policy
+from stream_scorer.modelop.process.model_check import check_model
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.modelop.process.policy import Policy
 from stream_scorer.modelop.streams.schemas import resolve, verified
 
 FindSchema = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """info: VerifyInfo, with schemas as definitions. schemas: (name, definition) of each slot that is typed."""
+class LoadedModel:
+    """info: the API's VerifyInfo, with schemas as definitions. schemas: (name, definition) of each typed slot."""
 
     package: ModelPackage
     info: dict[str, Any]
@@ -29,14 +29,15 @@ class Loaded:
 
     @property
     def slots(self) -> frozenset[int]:
-        """All that are in use."""
+        """The slots that the model uses."""
         return frozenset(slot["slot"] for slot in self.info["slots"])
 
     @property
     def keeps_state(self) -> bool:
+        """Whether a snapshot is taken when the model has run to its end."""
         return bool(self.info["snapshots"] == "eof")
 
-    @functools.cached_property  # the source is compiled for it
+    @functools.cached_property  # it compiles the source
     def rules(self) -> Rules:
         inputs = [slot for slot in self.info["slots"] if slot["slot"] % 2 == 0]
         return Rules(
@@ -46,7 +47,7 @@ class Loaded:
         )
 
     def check_slots(self, attached: Iterable[int], *, running: bool) -> None:
-        """Raises ModelError (a stream is at a slot not in use), StateError (data flow, and a slot has no stream)."""
+        """Raises ModelError (a stream is at a slot not in use) and StateError (running, and a slot has no stream)."""
         if extra := sorted(set(attached) - self.slots):
             raise ModelError(
                 f"model {self.package.name}: a stream is attached at slot {extra[0]}, which the model does not use; it "
@@ -60,7 +61,7 @@ class Loaded:
             )
 
     def active_info(self, workers: Iterable[Worker]) -> dict[str, Any]:
-        """ActiveModelInfo."""
+        """Return the API's ActiveModelInfo."""
         package = self.package
         return {
             "name": package.name,
@@ -73,9 +74,12 @@ class Loaded:
         }
 
 
-def load(package: ModelPackage, find_schema: FindSchema, policy: Policy) -> Loaded:
-    """Raises ModelError: the source, the policy, or a schema that cannot be had."""
-    info = verify(package, policy)
+def load(package: ModelPackage, find_schema: FindSchema, policy: Policy) -> LoadedModel:
+    """Check a model and find its schemas.
+
+    Raises ModelError: it cannot be loaded, the policy prohibits an import, or a schema is not found.
+    """
+    info = check_model(package, policy)
 
     def find(name: str) -> Any:
         return package.schemas[name] if name in package.schemas else find_schema(name)
@@ -85,7 +89,7 @@ def load(package: ModelPackage, find_schema: FindSchema, policy: Policy) -> Load
         name = slot["schema"]
         if isinstance(name, str):
             try:
-                # Looked up before it is taken for a primitive, as a reference is.
+                # As a reference, so that a schema with the name of a primitive type is found.
                 _, definition = resolve({"$ref": name}, find)
                 verified(definition, name=name)
             except DescriptorError as error:
@@ -93,13 +97,13 @@ def load(package: ModelPackage, find_schema: FindSchema, policy: Policy) -> Load
             schemas[slot["slot"]] = name, definition
             slot = {**slot, "schema": definition}
         slots.append(slot)
-    return Loaded(package, {**info, "slots": slots}, schemas)
+    return LoadedModel(package, {**info, "slots": slots}, schemas)
 
 
 def manifold_info(
-    state: str, model: Loaded | None, ends: Mapping[int, Input | Output], workers: Iterable[Worker]
+    state: str, model: LoadedModel | None, streams: Mapping[int, SlotStream], workers: Iterable[Worker]
 ) -> dict[str, Any]:
-    """ManifoldInfo. `input_schema` and the like in `model` are for clients of old."""
+    """Return the API's ManifoldInfo. `input_schema`, `output_schema` and `recordsets` of `model` are for older clients."""
     known = {slot["slot"]: slot for slot in model.info["slots"]} if model else {}
     untyped = {"schema": None, "recordsets": False, "action": None}
     return {
@@ -108,16 +112,16 @@ def manifold_info(
         "slots": [
             {
                 **known.get(slot, {"slot": slot, **untyped}),
-                "stream": {"descriptor": ends[slot].raw, "eof": ends[slot].eof} if slot in ends else None,
+                "stream": {"descriptor": streams[slot].raw, "eof": streams[slot].eof} if slot in streams else None,
             }
-            for slot in sorted({*known, *ends})
+            for slot in sorted({*known, *streams})
         ],
         "jets": [{"pid": worker.jet.pid, "sandbox": worker.sandbox, "busy": worker.busy} for worker in workers],
         "snapshots": model.info["snapshots"] if model else "none",
     }
 
 
-def _model_info(model: Loaded) -> dict[str, Any]:
+def _model_info(model: LoadedModel) -> dict[str, Any]:
     package = model.package
     sets = [slot["slot"] for slot in model.info["slots"] if slot["recordsets"]]
     which = {(True, True): "both", (True, False): "input", (False, True): "output", (False, False): "none"}

@@ -1,4 +1,4 @@
-"""Pneumo's messages, as they happen, over a WebSocket."""
+"""Receives Pneumo's messages over a WebSocket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from stream_scorer.errors import SettingsError, Unavailable
-from stream_scorer.modelop.client.fleet import CONNECT, PREFIX, Fleet
+from stream_scorer.modelop.client.fleet_client import CONNECT, PREFIX, Fleet
 
 try:
     from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -17,8 +17,8 @@ except ModuleNotFoundError as error:
     raise SettingsError("this needs websockets: pip install 'stream-scorer[engine]'.") from error
 
 
-class Listener:
-    """Open from the start. Raises Unavailable."""
+class PneumoListener:
+    """Connected by its constructor. Not safe from several threads. Raises Unavailable."""
 
     def __init__(self, fleet: Fleet, **filters: str) -> None:
         """`filters`: src, type."""
@@ -30,7 +30,7 @@ class Listener:
         except (OSError, InvalidHandshake) as error:
             raise Unavailable(f"{url}: no WebSocket there ({error}).") from error
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> PneumoListener:
         self._socket.__enter__()
         return self
 
@@ -40,7 +40,10 @@ class Listener:
         self._socket.__exit__(kind, error, trace)
 
     def next(self, timeout_s: float | None = None) -> dict[str, Any] | None:
-        """None when none came in time. Raises Unavailable when the server has gone."""
+        """Return the next message, None if none comes within `timeout_s` (None: wait for ever).
+
+        Raises Unavailable: the server has closed the connection.
+        """
         try:
             message: dict[str, Any] = json.loads(self._socket.recv(timeout_s))
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""Content types of the ModelOp API, and what they stand for [h]."""
+"""Content types of the ModelOp API, and what they stand for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stream_scorer.modelop.client import models
 from stream_scorer.modelop.server.multipart import value_of
 
 MODEL, SCHEMA, POLICY = models.PREFIX, models.SCHEMA_TYPE, models.POLICY_PREFIX
-MODEL_TYPES = {MODEL + end: name for name, end in models.TYPES.items()}
+MODEL_TYPES = {MODEL + suffix: name for name, suffix in models.TYPES.items()}
 _ALIASES = {
     MODEL + "python2": MODEL + "python",
     "application/x-python": MODEL + "python",
@@ -24,14 +24,14 @@ _ATTACHMENT_ALIASES = {
 
 
 def model_type(content_type: str) -> str | None:
-    """The one of MODEL_TYPES that it is, an older name of one included; None otherwise."""
+    """Return the Content-Type of MODEL_TYPES that it stands for, older names included; None if there is none."""
     plain = value_of(content_type)
     plain = _ALIASES.get(plain, plain)
     return plain if plain in MODEL_TYPES else None
 
 
 def attachment_type(content_type: str, name: str) -> str | None:
-    """The one of ATTACHMENT_TYPES, from the name where the header says nothing; None for another type."""
+    """Return the Content-Type of ATTACHMENT_TYPES, by the file name if the header does not say it; None for others."""
     plain = value_of(content_type)
     plain = _ATTACHMENT_ALIASES.get(plain, plain)
     if plain in ATTACHMENT_TYPES:

@@ -1,4 +1,4 @@
-"""Snapshots on the wire: metadata and contents as two parts of multipart/mixed."""
+"""Snapshots in requests and responses: metadata and contents as two parts of multipart/mixed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LETTERS = string.ascii_lowercase + string.digits
 
 
 def new_id() -> str:
-    """8 lower-case letters and digits [k]."""
+    """Return an id of 8 lower-case letters and digits (rule `k.snapshots`)."""
     return "".join(secrets.choice(_LETTERS) for _ in range(8))
 
 
 def as_multipart(metadata: Mapping[str, Any], contents: bytes) -> tuple[bytes, str]:
-    """(body, Content-Type)."""
+    """Return body and Content-Type of a snapshot."""
     boundary = secrets.token_hex(12)
     parts = (
         ("x-metadata", "application/json", json.dumps(metadata).encode()),
@@ -35,36 +35,39 @@ def as_multipart(metadata: Mapping[str, Any], contents: bytes) -> tuple[bytes, s
 
 
 def contents_of(body: bytes, content_type: str) -> bytes:
-    """The contents of a snapshot that was put: the last part that is no JSON metadata, or the whole body."""
+    """Return the contents of a snapshot: the last part that is not the JSON metadata, or the whole body.
+
+    Raises HttpError 400.
+    """
     if not multipart.value_of(content_type).startswith("multipart/"):
         return body
     parts = multipart.parse(body, content_type)
-    found = [
+    contents = [
         part.body for part in parts if multipart.value_of(part.headers.get("content-type", "")) != "application/json"
     ]
-    if not found:
+    if not contents:
         raise HttpError(400, "a snapshot needs a part with its contents beside the metadata")
-    return found[-1]
+    return contents[-1]
 
 
 def date_range(text: str) -> tuple[datetime | None, datetime | None]:
-    """`A--B`, either may be missing; a B without a time is that whole day. Raises HttpError 400."""
+    """Return the range `A--B`, either of which may be missing. A date B includes that day. Raises HttpError 400."""
     if not text:
         return None, None
     first, dashes, last = text.partition("--")
     if not dashes:
         raise HttpError(400, f"date-range {text!r} is not of the form A--B")
-    return _moment(first), _moment(last, end=True)
+    return _moment(first), _moment(last, whole_day=True)
 
 
-def _moment(text: str, *, end: bool = False) -> datetime | None:
+def _moment(text: str, *, whole_day: bool = False) -> datetime | None:
     if not text:
         return None
     try:
-        # A plus sign that a client did not escape has come as a blank.
-        found = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
+        # A plus sign that a client has not escaped arrives as a blank.
+        moment = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
     except ValueError as error:
-        raise HttpError(400, f"date-range: {text!r} is no date or time of ISO 8601") from error
-    if end and "T" not in text and found.time() == time():
-        found += timedelta(days=1, microseconds=-1)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        raise HttpError(400, f"date-range: {text!r} is not a date or time of ISO 8601") from error
+    if whole_day and "T" not in text and moment.time() == time():
+        moment += timedelta(days=1, microseconds=-1)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

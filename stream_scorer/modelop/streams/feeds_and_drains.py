@@ -1,4 +1,4 @@
-"""The transport of a descriptor, opened."""
+"""Opens the transport of a descriptor: a `Feed` to read from, or a `Drain` to write to."""
 
 from __future__ import annotations
 
@@ -8,23 +8,29 @@ from typing import Any
 
 from stream_scorer.codec.bert import write_integer
 from stream_scorer.modelop.endpoints.base import Drain, Feed
-from stream_scorer.modelop.streams.descriptor import Stream
 from stream_scorer.modelop.streams.secrets import revealed
+from stream_scorer.modelop.streams.stream import Stream
 
 
 def feed_opener(stream: Stream) -> Callable[[], Feed]:
-    """What opens the input's transport, as often as it is called. Raises DescriptorError where a secret is not there."""
+    """Return a function that opens the input's transport each time it is called.
+
+    Raises DescriptorError: a secret cannot be read. The function raises TransportError.
+    """
     fields = revealed(stream.transport)
     make = _FEEDS[stream.transport.type]
     return lambda: make(stream, fields)
 
 
 def open_drain(stream: Stream) -> Drain:
-    """Raises TransportError where the other end cannot be reached, DescriptorError where a secret is not there."""
+    """Open the output's transport. Blocks while it connects.
+
+    Raises TransportError (it cannot be reached) and DescriptorError (a secret cannot be read).
+    """
     return _DRAINS[stream.transport.type](stream, revealed(stream.transport))
 
 
-# Each transport is imported when it is asked for: most engines use two of them.
+# A transport is imported when a stream of it is opened: most engines use two of them.
 
 
 def _rest_feed(_: Stream, __: dict[str, Any]) -> Feed:

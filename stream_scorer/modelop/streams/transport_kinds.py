@@ -1,4 +1,4 @@
-"""The transports of section [f]: their fields, their directions, and what they can do."""
+"""The transports of stream descriptors: their fields, directions and abilities (rule `f.transports`)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from stream_scorer.errors import DescriptorError
 
 @dataclass(frozen=True)
 class Transport:
-    """type: in lower case, "rest". fields: by the descriptor's names, with defaults; unset ones are None."""
+    """The Transport of a descriptor.
+
+    type: in lower case, as "rest". fields: by the descriptor's names, defaults filled in; what is not set is None.
+    """
 
     type: str
     fields: dict[str, Any]
 
     @property
     def keeps_boundaries(self) -> bool:
-        """Whether what comes in pieces comes in records."""
+        """Whether each piece that the transport delivers is one record."""
         if self.type == "rest":
             return bool(self.fields["Mode"] == "simple")
         if self.type == "http":
@@ -33,16 +36,21 @@ class Transport:
 
     @property
     def seekable(self) -> bool:
+        """Whether an input can begin at another place than its first byte or record."""
         return self.type in ("kafka", "http", "file", "inline")
 
 
 class Field(NamedTuple):
+    """A field of a transport. `check` returns the value to use, or raises ValueError."""
+
     check: Callable[[Any], Any]
     default: Any = None
     required: bool = False
 
 
 class Kind(NamedTuple):
+    """A type of transport: its fields, and whether it can be an input and an output."""
+
     fields: Mapping[str, Field]
     input: bool = True
     output: bool = True
@@ -50,12 +58,12 @@ class Kind(NamedTuple):
 
 _SHOW = reprlib.Repr()
 _SHOW.maxstring = _SHOW.maxother = 80
-MOST_WHOLE = 2**63 - 1
-_MOST_SECONDS = 1e9  # some 30 years: what a clock can wait for
+MAX_WHOLE = 2**63 - 1
+_MAX_SECONDS = 1e9  # about 30 years; longer waits overflow a clock
 
 
 def shown(value: Any) -> str:
-    """Of JSON in an error text, of any size and depth: one short line."""
+    """Return JSON of any size and depth as one short line for an error text."""
     try:
         return _SHOW.repr(value)
     except ValueError:
@@ -63,47 +71,47 @@ def shown(value: Any) -> str:
 
 
 def is_text(value: Any) -> bool:
-    """A string that can be written: JSON may hold half of a pair of surrogates, which UTF-8 has no bytes for."""
+    """Whether it is a string that UTF-8 can write: JSON may hold half of a surrogate pair."""
     try:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
         return False
 
 
-def _wants(what: str, value: Any) -> ValueError:
+def _expected(what: str, value: Any) -> ValueError:
     return ValueError(f"expected {what}, found {shown(value)}")
 
 
 def _text(value: Any) -> str:
-    if not value or not is_text(value) or "\0" in value:  # which no name of a file, a host or a topic has
-        raise _wants("a string", value)
+    if not value or not is_text(value) or "\0" in value:  # no name of a file, a host or a topic holds a zero byte
+        raise _expected("a string", value)
     return str(value)
 
 
 def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(is_text(one) and "\0" not in one for one in value):
-        raise _wants("an array of strings", value)
+    if not isinstance(value, list) or not all(is_text(text) and "\0" not in text for text in value):
+        raise _expected("an array of strings", value)
     return value
 
 
 def _servers(value: Any) -> list[str]:
     if isinstance(value, str):
         value = value.split(",")
-    if not _texts(value) or not all(":" in one for one in value):
-        raise _wants('an array like ["host:9092"]', value)
+    if not _texts(value) or not all(":" in server for server in value):
+        raise _expected('an array like ["host:9092"]', value)
     return list(value)
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _wants("true or false", value)
+        raise _expected("true or false", value)
     return value
 
 
-def _whole(low: int, high: int = MOST_WHOLE) -> Callable[[Any], int]:
+def _whole(low: int, high: int = MAX_WHOLE) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise _wants(f"a whole number from {low}" + (f" to {high}" if high < 2**62 else ""), value)
+            raise _expected(f"a whole number from {low}" + (f" to {high}" if high < 2**62 else ""), value)
         return value
 
     return check
@@ -111,20 +119,20 @@ def _whole(low: int, high: int = MOST_WHOLE) -> Callable[[Any], int]:
 
 def _url(value: Any) -> str:
     if not _text(value).startswith(("http://", "https://")):
-        raise _wants("a URL that begins http:// or https://", value)
+        raise _expected("a URL that begins http:// or https://", value)
     return str(value)
 
 
 def _seconds(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MOST_SECONDS:
-        raise _wants(f"a number of seconds, up to {_MOST_SECONDS:.0e}", value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MAX_SECONDS:
+        raise _expected(f"a number of seconds, up to {_MAX_SECONDS:.0e}", value)
     return float(value)
 
 
 def _one_of(*words: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if not isinstance(value, str) or value.lower() not in words:
-            raise _wants(" or ".join(words), value)
+            raise _expected(" or ".join(words), value)
         return value.lower()
 
     return check
@@ -132,16 +140,16 @@ def _one_of(*words: str) -> Callable[[Any], str]:
 
 def _data(value: Any) -> Any:
     if not all(map(is_text, value if isinstance(value, list) else [value])):
-        raise _wants("a string or an array of strings", value)
+        raise _expected("a string or an array of strings", value)
     return value
 
 
 def _base64(value: Any) -> Any:
-    for one in value if isinstance(value, list) else [value]:
+    for text in value if isinstance(value, list) else [value]:
         try:
-            base64.b64decode(one, validate=True)
+            base64.b64decode(text, validate=True)
         except (TypeError, ValueError, binascii.Error):
-            raise _wants("base64 or an array of it", one) from None
+            raise _expected("base64 or an array of it", text) from None
     return value
 
 
@@ -149,20 +157,20 @@ def _time(value: Any) -> str:
     try:
         datetime.datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise _wants("a time like 2018-02-28T12:00:00Z", value) from None
+        raise _expected("a time like 2018-02-28T12:00:00Z", value) from None
     return str(value)
 
 
 def _length(low: int, high: int) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if not low <= len(_text(value)) <= high:
-            raise _wants(f"{low} to {high} characters", value)
+            raise _expected(f"{low} to {high} characters", value)
         return str(value)
 
     return check
 
 
-_port = Field(_whole(1, 65535), required=True)
+_PORT = Field(_whole(1, 65535), required=True)
 
 KINDS: dict[str, Kind] = {
     "kafka": Kind(
@@ -180,8 +188,8 @@ KINDS: dict[str, Kind] = {
     "rest": Kind({"Mode": Field(_one_of("simple", "chunked"), "simple")}),
     "http": Kind({"Url": Field(_url, required=True), "Chunked": Field(_flag, False)}),
     "file": Kind({"Path": Field(_text, required=True)}),
-    "tcp": Kind({"Host": Field(_text, required=True), "Port": _port}),
-    "udp": Kind({"BindTo": Field(_text, "0.0.0.0"), "Port": _port}, output=False),
+    "tcp": Kind({"Host": Field(_text, required=True), "Port": _PORT}),
+    "udp": Kind({"BindTo": Field(_text, "0.0.0.0"), "Port": _PORT}, output=False),
     "exec": Kind({"Run": Field(_text, required=True), "Args": Field(_texts, [])}),
     "inline": Kind({"Data": Field(_data), "DataBinary": Field(_base64)}, output=False),
     "discard": Kind({}, input=False),
@@ -208,7 +216,7 @@ KINDS: dict[str, Kind] = {
 }
 _ALIASES = {"debug": "inline"}
 _RENAMED = {"udp": ("BindTo", ("Bind", "Host"))}
-_NOT_HERE = {
+_UNSUPPORTED = {
     "hdfs": "put a file, HTTP or S3 stream in its place",
     "odbc": "put an exec stream of a program that runs the query in its place",
     "kafka-offset": "offsets are committed once the records before them are scored; leave the stream away",
@@ -217,15 +225,15 @@ _NOT_HERE = {
 
 
 def transport(given: Any) -> Transport:
-    """Of a descriptor's Transport: an object or a word. Raises DescriptorError."""
+    """Return a descriptor's Transport, given as an object or a word. Raises DescriptorError."""
     if isinstance(given, str):
         given = {"Type": given}
     if not isinstance(given, dict) or not isinstance(given.get("Type"), str):
         raise DescriptorError(f"Transport: expected an object with a Type, or a word like REST, found {shown(given)}.")
     word = given["Type"]
     name = _ALIASES.get(word.lower(), word.lower())
-    if name in _NOT_HERE:
-        raise DescriptorError(f"Transport: {word} is not supported by this engine: {_NOT_HERE[name]}.")
+    if name in _UNSUPPORTED:
+        raise DescriptorError(f"Transport: {word} is not supported by this engine: {_UNSUPPORTED[name]}.")
     if name not in KINDS:
         raise DescriptorError(f"Transport: unknown Type {shown(word)}. There are {', '.join(KINDS)}.")
     given = _renamed(name, given)
@@ -236,9 +244,10 @@ def transport(given: Any) -> Transport:
 
 
 def _renamed(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    target, others = _RENAMED.get(name, ("", ()))
-    found = next((given[one] for one in others if one in given), None)
-    return {target: found, **given} if found is not None else given
+    """The fields with older names replaced by those of KINDS."""
+    field, older_names = _RENAMED.get(name, ("", ()))
+    value = next((given[older] for older in older_names if older in given), None)
+    return {field: value, **given} if value is not None else given
 
 
 def _checked(word: str, key: str, field: Field, given: dict[str, Any]) -> Any:

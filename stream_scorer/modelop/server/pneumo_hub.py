@@ -1,4 +1,4 @@
-"""Pneumo: what happens on the fleet, as messages to whoever listens, and the last of them [h]."""
+"""Pneumo: sends events of the fleet to listeners as messages, and keeps the last of them (rule `h.pneumo`)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 HISTORY = 60
 REPORTS = 20
-"""Most sensor reports in the history: eight of them every two seconds would leave room for nothing else."""
+"""Most sensor reports in the history: eight reports every two seconds would displace all other messages."""
 _WAITING = 1000
-"""Messages kept for a listener that is slow; the oldest go."""
+"""Messages kept for a slow listener; the oldest are dropped."""
 
 
-class Pneumo:
-    """Messages come from any thread; listeners live on the event loop."""
+class PneumoHub:
+    """Takes messages from any thread; listeners run on the event loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class Pneumo:
         self._listeners: set[_Listener] = set()
 
     def publish(self, src: str, event: Mapping[str, Any]) -> None:
-        """`event` has `type` and what belongs to it; `src` is the instance's name."""
+        """Send an event, a dict with `type` and the fields of that type. `src`: name of the instance. Does not block."""
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         message = {"src": src, "timestamp": now, **event}
         with self._lock:
@@ -42,16 +42,17 @@ class Pneumo:
             listener.offer(message)
 
     def history(self, filters: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the last messages, the oldest first. `filters` may have `src` and `type`."""
         with self._lock:
             return [message for message in self._history if _passes(message, filters)]
 
     async def serve(self, socket: WebSocket) -> None:
-        """One listener, until it goes; `src` and `type` of the query filter."""
+        """Serve one listener until it disconnects. `src` and `type` of the query filter its messages."""
         await socket.accept()
         listener = _Listener(dict(socket.query_params), asyncio.get_running_loop())
         with self._lock:
             self._listeners.add(listener)
-        reader = asyncio.create_task(_until_gone(socket))
+        reader = asyncio.create_task(_wait_for_disconnect(socket))
         try:
             while not reader.done():
                 message = asyncio.create_task(listener.queue.get())
@@ -61,7 +62,7 @@ class Pneumo:
                     break
                 await socket.send_text(json.dumps(message.result(), default=str))
         except (WebSocketDisconnect, RuntimeError):
-            pass  # gone while we sent
+            pass  # disconnected while we sent
         finally:
             with self._lock:
                 self._listeners.discard(listener)
@@ -77,9 +78,9 @@ class _Listener:
         self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_WAITING)
 
     def offer(self, message: dict[str, Any]) -> None:
-        """From any thread."""
+        """Queue a message if it passes the filters. Safe from any thread."""
         if _passes(message, self._filters):
-            with contextlib.suppress(RuntimeError):  # the loop has ended: so has the listener
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the listener with it
                 self._loop.call_soon_threadsafe(self._put, message)
 
     def _put(self, message: dict[str, Any]) -> None:
@@ -92,7 +93,7 @@ def _passes(message: Mapping[str, Any], filters: Mapping[str, str]) -> bool:
     return all(message.get(name) == filters[name] for name in ("src", "type") if filters.get(name))
 
 
-async def _until_gone(socket: WebSocket) -> None:
+async def _wait_for_disconnect(socket: WebSocket) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
             await socket.receive_text()

@@ -1,4 +1,4 @@
-"""The instances of one process, wired to each other."""
+"""The fleet that this process serves: Connect, Model Manage and engines, wired to each other."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from stream_scorer.modelop.server.connect import Connect
 from stream_scorer.modelop.server.engine import Engine
 from stream_scorer.modelop.server.library import Library, RemoteModelManage
 from stream_scorer.modelop.server.model_manage import ModelManage
-from stream_scorer.modelop.server.pneumo import Pneumo
-from stream_scorer.modelop.server.policies import Policies
+from stream_scorer.modelop.server.pneumo_hub import PneumoHub
+from stream_scorer.modelop.server.policy_store import PolicyStore
 from stream_scorer.modelop.server.process_sensors import ProcessSensors
 from stream_scorer.modelop.server.settings import Baked, EngineSettings, read_token
 from stream_scorer.modelop.server.store import Store
@@ -27,17 +27,17 @@ log = logging.getLogger(__name__)
 MODEL_MANAGE = "model-manage-1"
 
 
-class Fleet:
-    """Connect, Model Manage unless turned off, engines. `store` outlives it."""
+class HostedFleet:
+    """Connect, Model Manage (unless it is turned off) and engines. The caller closes `store`, later."""
 
     def __init__(self, settings: EngineSettings, baked: Baked, store: Store, address: tuple[str, int]) -> None:
-        """Raises SettingsError and ModelError: what is baked in cannot be used."""
-        self.pneumo = Pneumo()
+        """Raises SettingsError and ModelError: what is baked in cannot be used. Blocks while a baked model is loaded."""
+        self.pneumo = PneumoHub()
         self._closing = contextlib.ExitStack()
         schemas = {name: _json(path, f"SCHEMAS: {name}") for name, path in baked.schemas.items()}
         library = Library(store if settings.model_manage else None, remote(settings, os.environ), schemas)
         self.engines = [
-            Engine(name, store, library, self.pneumo, Policies(store, name, settings.policy))
+            Engine(name, store, library, self.pneumo, PolicyStore(store, name, settings.policy))
             for name in (f"engine-{number}" for number in range(1, settings.engines + 1))
         ]
         self.model_manage = (
@@ -84,7 +84,7 @@ class Fleet:
             log.info("engine-1: stream %s is attached at slot %d, as STREAMS says", path, slot)
 
     def close(self) -> None:
-        """Jets end; what is under way is finished or dropped, within seconds."""
+        """End all jets. What is under way is finished or dropped, within seconds."""
         with ThreadPoolExecutor(len(self.engines)) as pool:
             for engine, done in [(engine, pool.submit(engine.close)) for engine in self.engines]:
                 if error := done.exception():
@@ -93,7 +93,10 @@ class Fleet:
 
 
 def remote(settings: EngineSettings, env: Mapping[str, str]) -> RemoteModelManage | None:
-    """The Model Manage of another fleet, if settings or CONNECT_PREFIX name one [i]. Opens no socket."""
+    """Return the Model Manage of another fleet, if settings or CONNECT_PREFIX name one (rule `i.variables`).
+
+    Opens no socket.
+    """
     url = settings.connect_prefix or env.get("CONNECT_PREFIX", "").strip()
     if not url:
         return None
@@ -101,15 +104,15 @@ def remote(settings: EngineSettings, env: Mapping[str, str]) -> RemoteModelManag
     return RemoteModelManage(url, token=token, insecure=settings.connect_insecure, ca=settings.connect_ca)
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, variable: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{what} {path}: cannot be read ({error.strerror}).") from error
+        raise SettingsError(f"{variable} {path}: cannot be read ({error.strerror}).") from error
 
 
-def _json(path: Path, what: str) -> Any:
+def _json(path: Path, variable: str) -> Any:
     try:
-        return json.loads(_read(path, what))
+        return json.loads(_read(path, variable))
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{what} {path}: not JSON ({error}).") from error
+        raise SettingsError(f"{variable} {path}: not JSON ({error}).") from error
