@@ -86,7 +86,7 @@ class KafkaChangelog:
     def _read(self, partition: Partition, committed: int | None, keep_alive: KeepAlive) -> list[StateRecord]:
         place = Partition(self._topic, partition.number)
         if self._reader is None:  # kept for the next partition: mostly several come at a time
-            self._reader = Reader(self._properties, NAME, what="changelog ", answer_s=ANSWER_S, stalled_s=STALLED_S)
+            self._reader = Reader(self._properties, NAME, prefix="changelog ", answer_s=ANSWER_S, stalled_s=STALLED_S)
         reader, contents = self._reader, _Contents(partition)
         _, stable = reader.bounds(place)
         if stable == 0 and committed is None and self._end_with_open(place) == 0:

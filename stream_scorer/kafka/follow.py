@@ -48,5 +48,5 @@ class Follower(Reader):
         Blocks for 0.2 s at a time. Raises BrokerError; Unavailable if, with `until_end`, nothing comes for 30 s.
         """
         batches = self.until(lambda: [partition for partition in self.at if partition not in self.ended], WAIT_S)
-        for records in batches if until_end else iter(lambda: self.come(WAIT_S), None):
+        for records in batches if until_end else iter(lambda: self.poll(WAIT_S), None):
             yield [record for record in records if (record.timestamp or 0) >= self._not_before[record.partition.topic]]

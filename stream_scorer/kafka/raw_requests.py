@@ -1,6 +1,6 @@
-"""Two requests that librdkafka does not have, by hand: whose transaction is open on a partition.
+"""Two requests that librdkafka does not have: whose transaction is open on a partition?
 
-For a broker without TLS and SASL only. Nothing here raises: where no answer comes, or one that is none, it is None.
+For brokers without TLS and SASL only. Nothing here raises: None stands for no answer, or one that cannot be read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def producer_at(broker: Address, partition: Partition, offset: int) -> int | Non
     body = b"\x02" + _varint(len(topic) + 1) + topic + b"\x02" + struct.pack(">i", partition.number) + b"\0\0"
 
     def read(answer: Answer) -> int | None:
-        answer.numbers(">i")  # throttled for so long
+        answer.numbers(">i")  # throttle time
         for _ in range(answer.count()):
             answer.text()
             for _ in range(answer.count()):
@@ -45,39 +45,39 @@ def producer_at(broker: Address, partition: Partition, offset: int) -> int | Non
 
 
 def transaction_of(brokers: list[Address], producer_id: int) -> tuple[str, str] | None:
-    """(transactional id, state) as the coordinator has it, whichever of the brokers that is."""
+    """(transactional id, state) from its coordinator, which is one of the brokers."""
     body = b"\x01\x02" + struct.pack(">q", producer_id) + b"\0"
 
     def read(answer: Answer) -> tuple[str, str] | None:
         answer.numbers(">ih")
         for _ in range(answer.count()):
-            answer.text()  # states it does not know
+            answer.text()  # state filters that the broker does not know
         for _ in range(answer.count()):
             name = answer.text()
-            (found,) = answer.numbers(">q")
+            (answered_id,) = answer.numbers(">q")
             state = answer.text()
             answer.tags()
-            if found == producer_id:
+            if answered_id == producer_id:
                 return name, state
         return None
 
     deadline = time.monotonic() + 2 * TIMEOUT_S
     for broker in brokers:
-        if time.monotonic() < deadline and (found := _ask(broker, _LIST_TRANSACTIONS, body, read)):
-            return found
+        if time.monotonic() < deadline and (transaction := _ask(broker, _LIST_TRANSACTIONS, body, read)):
+            return transaction
     return None
 
 
 class Answer:
-    """The fields of an answer one by one. Raises struct.error, ValueError, IndexError on what is none."""
+    """Reads the fields of an answer one by one. Raises struct.error, ValueError, IndexError: it cannot be read."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
     def numbers(self, form: str) -> tuple[int, ...]:
-        found = struct.unpack_from(form, self._data, self._at)
+        numbers = struct.unpack_from(form, self._data, self._at)
         self._at += struct.calcsize(form)
-        return found
+        return numbers
 
     def varint(self) -> int:
         number = shift = 0
@@ -91,7 +91,7 @@ class Answer:
         raise ValueError("a varint of more than 5 bytes")
 
     def count(self) -> int:
-        """Of the items that follow: each has a byte at least."""
+        """The number of items that follow, each of one byte at least."""
         count = self.varint() - 1
         if count > len(self._data) - self._at:
             raise ValueError(f"{count} items in {len(self._data) - self._at} bytes")
@@ -109,7 +109,7 @@ class Answer:
 
 
 def _ask(broker: Address, api: int, body: bytes, read: Callable[[Answer], T | None]) -> T | None:
-    """Version 0 of a request whose first version has compact fields already."""
+    """Sends version 0 of a request, which has compact fields already, and reads the answer."""
     request = struct.pack(">hhih", api, 0, 1, -1) + b"\0" + body
     deadline = time.monotonic() + TIMEOUT_S
     try:
@@ -132,7 +132,7 @@ def _receive(connection: socket.socket, size: int, deadline: float) -> bytes:
         connection.settimeout(max(0.001, deadline - time.monotonic()))
         more = connection.recv(min(size - len(data), 1 << 16))
         if not more or time.monotonic() > deadline:
-            raise OSError("no whole answer")
+            raise OSError("the answer is incomplete")
         data += more
     return bytes(data)
 

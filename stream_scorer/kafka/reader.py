@@ -1,7 +1,7 @@
 """Reads partitions outside a group: no position is committed, and no member of a group loses a partition.
 
-All that read so use this one reader: restore, warm-up and rebuild, the last evaluations, dead letters, `tail`. They say
-where to begin, where to end and how long to wait without records. What is an error, and its text, is decided here.
+Restore, warm-up, rebuild, the last evaluations, dead letters and `tail` all use this one reader. They say where to begin,
+where to end and how long to wait without records. What is an error, and its text, is decided here.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from stream_scorer.records import Partition, Record
 T = TypeVar("T")
 
 TIMEOUT_S = 30.0
-"""For commands. A service that restores gives up sooner, and tries again with new clients."""
+"""Timeout of commands. A service that restores gives up sooner, and tries again with new clients."""
 FIRST_S = 10.0
-"""For the first answer: there may be no broker."""
+"""Timeout of the first answer: there may be no broker."""
 WAIT_S = 0.05
 _CHUNK = 5_000
 
@@ -36,18 +36,16 @@ class Stalled(Unavailable):
 
 
 class Reader:
-    """Open until closed.
+    """A consumer of its own, open until `close`. Every call raises BrokerError if only a person can mend it, else Unavailable.
 
     Args:
-        properties: of a consumer, as `kafka_config.consumer` gives them.
+        properties: of a consumer, as `kafka_config.consumer` returns them.
         name: of the client, in the broker's log.
-        what: comes before places in error texts: "changelog ", or nothing.
-        answer_s: how long each question may block.
+        prefix: comes before places in error texts: "changelog ", or nothing.
+        answer_s: how long each request may block.
         stalled_s: how long no record may come before the end is reached.
         follows: the reader has no end, and goes on after errors that librdkafka retries by itself. A reader with an end
             must not: records could be missing. A follower also asks the broker less often.
-    Raises:
-        Every call: BrokerError if only a person can mend it, else Unavailable.
     """
 
     def __init__(
@@ -55,26 +53,26 @@ class Reader:
         properties: Properties,
         name: str,
         *,
-        what: str = "",
+        prefix: str = "",
         answer_s: float = TIMEOUT_S,
         stalled_s: float = TIMEOUT_S,
         follows: bool = False,
     ) -> None:
-        self._what, self._answer_s, self._stalled_s, self._follows = what, answer_s, stalled_s, follows
+        self._prefix, self._answer_s, self._stalled_s, self._follows = prefix, answer_s, stalled_s, follows
         self._connection_errors = ConnectionErrors()
         own = {
             "enable.partition.eof": True,
-            # If the records at its position are deleted meanwhile, it goes on at the first that is left.
+            # If the records at its position are deleted meanwhile, it goes on at the first one that is left.
             "auto.offset.reset": "earliest",
             # The last offset is often a transaction marker: a fetch finds no record there, and should not wait long.
             "fetch.wait.max.ms": 50 if follows else 10,
         }
         self._consumer = open_outside_group({**properties, **own}, name, connection_errors=self._connection_errors)
-        self._mine: dict[Partition, Partition] = {}
+        self._reading: dict[Partition, Partition] = {}
         self.at: dict[Partition, int] = {}
-        """The next offset of each partition, behind the records that have come and the markers that were skipped."""
+        """The next offset of each partition, after the records that were returned and the markers that were skipped."""
         self.ended: set[Partition] = set()
-        """Partitions of which everything has come that was there at the last fetch."""
+        """Partitions of which all records were returned that the last fetch found."""
 
     def partitions(self, topic: str) -> list[Partition]:
         return self._ask(
@@ -91,23 +89,23 @@ class Reader:
 
     def begin(self, first: Mapping[Partition, int]) -> None:
         """Read these partitions from these offsets on, and no others."""
-        self._mine = {partition: partition for partition in first}
+        self._reading = {partition: partition for partition in first}
         self.at, self.ended = {partition: max(0, offset) for partition, offset in first.items()}, set()
         places = [TopicPartition(*partition, offset) for partition, offset in first.items()]
         self._ask("partitions cannot be read", lambda: self._consumer.assign(places))
 
-    def come(self, timeout_s: float) -> list[Record]:
-        """Records that have come; [] if there was none for `timeout_s` seconds. Blocks for that long at most."""
+    def poll(self, timeout_s: float) -> list[Record]:
+        """Records that have arrived; [] if none arrives for `timeout_s` seconds. Blocks for that long at most."""
         records, at = [], self.at
         for message in arrived(self._consumer, _CHUNK, timeout_s):
-            partition = self._mine.get((message.topic(), message.partition()))  # type: ignore[call-overload]
+            partition = self._reading.get((message.topic(), message.partition()))  # type: ignore[call-overload]
             error = message.error()
             if error is not None:
                 self._event(message, error, partition)
-            elif partition is not None:  # None: it is of a partition that was read before
+            elif partition is not None:  # else it is of a partition that was read before
                 record = to_record(message, partition)
                 if record.offset < at[partition] and not self._follows:
-                    raise self._cut(record)
+                    raise self._truncated(record)
                 at[partition] = record.offset + 1
                 if self.ended:
                     self.ended.discard(partition)
@@ -115,25 +113,25 @@ class Reader:
         return records
 
     def until(self, left: Callable[[], list[Partition]], wait_s: float = WAIT_S) -> Iterator[list[Record]]:
-        """Batches as they come, until `left` returns no partition. [] at least every `wait_s`, so that the caller can do
+        """Batches as they arrive, until `left` returns no partition. [] at least every `wait_s`, so that the caller can do
         other things.
 
-        Raises Stalled if nothing comes of the partitions that are left. Time spent by the caller does not count.
+        Raises Stalled if no record arrives of the partitions that are left. Time spent by the caller does not count.
         """
         waited = 0.0
         while missing := left():
-            before, asked = [self.at[at] for at in missing], time.monotonic()
-            records = self.come(wait_s)
-            if left() != missing or before != [self.at[at] for at in missing]:
+            before, polled_at = [self.at[partition] for partition in missing], time.monotonic()
+            records = self.poll(wait_s)
+            if left() != missing or before != [self.at[partition] for partition in missing]:
                 waited = 0.0
                 self._connection_errors.clear()
-            elif (waited := waited + time.monotonic() - asked) > self._stalled_s:
+            elif (waited := waited + time.monotonic() - polled_at) > self._stalled_s:
                 text = f"{self._where(missing)}: nothing heard for {self._stalled_s:.0f} s, and it does not end there."
                 raise Stalled(f"{text} {self._reason()}")
             yield records
 
     def up_to(self, ends: Mapping[Partition, int]) -> Iterator[list[Record]]:
-        """Batches, some empty, until each partition was read up to an offset. Records behind it may come, too.
+        """Batches, some empty, until each partition was read up to an offset. Records after it may be among them.
 
         A partition that ends before that offset is not finished: the replica may lag behind the leader that gave the
         offset, and transactions that are still open there may be committed.
@@ -141,17 +139,17 @@ class Reader:
         return self.until(lambda: [partition for partition, end in ends.items() if self.at[partition] < end])
 
     def between(self, bounds: Mapping[Partition, tuple[int, int]]) -> Iterator[list[Record]]:
-        """Batches, some empty, of the records of each partition from the first to before the second of two offsets."""
+        """Batches, some empty, of the records of each partition from one offset up to, not including, another."""
         ends = {partition: end for partition, (first, end) in bounds.items() if first < end}
         if ends:
             self.begin({partition: bounds[partition][0] for partition in ends})
             for records in self.up_to(ends):
                 yield [record for record in records if record.offset < ends[record.partition]]
 
-    def _cut(self, record: Record) -> Unavailable:
+    def _truncated(self, record: Record) -> Unavailable:
         where = self._where([record.partition])
         return Unavailable(
-            f"{where}: offset {record.offset} came. The log was cut there meanwhile (an unclean leader election?): "
+            f"{where}: offset {record.offset} came. The log was truncated meanwhile (an unclean leader election?): "
             "it has to be read again."
         )
 
@@ -166,27 +164,27 @@ class Reader:
 
     def _where(self, partitions: Sequence[Partition]) -> str:
         places = ", ".join(f"{partition}@{self.at[partition]}" for partition in partitions[:3])
-        return self._what + places + (" and more" if len(partitions) > 3 else "")
+        return self._prefix + places + (" and more" if len(partitions) > 3 else "")
 
-    def _ask(self, where: object, ask: Callable[[], T]) -> T:
+    def _ask(self, where: object, call: Callable[[], T]) -> T:
         try:
-            return ask()
+            return call()
         except KafkaException as error:
             self._consumer.poll(0)  # calls back with the reason
-            raise self._problem(f"{self._what}{where}", error.args[0]) from error
+            raise self._problem(f"{self._prefix}{where}", error.args[0]) from error
 
     def _problem(self, where: str, error: KafkaError) -> BrokerError | Unavailable:
         problem = unreachable(where, error)
         if error.code() in MISSING:
-            then = "Correct its name, or create it."
+            advice = "Correct its name, or create it."
         elif error.code() in UNAUTHORISED:
-            then = "The user needs Read and Describe on it."
+            advice = "The user needs Read and Describe on it."
         else:
-            then = self._reason()
-        return type(problem)(f"{problem}. {then}")
+            advice = self._reason()
+        return type(problem)(f"{problem}. {advice}")
 
     def _reason(self) -> str:
-        """The reason why no broker is connected, and what to change."""
+        """Why no broker is connected, and what to change."""
         return str(self._connection_errors.reason or "Is the broker there?")
 
     def close(self) -> None:
@@ -194,9 +192,9 @@ class Reader:
 
 
 def arrived(consumer: Consumer, limit: int, timeout_s: float, gather_s: float = 0.0) -> list[Message]:
-    """Messages of a consumer, `limit` at most. Blocks up to `timeout_s` for the first, then `gather_s` for more.
+    """Up to `limit` messages. Blocks up to `timeout_s` for the first, then for `gather_s` for more.
 
-    Why not `consume` alone: it blocks its whole time unless `limit` messages come.
+    Why not `consume` alone: it blocks for its whole timeout unless `limit` messages come.
     """
     first = consumer.poll(timeout_s)
     if first is None:
@@ -207,8 +205,8 @@ def arrived(consumer: Consumer, limit: int, timeout_s: float, gather_s: float = 
 def read_topic(properties: Properties, topic: str) -> Generator[Record, None, None]:
     """Every committed record of a topic from its beginning to the end it has at the call, in order per partition.
 
-    Raises BrokerError: there is no such topic. Unavailable: the broker does not answer within 30 s.
+    Blocks while it reads. Raises BrokerError: the topic does not exist. Unavailable: no answer within 30 s.
     """
     with contextlib.closing(Reader(properties, "reader")) as reader:
-        for records in reader.between({at: reader.bounds(at) for at in reader.partitions(topic)}):
+        for records in reader.between({place: reader.bounds(place) for place in reader.partitions(topic)}):
             yield from records

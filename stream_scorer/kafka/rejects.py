@@ -1,7 +1,7 @@
 """A reject as a record of the dead-letter topic, made plainer each time it is refused there.
 
-First as it is, cut only to what our own producer sends. Then with the time of now and with a key, should the topic
-refuse an old timestamp or none of a key. Then as small as any topic takes. What was changed, headers tell.
+First as it is, shortened only to what our own producer sends. Then with the present time and with a key, as the topic may
+refuse old timestamps and records without a key. Then as small as any topic takes. Headers say what was changed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from stream_scorer.kafka.config import stamp
 from stream_scorer.records import UNREADABLE_HEADERS, Headers, Reject
 
 PREFIX = "__scorer."
-PLAIN_ROOM = 8_000
-"""Bytes of the smallest form."""
+PLAIN_SIZE = 8_000
+"""Bytes of the plainest form."""
 _TEXTS = ("__streams.errors.message", "__streams.errors.stacktrace")
 _SHORT = 1_000
-_RECORD, _HEADER, _TOLD = 150, 12, 200
-"""Bytes that count besides: of a record alone in its batch, of a header, of what tells that a value was cut."""
+_RECORD, _HEADER, _CUT_HEADERS = 150, 12, 200
+"""Bytes of overhead: of a record alone in its batch, of a header, of the headers that say that a value was cut."""
 
 
 class Letter(NamedTuple):
-    """`timestamp` in ms, 0: now."""
+    """A dead letter as the producer takes it. `timestamp` in ms; 0: the time of sending."""
 
     value: bytes | None
     key: bytes | None
@@ -30,53 +30,60 @@ class Letter(NamedTuple):
     headers: Headers
 
 
-def dead_letter(reject: Reject, ours: Headers, room: int) -> Letter:
-    """Args: ours: headers that say why it was rejected. room: bytes that the producer sends at most."""
+def dead_letter(reject: Reject, reasons: Headers, max_size: int) -> Letter:
+    """The dead letter of a reject, in the form for its number of refusals.
+
+    Args:
+        reasons: headers that say why it was rejected.
+        max_size: most bytes of a record that the producer sends.
+    """
     source = reject.source
-    key, timestamp, told = source.key, stamp(source.timestamp), Headers()
+    key, timestamp, changes = source.key, stamp(source.timestamp), Headers()
     if source.headers is UNREADABLE_HEADERS:
-        told.append((f"{PREFIX}headers.unreadable", b"a name is not UTF-8"))
+        changes.append((f"{PREFIX}headers.unreadable", b"a name is not UTF-8"))
     if reject.refusals:
         if timestamp:
-            told.append((f"{PREFIX}timestamp", b"%d" % (source.timestamp or 0)))
+            changes.append((f"{PREFIX}timestamp", b"%d" % (source.timestamp or 0)))
             timestamp = 0
         if key is None:
-            told.append((f"{PREFIX}key.null", b"true"))
+            changes.append((f"{PREFIX}key.null", b"true"))
             key = b"%s/%d/%d" % (source.partition.topic.encode(), source.partition.number, source.offset)
-    room = min(room, PLAIN_ROOM) if reject.refusals > 1 else room
-    return _fit(Letter(source.value, key, timestamp, [*(source.headers or []), *ours, *told]), len(ours + told), room)
+    max_size = min(max_size, PLAIN_SIZE) if reject.refusals > 1 else max_size
+    letter = Letter(source.value, key, timestamp, [*(source.headers or []), *reasons, *changes])
+    return _fit(letter, len(reasons + changes), max_size)
 
 
-def _fit(letter: Letter, ours: int, room: int) -> Letter:
-    """What is dear to nobody first: the end of long texts, large headers, the end of a large key, of the value."""
-    if _size(letter) <= room:
+def _fit(letter: Letter, ours: int, max_size: int) -> Letter:
+    """Shortened to `max_size` bytes: the end of long texts goes first, then large headers, the end of a large key and of
+    the value. `ours`: how many of the last headers are ours."""
+    if _size(letter) <= max_size:
         return letter
-    given, told = letter.headers[:-ours], [(name, _short(name, value)) for name, value in letter.headers[-ours:]]
-    letter = letter._replace(headers=given + told)
-    if _size(letter) <= room:
+    given, own = letter.headers[:-ours], [(name, _short(name, value)) for name, value in letter.headers[-ours:]]
+    letter = letter._replace(headers=given + own)
+    if _size(letter) <= max_size:
         return letter
-    kept, left = Headers(), room // 8
+    kept, left = Headers(), max_size // 8
     for header in given:
         if _header(header) <= left:
             left -= _header(header)
             kept.append(header)
     if len(kept) < len(given):
-        told.append((f"{PREFIX}headers.dropped", b"%d" % (len(given) - len(kept))))
-    letter = letter._replace(key=_cut("key", letter.key, room // 8, told), headers=kept + told)
-    left = room - _size(letter._replace(value=None)) - _TOLD
-    value = _cut("value", letter.value, max(0, left), told)
-    return letter._replace(value=value, headers=kept + told)
+        own.append((f"{PREFIX}headers.dropped", b"%d" % (len(given) - len(kept))))
+    letter = letter._replace(key=_cut("key", letter.key, max_size // 8, own), headers=kept + own)
+    left = max_size - _size(letter._replace(value=None)) - _CUT_HEADERS
+    value = _cut("value", letter.value, max(0, left), own)
+    return letter._replace(value=value, headers=kept + own)
 
 
-def _cut(what: str, data: bytes | None, room: int, told: Headers) -> bytes | None:
-    """Its beginning; length and hash of the whole go with it."""
-    if data is None or len(data) <= room:
+def _cut(part: str, data: bytes | None, size: int, own: Headers) -> bytes | None:
+    """The first `size` bytes. Length and hash of the whole are added to the headers."""
+    if data is None or len(data) <= size:
         return data
-    told += [
-        (f"{PREFIX}{what}.length", b"%d" % len(data)),
-        (f"{PREFIX}{what}.sha256", hashlib.sha256(data).hexdigest().encode()),
+    own += [
+        (f"{PREFIX}{part}.length", b"%d" % len(data)),
+        (f"{PREFIX}{part}.sha256", hashlib.sha256(data).hexdigest().encode()),
     ]
-    return data[:room]
+    return data[:size]
 
 
 def _short(name: str, value: str | bytes | None) -> str | bytes | None:

@@ -1,4 +1,4 @@
-"""Rows onto a topic, as fast as the broker takes them or at a rate."""
+"""Publishes rows to a topic, as fast as the broker takes them or at a rate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Replayer:
     """Publishes rows of one key in order, each once (idempotent producer).
 
     Args:
-        dated: whether records get the time of their row; else that of sending.
+        dated: whether records get the time of their row; False: the time of sending.
     """
 
     def __init__(
@@ -37,7 +37,14 @@ class Replayer:
         self._failed: str | None = None
 
     def send(self, rows: Iterable[Row], rate: float | None, on_sent: Callable[[int], None]) -> int:
-        """All rows; how many. `rate` is in records a second. Raises BrokerError when the broker refuses one."""
+        """Publishes all rows and waits until the broker has them. Returns how many. Blocks.
+
+        Args:
+            rate: records per second; None: as fast as the broker takes them.
+            on_sent: called after each row with the number so far.
+        Raises:
+            BrokerError: the broker refuses a record, or does not acknowledge all within 60 s after the last.
+        """
         started, count = time.monotonic(), 0
         for row in rows:
             if rate is not None:
@@ -52,7 +59,7 @@ class Replayer:
         return count
 
     def _flush(self) -> int:
-        """Wait for what is under way; how many records are left. In short calls: Ctrl-C is heard between them."""
+        """Wait for acknowledgements. Returns how many are missing. In short calls: Ctrl-C works between them."""
         deadline = time.monotonic() + FLUSH_S
         while (left := self._producer.flush(0.2)) and time.monotonic() < deadline:
             pass
@@ -82,8 +89,8 @@ class Replayer:
             self._failed = f"{error.str()} ({error.name()})."
             if error.code() in TIMESTAMP_REFUSED:
                 self._failed += (
-                    " Is a date in the future, or older than the topic takes? Its message.timestamp.before.max.ms and"
-                    " message.timestamp.after.max.ms say."
+                    " Is a date in the future, or older than the topic takes? See its message.timestamp.before.max.ms and"
+                    " message.timestamp.after.max.ms."
                 )
 
     def _check(self) -> None:

@@ -1,4 +1,4 @@
-"""Historical rows as records: (timestamp of the row's date, value)."""
+"""Rows of a CSV file or a series, each with a timestamp and a value, to be published as records."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """timestamp: ms since 1970 of the row's date, at midnight UTC unless the date says otherwise. value: a number, or
-    whatever the schema has it."""
+    """A record to publish.
+
+    timestamp: ms since 1970 of the row's date, at midnight UTC unless the date has a time. value: a number, or whatever
+    the schema says.
+    """
 
     timestamp: int
     value: Any
@@ -26,15 +29,17 @@ class Row(NamedTuple):
 def read_rows(path: Path, column: str, date_column: str) -> Iterator[Row]:
     """The rows of a CSV file, in file order; rows without a value are left out.
 
-    Raises SettingsError with file:line: no such file or column, a date or number that is none, or not finite.
+    Raises SettingsError with file:line: the file or a column does not exist, or a field is no date, or no finite number.
     """
     try:
         with path.open(newline="") as file:
             reader = csv.DictReader(file)
-            found = reader.fieldnames or []
+            columns = reader.fieldnames or []
             for name in (column, date_column):
-                if name not in found:
-                    raise SettingsError(f"{path}: no column {name!r}. It has {', '.join(map(repr, found)) or 'none'}.")
+                if name not in columns:
+                    raise SettingsError(
+                        f"{path}: no column {name!r}. It has {', '.join(map(repr, columns)) or 'none'}."
+                    )
             for row in reader:
                 if (row[column] or "").strip() not in ("", ".", "NA", "NaN", "null"):
                     yield Row(
@@ -49,8 +54,8 @@ def read_rows(path: Path, column: str, date_column: str) -> Iterator[Row]:
 
 def rows_of(series: pd.Series) -> Iterator[Row]:
     """The values of a series by date, as rows."""
-    stamps = series.index.to_numpy("datetime64[ms]").astype(int).tolist()
-    return (Row(stamp, float(value)) for stamp, value in zip(stamps, series.to_numpy(), strict=True))
+    timestamps = series.index.to_numpy("datetime64[ms]").astype(int).tolist()
+    return (Row(timestamp, float(value)) for timestamp, value in zip(timestamps, series.to_numpy(), strict=True))
 
 
 def to_timestamp(text: str, path: Path, line: int) -> int:
@@ -58,7 +63,7 @@ def to_timestamp(text: str, path: Path, line: int) -> int:
         return timestamp_ms(text)
     except ValueError:
         raise SettingsError(
-            f"{path}:{line}: {text!r} is no date. ISO 8601 is read: 2007-06-01, 2007-06-01T14:30."
+            f"{path}:{line}: expected a date or time of ISO 8601, such as 2007-06-01 or 2007-06-01T14:30, found {text!r}."
         ) from None
 
 
@@ -66,7 +71,9 @@ def _to_number(text: str, path: Path, line: int) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise SettingsError(f"{path}:{line}: {text!r} is no number.") from None
+        raise SettingsError(f"{path}:{line}: expected a number, found {text!r}.") from None
     if not math.isfinite(number):
-        raise SettingsError(f"{path}:{line}: {text!r} is no finite number. Leave the field empty to leave the row out.")
+        raise SettingsError(
+            f"{path}:{line}: expected a finite number, found {text!r}. Leave the field empty to leave the row out."
+        )
     return number

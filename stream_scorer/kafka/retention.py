@@ -1,4 +1,4 @@
-"""Topics that would delete, or not take, the records they are given: told before it happens, with the way out."""
+"""Will topics delete or refuse the records that are sent to them? Says so before it happens, with what to change."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ BEFORE, AFTER, EITHER = (f"message.timestamp.{what}.max.ms" for what in ("before
 
 
 class Keeping(NamedTuple):
-    """What a topic keeps, and what it takes.
+    """Which records a topic keeps, and which it takes.
 
-    retention_ms: -1 where nothing is deleted by time. retention_bytes: of a partition; -1 for any size.
-    before_ms, after_ms: how far from the broker's clock a record's time may lie.
+    retention_ms: -1: none are deleted by time. retention_bytes: of a partition; -1: none are deleted by size.
+    compacts: whether it keeps only the last record of each key.
+    before_ms, after_ms: how far a record's time may lie from the broker's clock.
     """
 
     topic: str
@@ -37,7 +38,7 @@ class Keeping(NamedTuple):
     retention_bytes: int = -1
     compacts: bool = False
     own_time: bool = False
-    """Whether the broker writes its own time into records."""
+    """Whether the broker replaces the time of records by its own."""
     before_ms: int = MAX_MS
     after_ms: int = MAX_MS
 
@@ -57,8 +58,8 @@ class Keeping(NamedTuple):
             int(config.get(AFTER, either)),
         )
 
-    def least(self, now_ms: int) -> int | None:
-        """Records of an earlier time are deleted, ms since 1970; None: whatever their time, they are kept."""
+    def oldest_kept(self, now_ms: int) -> int | None:
+        """Records of an earlier time are deleted, ms since 1970; None: no record is deleted by its time."""
         return None if self.retention_ms < 0 or self.own_time else now_ms - self.retention_ms
 
 
@@ -93,8 +94,8 @@ def check_replay(
     if timestamps is None or keeping.own_time:
         return
     _check_limits(keeping, timestamps, now_ms, servers)
-    least = keeping.least(now_ms)
-    if old := [] if least is None else [at for at in timestamps if at < least]:
+    oldest = keeping.oldest_kept(now_ms)
+    if old := [] if oldest is None else [at for at in timestamps if at < oldest]:
         raise BrokerError(
             f"topic {keeping.topic!r} keeps records for {span_text(keeping.retention_ms)} by their own time "
             f"(retention.ms={keeping.retention_ms}): {len(old):,} of {count:,} records are older, the oldest of "
@@ -136,13 +137,13 @@ def _check_limits(keeping: Keeping, timestamps: Sequence[int], now_ms: int, serv
 
 
 def check_resubmitted(keeping: Keeping, timestamps: Sequence[int], now_ms: int, servers: str) -> Iterator[str]:
-    """What becomes of records that go back to a topic with the time they had, if it does not keep them."""
-    least = keeping.least(now_ms)
-    if old := 0 if least is None else sum(at < least for at in timestamps):
+    """Texts about records that go back to a topic with their own time, if the topic does not keep them."""
+    oldest = keeping.oldest_kept(now_ms)
+    if old := 0 if oldest is None else sum(at < oldest for at in timestamps):
         yield (
             f"topic {keeping.topic!r} keeps records for {span_text(keeping.retention_ms)} by their own time, and {old:,} of "
-            f"{len(timestamps):,} re-submitted are older: they are read only by who reads now. To keep them: "
-            f"{alter(servers, keeping.topic, 'retention.ms=-1')}"
+            f"{len(timestamps):,} re-submitted are older: only consumers that read now get them, as the broker will delete "
+            f"them. To keep them: {alter(servers, keeping.topic, 'retention.ms=-1')}"
         )
 
 
@@ -151,7 +152,7 @@ def _stop_compacting(servers: str, topic: str) -> str:
 
 
 def remarks(keeping: Keeping, size: Callable[[], int] | None = None) -> Iterator[str]:
-    """What a user should know of a topic to which records with a time of their own go. `size`: bytes of all of them."""
+    """Texts about a topic that records with a time of their own are sent to. `size`: the bytes of all these records."""
     topic = keeping.topic
     if keeping.own_time:
         yield (
@@ -168,27 +169,27 @@ def remarks(keeping: Keeping, size: Callable[[], int] | None = None) -> Iterator
 
 
 class RetentionWatch:
-    """Tells once of each topic that it will not keep what passes. Called by the sink, once a batch.
+    """Logs once for each topic that it will delete records of their age. The sink calls it once a batch.
 
     Args:
         keepings: of the topics that are to keep records. Those that could not be looked up are left out.
-        rejects: the topic of dead letters, if there is one. All others get, or have, the records of every batch.
+        rejects: the topic of dead letters, if there is one. All other topics get, or have, the records of every batch.
     """
 
     def __init__(self, keepings: Iterable[Keeping], servers: str, *, rejects: str | None = None) -> None:
         self._servers = servers
-        known = list(keepings)
-        limited = [keeping for keeping in known if keeping.least(0) is not None]
+        all_keepings = list(keepings)
+        limited = [keeping for keeping in all_keepings if keeping.oldest_kept(0) is not None]
         self._of_all = [keeping for keeping in limited if keeping.topic != rejects]
         self._of_rejects = [keeping for keeping in limited if keeping.topic == rejects]
-        self._told: dict[str, str | None] = {keeping.topic: None for keeping in known}
+        self._warnings: dict[str, str | None] = {keeping.topic: None for keeping in all_keepings}
 
     def at_risk(self) -> Mapping[str, str | None]:
-        """Each topic with what was told of it; None: nothing, so far. Safe from any thread."""
-        return dict(self._told)
+        """Each topic with the warning that was logged for it; None: none so far. Safe from any thread."""
+        return dict(self._warnings)
 
     def sent(self, outs: Sequence[Outgoing]) -> None:
-        """What a batch gave; its oldest input counts. Costs nothing once all is told, or where topics keep all."""
+        """The outputs of a batch: its oldest input counts. Costs nothing if topics keep all, or once all were logged."""
         if self._of_all and outs:
             self._look(self._of_all, [out[1][4] for out in outs])
 
@@ -197,15 +198,15 @@ class RetentionWatch:
             self._look(self._of_rejects, [reject.source.timestamp])
 
     def _look(self, watched: list[Keeping], timestamps: list[int | None]) -> None:
-        if None in timestamps:  # without a time of its own a record gets that of sending
+        if None in timestamps:  # a record without a time of its own gets the time of sending
             timestamps = [at for at in timestamps if at is not None]
         oldest: int | None = min(timestamps, default=None)  # type: ignore[type-var]
         if oldest is None:
             return
         now_ms = time.time_ns() // 1_000_000
-        for keeping in [one for one in watched if oldest < now_ms - one.retention_ms]:
+        for keeping in [keeping for keeping in watched if oldest < now_ms - keeping.retention_ms]:
             watched.remove(keeping)
-            text = self._told[keeping.topic] = (
+            text = self._warnings[keeping.topic] = (
                 f"topic {keeping.topic!r} keeps records for {span_text(keeping.retention_ms)} by their own time "
                 f"(retention.ms={keeping.retention_ms}), and there are older ones, of {day(oldest)}: the broker will "
                 "delete them (scores, evaluations and dead letters have the time of their input). Let the topic keep "

@@ -1,4 +1,4 @@
-"""Which topic, partition and headers an output of the service has, and a reject."""
+"""Topic, partition and headers of each output of the service, and of each reject."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from stream_scorer.kafka.retention import RetentionWatch
 from stream_scorer.records import Headers, Outgoing, Partition, Reject
 
 Addressed = tuple[str, bytes | None, bytes | None, int, int, Headers]
-"""Topic, value, key, partition (-1: the key chooses), timestamp in ms (0: now), headers."""
+"""Topic, value, key, partition (-1: chosen by key), timestamp in ms (0: the time of sending), headers."""
 
 
 class Routes:
-    """Which topic and partition an output goes to, and with which headers.
+    """Where outputs and rejects go, and with which headers.
 
     Args:
         topics: topic of each output slot.
         model: `name@sha256`, the value of the `scorer-model` header.
-        keep_partition: write to the input's partition number; else let the key choose.
-        pass_headers: hand on all headers of the input; `traceparent` is handed on in any case.
-        dead_letters: topic for rejects, or None to drop them (they are logged).
-        watch: is shown each batch and each reject that is sent.
+        keep_partition: write to the input's partition number; False: let the key choose.
+        pass_headers: copy all headers of the input; `traceparent` is copied in any case.
+        dead_letters: topic for rejects; None: they are only logged.
+        watch: sees each batch and each reject that is sent.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Routes:
         self._group = group
 
     def address(self, outs: Iterable[Outgoing]) -> Iterator[Addressed]:
-        """Each output as the producer takes it. One call for many: it is run through for every score there is."""
+        """Each output as the producer takes it. One call for a batch, as this runs for every score."""
         topics, keep_partition, model = self.topics, self._keep_partition, self._model
-        known: Partition | None = None  # most have the partition of the one before
+        known: Partition | None = None  # of the output before: most have the same
         prefix = b""
         for slot, (partition, offset, key, _, timestamp, given), value in outs:
             if partition is not known:
@@ -64,10 +64,10 @@ class Routes:
                 headers,
             )
 
-    def letter(self, reject: Reject, room: int) -> Letter:
-        """Its headers: the input's own, Kafka Streams' standard error headers, and ours; `room` in bytes."""
+    def letter(self, reject: Reject, max_size: int) -> Letter:
+        """A dead letter, with the input's headers, Kafka Streams' standard error headers, and ours. `max_size` in bytes."""
         source = reject.source
-        text = {
+        texts = {
             "__streams.errors.exception": reject.error,
             "__streams.errors.message": reject.message,
             "__streams.errors.stacktrace": reject.stacktrace,
@@ -79,5 +79,5 @@ class Routes:
             "__scorer.group": self._group,
         }
         # JSON may carry half a surrogate pair, and a model may raise with it.
-        ours: Headers = [(key, value.encode(errors="backslashreplace")) for key, value in text.items()]
-        return dead_letter(reject, ours, room)
+        reasons: Headers = [(key, value.encode(errors="backslashreplace")) for key, value in texts.items()]
+        return dead_letter(reject, reasons, max_size)

@@ -1,4 +1,4 @@
-"""Scores onto Kafka topics: in a transaction with the input positions, or at least once."""
+"""Publishes scores to Kafka topics: in a transaction with the input positions, or at least once."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
 STOP_S = 3.0
-"""Patience of a call once the service was asked to stop."""
-AT_ONCE_S = 1.0
-"""No call into librdkafka lasts longer, so that a stop request is noticed."""
+"""How long a call is tried once the service was asked to stop."""
+CALL_S = 1.0
+"""No call into librdkafka lasts longer, so that a stop request is noticed, ..."""
 OFFSETS_S = 5.0
-"""But this one: a timeout of it aborts the transaction."""
-DEFAULT_ROOM = 1_000_000
-"""Bytes of a record that librdkafka takes unless told otherwise."""
+"""... but for send_offsets_to_transaction: a timeout of it aborts the transaction."""
+DEFAULT_MAX_SIZE = 1_000_000
+"""librdkafka's default of message.max.bytes."""
 
 Changelog = tuple[str, SnapshotWriter]
 
 
 class _Sink:
-    """What both sinks share: queueing records on a producer.
+    """Queues records on a producer: what both sinks share.
 
     Args:
         changelog: (topic, writer) for session state, or None when there is none to keep.
@@ -44,7 +44,7 @@ class _Sink:
         self._properties = properties
         self._routes = routes
         self._changelog = changelog
-        self._room = int(properties.get("message.max.bytes", DEFAULT_ROOM))
+        self._max_size = int(properties.get("message.max.bytes", DEFAULT_MAX_SIZE))
         self._producer = open_client(Producer, properties)
 
     def send(self, outs: Sequence[Outgoing]) -> None:
@@ -59,7 +59,7 @@ class _Sink:
             except (BufferError, KafkaException):
                 if refusal := self._produce(topic, value, key, partition, timestamp, headers):
                     culprits[out.source.place] = refusal
-        if culprits:  # all of them at once: each alone would cost a batch
+        if culprits:  # all of them together: each alone would cost a batch
             raise Refused(f"{len(culprits)} outputs, the first: {next(iter(culprits.values()))}", culprits)
 
     def reject(self, reject: Reject) -> None:
@@ -68,7 +68,7 @@ class _Sink:
             log.warning("rejected: %s", reject.line)
             self._routes.watch.rejected(reject)
         if topic := self._routes.dead_letters:
-            value, key, timestamp, headers = self._routes.letter(reject, self._room)
+            value, key, timestamp, headers = self._routes.letter(reject, self._max_size)
             if refusal := self._produce(topic, value, key, -1, timestamp, headers):
                 raise Refused(refusal, {source.place: refusal})
 
@@ -76,7 +76,7 @@ class _Sink:
         if self._changelog:
             topic, writer = self._changelog
             if refusal := self._produce(topic, writer.value(snapshot), writer.key(snapshot), snapshot.partition.number):
-                raise Refused(refusal)  # which of a session's records made it so large, nobody knows
+                raise Refused(refusal)  # it is not known which of a session's records made it so large
 
     def _save_positions(self, positions: Mapping[Partition, int]) -> None:
         if self._changelog:
@@ -93,7 +93,10 @@ class _Sink:
         timestamp: int = 0,
         headers: Headers | None = None,
     ) -> str | None:
-        """Queue a record; what our own producer has against it, if it does not take it."""
+        """Queue a record. Blocks while the queue is full. Returns why the producer refuses it, None if it takes it.
+
+        Raises TransportError.
+        """
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
@@ -101,27 +104,27 @@ class _Sink:
                 self._producer.poll(0.1)
             except KafkaException as error:
                 if error.args[0].code() in (KafkaError._STATE, KafkaError._FATAL):
-                    self._explain()
-                found = classify(error.args[0])
-                if not isinstance(found, Refused):
-                    raise found from error
+                    self._raise_reason()
+                problem = classify(error.args[0])
+                if not isinstance(problem, Refused):
+                    raise problem from error
                 return (
                     f"{topic}: {len(key or b''):,} bytes of key and {len(value or b''):,} of value, with headers more "
-                    f"than the {self._room:,} that a record may have: {found}"
+                    f"than the {self._max_size:,} that a record may have: {problem}"
                 )
             else:
                 return None
 
     def look_again(self, topics: Iterable[str]) -> None:
-        """Learn how many partitions topics have now: the producer would refuse new ones for minutes. Raises Unavailable."""
+        """Look up the partition counts of topics: the producer would refuse new partitions for minutes. Raises Unavailable."""
         for topic in topics:
             try:
                 kafka_answers.topic(self._producer, topic, OFFSETS_S)
             except KafkaException as error:
                 raise unreachable(f"topic {topic!r}: no partition count", error.args[0]) from error
 
-    def _explain(self) -> None:
-        """Nothing more can be queued: raises why, if that is known."""
+    def _raise_reason(self) -> None:
+        """Nothing more can be queued. Raises TransportError with the reason, if it is known."""
 
     def close(self) -> None:
         self._producer.purge()
@@ -133,14 +136,14 @@ class TransactionalSink(_Sink):
     Every call returns within about 30 s, and within a few seconds once `stopping`.
 
     Args:
-        group_metadata: the consumer's group as it is at the moment of the commit, or None when it is
-            no member; must be asked anew for every commit.
+        group_metadata: the consumer's group as it is at the moment, or None if the consumer is no member. Called for every
+            commit.
         offsets: positions as they are committed.
-        probe: ends what hangs under this id, whenever the producer is opened.
+        probe: ends transactions that hang under this id, whenever the producer is opened.
         stopping: whether the service was asked to stop.
     Raises:
-        BrokerError: the broker does not let us open transactions; of any call, that a living twin fences us again and
-            again.
+        BrokerError: the broker does not open transactions for this user. In any call: another living producer fences this
+            one again and again.
         Fenced, Unavailable.
     """
 
@@ -167,7 +170,7 @@ class TransactionalSink(_Sink):
 
     def _init(self) -> None:
         self._fences.opened()
-        # Ends what a predecessor with this id left open, and fences it should it still live.
+        # Ends the transaction that a predecessor with this id left open, and fences the predecessor if it still lives.
         self._call(self._producer.init_transactions)
         if self._probe:
             self.ended_hanging += self._probe.end(self._producer, self._call)
@@ -180,7 +183,7 @@ class TransactionalSink(_Sink):
         self._save_positions(positions)
         group = self._group_metadata()
         if group is None:
-            raise CommitAborted("the consumer has left its group; its positions are not ours to commit")
+            raise CommitAborted("the consumer has left its group, so its positions must not be committed")
         offsets = self._offsets(positions)
         self._call(lambda seconds: self._producer.send_offsets_to_transaction(offsets, group, seconds), OFFSETS_S)
         self._call(self._producer.commit_transaction)
@@ -188,20 +191,20 @@ class TransactionalSink(_Sink):
     def abort(self) -> None:
         self._call(self._producer.abort_transaction)
 
-    def _explain(self) -> None:
-        # A transaction that failed while its records were still being queued: commit does nothing but tell why.
+    def _raise_reason(self) -> None:
+        # The transaction failed while its records were still being queued: commit does nothing but raise the reason.
         self._call(self._producer.commit_transaction)
 
     def reopen(self) -> None:
-        # A producer in doubt is never used again: a late answer to its commit could hit the next transaction.
+        # Never use a producer in doubt again: a late answer to its commit could be taken for one to the next transaction.
         self._producer.purge()
         self._producer = open_client(Producer, self._properties)
         self._init()
 
-    def _call(self, call: Callable[[float], object], at_once_s: float = AT_ONCE_S) -> None:
+    def _call(self, call: Callable[[float], object], call_s: float = CALL_S) -> None:
         """Raises TransportError."""
         try:
-            persist(call, at_once_s, lambda: STOP_S if self._stopping() else TIMEOUT_S)
+            persist(call, call_s, lambda: STOP_S if self._stopping() else TIMEOUT_S)
         except KafkaException as error:
             self._fences.count(error.args[0])
             raise classify(error.args[0]) from error
@@ -210,8 +213,7 @@ class TransactionalSink(_Sink):
 class AckingSink(_Sink):
     """At least once: positions are committed after the broker has acknowledged all that was sent before them.
 
-    A crash between the two repeats outputs, and so does a record that is refused: there is no abort that hides what
-    was sent.
+    A crash between the two repeats outputs, and so does a record that is refused: no abort hides what was sent.
     """
 
     def __init__(
@@ -221,7 +223,7 @@ class AckingSink(_Sink):
         changelog: Changelog | None,
         commit: Callable[[Mapping[Partition, int]], None],
     ) -> None:
-        self._errors: dict[int, tuple[KafkaError, str]] = {}  # by code: the first, and where it was
+        self._errors: dict[int, tuple[KafkaError, str]] = {}  # by code: the first error, and its partition
         reports = {"delivery.report.only.error": True, "on_delivery": self._not_delivered}
         super().__init__({**properties, **reports}, routes, changelog)
         self._commit = commit
@@ -230,7 +232,7 @@ class AckingSink(_Sink):
         pass
 
     def _not_delivered(self, error: KafkaError | None, message: Message) -> None:
-        """Called by librdkafka inside `poll` and `flush`, of what was not acknowledged and will not be."""
+        """librdkafka calls this inside `poll` and `flush`, for each record that will not be acknowledged."""
         if error is not None:
             self._errors.setdefault(error.code(), (error, f"{message.topic()}[{message.partition()}]"))
 
@@ -246,10 +248,10 @@ class AckingSink(_Sink):
     def _flush(self) -> None:
         left = self._producer.flush(TIMEOUT_S)
         if left:
-            raise Unavailable(f"{left} outputs not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
+            raise Unavailable(f"{left} outputs were not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
 
     def _check_delivered(self) -> None:
-        """Raises for what was not, the gravest: what only a person can mend, then what another try may mend."""
+        """Raises the gravest error of a record that was not acknowledged: first those that only a person can mend."""
         errors = [(classify(error), where) for error, where in self._errors.values()]
         self._errors.clear()
         for kind in (BrokerError, Fenced, Refused, Unavailable):
@@ -260,7 +262,7 @@ class AckingSink(_Sink):
             raise CommitAborted(f"{errors[0][1]}: {errors[0][0]}")
 
     def abort(self) -> None:
-        """What was sent stays. What is on its way must have arrived before the next step can tell what became of its own."""
+        """Outputs that were sent stay. Those in flight must arrive first, or their errors would be taken for the next step's."""
         self._flush()
         self._errors.clear()
 

@@ -73,7 +73,7 @@ def test_a_partition_that_ends_too_soon_is_waited_for(opened):
 
 def test_what_does_not_come_is_no_end(opened):
     clock = Clock()
-    reader = opened([Fetched(ONE, 0), eof(ONE, 1)], clock=clock, what="changelog ", stalled_s=5)
+    reader = opened([Fetched(ONE, 0), eof(ONE, 1)], clock=clock, prefix="changelog ", stalled_s=5)
     with pytest.raises(Stalled, match=r"^changelog prices\[0\]@1: nothing heard for 5 s, and it does not end there\. "):
         list(reader.between({ONE: (0, 4)}))
     assert 5 < clock.now < 6
@@ -104,7 +104,7 @@ def test_a_reader_to_an_end_gives_up_on_any_error_and_a_follower_goes_on(opened,
         list(opened(*batches).between({ONE: (7, 10)}))
     follower = opened(*batches, follows=True)
     follower.begin({ONE: 7})
-    assert [record.offset for _ in range(3) for record in follower.come(0)] == [7, 9]
+    assert [record.offset for _ in range(3) for record in follower.poll(0)] == [7, 9]
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_what_only_a_person_can_mend_ends_both(opened, code, then, follows):
     reader = opened([Fetched(ONE, 0, KafkaError(code, "no"))], follows=follows)
     reader.begin({ONE: 0})
     with pytest.raises(BrokerError, match=rf"^prices\[0\]@0: no \(\w+\)\. {then}$"):
-        reader.come(0)
+        reader.poll(0)
 
 
 def test_a_log_that_was_cut_is_not_read_twice(opened):
     reader = opened([Fetched(ONE, 5), Fetched(ONE, 6)], [Fetched(ONE, 0), Fetched(ONE, 1)])
-    with pytest.raises(Unavailable, match=r"^prices\[0\]@7: offset 0 came\. The log was cut there"):
+    with pytest.raises(Unavailable, match=r"^prices\[0\]@7: offset 0 came\. The log was truncated"):
         list(reader.between({ONE: (5, 9)}))
 
 

@@ -44,9 +44,9 @@ FAULTS = {
     "an empty file": ("", r"p\.csv: no column 'Close'\. It has none"),
     "a date that is none": (
         "Date,Close\n1970-01-01,1\n01/02/1970,1\n",
-        r"p\.csv:3: '01/02/1970' is no date\. ISO 8601",
+        r"p\.csv:3: expected a date or time of ISO 8601, such as .*, found '01/02/1970'\.",
     ),
-    "a number that is none": ('Date,Close\n1970-01-01,"1,5"\n', r"p\.csv:2: '1,5' is no number"),
+    "a number that is none": ('Date,Close\n1970-01-01,"1,5"\n', r"p\.csv:2: expected a number, found '1,5'\."),
     "not text": (b"Date,Close\n\xff\xfe,1\n", r"p\.csv: not a CSV file"),
 }
 
@@ -59,7 +59,7 @@ def test_faults_are_told_with_file_and_line(case, write):
 
 
 def test_a_row_without_its_date_is_told(write):
-    with pytest.raises(SettingsError, match=r"p\.csv:2: .* is no date"):
+    with pytest.raises(SettingsError, match=r"p\.csv:2: expected a date or time"):
         _rows(write, "Close,Date\n1.5\n")
 
 

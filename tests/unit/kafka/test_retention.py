@@ -160,7 +160,11 @@ def test_a_replay_is_refused_where_compaction_leaves_one_record():
 def test_what_goes_back_to_a_topic_that_does_not_keep_it_is_told():
     told = list(check_resubmitted(WEEK, [NOW, NOW - 8 * DAY, 5], NOW, "here:9092"))
     assert len(told) == 1
-    assert "and 2 of 3 re-submitted are older: they are read only by who reads now. To keep them: " + ALTER in told[0]
+    assert (
+        "and 2 of 3 re-submitted are older: only consumers that read now get them, as the broker will delete them. To keep them: "
+        + ALTER
+        in told[0]
+    )
     assert list(check_resubmitted(WEEK, [NOW], NOW, "")) == list(check_resubmitted(Keeping("x"), [5], NOW, "")) == []
 
 
