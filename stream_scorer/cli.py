@@ -122,8 +122,8 @@ def _warn_of_variables(name: str) -> None:
     """A warning only: a cluster of Kubernetes sets variables for every service, one named stream-scorer among them."""
     # Workers have the environment of their supervisor, which has said it.
     if "STREAM_SCORER_WORKER" not in os.environ and any(one.startswith("STREAM_SCORER_") for one in os.environ):
-        strange = importlib.import_module("stream_scorer.commands.variables").strange(os.environ)
-        for text in strange:
+        unknown = importlib.import_module("stream_scorer.commands.variables").unknown(os.environ)
+        for text in unknown:
             print(f"stream-scorer {name}: warning: {text}", file=sys.stderr)
 
 

@@ -70,6 +70,7 @@ ONLY_IN = {
         "stream_scorer/api/table.py",
         "stream_scorer/programs/demo.py",
         "stream_scorer/commands/replay.py",
+        "stream_scorer/commands/demo.py",
     ],
     "starlette": ["stream_scorer/modelop/server/*.py"],
     "uvicorn": ["stream_scorer/modelop/server/serve.py"],

@@ -17,18 +17,20 @@ prepare = vendor_style
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="upload|list|download|remove")
-    one = verb(verbs, "upload", "add or replace an archive of a model's files")
-    one.add_argument("model", metavar="MODEL")
-    one.add_argument("file", metavar="FILE", type=Path, help=".zip, .tar.gz or .tgz")
-    verb(verbs, "list", "names of a model's attachments; with -v types and sizes", machine=True).add_argument(
-        "model", metavar="MODEL"
-    )
+    upload = verb(verbs, "upload", "add or replace an archive of a model's files")
+    upload.add_argument("model", metavar="MODEL")
+    upload.add_argument("file", metavar="FILE", type=Path, help="the archive: .zip, .tar.gz or .tgz")
+    verb(
+        verbs, "list", "list the names of a model's attachments; with -v also types and sizes", machine=True
+    ).add_argument("model", metavar="MODEL")
     for name, text in (("download", "write an attachment to a file"), ("remove", "remove an attachment")):
-        one = verb(verbs, name, text)
-        one.add_argument("model", metavar="MODEL")
-        one.add_argument("name", metavar="NAME")
+        parser_of_verb = verb(verbs, name, text)
+        parser_of_verb.add_argument("model", metavar="MODEL")
+        parser_of_verb.add_argument("name", metavar="NAME")
         if name == "download":
-            one.add_argument("--out", type=Path, metavar="FILE", help="default: its name, here")
+            parser_of_verb.add_argument(
+                "--out", type=Path, metavar="FILE", help="file to write (default: NAME, in the current directory)"
+            )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,14 +41,14 @@ def run(args: argparse.Namespace) -> int:
         if not args.verbose:
             print_names(names, args.json)
             return 0
-        found = []
+        rows = []
         for name in names:
             headers = manage.call("HEAD", f"{path}/{quoted(name)}", what=f"attachment {name!r}").headers
-            found.append({"name": name, "type": headers.get("content-type"), "size": int(headers["content-length"])})
+            rows.append({"name": name, "type": headers.get("content-type"), "size": int(headers["content-length"])})
         if args.json:
-            print_json(found)
+            print_json(rows)
         else:
-            print_table(["Name", "Type", "Size"], [[*one.values()] for one in found])
+            print_table(["Name", "Type", "Size"], [[*row.values()] for row in rows])
         return 0
     name = args.file.name if args.verb == "upload" else args.name
     path, what = f"{path}/{quoted(name)}", f"attachment {name!r} of {args.model!r}"

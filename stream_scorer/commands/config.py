@@ -15,7 +15,9 @@ prepare = vendor_style
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="set|show")
-    verb(verbs, "set", "set the fleet's configuration").add_argument("file", metavar="FILE", type=Path, help="YAML")
+    verb(verbs, "set", "set the fleet's configuration").add_argument(
+        "file", metavar="FILE", type=Path, help="YAML file"
+    )
     verb(verbs, "show", "print the fleet's configuration", machine=True)
 
 

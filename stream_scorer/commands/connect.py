@@ -16,13 +16,21 @@ prepare = vendor_style
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", help=f"the fleet's address, for example {saved.DEFAULT_URL}")
-    parser.add_argument("--token", type=Path, metavar="FILE", help="file with the token, or USER:PASSWORD")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust besides the system's")
-    parser.add_argument("--insecure", action="store_true", help="take any certificate")
+    parser.add_argument("url", metavar="URL", help=f"address of the fleet, for example {saved.DEFAULT_URL}")
+    parser.add_argument("--token", type=Path, metavar="FILE", help="file that holds the token, or USER:PASSWORD")
+    parser.add_argument(
+        "--ca", type=Path, metavar="FILE", help="file of certificates, in PEM, to trust besides the system's"
+    )
+    parser.add_argument("--insecure", action="store_true", help="accept any certificate")
     parser.add_argument("--nowait", action="store_true", help="do not wait for the server to answer")
-    parser.add_argument("--wait", type=number(0), default=60, metavar="SECONDS", help="how long to wait (default: 60)")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say what was done")
+    parser.add_argument(
+        "--wait",
+        type=number(0),
+        default=60,
+        metavar="SECONDS",
+        help="longest wait for the server to answer (default: 60)",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     if args.verbose:
-        print(f"connected to {server.url}, as {file} says from now on")
+        print(f"connected to {server.url}, saved in {file}")
     return 0
 
 
 def _wait(server: Server, seconds: float) -> None:
-    """Until Connect, or an engine that stands alone, is healthy."""
+    """Block until Connect, or an engine without Connect, is healthy. Raises Unavailable after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         try:

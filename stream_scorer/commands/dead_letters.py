@@ -16,31 +16,37 @@ if TYPE_CHECKING:
     from stream_scorer.kafka.admin import Cluster
     from stream_scorer.kafka.dead_letters import DeadLetter
 
-SHOWN = 200
-"""Characters or bytes of a value that `show` prints."""
+SHOWN_BYTES = 200
+"""Bytes of a value that `show` prints."""
 SHOWN_LINES = 20
-"""Letters that `resubmit` names one by one."""
+"""Most lines that `resubmit` prints about single dead letters."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|resubmit")
     for verb, text in (
-        ("list", "a line for each: place, where it came from, step and reason"),
-        ("show", "all that is known of some"),
-        ("resubmit", "send some again to the topic they came from, once the cause is mended"),
+        ("list", "list dead letters, one a line: place, source record, step that failed and reason"),
+        ("show", "print all headers and the value of dead letters"),
+        ("resubmit", "send dead letters again to the topic they came from; do it after the cause is fixed"),
     ):
-        one = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
-        add_kafka_flags(one, DeadLetterSettings)
-        text = "the same as --dead-letter-topic"
-        one.add_argument("--topic", dest="dead_letter_topic", metavar="T", default=argparse.SUPPRESS, help=text)
+        command = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        add_kafka_flags(command, DeadLetterSettings)
+        text = "same as --dead-letter-topic"
+        command.add_argument("--topic", dest="dead_letter_topic", metavar="TOPIC", default=argparse.SUPPRESS, help=text)
         if verb == "list":
-            one.add_argument("--last", type=whole_number(1), metavar="N", help="the last N only")
+            command.add_argument("--last", type=whole_number(1), metavar="N", help="list the last N only")
         else:
-            one.add_argument("places", nargs="*", metavar="PARTITION@OFFSET", help="as `list` tells them")
+            command.add_argument(
+                "places", nargs="*", metavar="PARTITION@OFFSET", help="dead letters, as `list` prints them"
+            )
         if verb == "resubmit":
-            one.add_argument("--all", action="store_true", help="every one there is")
-            one.add_argument("--again", action="store_true", help="also those that were re-submitted before")
-            one.add_argument("--to", metavar="TOPIC", help="another topic than the one they came from")
+            command.add_argument("--all", action="store_true", help="re-submit all dead letters of the topic")
+            command.add_argument(
+                "--again", action="store_true", help="also re-submit those that were re-submitted before"
+            )
+            command.add_argument(
+                "--to", metavar="TOPIC", help="send them to this topic (default: the topic they came from)"
+            )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.verb != "list" and not args.places and not getattr(args, "all", False):
         more = ", or --all" if args.verb == "resubmit" else ""
         raise SettingsError(
-            f"dead-letters {args.verb} needs PARTITION@OFFSET, as `dead-letters list` tells them{more}."
+            f"dead-letters {args.verb} needs PARTITION@OFFSET, as `dead-letters list` prints them{more}."
         )
     from stream_scorer.kafka import config as kafka_config
     from stream_scorer.kafka.admin import Cluster
@@ -63,19 +69,19 @@ def run(args: argparse.Namespace) -> int:
     cluster.partitions(topic, "--dead-letter-topic")
     letters = read_dead_letters(kafka_config.consumer(servers, "dead-letters", extra), topic)
     if args.verb == "list":
-        return _list(list(letters)[-args.last :] if args.last else list(letters), _noted(cluster, settings))
-    found = list(letters) if getattr(args, "all", False) else select(letters, args.places)
+        return _list(list(letters)[-args.last :] if args.last else list(letters), _was_resubmitted(cluster, settings))
+    selected = list(letters) if getattr(args, "all", False) else select(letters, args.places)
     if args.verb == "show":
-        for letter in found:
+        for letter in selected:
             _show(letter)
         return 0
-    return _resubmit(cluster, found, settings, args)
+    return _resubmit(cluster, selected, settings, args)
 
 
 def _resubmit(
     cluster: Cluster, letters: list[DeadLetter], settings: DeadLetterSettings, args: argparse.Namespace
 ) -> int:
-    """0: all of them are on their topic now. 1: some are not; the reasons are printed. Raises StreamScorerError."""
+    """Send dead letters again. Returns 0; 1 if some were not sent, whose reasons are printed. Raises StreamScorerError."""
     from stream_scorer.kafka import config as kafka_config
     from stream_scorer.kafka.resubmit import RECEIPTS_CONFIG, Resubmission, receipts_topic
 
@@ -94,20 +100,20 @@ def _resubmit(
     try:
         resubmission.send(good)
     finally:
-        told = f"{outcome.sent:,} re-submitted to {args.to or 'where they came from'}; they stay on {topic} as well"
+        summary = f"{outcome.sent:,} re-submitted to {args.to or 'where they came from'}; they stay on {topic} as well"
         if outcome.known:
-            told += f". {outcome.known:,} were re-submitted before (--again sends them once more)"
+            summary += f". {outcome.known:,} were re-submitted before (--again sends them once more)"
         if outcome.unsure:
-            told += f". Of {outcome.unsure:,} it is not certain: the same command sends those that were not"
-        _tell_lines(outcome.refused)
+            summary += f". Of {outcome.unsure:,} it is not certain: the same command sends those that were not"
+        _warn_lines(outcome.refused)
         if left := len(new) - len(good) + len(outcome.refused):
-            told += f". {left:,} were not, see above"
-        print(told)
+            summary += f". {left:,} were not, see above"
+        print(summary)
     return 1 if left else 0
 
 
 def _without_obstacles(cluster: Cluster, letters: list[DeadLetter], to: str | None, servers: str) -> list[DeadLetter]:
-    """Those that may go. Prints why the others may not, and what the topics will not keep."""
+    """The letters that can be sent. Prints why the others cannot, and which ones their topic will not keep for long."""
     from stream_scorer.kafka.dead_letters import obstacles
     from stream_scorer.kafka.retention import Keeping, check_resubmitted
 
@@ -115,24 +121,24 @@ def _without_obstacles(cluster: Cluster, letters: list[DeadLetter], to: str | No
     for letter in letters:
         if (topic := to or letter.facts.get("topic")) and letter.record.timestamp is not None:
             times.setdefault(topic, []).append(letter.record.timestamp)
-    configs = cluster.configs(filter(cluster.exists, times), _tell)
+    configs = cluster.configs(filter(cluster.exists, times), _warn)
     keepings = {topic: Keeping.of(topic, config) for topic, config in configs.items()}
     for topic, keeping in keepings.items():
         for text in check_resubmitted(keeping, times[topic], time.time_ns() // 1_000_000, servers):
-            _tell(text)
-    found = list(obstacles(letters, to, cluster.count, keepings))
-    _tell_lines([f"{letter.place}: {why}" for letter, why in found if why])
-    return [letter for letter, why in found if not why]
+            _warn(text)
+    checked = list(obstacles(letters, to, cluster.count, keepings))
+    _warn_lines([f"{letter.place}: {obstacle}" for letter, obstacle in checked if obstacle])
+    return [letter for letter, obstacle in checked if not obstacle]
 
 
-def _tell_lines(lines: list[str]) -> None:
+def _warn_lines(lines: list[str]) -> None:
     for line in lines[:SHOWN_LINES]:
-        _tell(line)
+        _warn(line)
     if len(lines) > SHOWN_LINES:
-        _tell(f"and {len(lines) - SHOWN_LINES:,} more")
+        _warn(f"and {len(lines) - SHOWN_LINES:,} more")
 
 
-def _tell(text: str) -> None:
+def _warn(text: str) -> None:
     print(f"stream-scorer dead-letters: {text}", file=sys.stderr)
 
 
@@ -143,8 +149,8 @@ def _topic_id(settings: DeadLetterSettings) -> str:
     return TopicIds(kafka_config.common(settings.bootstrap_servers, settings.kafka)).look_up(settings.topic())
 
 
-def _noted(cluster: Cluster, settings: DeadLetterSettings) -> Callable[[DeadLetter], bool]:
-    """Whether a letter was re-submitted to where it came from."""
+def _was_resubmitted(cluster: Cluster, settings: DeadLetterSettings) -> Callable[[DeadLetter], bool]:
+    """A function: was this letter re-submitted to the topic it came from?"""
     from stream_scorer.kafka import config as kafka_config
     from stream_scorer.kafka.resubmit import read_receipts, receipt_key, receipts_topic
 
@@ -159,12 +165,12 @@ def _noted(cluster: Cluster, settings: DeadLetterSettings) -> Callable[[DeadLett
 def _list(letters: list[DeadLetter], resubmitted: Callable[[DeadLetter], bool]) -> int:
     again = 0
     for letter in letters:
-        told = letter.facts
-        message = told.get("message", "").splitlines()[:1] or [""]
+        headers = letter.facts
+        message = headers.get("message", "").splitlines()[:1] or [""]
         done = resubmitted(letter)
         again += done
         print(
-            f"{letter.place:>10}  {letter.source}  {told.get('stage', '?'):7}  {told.get('exception', '?')}: "
+            f"{letter.place:>10}  {letter.source}  {headers.get('stage', '?'):7}  {headers.get('exception', '?')}: "
             f"{message[0][:100]}{'  (re-submitted)' if done else ''}"
         )
     print(f"{len(letters):,} dead letters" + (f", {again:,} of them re-submitted" if again else ""))
@@ -174,7 +180,7 @@ def _list(letters: list[DeadLetter], resubmitted: Callable[[DeadLetter], bool]) 
 def _show(letter: DeadLetter) -> None:
     record = letter.record
     print(f"{letter.place} from {letter.source}" + (f": {letter.incomplete}" if letter.incomplete else ""))
-    value = "null" if record.value is None else f"{len(record.value)} bytes: {record.value[:SHOWN].hex(' ')}"
+    value = "null" if record.value is None else f"{len(record.value)} bytes: {record.value[:SHOWN_BYTES].hex(' ')}"
     for name, text in (
         ("key", "null" if (key := letter.original_key()) is None else repr(key)[1:]),
         ("timestamp", str(letter.original_timestamp())),

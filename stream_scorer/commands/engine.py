@@ -15,15 +15,17 @@ _DONE = {"pause": "paused", "unpause": "running again", "reset": "reset"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Serve ModelOp's REST API: a small fleet on one port. Or ask an engine that runs, by a verb."
+    parser.description = (
+        "Without a verb: serve ModelOp's REST API, a small fleet on one port. With a verb: ask a running engine."
+    )
     _add_server_settings(parser)
     verbs = parser.add_subparsers(dest="verb", metavar="serve|inspect|pause|unpause|reset")
     text = "serve the API, as without a verb"
     _add_server_settings(verbs.add_parser("serve", help=text, description=text[0].upper() + text[1:] + "."))
     verb(verbs, "inspect", "print the state of an engine", machine=True)
-    verb(verbs, "pause", "stop the data flow of an engine")
-    verb(verbs, "unpause", "let data flow again")
-    verb(verbs, "reset", "unload the model and detach all streams")
+    verb(verbs, "pause", "stop the data flow of an engine until `unpause`")
+    verb(verbs, "unpause", "resume the data flow of an engine")
+    verb(verbs, "reset", "unload the model and detach all streams of an engine")
 
 
 def _add_server_settings(parser: argparse.ArgumentParser) -> None:

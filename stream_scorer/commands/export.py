@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from stream_scorer.commands.model_flags import add_schema_flag
 from stream_scorer.settings.arguments import writable_folder
 
 
@@ -14,29 +15,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="tf_sp500_lstm",
         metavar="MODEL",
-        help="module file or shipped model (default: tf_sp500_lstm)",
+        help="module file or name of a shipped model (default: tf_sp500_lstm)",
     )
     parser.add_argument(
         "--weights",
         type=Path,
         metavar="DIR",
-        help="what `train --out` wrote (default: the attachment beside the module)",
+        help="directory written by `train --out` (default: the attachment beside the module)",
     )
-    parser.add_argument("--out", type=writable_folder, required=True, metavar="BUNDLE", help="directory to write")
     parser.add_argument(
-        "--schema", action="append", default=[], metavar="NAME=FILE", help="Avro schema for a name the model uses"
+        "--out", type=writable_folder, required=True, metavar="BUNDLE", help="bundle directory to write"
     )
+    add_schema_flag(parser)
     parser.add_argument(
         "--input-topic",
         default="prices",
         metavar="T",
-        help="topic of the Kafka descriptor for slot 0 (default: prices)",
+        help="topic in the Kafka stream descriptor of slot 0 (default: prices)",
     )
     parser.add_argument(
         "--output-topic",
         default="scores",
         metavar="T",
-        help="topic of the Kafka descriptor for slot 1 (default: scores)",
+        help="topic in the Kafka stream descriptor of slot 1 (default: scores)",
     )
 
 
@@ -49,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
 
     located = locate(args.model)
     files = {name: Path(path) for name, path in to_map(args.schema, "--schema").items()}
-    names = set(read_program(located.module).annotations.schemas.values())
+    names = sorted(set(read_program(located.module).annotations.schemas.values()))
     schemas = {name: load_schema(name, files, located.schema_dir).as_file() for name in names}
     manifest = export(located.module, args.weights, args.out, schemas, {0: args.input_topic, 1: args.output_topic})
-    for name, told in manifest["files"].items():
-        print(f"{told['sha256'][:16]}  {told['bytes']:>9,}  {name}")
+    for name, entry in manifest["files"].items():
+        print(f"{entry['sha256'][:16]}  {entry['bytes']:>9,}  {name}")
     print(f"{args.out}: {manifest['module']} sha256 {manifest['sha256']}")
     return 0

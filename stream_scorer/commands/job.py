@@ -16,12 +16,14 @@ prepare = vendor_style
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="run|status|stop")
-    one = verb(verbs, "run", "load a model and attach a stream to slot 0 and one to slot 1")
-    one.add_argument("model", metavar="MODEL")
-    one.add_argument("input", metavar="INPUT", help="a stream's name, or a literal such as rest:")
-    one.add_argument("output", metavar="OUTPUT", help="likewise")
-    one.add_argument("--wait", action="store_true", help="until the run is over; exit 3 if the model fails")
-    verb(verbs, "status", "all that the engine tells of itself, as JSON")
+    start = verb(verbs, "run", "load a model, and attach a stream to slot 0 and one to slot 1")
+    start.add_argument("model", metavar="MODEL")
+    start.add_argument(
+        "input", metavar="INPUT", help="stream of slot 0: a name in Model Manage, or a literal such as rest:"
+    )
+    start.add_argument("output", metavar="OUTPUT", help="stream of slot 1: a name or a literal")
+    start.add_argument("--wait", action="store_true", help="wait until the run is over; exit 3 if the model fails")
+    verb(verbs, "status", "print the state of the engine, its model and its streams, as JSON")
     verb(verbs, "stop", "unload the model and detach all streams")
 
 

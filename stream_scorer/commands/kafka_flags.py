@@ -1,4 +1,4 @@
-"""Settings of the commands that talk to Kafka beside `run`: a file and an environment made for `run` serve them too."""
+"""Settings of the other commands that talk to Kafka. A file and an environment made for `run` serve them, too."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ T = TypeVar("T", bound=KafkaSettings)
 
 @dataclasses.dataclass(frozen=True)
 class TailSettings(KafkaSettings):
-    output_topic: str = setting("", "the topic of scores: forecasts that still wait are shown too")
-    evaluation_topic: str = setting("", "what `run --evaluate` writes (default: OUTPUT_TOPIC-evaluation)")
+    output_topic: str = setting("", "topic of scores, to show pending forecasts, too", metavar="TOPIC")
+    evaluation_topic: str = setting(
+        "", "topic that `run --evaluate` writes (default: OUTPUT_TOPIC-evaluation)", metavar="TOPIC"
+    )
 
     def scores(self) -> str | None:
-        """The topic whose forecasts are judged, as `run --evaluate` chooses it; None if none is named."""
+        """The topic of the scores that `run --evaluate` judges, that of the first slot; None without --output-topic."""
         topics = topics_by_slot(self.output_topic)
         return topics[min(topics)] or None
 
     def evaluations(self) -> str:
-        """Raises SettingsError."""
+        """The topic of evaluations. Raises SettingsError."""
         scores = self.scores()
         if not self.evaluation_topic and scores is None:
             raise SettingsError("tail needs --output-topic or --evaluation-topic. Which one did `run --evaluate` name?")
@@ -35,22 +37,24 @@ class TailSettings(KafkaSettings):
 
 @dataclasses.dataclass(frozen=True)
 class DeadLetterSettings(KafkaSettings):
-    input_topic: str = setting("", "topic whose dead letters are meant")
-    dead_letter_topic: str = setting("", "their topic (default: INPUT_TOPIC.dead-letters)")
+    input_topic: str = setting("", "input topic of the service that wrote the dead letters", metavar="TOPIC")
+    dead_letter_topic: str = setting(
+        "", "topic of the dead letters (default: INPUT_TOPIC.dead-letters)", metavar="TOPIC"
+    )
 
     def topic(self) -> str:
-        """Raises SettingsError."""
+        """The topic of the dead letters. Raises SettingsError."""
         if not self.dead_letter_topic:
             self.need("input_topic")
         return self.dead_letter_topic or f"{self.input_topic}.dead-letters"
 
 
 def add_kafka_flags(parser: argparse.ArgumentParser, cls: type[KafkaSettings]) -> None:
-    """--config and one flag per field of `cls`."""
+    """Add --config, and one flag per field of `cls`."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of settings, as `run` takes it")
     add_flags(parser, cls)
 
 
 def load_kafka(cls: type[T], args: argparse.Namespace) -> T:
-    """Raises SettingsError."""
+    """The settings of `cls` from file, environment and flags. Raises SettingsError."""
     return load(cls, vars(args), args.config, others=RunSettings)

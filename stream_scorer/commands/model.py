@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client import models
@@ -22,43 +23,64 @@ _VERBS = "add|list|show|remove|verify|load|unload|inspect|scale|input|output|int
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=_VERBS)
-    one = verb(verbs, "add", "add or replace a model in Model Manage")
-    one.add_argument("name", metavar="NAME")
-    one.add_argument("file", metavar="FILE", nargs="?", type=Path, help="its source (default: stdin)")
-    one.add_argument(
+    add = verb(verbs, "add", "add or replace a model in Model Manage")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("file", metavar="FILE", nargs="?", type=Path, help="source of the model (default: stdin)")
+    add.add_argument(
         "--type",
         metavar="TYPE",
-        help=f"written -type:python3 too; one of {', '.join(models.TYPES)} (default: by extension)",
+        help=f"type of the model: {', '.join(models.TYPES)}; also written -type:python3 (default: by the extension of FILE)",
     )
-    verb(verbs, "list", "models in Model Manage", machine=True)
+    verb(verbs, "list", "list the models in Model Manage", machine=True)
     verb(verbs, "show", "print a model's source").add_argument("name", metavar="NAME")
     verb(verbs, "remove", "remove a model, its attachments and snapshots").add_argument("name", metavar="NAME")
     for name, text in (
-        ("verify", "let the engine check a model, without loading it"),
+        ("verify", "check a model in the engine, without loading it"),
         ("load", "load a model into the engine"),
     ):
-        one = verb(verbs, name, text, machine=name == "verify")
-        one.add_argument("name", metavar="NAME")
-        one.add_argument(
-            "attachment", metavar="FILE", nargs="?", type=Path, help="an archive in place of the attachments"
+        parser_of_verb = verb(verbs, name, text, machine=name == "verify")
+        parser_of_verb.add_argument("name", metavar="NAME")
+        parser_of_verb.add_argument(
+            "attachment", metavar="FILE", nargs="?", type=Path, help="archive to use instead of the model's attachments"
         )
-        one.add_argument(
-            "--schema", action="append", default=[], metavar="NAME:FILE", help="a schema to send along; may be repeated"
+        parser_of_verb.add_argument(
+            "--schema",
+            action="append",
+            default=[],
+            metavar="NAME:FILE",
+            help="schema file to use for a schema name; repeat the flag for more",
         )
     verb(verbs, "unload", "unload the model from the engine")
-    verb(verbs, "inspect", "what is loaded in the engine", machine=True)
-    verb(verbs, "scale", "set how many jets run the model").add_argument("count", metavar="N", type=whole_number(0))
-    one = verb(verbs, "input", "post lines of stdin to a REST stream, one record each")
-    one.add_argument(
-        "slot", metavar="SLOT", nargs="?", type=whole_number(0), default=0, help="an even number (default: 0)"
+    verb(verbs, "inspect", "print what is loaded in the engine", machine=True)
+    scale = verb(verbs, "scale", "set the number of jets, processes that run the model")
+    scale.add_argument("count", metavar="N", type=whole_number(0))
+    _add_record_verbs(verbs)
+
+
+def _add_record_verbs(verbs: Any) -> None:
+    send = verb(verbs, "input", "send the lines of stdin to a REST stream, one record a line")
+    send.add_argument(
+        "slot",
+        metavar="SLOT",
+        nargs="?",
+        type=whole_number(0),
+        default=0,
+        help="number of an input slot, even (default: 0)",
     )
-    one = verb(verbs, "output", "print an output of a REST stream, waiting for it")
-    one.add_argument(
-        "slot", metavar="SLOT", nargs="?", type=whole_number(0), default=1, help="an odd number (default: 1)"
+    output = verb(verbs, "output", "print one output of a REST stream; waits for it")
+    output.add_argument(
+        "slot",
+        metavar="SLOT",
+        nargs="?",
+        type=whole_number(0),
+        default=1,
+        help="number of an output slot, odd (default: 1)",
     )
-    one.add_argument("-c", "--continue", dest="all", action="store_true", help="go on until the end of the stream")
-    one.add_argument("--nowait", action="store_true", help="print nothing if there is nothing yet")
-    verb(verbs, "interact", "type inputs and see outputs")
+    output.add_argument(
+        "-c", "--continue", dest="all", action="store_true", help="print outputs until the end of the stream"
+    )
+    output.add_argument("--nowait", action="store_true", help="do not wait: print nothing if there is no output yet")
+    verb(verbs, "interact", "type inputs and see their outputs")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,11 +112,11 @@ def run(args: argparse.Namespace) -> int:
 def _stored(args: argparse.Namespace, fleet: Fleet) -> int:
     manage = fleet.model_manage()
     if args.verb == "list":
-        found = manage.get("/1/model", what="model list", query={"return": "type"})
+        stored = manage.get("/1/model", what="model list", query={"return": "type"})
         if args.json:
-            print_json(found)
+            print_json(stored)
         else:
-            print_table(["Name", "Type"], [[one["name"], one["type"]] for one in found])
+            print_table(["Name", "Type"], [[model["name"], model["type"]] for model in stored])
         return 0
     path, what = f"/1/model/{quoted(args.name)}", f"model {args.name!r}"
     if args.verb == "add":
@@ -116,7 +138,7 @@ def _load(args: argparse.Namespace, fleet: Fleet) -> int:
         name, colon, file = given.partition(":")
         if not colon:
             raise SettingsError(f"--schema {given!r} is not of the form NAME:FILE.")
-        # The vendor's client takes the schema itself in place of a file, too.
+        # As in the vendor's client, the schema itself may stand in place of a file.
         schemas[name] = Path(file).read_text() if Path(file).is_file() else file
     verify = args.verb == "verify"
     body = models.load(fleet.model_manage(), fleet.engine(), args.name, args.attachment, schemas, dry_run=verify)
@@ -143,20 +165,20 @@ def _load(args: argparse.Namespace, fleet: Fleet) -> int:
 
 def _inspect(args: argparse.Namespace, engine: Service) -> None:
     answer = engine.ask("GET", "/2/active/model")
-    found = answer.json() if answer.status == 200 else None
+    model = answer.json() if answer.status == 200 else None
     if args.json:
-        print_json(found)
-    elif found is None:
+        print_json(model)
+    elif model is None:
         print("no model is loaded")
     else:
-        lines = found.get("source", "").count("\n")
+        lines = model.get("source", "").count("\n")
         print_table(
-            ["Name", "Type", "Lines", "Snapshots"], [[found["name"], found["mtype"], lines, found["snapshots"]]]
+            ["Name", "Type", "Lines", "Snapshots"], [[model["name"], model["mtype"], lines, model["snapshots"]]]
         )
         print()
-        print_slots(found["slots"])
+        print_slots(model["slots"])
         print()
-        jets = found.get("jets") or []
+        jets = model.get("jets") or []
         if jets:
             print_table(["Jet", "Pid", "Sandbox"], [[at, jet["pid"], jet["sandbox"]] for at, jet in enumerate(jets, 1)])
         else:
@@ -165,5 +187,5 @@ def _inspect(args: argparse.Namespace, engine: Service) -> None:
 
 def _slot(slot: int, parity: int) -> int:
     if slot % 2 != parity:
-        raise SettingsError(f"slot {slot} is no {'output' if parity else 'input'}: inputs are even, outputs odd.")
+        raise SettingsError(f"slot {slot} is not an {'output' if parity else 'input'}: inputs are even, outputs odd.")
     return slot

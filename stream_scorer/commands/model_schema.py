@@ -1,4 +1,4 @@
-"""The schema of a model's slot, from its comments alone."""
+"""The schema of a model's slot, read from the comments of its file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from stream_scorer.model.program import read_program
 
 
 def schema_of(model: str, slot: int) -> Schema:
-    """The model is not begun. Raises ModelError, SettingsError: it names no schema for the slot."""
+    """The schema of a slot, without running the model. Raises ModelError; SettingsError if the slot has no schema."""
     located = locate(model)
     name = read_program(located.module).annotations.schemas.get(slot)
     if name is None:
         raise SettingsError(
-            f"{located.module}: no comment '# fastscore.schema.{slot}: NAME', so --for cannot tell what slot {slot} holds."
+            f"{located.module}: no comment '# fastscore.schema.{slot}: NAME', so --for does not know what slot {slot} holds."
         )
     return load_schema(name, {}, located.schema_dir)

@@ -16,22 +16,24 @@ prepare = vendor_style
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_server_flags(parser, machine=True)
-    parser.add_argument("--src", metavar="INSTANCE", help="messages of this instance only")
-    parser.add_argument("--type", metavar="TYPE", help="of this type only: engine-state, model-console, model-error...")
-    parser.add_argument("--count", type=whole_number(1), metavar="N", help="end after so many")
+    parser.add_argument("--src", metavar="INSTANCE", help="print only messages of this instance")
+    parser.add_argument(
+        "--type", metavar="TYPE", help="print only messages of this type: engine-state, model-console, model-error, ..."
+    )
+    parser.add_argument("--count", type=whole_number(1), metavar="N", help="exit after N messages")
     verbs = parser.add_subparsers(dest="verb", metavar="history")
-    verb(verbs, "history", "the last messages, in place of new ones", machine=True)
+    verb(verbs, "history", "print the last messages instead of new ones", machine=True)
 
 
 def run(args: argparse.Namespace) -> int:
     fleet = fleet_of(args)
     filters = {name: value for name, value in (("src", args.src), ("type", args.type)) if value}
     if args.verb == "history":
-        found = fleet.connect.get("/2/pneumo", what="pneumo history", query=filters or None)
+        messages = fleet.connect.get("/2/pneumo", what="pneumo history", query=filters or None)
         if args.json:
-            print_json(found)
+            print_json(messages)
         else:
-            for message in found:
+            for message in messages:
                 print(_line(message))
         return 0
     from stream_scorer.modelop.client.pneumo_listener import PneumoListener
@@ -48,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(message: dict[str, Any]) -> str:
-    """Time, source, type, and the rest as `name=value`; texts of several lines below."""
+    """A message as text: time, source, type, other fields as `name=value`; console output indented below."""
     rest = {
         name: value for name, value in message.items() if name not in ("timestamp", "src", "type", "console", "text")
     }
-    told = " ".join(f"{name}={json.dumps(value)}" for name, value in rest.items())
+    fields = " ".join(f"{name}={json.dumps(value)}" for name, value in rest.items())
     text = str(message.get("text") or message.get("console") or "").rstrip()
-    long = "".join(f"\n    {line}" for line in text.splitlines())
-    return f"{message.get('timestamp')} {message.get('src')} {message.get('type')} {told}".rstrip() + long
+    indented = "".join(f"\n    {line}" for line in text.splitlines())
+    return f"{message.get('timestamp')} {message.get('src')} {message.get('type')} {fields}".rstrip() + indented

@@ -14,12 +14,19 @@ prepare = vendor_style
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="set|show")
-    for name, text in (("set", "say which libraries models may import"), ("show", "print the import policy")):
-        one = verb(verbs, name, text)
-        one.add_argument("--type", default="python3", metavar="TYPE", help="type of model (default: %(default)s)")
+    for name, text in (("set", "set which libraries models may import"), ("show", "print the import policy")):
+        parser_of_verb = verb(verbs, name, text)
+        parser_of_verb.add_argument(
+            "--type",
+            default="python3",
+            metavar="TYPE",
+            help="type of models that the policy is for (default: %(default)s)",
+        )
         if name == "set":
-            one.add_argument("file", metavar="FILE", nargs="?", type=Path, help="YAML (default: stdin)")
-            one.add_argument("--preinstall", action="store_true", help="install now what it says to install")
+            parser_of_verb.add_argument("file", metavar="FILE", nargs="?", type=Path, help="YAML file (default: stdin)")
+            parser_of_verb.add_argument(
+                "--preinstall", action="store_true", help="install the libraries of the policy now"
+            )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     query = {"preinstall": str(args.preinstall)}
     headers = {"Content-Type": kind}
-    # Installing takes its time.
+    # Installing libraries may take minutes.
     engine.call("PUT", "/1/policy", read_bytes(args.file), what="policy", query=query, headers=headers, timeout_s=1800)
     done(args, "import policy set")
     return 0

@@ -28,59 +28,76 @@ SYNTHETIC = "synthetic"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_records(parser)
+    _add_values(parser)
+    add_kafka_flags(parser, KafkaSettings)
+    _add_new_topic(parser)
+
+
+def _add_records(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", help="CSV of prices, or `synthetic`: made-up ones, 1,000 or as many as --limit says"
+        "file", metavar="FILE", help="CSV of prices; or `synthetic`: 1,000 random prices, or as many as --limit says"
     )
-    parser.add_argument("--topic", required=True, metavar="T", help="topic to publish to")
+    parser.add_argument("--topic", required=True, metavar="TOPIC", help="topic to publish to")
     parser.add_argument("--column", default="Close", metavar="NAME", help="column of values (default: Close)")
     parser.add_argument("--date-column", default="Date", metavar="NAME", help="column of dates (default: Date)")
     parser.add_argument("--key", metavar="SYM", help="key of every record (default: none)")
-    parser.add_argument(
-        "--adjusted", action="store_true", help="publish what the flagship takes: prices / CPI without their trend"
-    )
-    parser.add_argument(
-        "--for",
-        dest="model",
-        metavar="MODEL",
-        help="publish records of this model's input schema: its date, close, symbol (--key) and other columns of the file",
-    )
-    parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI for --adjusted: columns DATE and CPIAUCSL")
     parser.add_argument("--limit", type=whole_number(1), metavar="N", help="publish the first N rows only")
     parser.add_argument(
         "--timestamps",
         default="event",
         choices=("event", "now"),
-        help="time of each record: that of its row, or of sending (default: event)",
+        help="time of a record: the date of its row (event), or the time of sending (now) (default: event)",
     )
     parser.add_argument(
-        "--rate", type=number(0, open_ends=True), metavar="N", help="records a second (default: as fast as it can)"
+        "--rate", type=number(0, open_ends=True), metavar="N", help="records per second (default: no limit)"
+    )
+
+
+def _add_values(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--adjusted",
+        action="store_true",
+        help="publish prices / CPI minus their trend, which is what tf_sp500_lstm takes; needs --cpi",
+    )
+    parser.add_argument("--cpi", type=Path, metavar="CSV", help="CPI for --adjusted: columns DATE and CPIAUCSL")
+    parser.add_argument(
+        "--for",
+        dest="model",
+        metavar="MODEL",
+        help="publish records of this model's input schema, with the date, close, symbol (--key) and other columns of FILE",
     )
     parser.add_argument(
-        "--encoding", default="avro-binary", choices=("avro-binary", "json"), help="of values (default: avro-binary)"
+        "--encoding",
+        default="avro-binary",
+        choices=("avro-binary", "json"),
+        help="encoding of values (default: avro-binary)",
     )
     parser.add_argument(
         "--framing",
         default="none",
         choices=("none", "registry"),
-        help="registry: with the schema registry's five bytes",
+        help="registry: values begin with the schema registry's five bytes (default: none)",
     )
-    parser.add_argument("--schema-id", type=whole_number(0), metavar="N", help="id in those bytes")
-    add_kafka_flags(parser, KafkaSettings)
+    parser.add_argument("--schema-id", type=whole_number(0), metavar="N", help="schema id for --framing registry")
+
+
+def _add_new_topic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--create-topic", action="store_true", help="create the topic if it does not exist")
     parser.add_argument(
-        "--partitions", type=whole_number(1), default=1, metavar="N", help="of a topic created so (default: 1)"
+        "--partitions", type=whole_number(1), default=1, metavar="N", help="partitions of a new topic (default: 1)"
     )
     parser.add_argument(
         "--replication-factor",
         type=whole_number(-1, 32_767),
         default=-1,
         metavar="N",
-        help="of a topic created so (default: the broker's)",
+        help="replication factor of a new topic (default: the broker's)",
     )
     parser.add_argument(
         "--retention",
         metavar="SPAN",
-        help="how long a topic created so keeps records, by record time: forever, or 7d, 12h, 30m (default: forever)",
+        help="how long a new topic keeps records, by record time: forever, or 7d, 12h, 30m (default: forever)",
     )
 
 
@@ -116,13 +133,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    """Raises SettingsError. Returns how long a topic made here keeps records, ms."""
+    """The retention of a new topic, ms. Raises SettingsError if flags contradict each other."""
     if args.framing == "registry" and args.schema_id is None:
         raise SettingsError("--framing registry needs --schema-id N.")
     if args.model and args.adjusted:
-        raise SettingsError("--adjusted publishes numbers, --for MODEL what the model's schema says: give one of them.")
+        raise SettingsError(
+            "--adjusted publishes numbers, --for MODEL records of the model's schema. Give one of the two."
+        )
     if args.retention is not None and not args.create_topic:
-        raise SettingsError("--retention is of a topic that is created: it means something with --create-topic only.")
+        raise SettingsError("--retention needs --create-topic: it is the retention of a new topic.")
     return retention_ms(args.retention or FOREVER)
 
 
@@ -133,7 +152,10 @@ def _key(args: argparse.Namespace) -> bytes | None:
 def _prepare_topic(
     args: argparse.Namespace, rows: list[Row], size: Callable[[], int], kept_ms: int, settings: KafkaSettings
 ) -> None:
-    """The topic is there, takes the rows and keeps them. `size`: bytes of all values. Raises BrokerError."""
+    """Create the topic if asked to, and check that it takes the rows and keeps them. Raises BrokerError if not.
+
+    size: gives the bytes of all values. kept_ms: retention of a new topic.
+    """
     from stream_scorer.kafka import config as kafka_config
     from stream_scorer.kafka.admin import Cluster
     from stream_scorer.kafka.retention import Keeping, check_replay, remarks
@@ -161,7 +183,7 @@ def _warn(text: str) -> None:
 
 
 def _send(replayer: Replayer, rows: list[Row], args: argparse.Namespace) -> int:
-    """All rows, with a bar; how many."""
+    """Send all rows, with a progress bar on stderr. Returns their number."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -23,9 +23,9 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.system.signals import stopping
 
     line = Lifeline.taken()
-    with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals:  # so early, as imports take their time too
+    with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals:  # before the slow imports below
         settings = load(RunSettings, vars(args), args.config)
-        # After the settings: their errors need neither Kafka's library nor the logs.
+        # After the settings, so that an error in them is reported before the slow imports.
         from stream_scorer.system import logs
 
         logs.set_up(settings.log_level, settings.log_format)
@@ -36,15 +36,15 @@ def run(args: argparse.Namespace) -> int:
             return app.serve(args.model, settings, None if settings.log_format == "json" else bar(), line)
     if signals.received:
         return signals.code
-    commands = [worker_command(sys.argv[2:] + _own(settings, number)) for number in range(settings.workers)]
+    commands = [worker_command(sys.argv[2:] + _worker_flags(settings, number)) for number in range(settings.workers)]
     return supervise(commands, settings.longest_step_s(), until_end=settings.until_end)
 
 
-def _own(settings: RunSettings, number: int) -> list[str]:
-    """What worker `number` cannot share with the others, as flags: the last of a flag wins."""
-    own = []
+def _worker_flags(settings: RunSettings, number: int) -> list[str]:
+    """Flags that differ from worker to worker. They follow the user's flags, and the last of a flag wins."""
+    flags = []
     if settings.http:
-        own += ["--http", str(settings.http_address().plus(number))]
+        flags += ["--http", str(settings.http_address().plus(number))]
     if member := settings.kafka.get("group.instance.id"):
-        own += ["--kafka", f"group.instance.id={member}-{number}"]
-    return own
+        flags += ["--kafka", f"group.instance.id={member}-{number}"]
+    return flags

@@ -1,4 +1,4 @@
-"""A bar on the terminal while partitions are restored."""
+"""A progress bar on the terminal while partitions are restored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def bar() -> Callable[[str, int, int], None] | None:
-    """Draws (text, done, of how many) on standard error, and takes the bar away at the end; None if no person watches."""
+    """A function that draws (text, done, total) on stderr and removes the bar at the end; None if stderr is no terminal."""
     console = Console(stderr=True)
     return _Bar(console).show if console.is_terminal and sys.stderr.isatty() else None
 
@@ -22,8 +22,8 @@ class _Bar:
         self._task = self._progress.add_task("")
         self._shown = False
 
-    def show(self, what: str, done: int, end: int) -> None:
-        if done >= end:
+    def show(self, text: str, done: int, total: int) -> None:
+        if done >= total:
             self._progress.stop()
             self._shown = False
             return
@@ -31,4 +31,4 @@ class _Bar:
             self._progress.reset(self._task)
             self._progress.start()
             self._shown = True
-        self._progress.update(self._task, description=what, completed=done, total=end)
+        self._progress.update(self._task, description=text, completed=done, total=total)

@@ -17,13 +17,13 @@ prepare = vendor_style
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|list|show|remove|verify")
     add_item_verbs(verbs, "schema")
-    one = verb(verbs, "verify", "let the engine check a schema, and data against it")
-    one.add_argument("name", metavar="NAME")
-    one.add_argument("data", metavar="FILE", nargs="?", type=Path, help="JSON values, one a line")
+    verify = verb(verbs, "verify", "check a schema in the engine, and values against it")
+    verify.add_argument("name", metavar="NAME")
+    verify.add_argument("data", metavar="FILE", nargs="?", type=Path, help="file of JSON values, one a line")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Of `verify`, 1 when a value does not fit."""
+    """Returns 1 if `verify` found a value that does not fit, else 0."""
     fleet = fleet_of(args)
     if args.verb != "verify":
         return run_item_verb("schema", args, fleet)

@@ -17,12 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar = "add|list|show|remove|install|inspect|uninstall|points"
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=metavar)
     add_item_verbs(verbs, "sensor")
-    one = verb(verbs, "install", "put a sensor into the instance that --engine or `use` names, else the first engine")
-    one.add_argument("name", metavar="NAME")
-    one = verb(verbs, "inspect", "sensors that are installed", machine=True)
-    one.add_argument("id", metavar="ID", nargs="?", type=whole_number(0))
-    verb(verbs, "uninstall", "take a sensor out").add_argument("id", metavar="ID", type=whole_number(0))
-    verb(verbs, "points", "where sensors can be put", machine=True)
+    install = verb(
+        verbs, "install", "install a sensor in the instance that --engine or `use` names, else in the first engine"
+    )
+    install.add_argument("name", metavar="NAME")
+    inspect = verb(verbs, "inspect", "list the installed sensors", machine=True)
+    inspect.add_argument("id", metavar="ID", nargs="?", type=whole_number(0))
+    verb(verbs, "uninstall", "uninstall a sensor").add_argument("id", metavar="ID", type=whole_number(0))
+    verb(verbs, "points", "list the points where a sensor can be installed", machine=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,15 +38,15 @@ def run(args: argparse.Namespace) -> int:
         print(target.send("POST", path, descriptor, what=f"sensor {args.name!r}").json()["id"])
     elif args.verb == "uninstall":
         target.call("DELETE", f"{path}/{args.id}", what=f"sensor {args.id}")
-        done(args, f"sensor {args.id} is taken out of {target.name}")
+        done(args, f"sensor {args.id} is uninstalled from {target.name}")
     elif args.verb == "points":
         print_names(target.get(path + "/points", what="sensor points"), args.json)
     else:
-        found = [one for one in target.get(path, what="sensors") if args.id in (None, one["id"])]
+        sensors = [sensor for sensor in target.get(path, what="sensors") if args.id in (None, sensor["id"])]
         if args.json:
-            print_json(found)
+            print_json(sensors)
         else:
-            print_table(["Id", "Tap"], [[one["id"], one["tap"]] for one in found])
+            print_table(["Id", "Tap"], [[sensor["id"], sensor["tap"]] for sensor in sensors])
     return 0
 
 

@@ -17,22 +17,24 @@ prepare = vendor_style
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|restore|remove")
-    one = verb(verbs, "list", "snapshots of a model's state, the latest first", machine=True)
-    one.add_argument("model", metavar="MODEL")
-    one.add_argument("--count", type=whole_number(1), metavar="N", help="at most so many")
-    one.add_argument("--since", metavar="TIME", help="taken at this time or later, in ISO 8601")
-    one.add_argument("--until", metavar="TIME", help="taken at this time or before")
+    listing = verb(verbs, "list", "list the snapshots of a model's state, the latest first", machine=True)
+    listing.add_argument("model", metavar="MODEL")
+    listing.add_argument("--count", type=whole_number(1), metavar="N", help="list at most N")
+    listing.add_argument("--since", metavar="TIME", help="list snapshots taken at this ISO 8601 time or later")
+    listing.add_argument("--until", metavar="TIME", help="list snapshots taken at this ISO 8601 time or earlier")
     for name, text in (
-        ("show", "what is known of a snapshot"),
-        ("restore", "put the state into the engine, before its model runs"),
+        ("show", "print the metadata of a snapshot"),
+        ("restore", "set the engine's state to a snapshot, before its model runs"),
         ("remove", "remove a snapshot"),
     ):
-        one = verb(verbs, name, text, machine=name == "show")
-        one.add_argument("model", metavar="MODEL")
+        parser_of_verb = verb(verbs, name, text, machine=name == "show")
+        parser_of_verb.add_argument("model", metavar="MODEL")
         if name == "restore":
-            one.add_argument("id", metavar="ID", nargs="?", help="id, or its beginning (default: the latest)")
+            parser_of_verb.add_argument(
+                "id", metavar="ID", nargs="?", help="id, or its first characters (default: the latest)"
+            )
         else:
-            one.add_argument("id", metavar="ID", help="id, or its beginning")
+            parser_of_verb.add_argument("id", metavar="ID", help="id, or its first characters")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
         query = {"count": args.count} if args.count else {}
         if args.since or args.until:
             query["date-range"] = f"{args.since or ''}--{args.until or ''}"
-        found = manage.get(path, what=f"snapshots of {args.model!r}", query=query)
+        snapshots = manage.get(path, what=f"snapshots of {args.model!r}", query=query)
         if args.json:
-            print_json(found)
+            print_json(snapshots)
         else:
             fields = ("id", "created_on", "type", "size")
-            print_table(["Id", "Taken", "Type", "Bytes"], [[one.get(field) for field in fields] for one in found])
+            print_table(["Id", "Taken", "Type", "Bytes"], [[row.get(field) for field in fields] for row in snapshots])
         return 0
     if args.verb == "restore":
         return _restore(args, fleet, path)
@@ -57,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
         manage.call("DELETE", path, what=what)
         done(args, f"{what} removed")
         return 0
-    found = manage.get(path + "/metadata", what=what)
+    metadata = manage.get(path + "/metadata", what=what)
     if args.json:
-        print_json(found)
+        print_json(metadata)
     else:
-        for name, value in found.items():
+        for name, value in metadata.items():
             print(f"{name + ':':<12} {value}")
     return 0
 
@@ -69,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
 def _restore(args: argparse.Namespace, fleet: Fleet, path: str) -> int:
     manage, id_ = fleet.model_manage(), args.id
     if id_ is None:
-        found = manage.get(path, what=f"snapshots of {args.model!r}", query={"count": 1})
-        if not found:
+        latest = manage.get(path, what=f"snapshots of {args.model!r}", query={"count": 1})
+        if not latest:
             raise SettingsError(f"{args.model} has no snapshots.")
-        id_ = found[0]["id"]
+        id_ = latest[0]["id"]
     blob = manage.call("GET", f"{path}/{quoted(id_)}/contents", what=f"snapshot {id_!r}").body
     fleet.engine().call("PUT", "/1/job/state", blob, what="snapshot restore", headers=OCTETS)
     done(args, f"the state of snapshot {id_} is restored")

@@ -23,18 +23,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=metavar)
     add_item_verbs(verbs, "stream")
     for name, text in (
-        ("verify", "let the engine check a stream for a slot"),
+        ("verify", "check in the engine whether a stream fits a slot"),
         ("attach", "attach a stream to a slot of the engine"),
     ):
-        one = verb(verbs, name, text, machine=name == "verify")
-        one.add_argument("stream", metavar="STREAM", help=_STREAM)
-        one.add_argument("slot", metavar="SLOT", type=whole_number(0), help="even: an input, odd: an output")
+        parser_of_verb = verb(verbs, name, text, machine=name == "verify")
+        parser_of_verb.add_argument("stream", metavar="STREAM", help=_STREAM)
+        parser_of_verb.add_argument(
+            "slot", metavar="SLOT", type=whole_number(0), help="number of the slot; even: an input, odd: an output"
+        )
     verb(verbs, "detach", "detach the stream from a slot").add_argument("slot", metavar="SLOT", type=whole_number(0))
-    one = verb(verbs, "inspect", "what streams are attached", machine=True)
-    one.add_argument("slot", metavar="SLOT", type=whole_number(0), nargs="?", help="default: all")
-    one = verb(verbs, "sample", "print a few records of a stream", machine=True)
-    one.add_argument("stream", metavar="STREAM", help=_STREAM)
-    one.add_argument("--count", type=whole_number(1), default=10, metavar="N", help="how many (default: 10)")
+    inspect = verb(verbs, "inspect", "list the attached streams", machine=True)
+    inspect.add_argument(
+        "slot", metavar="SLOT", type=whole_number(0), nargs="?", help="number of the slot (default: all slots)"
+    )
+    sample = verb(verbs, "sample", "print a few records of a stream", machine=True)
+    sample.add_argument("stream", metavar="STREAM", help=_STREAM)
+    sample.add_argument(
+        "--count", type=whole_number(1), default=10, metavar="N", help="number of records (default: 10)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def attach(args: argparse.Namespace, fleet: Fleet, stream: str, slot: int, *, dry_run: bool = False) -> None:
-    """A stream of Model Manage, or a literal, to a slot; or the engine's opinion of it, printed."""
+    """Attach a stream, named or literal, to a slot. `dry_run`: only check whether it fits, and print the answer."""
     name, descriptor = _named(fleet, stream)
     answer = fleet.engine().send(
         "PUT",
@@ -82,15 +88,18 @@ def _named(fleet: Fleet, stream: str) -> tuple[str, Any]:
 
 
 def _inspect(args: argparse.Namespace, fleet: Fleet) -> None:
-    found = fleet.engine().get("/2/active/stream", what="streams")
+    streams = fleet.engine().get("/2/active/stream", what="streams")
     if args.slot is not None:
-        found = [one for one in found if one["slot"] == args.slot]
-        if not found and not args.json:
+        streams = [stream for stream in streams if stream["slot"] == args.slot]
+        if not streams and not args.json:
             raise SettingsError(f"no stream is attached at slot {args.slot}.")
     if args.json:
-        print_json(found if args.slot is None else next(iter(found), None))
+        print_json(streams if args.slot is None else next(iter(streams), None))
         return
-    rows = [[one["slot"], one["name"], _transport(one["descriptor"]), "yes" if one["eof"] else "no"] for one in found]
+    rows = [
+        [stream["slot"], stream["name"], _transport(stream["descriptor"]), "yes" if stream["eof"] else "no"]
+        for stream in streams
+    ]
     print_table(["Slot", "Name", "Transport", "EOF"], rows)
 
 
@@ -109,7 +118,7 @@ def _sample(args: argparse.Namespace, fleet: Fleet) -> None:
         return
     for number, record in enumerate(records, 1):
         try:
-            shown = record.decode()
+            text = record.decode()
         except UnicodeDecodeError:
-            shown = record.hex(" ")
-        print(f"{number:4}: {shown}")
+            text = record.hex(" ")
+        print(f"{number:4}: {text}")

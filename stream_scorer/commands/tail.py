@@ -28,17 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="start",
         default="latest",
         metavar="earliest|latest|TIME",
-        help="where to begin (default: latest)",
+        help="where to start reading: earliest, latest, or an ISO 8601 time or ms since 1970 (default: latest)",
     )
-    parser.add_argument("--limit", type=whole_number(1), metavar="N", help="end after N forecasts that were judged")
-    parser.add_argument("--until-end", action="store_true", help="end where the topics end now")
-    parser.add_argument("--json", action="store_true", help="a JSON object a line, for programs")
-    parser.add_argument("--field", default="", metavar="NAME", help="field of scores that is the forecast")
-    told = parser.add_mutually_exclusive_group()
-    told.add_argument(
-        "--for", dest="model", metavar="MODEL", help="the model that wrote the scores, to read Avro records"
+    parser.add_argument("--limit", type=whole_number(1), metavar="N", help="exit after N evaluations")
+    parser.add_argument("--until-end", action="store_true", help="exit where the topics end now")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument("--field", default="", metavar="NAME", help="field of scores with the forecast")
+    schema = parser.add_mutually_exclusive_group()
+    schema.add_argument(
+        "--for", dest="model", metavar="MODEL", help="the model that wrote the scores, for its output schema"
     )
-    told.add_argument("--schema", type=Path, metavar="FILE", help="their schema, where the model is not at hand")
+    schema.add_argument(
+        "--schema", type=Path, metavar="FILE", help="Avro schema file of the scores, if there is no model file"
+    )
     add_kafka_flags(parser, TailSettings)
 
 
@@ -64,13 +66,13 @@ def run(args: argparse.Namespace) -> int:
         cluster.partitions(scores, "--output-topic")
     tail = Tail(AnyEvaluation().decode, _forecasts(args.field, schema))
     topics = {evaluations: args.start} | ({scores: args.start} if scores else {})
-    # librdkafka wants the name of a group, and none is joined: nothing is taken from those who score.
+    # librdkafka needs a group name, but no group is joined: the service loses no partitions.
     properties = kafka_config.consumer(servers, "stream-scorer-tail", extra)
     with (
-        contextlib.closing(Follower(properties, topics)) as followed,
-        view(tail, evaluations, as_json=args.json) as shown,
+        contextlib.closing(Follower(properties, topics)) as follower,
+        view(tail, evaluations, as_json=args.json) as output,
     ):
-        _follow(followed, tail, evaluations, shown, args.limit, until_end=args.until_end)
+        _follow(follower, tail, evaluations, output, args.limit, until_end=args.until_end)
     if tail.skipped:
         more = ""
         if scores and args.model is None and args.schema is None:
@@ -80,17 +82,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _follow(
-    followed: Follower, tail: Tail, evaluations: str, shown: View, limit: int | None, *, until_end: bool
+    follower: Follower, tail: Tail, evaluations: str, output: View, limit: int | None, *, until_end: bool
 ) -> None:
-    for records in followed.records(until_end=until_end):
+    for records in follower.records(until_end=until_end):
         for record in records:
             if record.partition.topic != evaluations:
-                tail.await_(record)
-            elif (row := tail.judge(record)) is not None:
-                shown.add(row)
+                tail.add_score(record)
+            elif (row := tail.add_evaluation(record)) is not None:
+                output.add(row)
                 if tail.judged == limit:
                     return
-        shown.refresh(changed=bool(records))
+        output.refresh(changed=bool(records))
 
 
 def _check_start(start: str) -> None:
@@ -99,7 +101,7 @@ def _check_start(start: str) -> None:
             timestamp_ms(start)
         except ValueError:
             raise SettingsError(
-                f"--from {start!r} is none of earliest, latest, a date or time such as 2024-02-29T14:30, or ms since 1970."
+                f"--from {start!r} is not earliest, latest, a date or time such as 2024-02-29T14:30, or ms since 1970."
             ) from None
 
 
@@ -115,11 +117,11 @@ def _schema(model: str | None, file: Path | None) -> Schema:
     try:
         return checked_schema("score", json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"--schema {file}: cannot be read as JSON, or is no schema ({error}).") from error
+        raise SettingsError(f"--schema {file}: cannot be read as a JSON schema ({error}).") from error
 
 
 def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | None]:
-    """How a score becomes a number: by its schema, else as JSON, a double, or a double behind a registry's bytes."""
+    """A function that reads a score as a number, or None: JSON, the Avro schema, or the same behind a registry's bytes."""
     from stream_scorer.codec import codec_for
     from stream_scorer.codec.evaluations import FRAME
     from stream_scorer.codec.logical_fields import meaning_of
@@ -130,15 +132,15 @@ def _forecasts(field: str, schema: Schema) -> Callable[[bytes | None], float | N
     meaning = meaning_of(schema) or (lambda _, value: value)
 
     def forecast(value: bytes | None) -> float | None:
-        found = None
+        score = None
         for codec, data in ((text, value), (avro, value), (avro, value[FRAME:] if value else None)):
             try:
-                found = codec.decode(data)
+                score = codec.decode(data)
                 break
             except DecodeError as error:
                 problem = error
         else:
             raise problem
-        return finite(meaning(field, found.get(field)) if isinstance(found, dict) else meaning("", found))
+        return finite(meaning(field, score.get(field)) if isinstance(score, dict) else meaning("", score))
 
     return forecast

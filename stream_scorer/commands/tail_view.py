@@ -1,4 +1,4 @@
-"""What `stream-scorer tail` shows: a table on a terminal, lines elsewhere, JSON for programs."""
+"""The output of `stream-scorer tail`: a table on a terminal, lines elsewhere, JSON with --json."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 COLUMNS = ("time", "key", "forecast", "actual", "error", "naive error", "RMSE", "skill")
 WIDTHS = (19, 12, 12, 12, 12, 12, 12, 8)
-ROOMY = 100
-"""Columns of a terminal that all of it fits in, times of day and long keys too."""
+FULL_WIDTH = 100
+"""Width of a terminal, in characters, that shows every column in full."""
 REFRESH_S = 0.25
-"""Least time between two pictures: a table that flickers is not read."""
-_FRAME = 8
-"""Lines of a terminal that are not rows: title, head, rules, caption and some air."""
+"""Least time between two refreshes: a flickering table cannot be read."""
+_FRAME_LINES = 8
+"""Lines of a terminal that are not rows: title, head, rules, caption and margins."""
 
 
 class View(Protocol):
     def add(self, row: Row) -> None:
-        """One more forecast was judged."""
+        """Show one more evaluation."""
 
     def refresh(self, *, changed: bool) -> None:
-        """A batch has been read, or a moment has passed without one."""
+        """Called after each batch of records, and about every moment without one. `changed`: records were read."""
 
 
 @contextlib.contextmanager
 def view(tail: Tail, topic: str, *, as_json: bool) -> Iterator[View]:
-    """The one that fits where the output goes. Colours and styles follow NO_COLOR and TERM."""
+    """The view for stdout. Colours and styles follow NO_COLOR and TERM."""
     if as_json:
         yield _Json()
         return
@@ -59,7 +59,7 @@ def view(tail: Tail, topic: str, *, as_json: bool) -> Iterator[View]:
 
 class _Json:
     def add(self, row: Row) -> None:
-        told = {
+        fields = {
             "key": None if row.key is None else row.key.decode(errors="replace"),
             "timestamp": row.time,
             **(row.evaluation or {}),
@@ -67,7 +67,7 @@ class _Json:
             "skill": row.skill,
         }
         # JSON has no infinity, which the error of two huge numbers may be.
-        print(json.dumps({name: None if _infinite(value) else value for name, value in told.items()}), flush=True)
+        print(json.dumps({name: None if _infinite(value) else value for name, value in fields.items()}), flush=True)
 
     def refresh(self, *, changed: bool) -> None:
         pass
@@ -106,14 +106,14 @@ class _Table:
         self._live.update(self._table(), refresh=True)
 
     def _table(self) -> Table:
-        """The last rows that fit, and below them what still waits."""
+        """The last evaluations that fit, and below them the pending forecasts."""
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        room = max(3, self._console.height - _FRAME)
-        waiting = self._tail.waiting()[-max(1, room // 3) :]
-        judged = list(self._rows)[-max(1, room - len(waiting)) :]
+        room = max(3, self._console.height - _FRAME_LINES)
+        pending = self._tail.pending()[-max(1, room // 3) :]
+        judged = list(self._rows)[-max(1, room - len(pending)) :]
         series = f" of {self._tail.series:,} series" if self._tail.series > 1 else ""
         table = Table(
             title=Text(f"{self._topic}: forecasts and what then happened"),
@@ -124,11 +124,11 @@ class _Table:
             title_justify="left",
             caption_justify="left",
         )
-        # Cut numbers say nothing: on a narrow terminal the column goes that skill says best.
-        shown = [at for at, name in enumerate(COLUMNS) if name != "naive error" or self._console.width >= ROOMY]
+        # A number cut short is wrong. A narrow terminal loses the column that skill makes up for.
+        shown = [at for at, name in enumerate(COLUMNS) if name != "naive error" or self._console.width >= FULL_WIDTH]
         for at in shown:
             table.add_column(COLUMNS[at], justify="left" if at < 2 else "right", no_wrap=True)
-        for row, style in (*((row, "") for row in judged), *((row, "dim") for row in waiting)):
+        for row, style in (*((row, "") for row in judged), *((row, "dim") for row in pending)):
             cells = _cells(row)
             table.add_row(*(Text(cells[at]) for at in shown), style=style)
         return table
@@ -156,7 +156,7 @@ def _line(cells: tuple[str, ...]) -> str:
 
 
 def _value(value: float) -> str:
-    """Six digits, those after the point too, so that a column of prices stands straight."""
+    """Six digits, with trailing zeros, so that the decimal points of a column of prices line up."""
     return format(value, "#.6g").rstrip(".")
 
 
@@ -165,7 +165,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _time(ms: int | None) -> str:
-    """UTC; a date alone at midnight, as daily prices have it."""
+    """UTC; without the time of day at midnight, for daily prices."""
     if ms is None:
         return ""
     try:
@@ -176,7 +176,7 @@ def _time(ms: int | None) -> str:
 
 
 def _key(key: bytes | None) -> str:
-    """A key is anybody's bytes: what would move a terminal's cursor is not shown."""
+    """The key as text of at most 12 characters, without control characters, which could move the cursor."""
     if key is None:
         return "-"
     text = "".join(letter if letter.isprintable() else "?" for letter in key.decode(errors="replace"))

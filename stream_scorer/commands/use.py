@@ -14,7 +14,10 @@ prepare = vendor_style
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", metavar="INSTANCE", nargs="?", help="as `fleet` lists them (default: print the one in use)"
+        "name",
+        metavar="INSTANCE",
+        nargs="?",
+        help="name of an instance, as `fleet` lists it (default: print the one in use)",
     )
     add_server_flags(parser)
 
@@ -26,10 +29,12 @@ def run(args: argparse.Namespace) -> int:
             print(kept.target)
         return 0
     fleet = fleet_of(args)
-    found = fleet.instances(name=args.name)
-    if not found:
+    instances = fleet.instances(name=args.name)
+    if not instances:
         raise SettingsError(f"no instance {args.name!r} at {fleet.server.url}. `stream-scorer fleet` lists them.")
-    saved.save(dataclasses.replace(kept, preferred={**kept.preferred, found[0]["api"]: args.name}, target=args.name))
+    saved.save(
+        dataclasses.replace(kept, preferred={**kept.preferred, instances[0]["api"]: args.name}, target=args.name)
+    )
     if args.verbose:
-        print(f"{args.name} is the {found[0]['api']} from now on")
+        print(f"{args.name} is the {instances[0]['api']} in use")
     return 0

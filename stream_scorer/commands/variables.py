@@ -1,4 +1,4 @@
-"""Variables of the environment that look like settings and are none."""
+"""Environment variables that look like settings and are not."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _OF_KUBERNETES = re.compile(
 
 
 def known() -> set[str]:
-    """Names without the prefix."""
+    """Names of all settings, without the prefix."""
     classes = (RunSettings, TailSettings, DeadLetterSettings, EngineSettings)
-    return {field.name.upper() for one in classes for field in dataclasses.fields(one)} | _OTHERS
+    return {field.name.upper() for cls in classes for field in dataclasses.fields(cls)} | _OTHERS
 
 
-def strange(variables: Iterable[str]) -> Iterator[str]:
-    """A text for each variable with our prefix that nothing reads."""
+def unknown(variables: Iterable[str]) -> Iterator[str]:
+    """A warning for each variable that begins with the prefix and that nothing reads."""
     names = known()
     for variable in sorted(variables):
         name = variable.removeprefix(ENV_PREFIX)

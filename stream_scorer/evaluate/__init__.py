@@ -1,1 +1,1 @@
-"""Forecasts judged while they are made: numbers out of values, rolling figures, drift of the inputs."""
+"""How good forecasts are: numbers out of values, rolling figures, drift of the inputs, accuracy over a history."""

@@ -1,4 +1,4 @@
-"""What is a number in the values of a stream. The `Judge` port."""
+"""Reads forecasts and actual values out of the records of a stream. The `Judge` port."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _NUMBERS = ("int", "long", "float", "double")
 
 
 class StreamJudge:
-    """Numbers as they are, or in a field of that name.
+    """Takes values that are numbers as they are, and from records the field of a name.
 
     Args:
-        codec: of evaluations.
-        rolling: the figures that every committed batch goes into.
+        codec: encodes and decodes evaluations.
+        rolling: gets every committed batch.
         slot: the output slot of the forecasts.
-        field: of input and output records; values that are no records are taken as they are.
-        low, high: fields of output records that bound the forecast's interval, where an output has both.
-        date: field of output records that says which day or time is forecast, and of input records that says which
-            they are of. Without it a forecast is of the next record.
-        inputs, outputs: what fields of input and output records mean; None if their schema has no logical types.
+        field: of input and output records, with the number.
+        low, high: fields of output records with the bounds of the forecast's interval. An output with one bound has none.
+        date: field with a day or time: of an output record that which is forecast, of an input record its own. Empty: a
+            forecast is for the next record.
+        inputs, outputs: the meaning of fields by their logical types; None if the schema has no logical types.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class StreamJudge:
         if not isinstance(datum, dict):
             return number, None, None, due
         low, high = (finite(_part(datum, name, self._outputs)) for name in (self._low, self._high))
-        # One bound is no interval: nothing could be said of how often it covers.
+        # One bound is no interval: its coverage has no meaning.
         return (number, None, None, due) if low is None or high is None else (number, low, high, due)
 
     def met(self, pending: PendingForecast, value: Any) -> bool | None:
-        if not self._date or pending.due is None:  # the latter: it waits from before --evaluate-date was set
+        if not self._date or pending.due is None:  # None: the forecast was made before --evaluate-date was set
             return True
         moment = self._moment(value, self._inputs)
         return None if moment is None or moment < pending.due else moment == pending.due
@@ -77,17 +77,18 @@ class StreamJudge:
         return self._codec.encode_many(evaluations)
 
     def recall(self, records: Iterable[Record]) -> None:
-        """The last records of the evaluation topic, from before this worker began; others than ours are passed over."""
-        found = []
-        for record in sorted(records, key=lambda one: one.timestamp or 0):
+        """Fill the rolling figures with the last records of the evaluation topic. Records of other formats are skipped."""
+        rows = []
+        for record in sorted(records, key=lambda record: record.timestamp or 0):
             try:
-                told = self._codec.decode(record.value)
+                evaluation = self._codec.decode(record.value)
             except RecordError:
                 continue
-            forecast, naive, actual = (finite(told[name]) for name in ("forecast", "naive", "actual"))
+            forecast, naive, actual = (finite(evaluation[name]) for name in ("forecast", "naive", "actual"))
             if forecast is not None and naive is not None and actual is not None:
-                found.append((forecast, naive, finite(told.get("low")), finite(told.get("high")), actual))
-        self.rolling.recall(found)
+                low, high = finite(evaluation.get("low")), finite(evaluation.get("high"))
+                rows.append((forecast, naive, low, high, actual))
+        self.rolling.recall(rows)
 
     def committed(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
         self.rolling.add(evaluations, inputs, missed)
@@ -100,7 +101,7 @@ def _part(value: Any, field: str, meaning: Meaning | None) -> Any:
 
 
 def finite(value: Any) -> float | None:
-    """A number of any type as a double; None for what is none, or is not finite."""
+    """A number of any type as a double; None if `value` is not a number, or not finite."""
     if type(value) is not float:
         if value is None or isinstance(value, bool | str | bytes):
             return None
@@ -113,22 +114,24 @@ def finite(value: Any) -> float | None:
 
 
 def check_fields(field: str, date: str, slot: int, schema: Any) -> None:
-    """Whether the values of a slot, by their parsed Avro schema, can be judged so. Raises SettingsError."""
+    """Check that values of a parsed Avro schema have these fields. Raises SettingsError."""
     kind = schema["type"] if isinstance(schema, dict) else schema
     if kind == "record":
-        names = [one["name"] for one in schema["fields"]]
+        names = [part["name"] for part in schema["fields"]]
         if field not in names:
-            found = f"has no field {field!r}" if field else "is a record"
+            problem = f"has no field {field!r}" if field else "is a record"
             raise SettingsError(
-                f"--evaluate-field: the schema of slot {slot} {found}. Name the field that is forecast: {', '.join(names)}."
+                f"--evaluate-field: the schema of slot {slot} {problem}. Name the field that is forecast: {', '.join(names)}."
             )
         if date and date not in names:
             raise SettingsError(
-                f"--evaluate-date: the schema of slot {slot} has no field {date!r}. Name the field that has the day or "
-                f"time, the same of inputs and outputs: {', '.join(names)}."
+                f"--evaluate-date: the schema of slot {slot} has no field {date!r}. Name the field that holds the day or "
+                f"time, in inputs and outputs: {', '.join(names)}."
             )
     elif date and isinstance(kind, str):
-        raise SettingsError(f"--evaluate-date {date}: the values of slot {slot} are no records, so have no fields.")
+        raise SettingsError(
+            f"--evaluate-date {date}: the values of slot {slot} are not records, so they have no fields."
+        )
     elif isinstance(kind, str) and kind not in _NUMBERS and not (isinstance(schema, dict) and "logicalType" in schema):
         raise SettingsError(
             f"--evaluate: the values of slot {slot} are of type {kind}; forecasts and what happened must be numbers, "

@@ -1,4 +1,4 @@
-"""Rolling figures of a worker: how good its last forecasts were. What each means: docs/evaluation.md."""
+"""Rolling figures of a worker: how good its last forecasts were. docs/evaluation.md explains each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stream_scorer.records import Evaluation
 
 
 class Figures(NamedTuple):
-    """Of a number of judged forecasts. None where there is nothing to divide by.
+    """Figures of `judged` forecasts; None where nothing can be computed.
 
-    mse: mean of (forecast - actual)^2, in the unit of the values squared. mae: mean of |forecast - actual|.
-    rmse: root of mse. naive_mse: mse of a forecast of no change. skill: 1 - mse / naive_mse (Murphy 1988).
-    coverage: share of the actuals that lay within their interval, bounds included.
+    mse: mean of (forecast - actual)^2, in the squared unit of the values. mae: mean of |forecast - actual|.
+    rmse: root of mse. naive_mse: mse of the last value as the forecast. skill: 1 - mse / naive_mse (Murphy 1988).
+    coverage: share of the actual values within the interval, bounds included.
     """
 
     judged: int
@@ -31,7 +31,7 @@ class Figures(NamedTuple):
 
 
 def figures(errors: np.ndarray, naive_errors: np.ndarray, inside: np.ndarray) -> Figures:
-    """`inside` is 1 or 0 for each forecast with an interval, NaN for the others."""
+    """Arrays [T]. `inside`: 1 or 0 for a forecast with an interval, NaN for others."""
     if not len(errors):
         return Figures(0, *[None] * 6)
     mse, naive_mse = float(np.mean(errors**2)), float(np.mean(naive_errors**2))
@@ -48,11 +48,13 @@ def figures(errors: np.ndarray, naive_errors: np.ndarray, inside: np.ndarray) ->
 
 
 class RollingFigures:
-    """Adding is the loop's; reading is safe from any thread. A batch costs a few numpy calls, a record none.
+    """The last judged forecasts. `add` and `recall` are for the loop's thread, the rest for any thread.
+
+    A batch costs a few numpy calls, whatever its size.
 
     Args:
-        window: how many of the last judged forecasts the figures are of.
-        drift: of the inputs.
+        window: number of the last judged forecasts that the figures cover.
+        drift: gets the inputs.
     """
 
     def __init__(self, window: int, drift: Drift) -> None:
@@ -62,7 +64,7 @@ class RollingFigures:
         self._seen = self._judged = self._missed = 0
 
     def add(self, evaluations: Sequence[Evaluation], inputs: Sequence[float], missed: int) -> None:
-        """One committed batch."""
+        """Add one committed batch. `missed`: forecasts that can no longer be judged."""
         rows = [
             _row(made.forecast, made.naive, made.low, made.high, actual)
             for made, _, actual in evaluations[-len(self._rows) :]
@@ -74,9 +76,12 @@ class RollingFigures:
         self._drift.add(inputs)
 
     def recall(self, before: Sequence[tuple[float, float, float | None, float | None, float]]) -> None:
-        """Forecasts judged before this worker began, in order: forecast, naive, low, high, actual. No counter counts them."""
+        """Add forecasts that were judged before this worker began, in order: forecast, naive, low, high, actual.
+
+        Counters do not count them.
+        """
         with self._lock:
-            self._write([_row(*one) for one in before[-len(self._rows) :]])
+            self._write([_row(*row) for row in before[-len(self._rows) :]])
         self._drift.add([actual for *_, actual in before])
 
     def _write(self, rows: Sequence[tuple[float, float, float]]) -> None:
@@ -89,21 +94,21 @@ class RollingFigures:
         return figures(*rows.T)
 
     def counters(self) -> Iterator[tuple[str, float]]:
-        """Name and value, as `Status` gives them."""
+        """(name, value) of metrics that only grow."""
         yield "evaluations", self._judged
         yield "evaluations_missed", self._missed
 
     def gauges(self) -> Iterator[tuple[str, float]]:
-        """Those that can be told yet."""
-        found = self.figures()
-        yield "evaluation_window", found.judged
+        """(name, value) of the metrics that can be computed so far."""
+        figures = self.figures()
+        yield "evaluation_window", figures.judged
         for name, value in (
-            ("forecast_mse", found.mse),
-            ("forecast_mae", found.mae),
-            ("forecast_rmse", found.rmse),
-            ("naive_mse", found.naive_mse),
-            ("forecast_skill", found.skill),
-            ("interval_coverage", found.coverage),
+            ("forecast_mse", figures.mse),
+            ("forecast_mae", figures.mae),
+            ("forecast_rmse", figures.rmse),
+            ("naive_mse", figures.naive_mse),
+            ("forecast_skill", figures.skill),
+            ("interval_coverage", figures.coverage),
             ("input_drift_ks", self._drift.statistic()),
         ):
             if value is not None and math.isfinite(value):

@@ -1,4 +1,4 @@
-"""Forecasts and what then happened, as they come off the topics: rows with running figures of each key."""
+"""Evaluations and scores, as `tail` reads them from their topics: rows with running figures of each series."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 from stream_scorer.errors import RecordError
 from stream_scorer.records import Record
 
-_DIGITS = 20
-"""More than an offset has."""
+_OFFSET_DIGITS = 20
+"""An offset has fewer digits."""
 Series = tuple[str, bytes | None]
-"""Input partition as `topic/number`, and key: what has a session of its own, and so forecasts of its own."""
+"""Input partition as `topic/number`, and key: the records that share a session, and so a pending forecast."""
 
 
 class Row(NamedTuple):
-    """One forecast. Without `actual` it still waits; `time` is then of the input it was made at, else of the actual, in ms.
+    """A forecast; pending if `actual` is None.
 
-    rmse and skill are of the forecasts of this series so far, as `evaluate.rolling` has them; skill is None while the
-    forecast of no change has had no error.
+    time: ms since 1970, of the actual; of the score if the forecast is pending. rmse, skill: of all forecasts of the
+    series so far, as in `evaluate.rolling`; skill is None as long as the last value had no error as a forecast.
     """
 
     key: bytes | None
@@ -38,7 +38,7 @@ class _Running:
 
     def __init__(self) -> None:
         self.count, self.squares, self.naive_squares = 0, 0.0, 0.0
-        self.last = -1  # offset of the latest input whose forecast was judged
+        self.last = -1  # offset of the latest input whose forecast was evaluated
 
     def add(self, error: float, naive_error: float) -> tuple[float, float | None]:
         self.count += 1
@@ -49,50 +49,53 @@ class _Running:
 
 
 class Tail:
-    """Args: how values of the two topics are read. Either raises RecordError; a forecast may be no number, None."""
+    """Joins scores with evaluations, and keeps running figures of each series.
+
+    Args:
+        evaluation: decodes a value of the evaluation topic. Raises RecordError.
+        forecast: reads a score as a number; None if it is none. Raises RecordError.
+    """
 
     def __init__(
         self, evaluation: Callable[[bytes | None], dict[str, Any]], forecast: Callable[[bytes | None], float | None]
     ) -> None:
         self._evaluation, self._forecast = evaluation, forecast
         self._running: dict[Series, _Running] = {}
-        self._waiting: dict[Series, tuple[int, Row]] = {}
+        self._pending: dict[Series, tuple[int, Row]] = {}
         self.judged = self.skipped = 0
         self.problem: str | None = None
-        """Of the first record that was skipped as nothing we can read."""
+        """Where the first skipped record is, and why it cannot be read."""
 
     @property
     def series(self) -> int:
         return len(self._running)
 
-    def waiting(self) -> list[Row]:
-        """The forecast of each series whose value has not come yet, the latest last."""
-        return sorted((row for _, row in self._waiting.values()), key=lambda row: row.time or 0)
+    def pending(self) -> list[Row]:
+        """The pending forecast of each series, the latest last."""
+        return sorted((row for _, row in self._pending.values()), key=lambda row: row.time or 0)
 
-    def judge(self, record: Record) -> Row | None:
-        """A record of the evaluation topic; None if it is none."""
+    def add_evaluation(self, record: Record) -> Row | None:
+        """Take a record of the evaluation topic; None if it is not an evaluation."""
         source = _source(record)
         try:
-            found = self._evaluation(record.value)
-        except RecordError as error:
-            self._skip(record, error)
+            evaluation = self._evaluation(record.value)
+        except RecordError as problem:
+            self._skip(record, problem)
             return None
         partition = source[0] if source else str(record.partition)
         series = partition, record.key
         running = self._running.setdefault(series, _Running())
-        off = found["forecast"] - found["actual"]
-        naive_error = found["naive"] - found["actual"]
-        rmse, skill = running.add(off, naive_error)
-        running.last = max(running.last, found.get("forecast_offset", -1))
-        if series in self._waiting and self._waiting[series][0] <= running.last:
-            del self._waiting[series]
+        forecast, actual = evaluation["forecast"], evaluation["actual"]
+        error, naive_error = forecast - actual, evaluation["naive"] - actual
+        rmse, skill = running.add(error, naive_error)
+        running.last = max(running.last, evaluation.get("forecast_offset", -1))
+        if series in self._pending and self._pending[series][0] <= running.last:
+            del self._pending[series]
         self.judged += 1
-        return Row(
-            record.key, record.timestamp, found["forecast"], found["actual"], off, naive_error, rmse, skill, found
-        )
+        return Row(record.key, record.timestamp, forecast, actual, error, naive_error, rmse, skill, evaluation)
 
-    def await_(self, record: Record) -> None:
-        """A record of the output topic: a forecast that waits, unless it has been judged already."""
+    def add_score(self, record: Record) -> None:
+        """Take a record of the output topic: a pending forecast, unless its evaluation has come already."""
         source = _source(record)
         try:
             number = self._forecast(record.value)
@@ -104,7 +107,7 @@ class Tail:
         series = source[0], record.key
         running = self._running.get(series)
         if running is None or source[1] > running.last:
-            self._waiting[series] = source[1], Row(record.key, record.timestamp, number)
+            self._pending[series] = source[1], Row(record.key, record.timestamp, number)
 
     def _skip(self, record: Record, error: RecordError) -> None:
         self.skipped += 1
@@ -112,8 +115,8 @@ class Tail:
 
 
 def _source(record: Record) -> tuple[str, int] | None:
-    """Input partition and offset that the `scorer-source` header names; None without a good one."""
+    """Input partition and offset in the header `scorer-source`; None if it is missing or malformed."""
     value = dict(record.headers or ()).get("scorer-source")
     text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
     partition, _, offset = text.rpartition("/")
-    return (partition, int(offset)) if partition and offset.isdecimal() and len(offset) < _DIGITS else None
+    return (partition, int(offset)) if partition and offset.isdecimal() and len(offset) < _OFFSET_DIGITS else None

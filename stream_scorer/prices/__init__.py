@@ -1,1 +1,1 @@
-"""Histories of prices: read from files, adjusted, and given to a model in the form that it takes."""
+"""Histories of prices: read from files, adjusted by the CPI, and turned into inputs of a model."""

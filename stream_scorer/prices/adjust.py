@@ -1,4 +1,4 @@
-"""Prices as the LSTM's series has them, and back: divided by the CPI that was known, less a line."""
+"""Prices as tf_sp500_lstm takes them, and back: divided by the CPI known on the day, minus a linear trend."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from stream_scorer.model.archive import read_archive
 from stream_scorer.model.locate import Located
 
 LAG_DAYS = 31
-"""Days after a month has ended until its CPI counts. It is published on the 10th to 15th as a rule; the latest
-in the years of the models' data were 29 and 31 days (October 2013, January 1996), and nothing may be known too early."""
+"""Days from the end of a month until its CPI figure is used, so that no figure is used before it was published.
+
+Figures are usually published on the 10th to 15th of the next month; the latest in the years of the models' data came after
+29 and 31 days (October 2013, January 1996)."""
 
 
 @dataclass(frozen=True)
 class Adjustment:
     """a = close / CPI - (intercept + slope * days since epoch), with the CPI figure last published on the date.
 
-    published: ascending, the days from which each figure counts: `lag_days` after its month has ended.
+    published: for each of `figures` the first day on which it is used, ascending.
     """
 
     epoch: datetime.date
@@ -33,7 +35,7 @@ class Adjustment:
     figures: list[float]
 
     def cpi(self, date: datetime.date) -> float:
-        """Raises SettingsError before the first figure."""
+        """The figure last published on `date`. Raises SettingsError before the first one."""
         at = bisect.bisect_right(self.published, date)
         if at == 0:
             raise SettingsError(
@@ -49,21 +51,21 @@ class Adjustment:
         return close / self.cpi(date) - self.trend(date)
 
     def restore(self, made: datetime.date, target: datetime.date, value: float) -> float:
-        """A forecast of `target`, made on `made`, in points: by the CPI that was known when it was made."""
+        """A forecast for `target`, made on `made`, in index points, by the CPI that was known on `made`."""
         return (value + self.trend(target)) * self.cpi(made)
 
 
 def adjustment(located: Located, attachment: Path | None, cpi: Path, lag_days: int = LAG_DAYS) -> Adjustment:
-    """By the line in the model's attachment and a CPI series. Raises SettingsError, ModelError."""
+    """The adjustment by the trend in the model's attachment and a CSV of the CPI. Raises SettingsError, ModelError."""
     archive = attachment or located.attachment
-    told = f"{located.module.stem}.json"
+    facts = f"{located.module.stem}.json"
     try:
-        trend = json.loads(read_archive(archive)[told])["trend"] if archive else None
+        trend = json.loads(read_archive(archive)[facts])["trend"] if archive else None
     except (KeyError, ValueError, TypeError):
         trend = None
     if trend is None:
         raise SettingsError(
-            f"--cpi: the attachment of {located.module.name} has no {told} with a trend, so it is not known how the "
+            f"--cpi: the attachment of {located.module.name} has no {facts} with a trend, so it is not known how the "
             "model's inputs are made of prices and CPI. Leave --cpi out to give it prices as they are."
         )
     months, figures = _read(cpi)
@@ -82,13 +84,12 @@ def _month_after(month: datetime.date) -> datetime.date:
 
 
 def _read(path: Path) -> tuple[list[datetime.date], list[float]]:
-    """Months and figures of a CSV as FRED has it: DATE (or observation_date) and one series, the oldest first.
+    """Months and figures of a CSV from FRED: DATE (or observation_date) and one series, the oldest row first.
 
-    Rows without a figure are left out. Raises SettingsError with file:line: no such file, a date or figure that is
-    none, a date twice, a date before the one above it, no figures.
+    Rows without a figure are left out. Raises SettingsError, with file:line: the file cannot be read, a date or figure is
+    malformed, a date is there twice or before the one above it, or there are no figures.
     """
-    found: dict[datetime.date, tuple[int, float]] = {}
-    latest = datetime.date.min
+    rows: dict[datetime.date, tuple[int, float]] = {}  # date -> line, figure
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
@@ -97,28 +98,32 @@ def _read(path: Path) -> tuple[list[datetime.date], list[float]]:
                 raise SettingsError(f"{path}: {len(head)} columns; a CPI series has two, DATE and CPIAUCSL.")
             for row in reader:
                 if len(row) == 2 and row[1].strip() not in ("", "."):
-                    date, figure, line = datetime.date.fromisoformat(row[0].strip()), float(row[1]), reader.line_num
-                    if not (math.isfinite(figure) and figure > 0):  # prices are divided by it
-                        raise SettingsError(
-                            f"{path}:{line}: {row[1]!r} is no finite number above 0. Leave the field empty to leave the row out."
-                        )
-                    if date in found:
-                        raise SettingsError(
-                            f"{path}:{line}: {date} is on line {found[date][0]} too. Keep one row a date."
-                        )
-                    # Also turned round as a whole: FRED gives no such file, so it is more likely mixed up.
-                    if date < latest:
-                        raise SettingsError(
-                            f"{path}:{line}: {date} comes after {latest} on line {found[latest][0]}. Two files joined, "
-                            "or not sorted? Sort the rows by date, the oldest first."
-                        )
-                    found[date], latest = (line, figure), date
+                    date, figure = datetime.date.fromisoformat(row[0].strip()), float(row[1])
+                    _check(f"{path}:{reader.line_num}", date, row[1], rows)
+                    rows[date] = reader.line_num, figure
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, csv.Error) as error:
         raise SettingsError(
             f"{path}:{reader.line_num}: {error}. Dates as 2007-06-01, numbers with a decimal point."
         ) from error
-    if not found:
+    if not rows:
         raise SettingsError(f"{path}: no figures. A CPI series has the columns DATE and CPIAUCSL.")
-    return list(found), [figure for _, figure in found.values()]
+    return list(rows), [figure for _, figure in rows.values()]
+
+
+def _check(place: str, date: datetime.date, figure: str, rows: dict[datetime.date, tuple[int, float]]) -> None:
+    """Raises SettingsError if the row at `place` may not follow `rows`."""
+    if not (math.isfinite(float(figure)) and float(figure) > 0):  # prices are divided by it
+        raise SettingsError(
+            f"{place}: {figure!r} is no finite number above 0. Leave the field empty to leave the row out."
+        )
+    if date in rows:
+        raise SettingsError(f"{place}: {date} is on line {rows[date][0]} too. Keep one row a date.")
+    # The newest first is refused, too: FRED gives no such file, so it is more likely mixed up.
+    latest = next(reversed(rows), datetime.date.min)
+    if date < latest:
+        raise SettingsError(
+            f"{place}: {date} comes after {latest} on line {rows[latest][0]}. Two files joined, or not sorted? Sort the rows "
+            "by date, the oldest first."
+        )

@@ -1,4 +1,4 @@
-"""Prices as a model takes them: numbers, adjusted numbers, or records by its schema."""
+"""Prices as input of a model: numbers, adjusted numbers, or records of its schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TICKS = {
 
 
 def inputs(schema: Schema | None, prices: Prices, symbol: str, adjustment: Adjustment | None) -> list[Any]:
-    """A value of the schema for each row. Raises SettingsError: the schema asks for what prices cannot give."""
+    """One value of the schema for each row. Raises SettingsError if the schema needs what the file does not have."""
     if schema is None or schema.primitive in NUMBERS:
         if adjustment is None:
             return list(prices.closes.tolist())
@@ -32,11 +32,11 @@ def inputs(schema: Schema | None, prices: Prices, symbol: str, adjustment: Adjus
     definition = _resolved(schema.parsed, schema.named)
     if not isinstance(definition, dict) or definition["type"] != "record":
         raise SettingsError(
-            f"the model's input has the schema {schema.name!r}, and a backtest can give doubles and records of prices only."
+            f"the model's input has the schema {schema.name!r}, but prices can be given only as doubles or as records."
         )
     if adjustment is not None:
         raise SettingsError(
-            "--cpi is for models that take adjusted numbers; this one takes records of prices. Leave --cpi out."
+            "--cpi is for models that take adjusted numbers; this one takes records of prices. Leave out --cpi."
         )
     columns = {name.strip().lower(): name for name in prices.rows[0] if name}
     return [
@@ -52,7 +52,7 @@ def inputs(schema: Schema | None, prices: Prices, symbol: str, adjustment: Adjus
 def _value(
     field: Mapping[str, Any], schema: Schema, prices: Prices, at: int, symbol: str, columns: Mapping[str, str]
 ) -> Any:
-    """The field's value of one row; None to leave it to its default."""
+    """The value of a field in row `at`; None leaves it to its default."""
     name, (kind, logical) = field["name"].lower(), _kind(field["type"], schema.named)
     if name in ("close", "price", "value") and kind in NUMBERS:
         return float(prices.closes[at])
@@ -87,7 +87,7 @@ def _date(date: datetime.date, kind: str, logical: str | None, field: str) -> An
 
 
 def _kind(definition: Any, named: Mapping[str, Any]) -> tuple[str, str | None]:
-    """(primitive type, logical type); of a union the first branch that is not null."""
+    """(primitive type, logical type) of a type; of a union, those of the first branch that is not null."""
     definition = _resolved(definition, named)
     if isinstance(definition, list):
         return _kind(next((branch for branch in definition if branch != "null"), "null"), named)

@@ -1,4 +1,4 @@
-"""A history of prices: any CSV with dates and a column of numbers."""
+"""A history of prices, read from any CSV with a column of dates and one of numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NONE = ("", ".", "NA", "N/A", "NaN", "nan", "null")
 
 @dataclass(frozen=True)
 class Prices:
-    """Ascending by date, one row a date. closes: [T]. rows: the other columns too, as text."""
+    """Prices in the order of their dates, one a date. closes: [T]. rows: all columns, as text."""
 
     path: Path
     dates: list[datetime.date]
@@ -35,56 +35,58 @@ class Prices:
 
     @classmethod
     def of(cls, series: pd.Series, path: Path) -> Prices:
-        """Of closes by date, ascending."""
+        """From a series of closes, its dates ascending."""
         dates = [stamp.date() for stamp in series.index]
         return cls(path, dates, series.to_numpy(np.float64), [{}] * len(dates))
 
 
 def read_prices(path: Path, column: str, date_column: str) -> Prices:
-    """Rows without a value are left out; a file with the newest first is turned round.
+    """Read a CSV, its rows in any order. Rows without a value are left out.
 
-    Raises SettingsError with file:line: no such file or column, a date or number that is none, a date twice,
-    less than two rows.
+    Raises SettingsError, with file:line: the file cannot be read, a column is missing, a date or number is malformed, a
+    date is there twice, or there are fewer than two rows.
     """
-    found: dict[datetime.date, tuple[int, float, dict[str, str]]] = {}
+    by_date: dict[datetime.date, tuple[int, float, dict[str, str]]] = {}  # line, close, row
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             names = reader.fieldnames or []
-            values, dates = _find(path, column, names), _find(path, date_column, names)
+            values, dates = _find_column(path, column, names), _find_column(path, date_column, names)
             for row in reader:
                 if (row[values] or "").strip() in _NONE:
                     continue
                 line = reader.line_num
                 date = _date(row[dates] or "", path, line)
-                if date in found:
-                    raise SettingsError(f"{path}:{line}: {date} is on line {found[date][0]} too. Keep one row a date.")
-                found[date] = line, _number(row[values], path, line), row
+                if date in by_date:
+                    raise SettingsError(
+                        f"{path}:{line}: {date} is on line {by_date[date][0]} too. Keep one row a date."
+                    )
+                by_date[date] = line, _number(row[values], path, line), row
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"{path}: not a CSV file: {error}.") from error
-    if len(found) < 2:
-        raise SettingsError(f"{path}: {len(found)} rows with a number in {values!r}; at least 2 are needed.")
-    ordered = sorted(found)
+    if len(by_date) < 2:
+        raise SettingsError(f"{path}: {len(by_date)} rows with a number in {values!r}; at least 2 are needed.")
+    ordered = sorted(by_date)
     return Prices(
         path,
         ordered,
-        np.array([found[date][1] for date in ordered], np.float64),
-        [found[date][2] for date in ordered],
+        np.array([by_date[date][1] for date in ordered], np.float64),
+        [by_date[date][2] for date in ordered],
     )
 
 
-def _find(path: Path, wanted: str, names: object) -> str:
-    """The column of that name, in any case if no other is so called. Raises SettingsError."""
-    there = list(names)  # type: ignore[call-overload]
-    if wanted in there:
+def _find_column(path: Path, wanted: str, names: object) -> str:
+    """The column named `wanted`, or else the only one that differs from it in case alone. Raises SettingsError."""
+    columns = list(names)  # type: ignore[call-overload]
+    if wanted in columns:
         return wanted
-    alike = [name for name in there if name.strip().lower() == wanted.lower()]
-    if len(alike) == 1:
-        return str(alike[0])
+    similar = [name for name in columns if name.strip().lower() == wanted.lower()]
+    if len(similar) == 1:
+        return str(similar[0])
     raise SettingsError(
-        f"{path}: no column {wanted!r}. It has {', '.join(map(repr, there)) or 'none'}; "
+        f"{path}: no column {wanted!r}. It has {', '.join(map(repr, columns)) or 'none'}; "
         "name those of the dates and prices by --date-column and --column."
     )
 
@@ -93,7 +95,7 @@ def _date(text: str, path: Path, line: int) -> datetime.date:
     try:
         return datetime.datetime.fromisoformat(text.strip()).date()
     except ValueError:
-        raise SettingsError(f"{path}:{line}: {text!r} is no date. ISO 8601 is read: 2007-06-01.") from None
+        raise SettingsError(f"{path}:{line}: {text!r} is no date. Write dates as 2007-06-01 (ISO 8601).") from None
 
 
 def _number(text: str, path: Path, line: int) -> float:

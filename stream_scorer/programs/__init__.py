@@ -1,1 +1,1 @@
-"""Composition roots of the programs beside the service and the engine: score, verify, demo."""
+"""One file for each program besides the service and the engine, which puts its parts together: score, verify, demo."""

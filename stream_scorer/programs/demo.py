@@ -1,4 +1,4 @@
-"""The main job in one process: prices onto a topic, scores off another, forecasts beside what then happened."""
+"""`stream-scorer demo`: sends prices to a topic, runs the service on it, and reads its scores, in one process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRICES, SCORES = "prices", "scores"
 
 
 class Forecasts(NamedTuple):
-    """values: the forecast made after each input, by the input's place in the series."""
+    """What the demo did. values: forecast by the index of the input after which it was made."""
 
     prices_in: int
     scores_out: int
@@ -33,7 +33,10 @@ class Forecasts(NamedTuple):
 
 
 def run(adjusted: pd.Series) -> Forecasts:
-    """Send adjusted values (index: dates) through the service on an embedded broker."""
+    """Send adjusted values (index: dates) through the service on an embedded broker. Blocks: seconds, with TensorFlow.
+
+    Raises KeyboardInterrupt after SIGINT.
+    """
     codec = codec_for("avro-binary", make_schema("double", "double"))
     with embedded_broker(PRICES, SCORES) as servers:
         replayer = Replayer(kafka_config.producer(servers, {}), PRICES, codec, b"SP500")
@@ -46,7 +49,7 @@ def run(adjusted: pd.Series) -> Forecasts:
                 output_topic=SCORES,
                 group="demo",
                 until_end=True,
-                changelog=False,  # the embedded broker has no compacted topics, and the demo no tomorrow
+                changelog=False,  # the embedded broker has no compacted topics, and nothing outlasts the demo
                 on_bad_record="fail",
             ),
         )
@@ -58,14 +61,14 @@ def run(adjusted: pd.Series) -> Forecasts:
 
 
 def _offset(headers: Sequence[tuple[str, str | bytes | None]] | None) -> int:
-    """Of the input a score came from, as its `scorer-source` header tells: topic/partition/offset."""
+    """Offset of the input of a score, from its header `scorer-source`: topic/partition/offset."""
     source = dict(headers or ())["scorer-source"]
     assert isinstance(source, bytes)
     return int(source.rsplit(b"/", 1)[1])
 
 
 def table(dates: Sequence[str], observed: Sequence[float], forecast: Sequence[float | None], last: int) -> str:
-    """The last forecasts beside the closes of the days they were for."""
+    """The last `last` forecasts as lines of text, beside the closes of the days forecast and of the days before."""
     lines = [f"  {'for':10}  {'forecast':>10}  {'happened':>10}  {'error':>8}  {'day before':>10}"]
     for at in range(max(1, len(dates) - last), len(dates)):
         made = forecast[at]

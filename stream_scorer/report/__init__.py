@@ -1,1 +1,1 @@
-"""Pages and figures that tell what forecasts are worth: HTML that needs nothing else, SVG, JSON."""
+"""Reports on forecasts: HTML pages that need no other file, SVG pictures, JSON."""

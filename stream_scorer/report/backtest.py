@@ -1,4 +1,4 @@
-"""A backtest as figures in JSON, and its files."""
+"""The figures of a backtest, and its files."""
 
 from __future__ import annotations
 
@@ -27,42 +27,62 @@ def summary(
     rolling: int = 5,
     level: float = 0.9,
 ) -> tuple[dict[str, Any], list[Forecast]]:
-    """report.json, and the forecasts it judges: those of days from `first` to `last`; all are scored all the same.
+    """The content of report.json, and the forecasts that it judges: those for the days from `first` to `last`.
 
-    Raises SettingsError: nothing is left to accuracy.
+    Args:
+        rolling: closes in the rolling mean that the forecasts are compared with.
+        level: of intervals that do not state their own.
+    Raises:
+        SettingsError: no forecast is left to judge.
     """
     judged = [
-        one
-        for one in walked.forecasts
-        if one.target is not None
-        and (first is None or prices.dates[one.target] >= first)
-        and (last is None or prices.dates[one.target] <= last)
+        forecast
+        for forecast in walked.forecasts
+        if forecast.target is not None
+        and (first is None or prices.dates[forecast.target] >= first)
+        and (last is None or prices.dates[forecast.target] <= last)
     ]
     if not judged:
         raise SettingsError(
             f"{len(walked.inputs)} prices in, {len(walked.scores)} scores out, {len(walked.rejects)} rejected: no forecast "
-            f"of a day that is judged. {_why(walked)}"
+            f"of a day that is judged. {_cause(walked)}"
         )
-    found = accuracy.accuracy(prices, judged, rolling=rolling, level=level)
-    after = [one for one in walked.forecasts if one.made == len(prices) - 1]
+    figures = accuracy.accuracy(prices, judged, rolling=rolling, level=level)
     return {
-        "verdict": found.pop("verdict"),
+        "verdict": figures.pop("verdict"),
+        **_counts(walked, prices),
+        **figures,
+        "next": _next(walked, prices),
+    }, judged
+
+
+def _counts(walked: Walk, prices: Prices) -> dict[str, Any]:
+    without_price = sum(forecast.target is None and not _is_next(forecast, prices) for forecast in walked.forecasts)
+    return {
         "model": walked.model,
         "model_sha256": walked.sha256,
         "prices": prices.path.name,
         "inputs": len(walked.inputs),
         "scores": len(walked.scores),
         "outputs_that_are_no_forecasts": len(walked.scores) - len(walked.forecasts),
-        "forecasts_of_days_without_a_price": sum(one.target is None for one in walked.forecasts) - len(after),
+        "forecasts_of_days_without_a_price": without_price,
         "rejected": {"count": len(walked.rejects), "first": walked.rejects[:REJECTS_SHOWN]},
-        **found,
-        "next": None
-        if not after
-        else {"date": after[0].date, "close": after[0].value, "low": after[0].low, "high": after[0].high},
-    }, judged
+    }
 
 
-def _why(walked: Walk) -> str:
+def _next(walked: Walk, prices: Prices) -> dict[str, Any] | None:
+    """The forecast made after the last price, which nothing judges yet."""
+    for forecast in walked.forecasts:
+        if _is_next(forecast, prices):
+            return {"date": forecast.date, "close": forecast.value, "low": forecast.low, "high": forecast.high}
+    return None
+
+
+def _is_next(forecast: Forecast, prices: Prices) -> bool:
+    return forecast.made == len(prices) - 1
+
+
+def _cause(walked: Walk) -> str:
     if walked.rejects:
         return f"The first rejected: {walked.rejects[0]}"
     return "Give more prices, or a wider span by --from and --to."
@@ -71,9 +91,9 @@ def _why(walked: Walk) -> str:
 def write(
     out: Path, walked: Walk, prices: Prices, report: dict[str, Any], judged: Sequence[Forecast], *before: str
 ) -> None:
-    """report.json, report.html, and inputs.jsonl and scores.jsonl: what `score` takes and gives for the same prices.
+    """Write report.json and report.html; and inputs.jsonl and scores.jsonl, what `score` reads and writes for the prices.
 
-    before: parts of the page that go between the verdict and the tables.
+    before: parts of the page, put between the verdict and the tables.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")

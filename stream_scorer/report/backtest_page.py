@@ -1,4 +1,4 @@
-"""The page of a backtest: verdict, tables, pictures."""
+"""The page of a backtest: verdict, tables, charts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from stream_scorer.prices.history import Prices
 from stream_scorer.report import chart, page
 
 SHOWN = 250
-"""Days of the picture of forecasts: a year, so that an interval can be told from a line."""
+"""Days in the chart of forecasts: with more than a year, an interval looks like a line."""
 
 
 def html(report: dict[str, Any], prices: Prices, judged: Sequence[Forecast], before: Sequence[str] = ()) -> str:
-    """Of what `report.summary` gives. before: parts that go between the verdict and the tables."""
+    """The page for a report of `backtest.summary`. before: parts put between the verdict and the tables."""
     parts = [*_head(report, before), *_errors(report["errors"])]
     if report["interval"]:
         parts += _interval(report["interval"])
@@ -49,17 +49,17 @@ def _head(report: dict[str, Any], before: Sequence[str]) -> list[str]:
     return parts + [page.paragraph(f"Rejected: {text}", "note") for text in rejected["first"]]
 
 
-def _errors(found: dict[str, Any]) -> list[str]:
+def _errors(errors: dict[str, Any]) -> list[str]:
     rows = [
         (
             name,
-            _points(one["rmse"]),
-            _points(one["mae"]),
-            f"{one['bias']:+,.3f}",
-            _percent(one["skill"]),
-            _t(one["diebold_mariano_t"]),
+            _points(figures["rmse"]),
+            _points(figures["mae"]),
+            f"{figures['bias']:+,.3f}",
+            _percent(figures["skill"]),
+            _t(figures["diebold_mariano_t"]),
         )
-        for name, one in found.items()
+        for name, figures in errors.items()
     ]
     return [
         page.heading("Errors, beside simple forecasts of the same days"),
@@ -72,18 +72,18 @@ def _errors(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _interval(found: dict[str, Any]) -> list[str]:
+def _interval(intervals: dict[str, Any]) -> list[str]:
     names = {"model": "model", "plain": f"quantiles of the last {accuracy.PLAIN_CHANGES} changes"}
     rows = [
         (
             names[name],
-            *(_percent(one[part], signed=False) for part in ("coverage", "below", "above", "width")),
-            _points(one["score"]),
+            *(_percent(figures[part], signed=False) for part in ("coverage", "below", "above", "width")),
+            _points(figures["score"]),
         )
-        for name, one in found.items()
+        for name, figures in intervals.items()
     ]
     return [
-        page.heading(f"The {found['model']['level']:.0%} interval"),
+        page.heading(f"The {intervals['model']['level']:.0%} interval"),
         page.table(("interval", "holds", "below it", "above it", "mean width", "score"), rows),
         page.paragraph(
             "Score: the width, and for each miss its distance by 2 / (1 - level), in the unit of the prices; less is "
@@ -95,7 +95,7 @@ def _interval(found: dict[str, Any]) -> list[str]:
 
 def _by_year(report: dict[str, Any]) -> list[str]:
     years, interval = report["by_year"], report["interval"]
-    labels, skills = [str(one["year"]) for one in years], [100 * (one["skill"] or 0.0) for one in years]
+    labels, skills = [str(row["year"]) for row in years], [100 * (row["skill"] or 0.0) for row in years]
     parts = [
         page.heading("By year"),
         page.paragraph("Skill against the last value, in percent:", "note"),
@@ -103,35 +103,35 @@ def _by_year(report: dict[str, Any]) -> list[str]:
     ]
     if interval:
         level = 100 * interval["model"]["level"]
-        held = [one for one in years if one["coverage"] is not None]
+        held = [row for row in years if row["coverage"] is not None]
         parts += [
             page.paragraph(
                 f"Closes within the interval, in percent; the line across is what it claims, {level:.0f} %:", "note"
             ),
             page.figure(
-                chart.bars([str(one["year"]) for one in held], [100 * one["coverage"] for one in held], " %", level)
+                chart.bars([str(row["year"]) for row in held], [100 * row["coverage"] for row in held], " %", level)
             ),
         ]
     head = ("year", "days", "RMSE", "last value's", "skill", "DM t", *(("in the interval",) if interval else ()))
     rows = [
         (
-            str(one["year"]),
-            str(one["judged"]),
-            _points(one["rmse"]),
-            _points(one["persistence_rmse"]),
-            _percent(one["skill"]),
-            _t(one["diebold_mariano_t"]),
-            *((_percent(one["coverage"], signed=False),) if interval else ()),
+            str(row["year"]),
+            str(row["judged"]),
+            _points(row["rmse"]),
+            _points(row["persistence_rmse"]),
+            _percent(row["skill"]),
+            _t(row["diebold_mariano_t"]),
+            *((_percent(row["coverage"], signed=False),) if interval else ()),
         )
-        for one in years
+        for row in years
     ]
     return [*parts, page.table(head, rows)]
 
 
 def _days(prices: Prices, judged: Sequence[Forecast]) -> str:
-    target = [one.target for one in judged if one.target is not None]
+    target = [forecast.target for forecast in judged if forecast.target is not None]
     band = None
-    if any(one.low is not None for one in judged):
+    if any(forecast.low is not None for forecast in judged):
         low, high = (accuracy.column(judged, name) for name in ("low", "high"))
         band = chart.Band("interval", low, high)
     return chart.lines(
@@ -146,9 +146,9 @@ def _days(prices: Prices, judged: Sequence[Forecast]) -> str:
 
 
 def _saved(prices: Prices, judged: Sequence[Forecast]) -> str:
-    target = np.array([one.target for one in judged], np.intp)
-    happened, last = prices.closes[target], prices.closes[[one.made for one in judged]]
-    saved = (last - happened) ** 2 - (accuracy.column(judged, "value") - happened) ** 2
+    target = np.array([forecast.target for forecast in judged], np.intp)
+    actual, last = prices.closes[target], prices.closes[[forecast.made for forecast in judged]]
+    saved = (last - actual) ** 2 - (accuracy.column(judged, "value") - actual) ** 2
     return chart.lines(
         [prices.dates[at].isoformat() for at in target], [chart.Line("saved, points squared", np.cumsum(saved))], ""
     )

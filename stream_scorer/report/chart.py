@@ -1,4 +1,4 @@
-"""Pictures of a report as SVG text: lines with a band, and bars. Nothing to install, sharp at any size."""
+"""Charts as SVG text: lines with a band, and bars. They need no library and are sharp at any size."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stream_scorer.prices.history import Floats
 
 WIDTH, HEIGHT = 960, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 30
-MOST_POINTS = 1500
-"""Points of a line: more would be finer than a pixel."""
+MAX_POINTS = 1500
+"""Most points of a line: more would be finer than a pixel."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """values: [T]; NaN leaves a gap. role: class of the style sheet, ink, accent or quiet."""
+    """values: [T]; NaN leaves a gap. role: CSS class of the line: ink, accent or quiet."""
 
     label: str
     values: Floats
@@ -34,24 +34,24 @@ class Band:
 
 
 def lines(labels: Sequence[str], drawn: Sequence[Line], unit: str, band: Band | None = None) -> str:
-    """Lines over `labels` (dates, one a point), with a legend above them."""
-    keep = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), MOST_POINTS)).astype(int))
-    everything = [line.values[keep] for line in drawn] + ([band.low[keep], band.high[keep]] if band else [])
-    scale = _Scale(np.concatenate(everything), len(keep))
-    parts = [*scale.grid(unit), *_ticks([labels[at] for at in keep], scale)]
+    """Lines over `labels` [T], one a point, with a legend above. `unit` follows each number of the axis."""
+    kept = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), MAX_POINTS)).astype(int))
+    values = [line.values[kept] for line in drawn] + ([band.low[kept], band.high[kept]] if band else [])
+    scale = _Scale(np.concatenate(values), len(kept))
+    parts = [*scale.grid(unit), *_ticks([labels[at] for at in kept], scale)]
     if band:
-        there = np.flatnonzero(~np.isnan(band.low[keep]) & ~np.isnan(band.high[keep])).tolist()
-        if there:
-            upper = [scale.point(at, band.high[keep][at]) for at in there]
-            lower = [scale.point(at, band.low[keep][at]) for at in there[::-1]]
+        points = np.flatnonzero(~np.isnan(band.low[kept]) & ~np.isnan(band.high[kept])).tolist()
+        if points:
+            upper = [scale.point(at, band.high[kept][at]) for at in points]
+            lower = [scale.point(at, band.low[kept][at]) for at in points[::-1]]
             parts.append(f'<polygon class="band" points="{" ".join(upper + lower)}"/>')
-    parts += [_path(line, line.values[keep], scale) for line in drawn]
+    parts += [_path(line, line.values[kept], scale) for line in drawn]
     legend = [("band", band.label)] if band else []
     return _picture(parts, [(line.role, line.label) for line in drawn] + legend)
 
 
 def bars(labels: Sequence[str], values: Sequence[float], unit: str, mark: float | None = None) -> str:
-    """A bar for each label, from zero, or from `mark` where one is given; a line there."""
+    """One bar a label, from `mark` (default: zero), where a line is drawn, to the value."""
     base = 0.0 if mark is None else mark
     scale = _Scale(np.array([*values, base], np.float64), len(values) + 1)
     step = scale.x(1) - scale.x(0)
@@ -75,7 +75,7 @@ def bars(labels: Sequence[str], values: Sequence[float], unit: str, mark: float 
 
 
 class _Scale:
-    """Index and value -> place on the picture. The values' range is widened to round numbers."""
+    """Index and value -> position in the picture. The range of the values is widened to round numbers."""
 
     def __init__(self, values: Floats, count: int) -> None:
         known = values[np.isfinite(values)]
@@ -117,14 +117,14 @@ def _round_step(rough: float) -> float:
 
 
 def _path(line: Line, values: Floats, scale: _Scale) -> str:
-    found, pen = [], "M"
+    commands, pen = [], "M"
     for at, value in enumerate(values.tolist()):
         if math.isnan(value):
             pen = "M"
             continue
-        found.append(f"{pen}{scale.point(at, value)}")
+        commands.append(f"{pen}{scale.point(at, value)}")
         pen = "L"
-    return f'<path class="line {line.role}" d="{"".join(found)}"/>'
+    return f'<path class="line {line.role}" d="{"".join(commands)}"/>'
 
 
 def _ticks(labels: Sequence[str], scale: _Scale) -> list[str]:

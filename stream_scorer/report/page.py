@@ -1,4 +1,4 @@
-"""A report as one page of HTML that needs nothing else: no script, no font, no picture from elsewhere."""
+"""Parts of a report, and the page around them: HTML that needs no script, font or picture from elsewhere."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ rect.accent { fill: var(--accent); }
 
 
 def page(title: str, parts: Sequence[str]) -> str:
+    """The whole page. `parts`: HTML, as the functions below make it; they escape the texts they are given."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n<h1>{html.escape(title)}</h1>\n"

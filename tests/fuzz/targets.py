@@ -132,9 +132,9 @@ def _tailed(data: bytes) -> None:
     value, _, offset = data.rpartition(b"|") if b"|" in data[-8:] else (data, b"", b"41")
     tail = Tail(AnyEvaluation().decode, lambda _: 1.0)
     headers: Headers = [("scorer-source", b"in/1/" + offset)]
-    tail.judge(Record(IN, 7, None, value, 5, headers))
-    tail.await_(Record(IN, 7, None, value, 5, headers))
-    tail.waiting()
+    tail.add_evaluation(Record(IN, 7, None, value, 5, headers))
+    tail.add_score(Record(IN, 7, None, value, 5, headers))
+    tail.pending()
 
 
 def _control(name: str, codec: StreamCodec) -> Target:

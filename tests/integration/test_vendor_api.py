@@ -224,7 +224,7 @@ def test_config_fleet_and_use(engine, files):
         "engine-1        engine        ok",
     ]
     engine.cli("connect", engine.url)
-    assert engine.cli("use", "engine-1", "-v") == "engine-1 is the engine from now on\n"
+    assert engine.cli("use", "engine-1", "-v") == "engine-1 is the engine in use\n"
     assert engine.cli("use") == "engine-1\n"
     assert engine.cli("use", "engine-7", check=False).startswith("2 stream-scorer use: no instance 'engine-7'")
     assert len(engine.cli("pneumo", "history").splitlines()) > 3

@@ -101,7 +101,7 @@ def test_a_record_that_may_be_null_may_have_a_date():
     ("schema", "text"),
     [
         (RECORD, r"--evaluate-date: the schema of slot 1 has no field 'date'\..*open, close"),
-        ("double", r"--evaluate-date date: the values of slot 1 are no records"),
+        ("double", r"--evaluate-date date: the values of slot 1 are not records"),
     ],
 )
 def test_a_date_that_a_schema_has_not_is_told(schema, text):

@@ -46,9 +46,9 @@ def _score(offset, forecast, *, key=b"k", partition=0):
 
 def test_running_figures_are_of_each_key_of_a_partition():
     tail = _tail()
-    first = tail.judge(_judged(1, 3.0, 2.0, 4.0, at=0))
-    other = tail.judge(_judged(1, 9.0, 2.0, 2.0, at=0, partition=1))
-    second = tail.judge(_judged(2, 1.0, 4.0, 2.0, at=1))
+    first = tail.add_evaluation(_judged(1, 3.0, 2.0, 4.0, at=0))
+    other = tail.add_evaluation(_judged(1, 9.0, 2.0, 2.0, at=0, partition=1))
+    second = tail.add_evaluation(_judged(2, 1.0, 4.0, 2.0, at=1))
     assert (first.error, first.naive_error, first.rmse, first.skill) == (1.0, 2.0, 1.0, 0.75)
     assert (other.rmse, other.skill) == (7.0, None)
     assert (second.rmse, second.skill) == (math.sqrt(5), 1 - 10 / 8)
@@ -58,13 +58,13 @@ def test_running_figures_are_of_each_key_of_a_partition():
 @pytest.mark.parametrize("evaluation_first", [False, True])
 def test_a_forecast_waits_until_it_is_judged_whichever_topic_comes_first(evaluation_first):
     tail = _tail()
-    steps = [lambda: tail.await_(_score(0, 3.0)), lambda: tail.judge(_judged(1, 3.0, 2.0, 4.0, at=0))]
+    steps = [lambda: tail.add_score(_score(0, 3.0)), lambda: tail.add_evaluation(_judged(1, 3.0, 2.0, 4.0, at=0))]
     for step in reversed(steps) if evaluation_first else steps:
         step()
-    assert tail.waiting() == []
-    tail.await_(_score(1, 5.0))
-    tail.await_(_score(7, 6.0, key=b"other"))
-    assert [(row.key, row.forecast, row.actual) for row in tail.waiting()] == [
+    assert tail.pending() == []
+    tail.add_score(_score(1, 5.0))
+    tail.add_score(_score(7, 6.0, key=b"other"))
+    assert [(row.key, row.forecast, row.actual) for row in tail.pending()] == [
         (b"k", 5.0, None),
         (b"other", 6.0, None),
     ]
@@ -72,12 +72,12 @@ def test_a_forecast_waits_until_it_is_judged_whichever_topic_comes_first(evaluat
 
 def test_what_is_no_evaluation_is_skipped_and_told():
     tail = _tail()
-    assert tail.judge(_score(0, 3.0)) is None
-    tail.await_(_score(0, 3.0)._replace(value=None))
+    assert tail.add_evaluation(_score(0, 3.0)) is None
+    tail.add_score(_score(0, 3.0)._replace(value=None))
     assert tail.skipped == 2
     assert tail.problem.startswith("out[0]@0: expected Avro of schema 'evaluation'")
-    tail.await_(_score(0, 3.0)._replace(headers=None))
-    assert tail.waiting() == []
+    tail.add_score(_score(0, 3.0)._replace(headers=None))
+    assert tail.pending() == []
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def _drawn(monkeypatch, **environment):
     tail = _tail()
     with tail_view.view(tail, "ev", as_json=False) as shown:
         for offset in range(40):
-            shown.add(tail.judge(_judged(offset + 1, 3.0, 2.0, 4.0, at=offset)))
-        tail.await_(_score(50, 5.0))
+            shown.add(tail.add_evaluation(_judged(offset + 1, 3.0, 2.0, 4.0, at=offset)))
+        tail.add_score(_score(50, 5.0))
         shown.refresh(changed=True)
     return out.getvalue()
 
@@ -177,8 +177,8 @@ def test_a_dumb_terminal_gets_lines(monkeypatch, capsys):
     [
         ([], "tail needs --output-topic or --evaluation-topic"),
         (["--output-topic", "x", "--limit", "0"], "argument --limit: 0 is not between 1 and"),
-        (["--output-topic", "x", "--from", "monday"], "--from 'monday' is none of earliest, latest"),
-        (["--output-topic", "x", "--schema", "/no/such"], "--schema /no/such: cannot be read as JSON"),
+        (["--output-topic", "x", "--from", "monday"], "--from 'monday' is not earliest, latest"),
+        (["--output-topic", "x", "--schema", "/no/such"], "--schema /no/such: cannot be read as a JSON schema"),
     ],
 )
 def test_a_mistake_is_told(arguments, text, capsys):

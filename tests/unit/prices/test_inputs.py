@@ -109,7 +109,7 @@ def test_dates_come_as_the_schema_has_them(prices, kind, value):
 def test_a_field_that_prices_do_not_have_is_told(prices):
     with pytest.raises(SettingsError, match=r"field 'high' \(double\) is no column of that name.*'Volume'"):
         inputs(record(("high", {"type": "double"})), prices, "X", None)
-    with pytest.raises(SettingsError, match="doubles and records of prices only"):
+    with pytest.raises(SettingsError, match="only as doubles or as records"):
         inputs(make_schema("a", {"type": "array", "items": "double"}), prices, "X", None)
 
 

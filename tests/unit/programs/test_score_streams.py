@@ -131,9 +131,9 @@ def test_a_model_that_fails_ends_the_run(write):
 WRONG = {
     "no stream for an input": ([], "slots 0 and 2 are inputs of two.py, .* Give --input 2=FILE"),
     "a slot not in use": (["--input", "2=x", "--output", "5=y"], "slot 5, which two.py does not use. It uses 0, 1, 2, 3;"),
-    "an odd input": (["--input", "1=x"], "--input 1=x: it must be SLOT=FILE, SLOT an even number"),
+    "an odd input": (["--input", "1=x"], "--input 1=x: expected SLOT=FILE, with SLOT an even number"),
     "an even output": (["--output", "2=x"], "SLOT an odd number"),
-    "no number": (["--stream", "a=x"], "SLOT a number"),
+    "no number": (["--stream", "a=x"], "with SLOT a number"),
     "twice": (["--input", "2=x", "--stream", "2=y"], "slot 2 has a stream already"),
     "no descriptor": (["--stream", "2=gone.json"], "--stream .*gone.json: .*No such file"),
     "no file": (["--input", "2=gone.jsonl"], "gone.jsonl.*cannot be read"),

@@ -97,7 +97,7 @@ def test_rejected_prices_are_told_of(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"from": "June"}, "--from June: no date"),
+        ({"from": "June"}, "--from June: expected a date"),
         ({"level": 1.5}, "argument --level: 1.5 is not above 0 and below 1"),
         ({"rolling": 0}, "argument --rolling: 0 is not between 1 and"),
         ({"from": "2030-01-01"}, "no forecast of a day that is judged"),
@@ -131,7 +131,7 @@ def test_the_page_needs_nothing_else_and_its_pictures_are_sound(prices, tmp_path
 def test_many_points_become_as_many_as_can_be_seen():
     labels = [str(at) for at in range(20_000)]
     picture = chart.lines(labels, [chart.Line("x", np.arange(20_000.0))], "")
-    assert picture.count("L") < chart.MOST_POINTS + 10
+    assert picture.count("L") < chart.MAX_POINTS + 10
     assert "19999" in picture
 
 
