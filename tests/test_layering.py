@@ -57,7 +57,10 @@ ONLY_IN = {
     "tensorflow": [
         "training/stream_scorer_training/*.py",
         "stream_scorer/models/*.py",
-        *(f"stream_scorer/model/compat/{name}.py" for name in ("tf1", "cells", "layers", "graph_mode")),
+        *(
+            f"stream_scorer/model/compat/{name}.py"
+            for name in ("tf1", "cells", "cell_wrappers", "layers", "graph_mode")
+        ),
     ],
     "sklearn": ["training/stream_scorer_training/*.py"],
     "pandas_market_calendars": ["training/stream_scorer_training/forecast_data.py"],

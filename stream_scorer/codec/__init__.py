@@ -14,7 +14,7 @@ from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.ports import Codec
 
 ENCODINGS = ("avro-binary", "json")
-"""Of topics. Streams of the engine may have those of the norm as well (`stream_encodings.STREAM_CODECS`)."""
+"""Encodings of topics. ModelOp streams may also have those in `stream_encodings.STREAM_CODECS`."""
 
 
 def codec_for(
@@ -31,13 +31,14 @@ def codec_for(
     """The codec of an encoding. Codecs are chosen here and nowhere else.
 
     Args:
-        encoding: one of ENCODINGS, or the encoding of a stream of the engine; None there: raw bytes.
-        schema: of the values; None: untyped, which avro-binary does not allow.
-        framing, registry, schema_id, subject: of avro-binary, as in `FramedCodec`.
+        encoding: one of ENCODINGS, or the encoding of a ModelOp stream, which may be None: raw bytes.
+        schema: of the values; None: values are not checked. avro-binary needs one.
+        framing: "none", or "registry": the schema registry's five bytes before each avro-binary value.
+        registry, schema_id, subject: for framing, as in `FramedCodec`.
         strict: refuse NaN and Infinity in JSON.
-        options: of a stream's encoding, as its descriptor has them.
+        options: of a stream's encoding, as in its descriptor.
     Raises:
-        SettingsError: there is no such encoding, or framing does not go with it.
+        SettingsError: there is no such encoding, or it cannot be framed.
         ModelError: avro-binary without a schema.
     """
     options = options or {}
@@ -46,7 +47,7 @@ def codec_for(
             raise SettingsError("--framing registry goes with avro-binary, not with json.")
         return JsonCodec(schema, strict=strict, tagged=options.get("Unions") != "untagged")
     if encoding != "avro-binary":
-        from stream_scorer.codec.stream_encodings import STREAM_CODECS  # imports libraries that topics do not need
+        from stream_scorer.codec.stream_encodings import STREAM_CODECS  # it imports libraries that topics do not need
 
         if encoding in STREAM_CODECS:
             return STREAM_CODECS[encoding](schema, options)

@@ -1,4 +1,4 @@
-"""Bare Avro binary: the bytes of one value, nothing around them."""
+"""Avro's binary encoding: the bytes of one value, with nothing around them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from stream_scorer.codec.value_codec import ValueCodec, null_value
 from stream_scorer.errors import DecodeError
 
 _DOUBLE = struct.Struct("<d")
-_WRONG = (*TRUNCATED, ValueError, ArithmeticError, RecursionError, MemoryError)
+_UNREADABLE = (*TRUNCATED, ValueError, ArithmeticError, RecursionError, MemoryError)
 
 
 class AvroCodec(ValueCodec):
-    """Any Avro schema. Unions come bare, logical types as the numbers, bytes and texts underneath."""
+    """Avro of any schema. Decoded unions have no tag; decoded logical types are the numbers, bytes and texts underneath."""
 
     encoding = "Avro"
 
@@ -29,7 +29,7 @@ class AvroCodec(ValueCodec):
         self._guard = guard_of(schema.parsed)
 
     def decode(self, data: bytes | None) -> Any:
-        """No check follows: what was read by a schema fits it."""
+        """The value needs no check: it was read by the schema."""
         if data is None:
             raise null_value()
         return read_avro(data, self._read, self._name, self._guard)
@@ -39,7 +39,9 @@ class AvroCodec(ValueCodec):
         return data
 
     def ends(self, data: bytes, last: bool) -> tuple[list[int], bool]:
-        """The ends of the values and control records at the beginning of `data`, and whether the rest cannot be read.
+        """Where the complete values and control records at the beginning of `data` end.
+
+        Returns their ends in order, and whether the bytes after them are no value.
 
         Args:
             last: no more bytes will come, so what looks like the beginning of a control record is a value.
@@ -49,14 +51,14 @@ class AvroCodec(ValueCodec):
         ends: list[int] = []
         at = 0
         while at < len(data):
-            found = read_avro_control(data[at:]) if begins_control(data, at) else None
-            if found is None and not last and may_begin_control(data, at):
+            control = read_avro_control(data[at:]) if begins_control(data, at) else None
+            if control is None and not last and may_begin_control(data, at):
                 break
             try:
-                end = at + found[1] if found is not None else self._end(data, at)
+                end = at + control[1] if control is not None else self._end(data, at)
             except TRUNCATED:
                 break
-            except _WRONG:
+            except _UNREADABLE:
                 return ends, True
             if end > len(data):
                 break
@@ -73,13 +75,13 @@ class AvroCodec(ValueCodec):
 
 
 class DoubleCodec(AvroCodec):
-    """Avro double: 8 bytes, IEEE 754, little-endian. The flagship's input and output."""
+    """Avro's double: 8 bytes, IEEE 754, little-endian. Many values are decoded and encoded in one call."""
 
     def decode(self, data: bytes | None) -> float:
         if data is None:
             raise null_value()
         if len(data) != 8:
-            raise wrong_bytes("an Avro double (8 bytes)", data, expected=8)
+            raise wrong_bytes("an Avro double (8 bytes)", data, size=8)
         value: float = _DOUBLE.unpack(data)[0]
         return value
 
@@ -101,11 +103,11 @@ class DoubleCodec(AvroCodec):
 
 
 def read_avro(data: bytes, read: Read, name: str, guard: Guard | None = None) -> Any:
-    """The value that `data` holds. Raises DecodeError, also if bytes are left over.
+    """The value in `data`. Raises DecodeError, also if bytes follow the value.
 
     Args:
-        read, guard: made of the writer's schema.
-        name: of the schema that the value is read as, for error texts.
+        read, guard: compiled from the writer's schema.
+        name: of the reader's schema, for error texts.
     """
     try:
         if guard is not None:
@@ -118,17 +120,18 @@ def read_avro(data: bytes, read: Read, name: str, guard: Guard | None = None) ->
         raise DecodeError(
             f"a value of the writer's schema cannot be read as schema {name!r}: {str(error)[:300]}"
         ) from error
-    except _WRONG as error:
+    except _UNREADABLE as error:
         raise wrong_bytes(f"Avro of schema {name!r} ({type(error).__name__}: {str(error)[:300]})", data) from error
     if end != len(data):
         rest = len(data) - end
-        raise wrong_bytes(f"Avro of schema {name!r}, but {rest} bytes are left over", data, expected=end)
+        raise wrong_bytes(f"Avro of schema {name!r}, but {rest} bytes are left over", data, size=end)
     return value
 
 
-def wrong_bytes(what: str, data: bytes, expected: int | None = None) -> DecodeError:
-    text = f"expected {what}, got {len(data)} bytes" + (f" starting {data[:8].hex(' ')}" if data else "")
-    if data[:1] == b"\0" and len(data) >= 5 and (expected is None or len(data) == expected + 5):
+def wrong_bytes(expected: str, data: bytes, size: int | None = None) -> DecodeError:
+    """An error that suggests a cause. size: of the value, if that is known; -1 if no value has that many bytes."""
+    text = f"expected {expected}, got {len(data)} bytes" + (f" starting {data[:8].hex(' ')}" if data else "")
+    if data[:1] == b"\0" and len(data) >= 5 and (size is None or len(data) == size + 5):
         text += ". That prefix looks like a schema registry's: give --framing registry, or mend the producer."
     elif data[:1] in b'{["-0123456789' and data:
         text += ". That looks like text: give --input-encoding json, or mend the producer."

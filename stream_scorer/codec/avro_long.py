@@ -1,4 +1,4 @@
-"""Avro's whole numbers and lengths, for records that are written by hand."""
+"""Writes Avro's integers and lengths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _SHORT = [bytes((number,)) for number in range(0x80)]
 
 
 def avro_long(value: int) -> bytes:
-    """Zig-zag, variable length."""
+    """An int or a long: zig-zag, of variable length."""
     rest = (value << 1) ^ (value >> 63)
     if rest < 0x80:
         return _SHORT[rest]

@@ -1,8 +1,7 @@
-"""Reads Avro bytes by the schema that wrote them.
+"""Decodes Avro bytes by the schema that wrote them. Each schema is compiled to functions once.
 
-Why not fastavro's reader: it accepts bytes that no writer can mean (branch -1 of a union, symbol -1 of an enum, 2^40 for
-an int, 7 for a boolean, numbers of any length), and has no option to refuse them. Each schema is compiled to functions
-once.
+Why not fastavro's reader: it accepts bytes that no writer produces (branch -1 of a union, symbol -1 of an enum, 2^40 for
+an int, 7 for a boolean, numbers of any length), and has no option to refuse them.
 """
 
 from __future__ import annotations
@@ -17,25 +16,25 @@ from stream_scorer.codec.schema_parts import type_of
 Read = Callable[[bytes, int], tuple[Any, int]]
 """Takes the bytes and the offset where a value begins; returns the value and the offset where it ends.
 
-Raises one of TRUNCATED, ValueError (no value is written so) or Unresolved.
+Raises one of TRUNCATED, Unresolved or ValueError (the bytes are no value of the schema).
 """
 TRUNCATED = (EOFError, IndexError, struct.error)
-"""What a `Read` raises if the bytes end too early."""
+"""Errors of a `Read` if the bytes end too early."""
 _unpack_double, _unpack_float = struct.Struct("<d").unpack_from, struct.Struct("<f").unpack_from
 
 
 class Unresolved(ValueError):
-    """A value of the writer's schema cannot be read as the reader's schema asks."""
+    """A value of the writer's schema cannot be read as a value of the reader's schema."""
 
 
 _SHIFTS = range(21, 70, 7)
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """A zig-zag number of variable length.
+    """An int or a long: zig-zag, of variable length.
 
-    The first three bytes are read without a loop: most numbers have no more. A byte of 0x80 or above says that another
-    one follows; that bit is subtracted again.
+    The first three bytes are read without a loop, as most numbers have no more. A byte of 0x80 or above means that another
+    byte follows; the subtraction removes that bit.
     """
     number = data[at]
     if number < 0x80:
@@ -95,19 +94,19 @@ def _double(data: bytes, at: int) -> tuple[float, int]:
 def _bytes(data: bytes, at: int) -> tuple[bytes, int]:
     size, at = read_long(data, at)
     end = at + size
-    found = data[at:end]
-    if len(found) != size:
+    content = data[at:end]
+    if len(content) != size:
         if size < 0:
             raise ValueError(f"a length of {size}")
-        raise EOFError(f"a length of {size} bytes, of which {len(found)} are there")
-    return found, end
+        raise EOFError(f"a length of {size} bytes, of which {len(content)} are there")
+    return content, end
 
 
 def _string(data: bytes, at: int) -> tuple[str, int]:
     size = data[at]
     if size & 0x81:  # the length has more than one byte, or is negative
-        found, at = _bytes(data, at)
-        return found.decode(), at
+        content, at = _bytes(data, at)
+        return content.decode(), at
     at += 1
     end = at + (size >> 1)
     if end > len(data):
@@ -127,16 +126,16 @@ SIMPLE: dict[str, Read] = {
 
 def read_fixed(size: int) -> Read:
     def read(data: bytes, at: int) -> tuple[bytes, int]:
-        found = data[at : at + size]
-        if len(found) < size:
-            raise EOFError(f"a fixed of {size} bytes, of which {len(found)} are there")
-        return found, at + size
+        content = data[at : at + size]
+        if len(content) < size:
+            raise EOFError(f"a fixed of {size} bytes, of which {len(content)} are there")
+        return content, at + size
 
     return read
 
 
 def read_enum(symbols: list[Any]) -> Read:
-    """A "symbol" that is an Unresolved is raised when it is read."""
+    """symbols: in the order of the writer's. If one is an Unresolved, it is raised instead of returned."""
 
     def read(data: bytes, at: int) -> tuple[str, int]:
         number, at = read_long(data, at)
@@ -160,44 +159,44 @@ def read_union(branches: list[Read]) -> Read:
 
 
 def _blocks(data: bytes, at: int) -> tuple[int, int]:
-    """The number of items in the next block, 0 at the end; and the offset of the first."""
+    """The number of items in the next block, 0 after the last block; and the offset of its first item."""
     count, at = read_long(data, at)
     return (-count, read_long(data, at)[1]) if count < 0 else (count, at)
 
 
 def read_array(item: Read) -> Read:
-    many = _MANY.get(item)
+    read_block = _BLOCK_READERS.get(item)
 
     def read(data: bytes, at: int) -> tuple[list[Any], int]:
-        found: list[Any] = []
+        items: list[Any] = []
         while True:
             count, at = _blocks(data, at)
             if not count:
-                return found, at
-            if many is not None:
-                at = many(data, at, count, found)
+                return items, at
+            if read_block is not None:
+                at = read_block(data, at, count, items)
                 continue
             for _ in range(count):
                 value, at = item(data, at)
-                found.append(value)
+                items.append(value)
 
     return read
 
 
 def _reals(letter: str, size: int) -> Callable[[bytes, int, int, list[Any]], int]:
-    def read(data: bytes, at: int, count: int, found: list[Any]) -> int:
+    def read(data: bytes, at: int, count: int, items: list[Any]) -> int:
         end = at + count * size
         if end > len(data):
             raise EOFError(f"an array block of {count} numbers, which takes more bytes than there are")
-        found += struct.unpack_from(f"<{count}{letter}", data, at)
+        items += struct.unpack_from(f"<{count}{letter}", data, at)
         return end
 
     return read
 
 
-def _longs(data: bytes, at: int, count: int, found: list[Any]) -> int:
-    """The same as `read_long` for each, but without a call for numbers of up to three bytes."""
-    put = found.append
+def _longs(data: bytes, at: int, count: int, items: list[Any]) -> int:
+    """Numbers of up to three bytes are read here, without the call of `read_long`."""
+    put = items.append
     for _ in range(count):
         number = data[at]
         if number < 0x80:
@@ -216,56 +215,60 @@ def _longs(data: bytes, at: int, count: int, found: list[Any]) -> int:
     return at
 
 
-_MANY: dict[Read, Callable[[bytes, int, int, list[Any]], int]] = {
+_BLOCK_READERS: dict[Read, Callable[[bytes, int, int, list[Any]], int]] = {
     _double: _reals("d", 8), _float: _reals("f", 4), read_long: _longs
 }  # fmt: skip
-"""For items that arrays often have: reads a whole block, appends the items to `found`, returns the offset behind them."""
+"""For common types of items: reads a whole block, appends its items to the list, returns the offset behind them."""
 
 
 def read_map(item: Read) -> Read:
     def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
-        found: dict[str, Any] = {}
+        items: dict[str, Any] = {}
         while True:
             count, at = _blocks(data, at)
             if not count:
-                return found, at
+                return items, at
             for _ in range(count):
                 key, at = _string(data, at)
-                found[key], at = item(data, at)
+                items[key], at = item(data, at)
 
     return read
 
 
 def read_record(fields: list[tuple[str | None, Read]], supplied: list[tuple[str, Callable[[], Any]]]) -> Read:
-    """Both lists may be filled later, as a record may contain itself.
+    """Both lists may be filled after this call, because a record may contain itself.
 
     Args:
-        fields: in the order of the bytes; one whose name is None is read and dropped.
-        supplied: fields that the bytes do not have, with what gives their value.
+        fields: in the order of the bytes; a field whose name is None is read and dropped.
+        supplied: fields that are not in the bytes, each with the function that returns its value.
     """
 
     def read(data: bytes, at: int) -> tuple[dict[Any, Any], int]:
-        found: dict[Any, Any] = {}
+        record: dict[Any, Any] = {}
         for name, field in fields:
-            found[name], at = field(data, at)
-        if supplied or None in found:
-            found.pop(None, None)
+            record[name], at = field(data, at)
+        if supplied or None in record:
+            record.pop(None, None)
             for name, supply in supplied:
-                found[name] = supply()
-        return found, at
+                record[name] = supply()
+        return record, at
 
     return read
 
 
 class Readers:
-    """Compiles the types of one writer. Records are kept by name, as a record may contain itself."""
+    """Compiles the types of one writer's schema.
+
+    Args:
+        written: its named types, by full name.
+    """
 
     def __init__(self, written: Mapping[str, Any]) -> None:
         self._written = written
-        self._own: dict[str, Read] = {}
+        self._own: dict[str, Read] = {}  # records by name, because a record may contain itself
 
     def own(self, schema: Any) -> Read:
-        """Reads values of the writer's own schema, without another schema that asks for something."""
+        """Reads values of a type of the writer as they were written, not as another schema asks for them."""
         schema = type_of(schema, self._written)
         if isinstance(schema, list):
             return read_union([self.own(branch) for branch in schema])

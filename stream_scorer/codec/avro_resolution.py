@@ -1,7 +1,7 @@
-"""Reads Avro bytes that one schema wrote as another schema asks, by Avro's rules of schema resolution.
+"""Decodes Avro bytes of one schema, the writer's, as values of another, the reader's, by Avro's schema resolution.
 
-Two things differ from those rules. The norm says that names of records need not match. And a time is converted to the
-reader's unit. A default value has the type that the reader's schema says.
+Two rules differ from Avro's: names of records need not match, as ModelOp's compatibility rules say; and a time is converted
+to the reader's unit.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _TEXTS = ("string", "bytes")
 
 
 def resolved(writer: Any, reader: Schema) -> Read:
-    """How to read, as `reader` asks, what `writer` wrote. `writer` is a schema that fastavro parsed.
+    """Reads values of `writer`, a schema that fastavro parsed, as values of `reader`.
 
-    Raises nothing: if no value of the writer can be read so, the `Read` raises Unresolved for each value.
+    Raises nothing: if no value of the writer can be read, the `Read` raises Unresolved at each value.
     """
     try:
         return Resolution(named_in(writer), reader.named).resolved(writer, reader.parsed)
     except Unresolved as error:
-        return _raising(error)
+        return _refuse_all(error)
     except RecursionError:
-        return _raising(Unresolved("types are nested too deeply to be compared"))
+        return _refuse_all(Unresolved("types are nested too deeply to be compared"))
 
 
 class Resolution(Readers):
-    """Compiles pairs of types: one that was written, one that is asked for.
+    """Compiles pairs of types: one of the writer, one of the reader.
 
     Args:
         written: named types of the writer's schema.
@@ -55,11 +55,12 @@ class Resolution(Readers):
     def __init__(self, written: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         super().__init__(written)
         self._asked = asked
+        # Pairs of records by their names, because a record may contain itself.
         self._done: dict[tuple[str, str], Read] = {}
-        self._wrong: dict[tuple[str, str], str] = {}
+        self._unresolved: dict[tuple[str, str], str] = {}
 
     def resolved(self, writer: Any, reader: Any) -> Read:
-        """Reads values of one type of the writer as one type of the reader. Raises Unresolved: no value can be read so."""
+        """Reads values of a type of the writer as values of a type of the reader. Raises Unresolved: that is never possible."""
         writer, reader = type_of(writer, self._written), type_of(reader, self._asked)
         if isinstance(writer, list):
             return read_union([self._branch(branch, reader) for branch in writer])
@@ -83,17 +84,18 @@ class Resolution(Readers):
         return self._as_record(writer, reader)
 
     def _branch(self, writer: Any, reader: Any) -> Read:
-        """If the reader cannot take one branch of the writer, only records with that branch are rejected."""
+        """If the reader cannot read one branch of the writer, only values of that branch are refused."""
         try:
             return self.resolved(writer, reader)
         except Unresolved as error:
-            return _raising(error)
+            return _refuse_all(error)
 
     def _into_union(self, writer: Any, reader: list[Any]) -> Read:
         """Tries the branch of the same type and name, then those of the same type, then all in order."""
         branches = [type_of(branch, self._asked) for branch in reader]
-        alike = [one for one in branches if one["type"] == writer["type"]]
-        for branch in (*(one for one in alike if _last(one) == _last(writer)), *alike, *branches):
+        same_type = [branch for branch in branches if branch["type"] == writer["type"]]
+        same_name = [branch for branch in same_type if _short_name(branch) == _short_name(writer)]
+        for branch in (*same_name, *same_type, *branches):
             try:
                 return self.resolved(writer, branch)
             except Unresolved:
@@ -101,22 +103,22 @@ class Resolution(Readers):
         raise Unresolved(f"{branch_name(writer)} cannot be read as {' or '.join(map(branch_name, branches))}")
 
     def _as_record(self, writer: Any, reader: Any) -> Read:
-        """Records match by their fields, whatever their names."""
+        """Records match by their fields, whatever the names of the records."""
         key = writer["name"], reader["name"]
-        if key in self._wrong:
-            raise Unresolved(self._wrong[key])
+        if key in self._unresolved:
+            raise Unresolved(self._unresolved[key])
         if key not in self._done:
             fields: list[tuple[str | None, Read]] = []
             supplied: list[tuple[str, Callable[[], Any]]] = []
-            before = len(self._done)
+            size = len(self._done)
             self._done[key] = read_record(fields, supplied)
             try:
                 self._fill(writer, reader, fields, supplied)
             except Unresolved as error:
-                # Pairs compiled since then may refer to this one.
-                while len(self._done) > before:
+                # Pairs that were compiled meanwhile may refer to this one.
+                while len(self._done) > size:
                     self._done.popitem()
-                self._wrong[key] = str(error)
+                self._unresolved[key] = str(error)
                 raise
         return self._done[key]
 
@@ -131,9 +133,9 @@ class Resolution(Readers):
                 fields.append((wanted["name"], self.resolved(field["type"], wanted["type"])))
             except Unresolved as error:
                 raise Unresolved(f"field {wanted['name']!r}: {error}") from None
-        there = {field["name"] for field in asked.values()}
+        written = {field["name"] for field in asked.values()}
         supplied += [
-            (field["name"], self._supply(reader, field)) for field in reader["fields"] if field["name"] not in there
+            (field["name"], self._supply(reader, field)) for field in reader["fields"] if field["name"] not in written
         ]
 
     def _supply(self, reader: Any, field: Any) -> Callable[[], Any]:
@@ -150,7 +152,7 @@ class Resolution(Readers):
         return supply
 
 
-def _last(schema: Any) -> str:
+def _short_name(schema: Any) -> str:
     """The name of a type without its namespace; "" if the type has no name."""
     return str(schema.get("name", "")).rpartition(".")[2] if schema["type"] in NAMED else ""
 
@@ -169,28 +171,28 @@ def _simple(writer: Any, reader: Any) -> Read:
 
 
 def _changed(read: Read, writer: Any, reader: Any) -> Read:
-    """Converts times to the reader's unit, if both schemas have a unit. Raises Unresolved: logical types do not match."""
+    """Converts times to the reader's unit, if both types have one. Raises Unresolved: the logical types differ."""
     problem = logical_mismatch(reader, writer, units=False)
     if problem is not None:
         raise Unresolved(problem)
-    one, other = logical_of(writer), logical_of(reader)
-    if one is None or other is None or one.us == other.us:
+    written, asked = logical_of(writer), logical_of(reader)
+    if written is None or asked is None or written.us == asked.us:
         return read
-    us, per = one.us, other.us
-    return _then(read, lambda number: number * us // per)
+    written_us, asked_us = written.us, asked.us
+    return _then(read, lambda number: number * written_us // asked_us)
 
 
 def _symbols(writer: Any, reader: Any) -> list[Any]:
-    """For each symbol of the writer, in its order, the symbol to give; an Unresolved if there is none."""
+    """For each symbol of the writer, in its order, the symbol that the reader gets; an Unresolved if it gets none."""
     known, default = reader["symbols"], reader.get("default")
-    wrong = [f"enum {reader['name']} has no symbol {symbol!r}, and no default" for symbol in writer["symbols"]]
+    problems = [f"enum {reader['name']} has no symbol {symbol!r}, and no default" for symbol in writer["symbols"]]
     return [
         symbol if symbol in known else default or Unresolved(text)
-        for symbol, text in zip(writer["symbols"], wrong, strict=True)
+        for symbol, text in zip(writer["symbols"], problems, strict=True)
     ]
 
 
-def _raising(error: Unresolved) -> Read:
+def _refuse_all(error: Unresolved) -> Read:
     text = str(error)
 
     def read(_: bytes, __: int) -> tuple[Any, int]:

@@ -1,4 +1,4 @@
-"""The encoding inside time streams: one integer in the external term format. Section [f], time."""
+"""BERT, the encoding of time streams (rule `f.time` in docs/conformance.md): one integer in Erlang's term format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which single values (numbers, text, bytes, symbols, logical types) fit a type of Avro, and what is written for them."""
+"""Whether a single value (number, text, bytes, symbol, logical type) fits a type of Avro, and what is written for it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from stream_scorer.codec.walk import LOOSE, WHOLE, Fit, Misfit, Walk
 RANGES = {"int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 _FLOAT = struct.Struct("<f")
 Check = Callable[[Any, int], Any]
-"""Takes a value and how well it has to fit (a level of `walk`); returns what is written for it. Raises Misfit."""
+"""Takes a value and a level of `walk`, how well it has to fit; returns what is written for it. Raises Misfit."""
 
 
 def leaf(kind: str, schema: Any, write: Callable[[Any], Any] | None) -> Fit:
-    """Checks values of one type.
+    """Checks values of one type that has no parts.
 
     Args:
-        write: makes the result of a value that fits. None: the value is the result.
+        write: makes the result from a value that fits; None: the value is the result.
     """
     check, logical = CHECKS[kind](schema), logical_of(schema)
 
@@ -29,14 +29,14 @@ def leaf(kind: str, schema: Any, write: Callable[[Any], Any] | None) -> Fit:
         if isinstance(value, NUMPY):
             value = plain(value)
         if logical is not None and isinstance(value, logical.type):
-            value = _under(value, logical, schema, walk.level)
+            value = _underlying(value, logical, schema, walk.level)
         value = check(value, walk.level)
         return value if write is None else write(value)
 
     return fit
 
 
-def _under(value: Any, logical: Logical, schema: Any, level: int) -> Any:
+def _underlying(value: Any, logical: Logical, schema: Any, level: int) -> Any:
     if level == WHOLE and type(value) is not logical.type and schema["logicalType"] == "date":
         raise Misfit("date", value)
     try:
@@ -74,7 +74,7 @@ def _integer(kind: str) -> Callable[[Any], Check]:
 
 
 def _number(kind: str) -> Callable[[Any], Check]:
-    """Takes whatever has __float__, such as a tensor of one number; except True and NumPy's strings, which have it too."""
+    """Takes all that has __float__, such as a tensor of one number, but not booleans and NumPy's strings, which have it too."""
 
     def check(value: Any, level: int) -> Any:
         if type(value) is not float:
@@ -83,7 +83,7 @@ def _number(kind: str) -> Callable[[Any], Check]:
             value = _as_number(value, kind)
         if kind == "float":
             if level == WHOLE:
-                raise Misfit(kind, value)  # so that a union prefers a double, which rounds nothing
+                raise Misfit(kind, value)  # a union then prefers a double, which rounds nothing
             try:
                 _FLOAT.pack(value)
             except (OverflowError, struct.error):
@@ -109,20 +109,20 @@ def _as_number(value: Any, kind: str) -> Any:
 
 
 def _bytes(expected: str, size: int | None) -> Check:
-    """LOOSE takes a string of code points up to 255 too, as JSON writes bytes."""
+    """LOOSE also takes a string of code points up to 255, as JSON writes bytes."""
 
     def check(value: Any, level: int) -> bytes:
-        found = value
+        data = value
         if isinstance(value, bytearray):
-            found = bytes(value)
+            data = bytes(value)
         elif isinstance(value, str) and level == LOOSE:
             try:
-                found = value.encode("latin-1")
+                data = value.encode("latin-1")
             except UnicodeEncodeError:
                 raise Misfit(expected, value) from None
-        if not isinstance(found, bytes) or size not in (None, len(found)):
+        if not isinstance(data, bytes) or size not in (None, len(data)):
             raise Misfit(expected, value)
-        return found
+        return data
 
     return check
 

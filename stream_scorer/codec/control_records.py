@@ -1,8 +1,7 @@
-"""Control records in each encoding: end, set and pig between the data of a ModelOp stream. Section [d].
+"""Control records (end, set, pig) between the data of a ModelOp stream, in each encoding. docs/glossary.md explains them.
 
-If the output has the encoding of the input, a control record is written with the bytes that were read: published clients
-wait for the bytes of the pig that they have sent. In another encoding it has the properties that it came with, and no
-others.
+If output and input have the same encoding, the bytes of a control record are passed on unchanged: published clients wait
+for the bytes of the pig that they have sent. In another encoding it keeps its properties and gets no others.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _KEY_BYTES = _KEY.encode()
 _NAMES = ("id", "timestamp", "misc")
 _PEACE = "\u262efastscore."
 _PEACE_BYTES = _PEACE.encode()
-# The documentation prints a literal of Python 2, where \xfa is one byte: 12 bytes with the kind.
+# The vendor's documentation prints a literal of Python 2, where \xfa is one byte: 12 bytes with the kind.
 _RAW = b"\xfastscore."
 _RAW_LENGTH = len(_RAW) + 3
 _RAW_PROPERTIES = struct.Struct("!IQ")
@@ -44,7 +43,11 @@ AVRO_SCHEMA = fastavro.parse_schema(
 
 
 class ControlForm(NamedTuple):
-    """`read` returns None for data; `write` takes a control record that this or another form has read."""
+    """Control records of one encoding.
+
+    read: the control record that the bytes are; None if they are data.
+    write: the bytes of a control record that was read in this or another encoding.
+    """
 
     read: Callable[[bytes], Control | None]
     write: Callable[[Control], bytes]
@@ -55,9 +58,11 @@ def _of_map(value: Any, record: bytes, encoding: str) -> Control | None:
         return None
     given = [value.get(name) for name in _NAMES]
     try:
-        properties: Any = [None if one is None else of(one) for of, one in zip((int, int, str), given, strict=True)]
+        properties: Any = [
+            None if value is None else kind(value) for kind, value in zip((int, int, str), given, strict=True)
+        ]
     except (ValueError, TypeError, OverflowError):
-        properties = ()  # not of the documented types; an output of the same encoding still has them
+        properties = ()  # not of the documented types; an output in the same encoding still gets them
     return Control(value[_KEY], *properties, record=record, encoding=encoding)
 
 
@@ -76,12 +81,12 @@ def _read_json(data: bytes) -> Control | None:
 
 
 def _write_json(control: Control) -> bytes:
-    # A record of several lines would be several records of a delimited stream.
+    # On a delimited stream a record of several lines would be several records.
     if control.encoding == "json" and control.record and not any(end in control.record for end in (b"\n", b"\r")):
         return control.record
     try:
         return _compact(_members(control))
-    except (ValueError, TypeError, RecursionError):  # msgpack has values that JSON has not
+    except (ValueError, TypeError, RecursionError):  # msgpack has values that JSON lacks
         return _compact(_as_map(control))
 
 
@@ -90,7 +95,7 @@ def _compact(members: Mapping[str, Any]) -> bytes:
 
 
 def _members(control: Control) -> Any:
-    """All members of a control record of json or msgpack, with those that the client has added."""
+    """All members of a control record in json or msgpack, those that its client has added included."""
     if control.record and control.encoding == "json":
         return json.loads(control.record)
     if control.record and control.encoding == "msgpack":
@@ -112,7 +117,12 @@ def _write_msgpack(control: Control) -> bytes:
         return control.record
     try:
         packed: bytes = msgpack.packb(_members(control))
-    except (ValueError, TypeError, OverflowError, RecursionError):  # JSON has longer numbers, and half surrogate pairs
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ):  # JSON has longer numbers, and halves of surrogate pairs
         given = {name: _short(value) for name, value in _as_map(control).items()}
         packed = msgpack.packb(given)
     return packed
@@ -129,7 +139,7 @@ def _read_text(data: bytes) -> Control | None:
     if kind not in KINDS:
         return None
     try:
-        properties: Any = [of(one) for of, one in zip((int, int, str), given, strict=False)]
+        properties: Any = [kind(value) for kind, value in zip((int, int, str), given, strict=False)]
     except ValueError:
         return None
     return Control(kind, *properties, record=data, encoding="utf-8")
@@ -171,26 +181,26 @@ def _write_raw(control: Control) -> bytes:
 def _read_avro(data: bytes) -> Control | None:
     if not data.startswith(_AVRO):
         return None
-    found = read_avro_control(data)
-    return found[0] if found is not None and found[1] == len(data) else None
+    control = read_avro_control(data)
+    return control[0] if control is not None and control[1] == len(data) else None
 
 
 def begins_control(data: bytes, at: int) -> bool:
-    """Whether an Avro control record begins at `at`; its end may not be there yet."""
+    """Whether an Avro control record begins at `at`. It may be incomplete."""
     return data.startswith(_AVRO, at)
 
 
 def may_begin_control(data: bytes, at: int) -> bool:
     """Whether the bytes from `at` on are two or more, and the beginning of a control record.
 
-    One byte is not enough: it may be a small number, and such a number must not wait for more bytes.
+    One byte is not enough: a small number is one byte, and must not wait for more bytes.
     """
-    cut = data[at : at + len(_AVRO[0])]
-    return len(cut) > 1 and any(whole.startswith(cut) for whole in _AVRO)
+    head = data[at : at + len(_AVRO[0])]
+    return len(head) > 1 and any(control.startswith(head) for control in _AVRO)
 
 
 def read_avro_control(data: bytes) -> tuple[Control, int] | None:
-    """The control record that these bytes begin with, and its length; None if they do not."""
+    """The control record at the beginning of `data`, and its length in bytes; None if there is none, or not all of it."""
     if not data.startswith(_AVRO):
         return None
     stream = io.BytesIO(data)
@@ -202,8 +212,8 @@ def read_avro_control(data: bytes) -> tuple[Control, int] | None:
     kind = text.rpartition(".")[2]
     if kind not in KINDS:
         return None
-    # An Avro record always has all three: a default value means that the property was not given.
-    properties: Any = [one or None for one in given]
+    # An Avro record always has all three properties: 0 and "" stand for a property that was not given.
+    properties: Any = [value or None for value in given]
     return Control(kind, *properties, record=data[: stream.tell()], encoding="avro-binary"), stream.tell()
 
 
@@ -223,17 +233,17 @@ def _write_avro(control: Control) -> bytes:
 
 
 def _properties(control: Control) -> tuple[int, int, str]:
-    """id, timestamp and misc, with a default for each that it does not have."""
+    """id, timestamp and misc; 0 or "" for each that the record lacks."""
     return control.id or 0, control.timestamp or 0, control.misc or ""
 
 
 def _encodable(text: str) -> str:
-    """JSON may carry half of a surrogate pair, which UTF-8 has no bytes for."""
+    """The text without halves of surrogate pairs: JSON may contain them, and UTF-8 has no bytes for them."""
     return text.encode(errors="replace").decode()
 
 
 def _fold(number: int, bits: int) -> int:
-    """Wraps a number into a signed integer of `bits` bits: a client may count with more."""
+    """The number as a signed integer of `bits` bits, wrapped around: a client may count with more bits."""
     return (number + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
 
 
@@ -244,4 +254,4 @@ CONTROL_FORMS: dict[str | None, ControlForm] = {
     "msgpack": ControlForm(_read_msgpack, _write_msgpack),
     "avro-binary": ControlForm(_read_avro, _write_avro),
 }
-"""By encoding. csv and the internal encoding of time streams have no control records."""
+"""By encoding. csv and bert have no control records."""

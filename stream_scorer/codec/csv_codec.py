@@ -70,9 +70,9 @@ class CsvCodec(ValueCodec):
         except ValueError as error:
             raise DecodeError(f"expected CSV, got {data[:60]!r}: {error}") from error
 
-    def _wrong_number(self, row: list[tuple[str, bool]], wanted: int, who: str) -> DecodeError:
+    def _wrong_number(self, row: list[tuple[str, bool]], wanted: int, source: str) -> DecodeError:
         return DecodeError(
-            f"expected {wanted} fields, as {who}, found {len(row)}. Is the delimiter {self._dialect.delimiter!r}?"
+            f"expected {wanted} fields, as {source}, found {len(row)}. Is the delimiter {self._dialect.delimiter!r}?"
         )
 
     def dump(self, value: Any) -> bytes:
@@ -94,7 +94,7 @@ def header_of(schema: Schema, options: Mapping[str, Any]) -> bytes:
 
 
 def _typed(text: str, quoted: bool, kind: Any, named: Mapping[str, Any]) -> Any:
-    """A field's text as a value of its type; the text itself if it is not of that type: the schema then refuses it."""
+    """The text of a field as a value of its type. Else the text itself, which the check by the schema then refuses."""
     if isinstance(kind, list):
         return _branch(text, quoted, kind, named)
     if isinstance(kind, str) and kind in named:
@@ -111,7 +111,7 @@ def _typed(text: str, quoted: bool, kind: Any, named: Mapping[str, Any]) -> Any:
 
 
 def _number(text: str, *, whole: bool) -> Any:
-    """Stricter than Python, which takes 1_000 and digits of other scripts, and reads 1e400 as infinite."""
+    """The number; the text itself if it is none. Stricter than Python: 1_000, digits of other scripts and 1e400 are none."""
     try:
         if "_" in text or not text.isascii():
             return text
@@ -144,7 +144,7 @@ def _json(text: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    """The text of a field. Union tags are gone already: a dict is a record or a map."""
+    """The text of a field. The form has removed the tags of unions, so a dict is a record or a map."""
     if value is None:
         return ""
     if isinstance(value, str):

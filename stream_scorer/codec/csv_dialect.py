@@ -1,4 +1,4 @@
-"""CSV by RFC 4180, with any quote character and a delimiter of any length: text <-> fields. Section [g]."""
+"""CSV by RFC 4180, with any quote character and a delimiter of any length: text <-> fields."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Dialect:
-    """quote: one character. delimiter, and separator of records: one or more characters, without the quote."""
+    """How CSV is written.
+
+    quote: one character. delimiter, separator: one or more characters without the quote, between fields and between records.
+    """
 
     quote: str = '"'
     delimiter: str = ","
     separator: str = "\r\n"
 
     def parse(self, text: str) -> list[tuple[str, bool]]:
-        """The fields of one record, each with whether it was quoted. Raises ValueError."""
+        """The fields of one record, each with whether it was quoted. Raises ValueError: a quote is in a wrong place."""
         fields: list[tuple[str, bool]] = []
         at = 0
         while True:
@@ -31,7 +34,7 @@ class Dialect:
             at += len(self.delimiter)
 
     def _quoted(self, text: str, at: int, number: int) -> tuple[str, int]:
-        """The field that was opened before `at`, and the place after its closing quote."""
+        """The field whose opening quote is before `at`, and the place after its closing quote. number: of the field."""
         quote = self.quote
         pieces = []
         while True:
@@ -49,13 +52,13 @@ class Dialect:
         return "".join(pieces), at
 
     def write(self, fields: list[str]) -> str:
-        """One record. Quotes what would not come back otherwise, the only field of a record if it is empty, too."""
+        """One record. A field is quoted if `parse` would not return it otherwise; so is an empty field that is the only one."""
         if fields == [""]:
             return self.quote * 2
         return self.delimiter.join(map(self._field, fields))
 
     def _field(self, field: str) -> str:
-        # A field may end in what begins a long delimiter: with the delimiter behind it, it would be cut too early.
+        # If a field ends in the beginning of a long delimiter, the delimiter would be found too early.
         partial = any(field.endswith(self.delimiter[:length]) for length in range(1, len(self.delimiter)))
         apart = any(letter in field for letter in f"\r\n{self.quote}{self.separator}")
         if partial or apart or self.delimiter in field:

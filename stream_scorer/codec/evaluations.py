@@ -1,4 +1,4 @@
-"""Evaluations on the wire: `schemas/evaluation.avsc`, or the same fields as a JSON object."""
+"""Encodings of evaluations: Avro of `schemas/evaluation.avsc`, or a JSON object with the same fields."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FIVE = struct.Struct("<5d")
 _ONE = struct.Struct("<d")
 _NULL, _SOME = b"\x00", b"\x02"  # branches of a union
 FRAME = 5
-"""Bytes of a schema registry before a value."""
+"""Bytes before a value that is framed for a schema registry."""
 
 
 def evaluation_schema() -> Schema:
@@ -32,7 +32,7 @@ def evaluation_schema() -> Schema:
 
 
 def evaluation_codec(encoding: str, registry: Registry | None = None, subject: str = "") -> Codec:
-    """The codec of the evaluation topic; with a registry Avro is framed, as scores are."""
+    """The codec of the evaluation topic. With a registry Avro is framed, like scores."""
     if encoding == "json":
         return EvaluationJson()
     schema = evaluation_schema()
@@ -43,7 +43,7 @@ def evaluation_codec(encoding: str, registry: Registry | None = None, subject: s
 
 
 class EvaluationCodec:
-    """Bare Avro. Written by hand, as there is one for every score; read as any record."""
+    """Avro without framing. Encoded by hand, because there is an evaluation for every score."""
 
     def __init__(self, schema: Schema | None = None) -> None:
         self._avro = AvroCodec(schema or evaluation_schema())
@@ -73,11 +73,11 @@ class EvaluationCodec:
 
 
 class EvaluationJson:
-    """UTF-8 JSON. A difference too large for a double is null there: JSON has no infinity."""
+    """JSON in UTF-8. A difference that is too large for a double is null, because JSON has no infinity."""
 
     def encode(self, value: Evaluation) -> bytes:
         (forecast, naive, low, high, offset, timestamp, _), source, actual = value
-        found = {
+        evaluation = {
             "forecast": forecast,
             "actual": actual,
             "naive": naive,
@@ -89,7 +89,7 @@ class EvaluationJson:
             "forecast_timestamp": timestamp,
             "actual_offset": source.offset,
         }
-        return json.dumps(found).encode()
+        return json.dumps(evaluation).encode()
 
     def encode_many(self, values: Sequence[Evaluation]) -> list[bytes]:
         return [self.encode(value) for value in values]
@@ -98,32 +98,32 @@ class EvaluationJson:
         if data is None:
             raise null_value()
         try:
-            found = json.loads(data)
+            evaluation = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise DecodeError(f"expected a JSON object, got {data[:60]!r}: {error}") from error
-        if not isinstance(found, dict) or not _is_evaluation(found):
+        if not isinstance(evaluation, dict) or not _is_evaluation(evaluation):
             raise DecodeError(f"expected an evaluation as JSON, got {data[:60]!r}")
-        return found
+        return evaluation
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[dict[str, Any]]:
         return [self.decode(data) for data in batch]
 
 
 class AnyEvaluation:
-    """Reads evaluations whatever they were written as: JSON, bare Avro, Avro behind a registry's five bytes."""
+    """Decodes evaluations in any of their encodings: JSON, Avro, Avro framed for a schema registry."""
 
     def __init__(self) -> None:
         self._json, self._avro = EvaluationJson(), EvaluationCodec()
 
     def decode(self, data: bytes | None) -> dict[str, Any]:
-        """Raises DecodeError on what is none of them."""
+        """Raises DecodeError: the value is in none of them."""
         if data is None:
             raise null_value()
         if data.startswith(b"{"):
             try:
                 return self._json.decode(data)
             except DecodeError:
-                pass  # the first byte of an Avro double may be a brace as well
+                pass  # an Avro double may begin with the byte of a brace, too
         try:
             return self._avro.decode(data)
         except DecodeError:
@@ -132,9 +132,9 @@ class AnyEvaluation:
             return self._avro.decode(data[FRAME:])
 
 
-def _is_evaluation(found: dict[str, Any]) -> bool:
-    numbers = [found.get(name) for name in ("forecast", "actual", "naive")]
-    offset = found.get("forecast_offset", 0)
+def _is_evaluation(fields: dict[str, Any]) -> bool:
+    numbers = [fields.get(name) for name in ("forecast", "actual", "naive")]
+    offset = fields.get("forecast_offset", 0)
     return (
         all(isinstance(number, int | float) and abs(number) <= sys.float_info.max for number in numbers)
         and isinstance(offset, int)

@@ -1,7 +1,7 @@
 """Checks a value against a schema and makes what is written for it, in one walk through the value.
 
-It serves every encoding. A schema is compiled once for each `Form`: Avro's bytes, or the values that JSON, msgpack and
-CSV write. docs/values.md has the table of what is accepted for each type, with unions, logical types and defaults.
+All encodings use it. A schema is compiled once for each `Form`: Avro's bytes, or the values that JSON, msgpack and CSV
+write. docs/values.md lists what each type accepts, with unions, logical types and defaults.
 """
 
 from __future__ import annotations
@@ -23,32 +23,36 @@ class Form(Protocol):
     """Makes what is written for each part of a value that fits."""
 
     def leaf(self, kind: str, schema: Any) -> Callable[[Any], Any] | None:
-        """For null, booleans, numbers, text, bytes, fixed and symbols. None: the value is written as it is."""
+        """For types without parts: null, booleans, numbers, text, bytes, fixed, enums. None: the value is written as it is."""
 
     def array(self, items: list[Any]) -> Any: ...
 
     def map(self, keys: Sequence[str], items: list[Any]) -> Any: ...
 
     def record(self, names: Sequence[str], values: list[Any], given: Mapping[str, Any]) -> Any:
-        """`values` by `names`, in the schema's order. `given`: the model's record, with fields that the schema lacks."""
+        """names, values: of the fields in the schema's order. given: the model's record, which may have more fields."""
 
     def union(self, index: int, name: str, value: Any) -> Any: ...
 
     def default(self, fit: Fit, default: Any) -> Callable[[], Any]:
-        """A function that returns what is written for a field that is left out. It may raise Misfit.
+        """Returns a function that returns what is written for a field that is left out. It may raise Misfit.
 
         Args:
             fit: of the field's type.
-            default: as the schema has it, in JSON.
+            default: the field's default in the schema, as parsed JSON.
         """
 
 
 class Compiler:
-    """Compiles the parts of one schema. Records are kept by name, as a record may contain itself."""
+    """Compiles the types of one schema.
+
+    Args:
+        named: its named types, by full name.
+    """
 
     def __init__(self, named: Mapping[str, Any], form: Form) -> None:
         self._named, self._form = named, form
-        self._done: dict[str, Fit] = {}
+        self._done: dict[str, Fit] = {}  # records by name, because a record may contain itself
 
     def fit(self, schema: Any) -> Fit:
         if isinstance(schema, list):
@@ -84,14 +88,14 @@ def _array(inner: Fit, done: Callable[[list[Any]], Any]) -> Fit:
             value = plain(value)
         if not isinstance(value, (list, tuple)):
             raise Misfit("array", value)
-        found: list[Any] = []
+        items: list[Any] = []
         try:
             for item in value:
-                found.append(inner(item, walk))  # noqa: PERF401 - an error tells the index of the item
+                items.append(inner(item, walk))  # noqa: PERF401 - an error names the index of the item
         except Misfit as error:
-            error.path.append(f"[{len(found)}]")
+            error.path.append(f"[{len(items)}]")
             raise
-        return done(found)
+        return done(items)
 
     return fit
 
@@ -101,22 +105,22 @@ def _map(inner: Fit, done: Callable[[Sequence[str], list[Any]], Any]) -> Fit:
         if not isinstance(value, dict):
             raise Misfit("map", value)
         keys = [plain_scalar(key) if isinstance(key, np.generic) else key for key in value]
-        found: list[Any] = []
+        items: list[Any] = []
         for key, item in zip(keys, value.values(), strict=True):
             if not isinstance(key, str):
                 raise Misfit("string key", key)
             try:
-                found.append(inner(item, walk))
+                items.append(inner(item, walk))
             except Misfit as error:
                 error.path.append(f".{key}")
                 raise
-        return done(keys, found)
+        return done(keys, items)
 
     return fit
 
 
 def _record(fields: list[Field], done: Callable[[Sequence[str], list[Any], Mapping[str, Any]], Any]) -> Fit:
-    """`fields` is filled later, as a record may contain itself."""
+    """`fields` is filled after this call, because a record may contain itself."""
     names: list[str] = []
 
     def fit(value: Any, walk: Walk) -> Any:
@@ -126,21 +130,21 @@ def _record(fields: list[Field], done: Callable[[Sequence[str], list[Any], Mappi
             names[:] = [name for name, _, _ in fields]
         if walk.level < LOOSE and not value.keys() <= set(names):
             raise Misfit("record without other fields", value)
-        found: list[Any] = []
+        values: list[Any] = []
         name = ""
         try:
             for name, inner, default in fields:
                 if name in value:
-                    found.append(inner(value[name], walk))
+                    values.append(inner(value[name], walk))
                 elif default is None or walk.level == WHOLE:
                     break
                 else:
-                    found.append(default())
+                    values.append(default())
         except Misfit as error:
             error.path.append(f".{name}")
             raise
-        if len(found) < len(fields):
+        if len(values) < len(fields):
             raise Misfit(f"field {name!r} is missing")
-        return done(names, found, value)
+        return done(names, values, value)
 
     return fit

@@ -16,7 +16,7 @@ _END = b"\0"
 
 
 class AvroForm:
-    """The bytes of each part. A field that is left out is written with its default."""
+    """Avro's bytes of each part. A field that is left out is written with its default."""
 
     _LEAVES: Mapping[str, Callable[[Any], bytes]] = {
         "null": lambda _: b"",
@@ -52,19 +52,19 @@ class AvroForm:
 
 
 class PlainForm:
-    """Values of Python.
+    """Python values, for encodings that write those.
 
     Args:
-        text: write bytes as a string of code points below 256, as JSON has no bytes.
-        tagged: write unions with a tag, as Avro's JSON has them: {"int": 3}. Else bare.
-        filled: give a field that is left out its default. Else leave it out.
+        text: bytes become a string of code points below 256, because JSON has no bytes.
+        tagged: a value of a union gets a tag, as in Avro's JSON: {"int": 3}.
+        filled: a field that is left out gets its default; else it stays left out.
     """
 
     def __init__(self, *, text: bool = False, tagged: bool = False, filled: bool = False) -> None:
         self._text, self._tagged, self._filled = text, tagged, filled
 
     def leaf(self, kind: str, schema: Any) -> Callable[[Any], Any] | None:
-        return _latin if self._text and kind in ("bytes", "fixed") else None
+        return _latin_1 if self._text and kind in ("bytes", "fixed") else None
 
     def array(self, items: list[Any]) -> Any:
         return items
@@ -73,12 +73,12 @@ class PlainForm:
         return dict(zip(keys, items, strict=True))
 
     def record(self, names: Sequence[str], values: list[Any], given: Mapping[str, Any]) -> Any:
-        """In the order of `given`, with the fields that only `given` has."""
-        found = {name: value for name, value in zip(names, values, strict=True) if value is not LEFT_OUT}
-        if list(given) == list(found):
-            return found
-        more = {key: found.pop(key) if key in found else plain(item) for key, item in given.items()}
-        return more | found
+        """Fields are in the order of `given`, and those that only `given` has are kept."""
+        fields = {name: value for name, value in zip(names, values, strict=True) if value is not LEFT_OUT}
+        if list(given) == list(fields):
+            return fields
+        in_order = {key: fields.pop(key) if key in fields else plain(item) for key, item in given.items()}
+        return in_order | fields
 
     def union(self, index: int, name: str, value: Any) -> Any:
         return value if value is None or not self._tagged else {name: value}
@@ -88,7 +88,7 @@ class PlainForm:
 
 
 class CheckForm(PlainForm):
-    """For a check alone: makes no copies of records and maps."""
+    """Makes nothing of records and maps: for a check whose result is not used."""
 
     def record(self, names: Sequence[str], values: list[Any], given: Mapping[str, Any]) -> Any:
         return None
@@ -102,10 +102,9 @@ LEFT_OUT = object()
 
 
 def fit_default(fit: Fit, default: Any) -> Any:
-    """What is written for a default of a schema. Raises Misfit.
+    """What is written for the default of a field. Raises Misfit.
 
-    More than Avro allows: a union's default may be of any branch, not only the first; a number may be "NaN" or
-    "Infinity" as text.
+    Accepts more than Avro: the default of a union may be of any branch, and a number may be the text "NaN" or "Infinity".
     """
     try:
         return fit(default, Walk())
@@ -115,5 +114,5 @@ def fit_default(fit: Fit, default: Any) -> Any:
         raise
 
 
-def _latin(data: bytes) -> str:
+def _latin_1(data: bytes) -> str:
     return data.decode("latin-1")

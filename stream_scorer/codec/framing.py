@@ -1,4 +1,4 @@
-"""The schema registry's wire format around Avro: a zero byte, the schema's id in 4 bytes big-endian, the value."""
+"""The schema registry's wire format: a zero byte, the id of the schema in 4 bytes (big-endian), then the Avro value."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _HEAD = struct.Struct(">bI")
 
 
 class FramedCodec:
-    """`inner` with the five bytes.
+    """Avro values with those five bytes before them. Each call may ask the registry, once per schema: it may block for 10 s.
 
     Args:
-        schema: the model's own. Values written with another are read as this one, by Avro's rules.
-        registry: where writers' schemas are; without one every id is taken to be the model's schema.
-        schema_id: of outputs; with a registry and none given, the schema is registered at the first output.
-        subject: to register under.
+        inner: codec of the value.
+        schema: of the model. Values that were written with another schema are read as this one, by Avro's rules.
+        registry: has the schemas of writers; None: every id stands for `schema`.
+        schema_id: of outputs; None: `schema` is registered at the first output.
+        subject: under which it is registered.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class FramedCodec:
         if data is None:
             raise null_value()
         if len(data) < _HEAD.size or data[0] != 0:
-            error = wrong_bytes("a zero byte and a 4-byte schema id before the value", data, expected=-1)
+            error = wrong_bytes("a zero byte and a 4-byte schema id before the value", data, size=-1)
             raise DecodeError(f"{error} Without a registry in play, leave --framing at none.")
         _, number = _HEAD.unpack_from(data)
         value = data[_HEAD.size :]

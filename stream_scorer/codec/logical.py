@@ -1,6 +1,6 @@
-"""Logical types, in one table: Python's type for each, and the number, bytes or text underneath, which is written.
+"""The table of logical types: Python's type for each, and the number, bytes or text underneath, which is what is written.
 
-Models get what is underneath, so `x / 1000` of a timestamp works in every encoding. They may give either.
+Models get the value underneath, so `x / 1000` of a timestamp works in every encoding. They may return either.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 _EPOCH = datetime.datetime(1970, 1, 1)
 _ZERO_DAY = datetime.date(1970, 1, 1).toordinal()
 _US = datetime.timedelta(microseconds=1)
-# Without a limit of digits: a shift by a power of ten must never round.
+# No limit of digits, because a shift by a power of ten must never round.
 _EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 _MAX_DIGITS = 10_000
 Definition = Mapping[str, Any]
@@ -24,10 +24,10 @@ class Logical(NamedTuple):
     """One logical type over one type of Avro.
 
     type: Python's type for it.
-    under: from a value of that type to what is underneath. Raises ValueError, OverflowError or ArithmeticError with the
-        reason if the value does not fit.
-    over: from what is underneath to a value of that type. Raises as `under` does.
-    us: its unit, in microseconds; 0 for types that count no time.
+    under: converts a value of that type to the value underneath. Raises ValueError, OverflowError or ArithmeticError with
+        the reason if the value does not fit.
+    over: converts the value underneath to Python's type. Raises the same errors.
+    us: unit of the number underneath, in microseconds; 0 for types that count no time.
     """
 
     type: type
@@ -37,22 +37,24 @@ class Logical(NamedTuple):
 
 
 def logical_of(schema: Any) -> Logical | None:
-    """The logical type of a part of a parsed schema. None: it has none, or one that is not in the table; Avro says to
-    treat that as the type underneath."""
+    """The logical type of a part of a parsed schema; None if it has none, or one that is not in the table.
+
+    Avro says to treat a logical type that one does not know as the type underneath.
+    """
     if not isinstance(schema, dict) or "logicalType" not in schema:
         return None
     return LOGICAL.get((schema["type"], schema["logicalType"])) if isinstance(schema["type"], str) else None
 
 
 def logical_mismatch(reader: Any, writer: Any, *, units: bool = True) -> str | None:
-    """The reason if logical types of reader and writer do not go together, else None.
+    """The reason why values of the writer's logical type may not be read as the reader's; None if they may.
 
-    units: times must have the same unit, too.
+    units: also compare the units of times.
     """
-    one, other = logical_of(reader), logical_of(writer)
-    if one is None or other is None:
+    asked, written = logical_of(reader), logical_of(writer)
+    if asked is None or written is None:
         return None
-    same = one.type is other.type and (one.us == other.us or not units)
+    same = asked.type is written.type and (asked.us == written.us or not units)
     if same and reader.get("scale", 0) == writer.get("scale", 0):
         return None
     return f"{_text(reader)} is asked for, {_text(writer)} is given"
@@ -87,7 +89,7 @@ def _time(us: int) -> Callable[[datetime.time, Definition], int]:
 
 
 def _moment(us: int, *, local: bool) -> Callable[[datetime.datetime, Definition], int]:
-    """A local timestamp keeps what the clock shows: its time zone is dropped, not converted."""
+    """local: keep what the clock shows; the time zone is dropped, not converted."""
 
     def under(value: datetime.datetime, _: Definition) -> int:
         return ((value.replace(tzinfo=None) if local else _naive(value)) - _EPOCH) // _US // us
@@ -146,4 +148,4 @@ LOGICAL: dict[tuple[str, str], Logical] = {
     ("string", "uuid"): Logical(uuid.UUID, lambda value, _: str(value), lambda text, _: uuid.UUID(text)),
     ("fixed", "uuid"): Logical(uuid.UUID, lambda value, _: value.bytes, lambda data, _: uuid.UUID(bytes=data)),
 }
-"""By the type underneath and the logical type."""
+"""By the type underneath and the name of the logical type."""

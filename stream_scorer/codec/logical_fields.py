@@ -1,4 +1,4 @@
-"""What fields of a record mean: the time or decimal of Python that a schema's number or bytes stand for."""
+"""Converts fields of records to the Python time or decimal that their logical type means."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream_scorer.ports import Meaning
 
 
 def meaning_of(schema: Schema | None) -> Meaning | None:
-    """None if the schema has no logical types."""
+    """The conversion for one schema; None if it has no logical types."""
     if schema is None:
         return None
     whole = type_of(schema.parsed, schema.named)
@@ -35,7 +35,9 @@ def _lift(kind: Any, named: Mapping[str, Any]) -> Callable[[Any], Any] | None:
     if isinstance(kind, list):
         branches = [type_of(branch, named) for branch in kind]
         lifts = [_lift(branch, named) for branch in branches]
-        return functools.partial(_of_union, {branch_name(branch) for branch in branches}, [one for one in lifts if one])
+        return functools.partial(
+            _of_union, {branch_name(branch) for branch in branches}, [lift for lift in lifts if lift]
+        )
     logical = logical_of(kind)
     if logical is None:
         return None
@@ -54,7 +56,7 @@ def _lift(kind: Any, named: Mapping[str, Any]) -> Callable[[Any], Any] | None:
 
 
 def _of_union(tags: set[str], lifts: list[Callable[[Any], Any]], value: Any) -> Any:
-    """Drops the tag. If several branches have a logical type, the value stays as it is: which one it is of is unknown."""
+    """Drops the tag. If several branches have a logical type, the value stays as it is: its branch is not known."""
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in tags:
         (value,) = value.values()
     return lifts[0](value) if len(lifts) == 1 else value

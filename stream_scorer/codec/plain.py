@@ -1,4 +1,4 @@
-"""Values as plain Python: what models put into outputs is often NumPy's."""
+"""Converts NumPy's values, which models often return, to Python's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NUMPY = (np.generic, np.ndarray)
 
 
 def plain(value: Any) -> Any:
-    """The same value with NumPy scalars and arrays made Python numbers and lists, at any depth."""
+    """The same value, with NumPy scalars and arrays at any depth as Python numbers and lists."""
     kind = type(value)
     if kind in (float, int, str, bool, bytes) or value is None:
         return value
@@ -26,12 +26,12 @@ def plain(value: Any) -> Any:
 
 
 def plain_scalar(value: np.generic) -> Any:
-    """Times in microseconds, which Python has: for nanoseconds NumPy would give the bare number."""
+    """A Python value. Times are cut to microseconds first: for nanoseconds NumPy would return a bare number."""
     return (value.astype("M8[us]") if isinstance(value, np.datetime64) else value).item()
 
 
 def reason(error: Exception) -> str:
-    """The text of an exception, or its type if it has no text: `str` of a model's own exception may raise."""
+    """The text of an exception, or the name of its type if it has none: `str` of a model's own exception may raise."""
     try:
         return str(error) or type(error).__name__
     except Exception:  # noqa: BLE001
@@ -39,5 +39,5 @@ def reason(error: Exception) -> str:
 
 
 def _plain_key(key: Any) -> Any:
-    """Tuples stay tuples, as a list cannot be a key."""
+    """Tuples stay tuples, because a list cannot be a key."""
     return key.item() if isinstance(key, np.generic) else key

@@ -1,4 +1,4 @@
-"""JSON, one value."""
+"""JSON values."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from stream_scorer.errors import DecodeError
 _BOM = b"\xef\xbb\xbf"
 _LARGE = re.compile(rb"[eE]\+?\d{3}")
 _LONG = 309
-"""Digits. A number that is too large for a double has so many digits, or an exponent of three digits."""
+"""A number that is too large for a double has this many digits, or an exponent of three digits."""
 
 
 class JsonCodec(ValueCodec):
-    """JSON in UTF-8, checked against a schema if there is one. The model gets the value as it came.
+    """JSON in UTF-8, checked against a schema if there is one. The model gets the parsed value unchanged.
 
     Bytes are written as a string of code points below 256.
 
     Args:
-        strict: refuse NaN and Infinity, which are not JSON. Else they are read and written as Python does.
-        tagged: write unions with a tag; else bare. Models may give either.
+        strict: refuse NaN and Infinity, which are not JSON; else read and write them as Python does.
+        tagged: write a value of a union with a tag. Models may return it with or without one.
     """
 
     encoding = "JSON"
@@ -33,9 +33,9 @@ class JsonCodec(ValueCodec):
     def __init__(self, schema: Schema | None, *, strict: bool = True, tagged: bool = True) -> None:
         super().__init__(schema, PlainForm(text=True, tagged=tagged))
         self._refuse = _refuse if strict else None
-        # Made once: `json.loads` and `json.dumps` with options make a new decoder or encoder for every value.
+        # Made once, because `json.loads` and `json.dumps` with options make a new decoder or encoder at every call.
         self._value = json.JSONDecoder(parse_constant=self._refuse).decode
-        self._text = json.JSONEncoder(allow_nan=not strict, default=_more).encode
+        self._text = json.JSONEncoder(allow_nan=not strict, default=_encode_bytes).encode
 
     def load(self, data: bytes) -> Any:
         try:
@@ -61,7 +61,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _more(value: Any) -> Any:
+def _encode_bytes(value: Any) -> Any:
     if isinstance(value, bytes | bytearray):
         return value.decode("latin-1")
     kind = type(value).__name__

@@ -1,8 +1,8 @@
-"""What a schema registry's answer means to us, or that none came. One place for every client of a registry.
+"""What an answer of a schema registry means, or that none came; used by every client of a registry.
 
-UnknownSchema   one record is at fault: the registry says that it has no such schema
-Unanswered      waiting may help: nobody answered, the answer was cut off, 429, 408, 5xx
-BrokerError     only a person can mend it: everything else
+UnknownSchema   the cause is one record: the registry says that it has no such schema
+Unanswered      waiting may help: there was no answer, or part of one, or status 408, 429 or 5xx
+BrokerError     a person has to change something: everything else
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import NamedTuple, Protocol
 from stream_scorer.errors import BrokerError, Unanswered
 
 TIMEOUT_S = 10.0
-"""Of each call."""
+"""Of each request."""
 MAX_TEXT = 300
-"""Characters kept of what a registry says."""
+"""Characters kept of a registry's answer."""
 NO_SUCH_SCHEMA = 40403
-"""The registry's own code. A 404 without it is of somebody else: a wrong path, a proxy, a gateway with nothing behind."""
+"""A registry's error code for an unknown schema. A 404 without it has another cause: a wrong path, a proxy, a gateway."""
 MAX_WAIT_S = 60.0
-"""No Retry-After is honoured for longer."""
+"""Longest Retry-After that is obeyed."""
 _PASSING = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ssl.SSLWantReadError)
 _HINTS = {
     301: "Give the URL it points to as --schema-registry.",
@@ -39,7 +39,7 @@ class UnknownSchema(LookupError):
 
 
 class Busy(Unanswered):
-    """It asks to be left alone for `after_s` seconds."""
+    """The registry wants no request for `after_s` seconds."""
 
     def __init__(self, text: str, after_s: float) -> None:
         super().__init__(text)
@@ -47,14 +47,14 @@ class Busy(Unanswered):
 
 
 class Reference(NamedTuple):
-    """A schema that another one uses."""
+    """A schema that another one refers to."""
 
     subject: str
     version: int
 
 
 class Definition(NamedTuple):
-    """A schema as a registry has it. kind: AVRO, JSON or PROTOBUF."""
+    """A schema in a registry. kind: AVRO, JSON or PROTOBUF."""
 
     text: str
     kind: str = "AVRO"
@@ -62,15 +62,15 @@ class Definition(NamedTuple):
 
 
 def without_credentials(url: str) -> str:
-    """The URL of a registry as it may be shown, and as paths are added to it."""
+    """The URL of a registry without user, password and query: for texts, and for paths to be appended."""
     parts = urllib.parse.urlsplit(url)
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 class Calls(Protocol):
-    """The three calls to a schema registry that scoring needs. Each blocks for some 10 s at most.
+    """The three requests to a schema registry that scoring needs. Each blocks for about `TIMEOUT_S` at most.
 
-    Each raises BadAnswer, NoRegistry, or what its library has for a connection that failed.
+    Each raises BadAnswer, NoRegistry, or its library's error for a failed connection.
     """
 
     where: str
@@ -84,7 +84,7 @@ class Calls(Protocol):
 
 
 class BadAnswer(Exception):
-    """Another status than 2xx. code: the registry's own, if the answer has one. after_s: Retry-After."""
+    """The status is not 2xx. code: the registry's error code, if the answer has one. after_s: seconds of Retry-After."""
 
     def __init__(self, status: int, code: object, text: str, after_s: float | None = None) -> None:
         super().__init__(text)
@@ -92,34 +92,34 @@ class BadAnswer(Exception):
 
 
 class NoRegistry(Exception):
-    """The status was good, but the answer is none of a schema registry."""
+    """The status is 2xx, but the answer is not that of a schema registry."""
 
 
 def unread(body: str) -> Exception:
-    """What the body of a good answer is that cannot be read as JSON: cut off, or somebody else's."""
+    """The error for a body that cannot be read as JSON: it is incomplete, or not from a registry."""
     if body.lstrip().startswith("{"):
         return ConnectionError("the answer was cut off")
-    return NoRegistry(f"answered with no JSON but {' '.join(body[:100].split())!r}")
+    return NoRegistry(f"the answer is not JSON but {' '.join(body[:100].split())!r}")
 
 
-def classify(where: str, what: str, error: Exception) -> UnknownSchema | Unanswered | BrokerError:
-    """What `what` failed by at the registry `where`."""
-    at = f"schema registry {where}: {what}"
+def classify(where: str, request: str, error: Exception) -> UnknownSchema | Unanswered | BrokerError:
+    """Our error for the failure of a request to the registry at the URL `where`."""
+    at = f"schema registry {where}: {request}"
     if isinstance(error, BadAnswer):
         return _refused(at, error)
     if isinstance(error, NoRegistry):
         return BrokerError(
             f"{at}: {error}. Something else answers there, or in between (a proxy, a login page). Correct --schema-registry."
         )
-    for one in chain(error):
-        if isinstance(one, ssl.SSLCertVerificationError):
+    for cause in chain(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
             return BrokerError(
-                f"{at}: its certificate is not trusted ({one.verify_message}). Give the certificates to trust by "
+                f"{at}: its certificate is not trusted ({cause.verify_message}). Give the certificates to trust by "
                 "--registry ssl.ca.location=FILE, and the name in the certificate by --schema-registry."
             )
-        if isinstance(one, ssl.SSLError) and not isinstance(one, _PASSING):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _PASSING):
             return BrokerError(
-                f"{at}: no TLS connection ({one}). Does it speak http only, or want a client's certificate (--registry "
+                f"{at}: no TLS connection ({cause}). Does it speak http only, or want a client's certificate (--registry "
                 "ssl.certificate.location=FILE, ssl.key.location=FILE)?"
             )
     return Unanswered(f"{at}: no answer ({error or type(error).__name__}). Check --schema-registry.")
@@ -136,10 +136,10 @@ def _refused(at: str, error: BadAnswer) -> UnknownSchema | Unanswered | BrokerEr
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from."""
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        # Some have it as their argument. Not by `__context__`: whoever calls us may be handling an earlier error.
-        inner = found.args[0] if found.args else None
-        found = found.__cause__ or (inner if isinstance(inner, BaseException) else None)
+    """An error, then the errors that caused it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        # Some libraries pass the cause as an argument. `__context__` does not help: a caller may be handling another error.
+        inner = cause.args[0] if cause.args else None
+        cause = cause.__cause__ or (inner if isinstance(inner, BaseException) else None)

@@ -1,4 +1,4 @@
-"""Three calls to a schema registry by Confluent's client: own CAs, client certificates, bearer tokens, OAuth, proxies."""
+"""Requests to a schema registry by Confluent's client: own CAs, client certificates, bearer tokens, OAuth, proxies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 
 class ConfluentCalls:
-    """The `Calls` of a registry. `properties`: the client's own. Raises SettingsError."""
+    """The `Calls` of a registry. properties: of Confluent's client.
+
+    Raises SettingsError: the client is not installed, a file is missing, or the client refuses a property.
+    """
 
     def __init__(self, url: str, properties: Mapping[str, str]) -> None:
         try:
@@ -38,7 +41,7 @@ class ConfluentCalls:
         self._schema, self._bad, self._no_token = Schema, SchemaRegistryError, OAuthTokenError
         self.where = without_credentials(url)
         for key, value in properties.items():
-            if key.endswith(".location") and not Path(value).exists():  # the client's error would not say which
+            if key.endswith(".location") and not Path(value).exists():  # the client's error does not name the file
                 raise SettingsError(f"--registry {key}: there is no {value}.")
         try:
             self._client = SchemaRegistryClient(_settings(url, properties))
@@ -61,41 +64,41 @@ class ConfluentCalls:
             raise BadAnswer(error.http_status_code, error.error_code, str(error.error_message)[:MAX_TEXT]) from error
         except NoRegistry:
             raise
-        except self._no_token as error:  # raised while another was handled, which says why
+        except self._no_token as error:  # its context has the cause
             raise _explained(error.__context__ or error) from (error.__context__ or error)
         except Exception as error:
             raise _explained(error) from error
 
 
 def _settings(url: str, properties: Mapping[str, str]) -> dict[str, Any]:
-    """Nothing is retried within: the loop waits, says so and hears SIGTERM meanwhile."""
+    """The client must not retry: the loop does, logs it, and hears SIGTERM meanwhile."""
     settings: dict[str, Any] = {"url": url, "max.retries": 0, **properties}
     settings["timeout"] = float(properties.get("timeout", TIMEOUT_S))
     if any(key.startswith("bearer.auth.") for key in properties):
         source = "STATIC_TOKEN" if "bearer.auth.token" in properties else "OAUTHBEARER"
         settings.setdefault("bearer.auth.credentials.source", source)
-        settings.setdefault("bearer.auth.logical.cluster", "")  # means something to Confluent's cloud only
+        settings.setdefault("bearer.auth.logical.cluster", "")  # only Confluent's cloud needs a value
         if settings["bearer.auth.credentials.source"] == "OAUTHBEARER":
             settings.setdefault("bearer.auth.scope", "")
     return settings
 
 
-def _definition(found: Any) -> Definition:
-    if not isinstance(found.schema_str, str):
+def _definition(schema: Any) -> Definition:
+    if not isinstance(schema.schema_str, str):
         raise NoRegistry("answered with JSON that has no schema")
-    references = tuple(Reference(str(one.subject), int(one.version)) for one in found.references or ())
-    return Definition(found.schema_str, found.schema_type or "AVRO", references)
+    references = tuple(Reference(str(other.subject), int(other.version)) for other in schema.references or ())
+    return Definition(schema.schema_str, schema.schema_type or "AVRO", references)
 
 
 def _explained(error: BaseException) -> Exception:
-    """No answer of the registry: of the token's issuer, of the connection to either, or nothing that makes sense."""
-    for one in chain(error):
-        answer = getattr(one, "response", None)
+    """Our error for all that is no answer of the registry: of the token's issuer, of the connection, or anything else."""
+    for cause in chain(error):
+        answer = getattr(cause, "response", None)
         if status := getattr(answer, "status_code", None):
-            return BadAnswer(status, None, f"no token: {one}")
-        if isinstance(one, json.JSONDecodeError):
-            return unread(one.doc)
-        # By name: the client uses httpx or httpx2, whichever is there.
-        if isinstance(one, OSError) or any(kind.__name__ == "TransportError" for kind in type(one).__mro__):
-            return ConnectionError(f"{type(one).__name__}: {one}")
+            return BadAnswer(status, None, f"no token: {cause}")
+        if isinstance(cause, json.JSONDecodeError):
+            return unread(cause.doc)
+        # By name, because the client uses httpx or httpx2, whichever is installed.
+        if isinstance(cause, OSError) or any(kind.__name__ == "TransportError" for kind in type(cause).__mro__):
+            return ConnectionError(f"{type(cause).__name__}: {cause}")
     return NoRegistry(f"no answer of a registry, or no token for it ({type(error).__name__}: {str(error)[:MAX_TEXT]})")

@@ -1,4 +1,4 @@
-"""Three calls to a schema registry over its REST API, with what Python has: basic authentication, the system's CAs."""
+"""Requests to a schema registry by Python's own HTTP client: basic authentication, the CAs of the system."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_ANSWER = 16 << 20  # bytes
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Credentials are for the registry, not for where it sends us to."""
+    """The credentials are for the registry, not for the address of a redirect."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -58,7 +58,7 @@ class HttpCalls:
         return _definition(self._ask("GET", f"/schemas/ids/{number}"))
 
     def by_version(self, subject: str, version: int) -> Definition:
-        # Deleted as they may be: those who refer to them still do.
+        # Also deleted versions: other schemas may still refer to them.
         return _definition(self._ask("GET", f"/subjects/{_quoted(subject)}/versions/{version}?deleted=true"))
 
     def register(self, subject: str, schema: str) -> int:
@@ -85,7 +85,7 @@ def _quoted(subject: str) -> str:
 
 
 def _whole(answer: Any) -> bytes:
-    """The body of an answer. Raises OSError when it takes too long, NoRegistry when it is too long to be of a registry."""
+    """The body of an answer. Raises OSError: it takes too long or is incomplete; NoRegistry: it is too large for a registry."""
     body, deadline = bytearray(), time.monotonic() + TIMEOUT_S
     while part := answer.read1(1 << 16):
         body += part
@@ -93,13 +93,13 @@ def _whole(answer: Any) -> bytes:
             raise NoRegistry(f"answered with more than {_MAX_ANSWER >> 20} MB")
         if time.monotonic() > deadline:
             raise TimeoutError(f"no whole answer in {TIMEOUT_S:.0f} s")
-    if answer.length:  # `read1` does not say so itself
+    if answer.length:  # `read1` does not raise an error itself
         raise ConnectionError("the answer was cut off")
     return bytes(body)
 
 
 def _json(body: bytes) -> Any:
-    """Raises OSError on JSON that is cut off, NoRegistry on what is none."""
+    """The body as JSON. Raises OSError: it is incomplete; NoRegistry: it is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -123,7 +123,7 @@ def _bad(error: urllib.error.HTTPError) -> BadAnswer:
 
 
 def _after(value: str | None) -> float | None:
-    """Retry-After: seconds, or a date."""
+    """Seconds from now of Retry-After, which has seconds or a date; None for another text."""
     if value is None:
         return None
     if value.strip().isdigit():
@@ -141,7 +141,9 @@ def _text(body: bytes) -> str:
 def _definition(answer: Any) -> Definition:
     try:
         text = answer["schema"]
-        references = [Reference(str(one["subject"]), int(one["version"])) for one in answer.get("references") or ()]
+        references = [
+            Reference(str(other["subject"]), int(other["version"])) for other in answer.get("references") or ()
+        ]
         kind = str(answer.get("schemaType", "AVRO"))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise NoRegistry("answered with JSON that has no schema") from error

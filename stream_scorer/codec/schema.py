@@ -20,9 +20,9 @@ PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "str
 NO_SCHEMA = (
     SchemaParseException, UnknownType, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError
 )  # fmt: skip
-"""What `make_schema` raises on JSON that is no schema."""
+"""Errors of `make_schema` for JSON that is not a schema."""
 MAX_NESTED = 256
-"""Objects and arrays within each other in the JSON of a schema: what walks through schemas calls itself for each."""
+"""Objects and arrays within each other in the JSON of a schema. Functions that walk through schemas call themselves."""
 _OF_FASTAVRO = frozenset(("__fastavro_parsed", "__named_schemas"))
 
 
@@ -30,10 +30,10 @@ _OF_FASTAVRO = frozenset(("__fastavro_parsed", "__named_schemas"))
 class Schema:
     """One schema.
 
-    name: as the model says it.
-    parsed: as fastavro parsed it.
-    canonical: as JSON text that needs no other schema.
-    named: the named types in it, by full name.
+    name: the model's name for it.
+    parsed: as fastavro has parsed it.
+    canonical: JSON text that refers to no other schema.
+    named: its named types, by full name.
     """
 
     name: str
@@ -43,21 +43,21 @@ class Schema:
 
     @property
     def primitive(self) -> str | None:
-        """The primitive type this schema is, if it is one."""
+        """The primitive type that this schema is; None for other schemas and for logical types."""
         logical = isinstance(self.parsed, dict) and "logicalType" in self.parsed
         kind = self.parsed["type"] if isinstance(self.parsed, dict) else self.parsed
         return kind if kind in PRIMITIVES and not logical else None
 
     def as_file(self) -> str:
-        """The text of an .avsc file; a primitive is written as an object, which all readers take."""
+        """The text of an .avsc file. A primitive type is written as an object, because every reader accepts that."""
         definition = json.loads(self.canonical)
         return json.dumps({"type": definition} if isinstance(definition, str) else definition) + "\n"
 
     def writer(self, form: Form) -> Callable[[Any], Any]:
-        """A function that takes a value and returns what the form writes for it.
+        """Returns a function that takes a value and returns what the form writes for it.
 
-        It raises SchemaError with the place in the value, what was expected and what was found; and whatever methods of
-        the value raise.
+        It raises SchemaError with the place in the value, what was expected and what was found; and any exception of the
+        value's own methods.
         """
         fit = Compiler(self.named, form).fit(self.parsed)
 
@@ -73,26 +73,26 @@ class Schema:
 
     @functools.cached_property
     def check(self) -> Callable[[Any], Any]:
-        """A function that raises as `writer`'s does if a value does not fit. Its result means nothing."""
+        """A function that raises as that of `writer` if a value does not fit. Its result means nothing."""
         return self.writer(CheckForm())
 
 
 def make_schema(name: str, definition: Any) -> Schema:
-    """Of parsed JSON. Raises one of NO_SCHEMA."""
+    """The schema in parsed JSON. Raises one of NO_SCHEMA."""
     named: dict[str, Any] = {}
     return Schema(name, parse_schema(definition, named), json.dumps(definition), named)
 
 
 def parse_schema(definition: Any, named: dict[str, Any] | None = None) -> Any:
-    """As fastavro takes it, of parsed JSON from anywhere; fills `named`. Raises one of NO_SCHEMA."""
+    """Parsed JSON of any origin as fastavro parses it. Adds its named types to `named`. Raises one of NO_SCHEMA."""
     check_nested(definition)
     return fastavro.parse_schema(definition, named)
 
 
 def check_nested(definition: Any) -> None:
-    """Raises ValueError on JSON that no walk through it should meet."""
+    """Raises ValueError: the JSON is nested too deeply, or has keys that are fastavro's own."""
     level, depth = [definition], 0
-    while level := [one for part in level for one in _parts(part)]:
+    while level := [inner for part in level for inner in _parts(part)]:
         depth += 1
         if depth > MAX_NESTED:
             raise ValueError(f"nested more than {MAX_NESTED} deep")

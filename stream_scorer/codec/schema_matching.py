@@ -1,4 +1,4 @@
-"""Whether data of one schema may go where another is asked for: the compatibility table of section [e]."""
+"""Whether data of one schema may go where another is asked for: ModelOp's compatibility of schemas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stream_scorer.codec.schema_parts import NAMED, NUMBERS, branch_name, matche
 
 
 def mismatch(reader: Schema, writer: Schema) -> str | None:
-    """The reason, in one line, if data of `writer` may not go where `reader` is asked for; else None."""
+    """The reason, in one line, why data of `writer` may not go where `reader` is asked for; None if they may."""
     try:
         return _Match(reader, writer).compare(reader.parsed, writer.parsed, "")
     except RecursionError:
@@ -20,7 +20,7 @@ def mismatch(reader: Schema, writer: Schema) -> str | None:
 class _Match:
     def __init__(self, reader: Schema, writer: Schema) -> None:
         self._reader, self._writer = reader.named, writer.named
-        # Pairs of records that match, or are under way and assumed to, in order; and pairs that do not match.
+        # Pairs of records that match, or are being compared and assumed to match, in order; and pairs that do not match.
         self._good: dict[tuple[str, str], None] = {}
         self._bad: dict[tuple[str, str], str] = {}
 
@@ -31,30 +31,30 @@ class _Match:
         if isinstance(reader, list):
             if any(self.compare(branch, writer, at) is None for branch in reader):
                 return None
-            return _told(" or ".join(map(branch_name, reader)), branch_name(writer), at)
+            return _mismatch(" or ".join(map(branch_name, reader)), branch_name(writer), at)
         asked, given = reader["type"], writer["type"]
         if (problem := logical_mismatch(reader, writer)) is not None:
             return f"{f'at {at}: ' if at else ''}{problem}"
         if asked in NUMBERS and given in NUMBERS:
-            return None if widens(given, asked) else _told(asked, given, at)
+            return None if widens(given, asked) else _mismatch(asked, given, at)
         if asked != given:
-            return _told(_text(reader), _text(writer), at)
+            return _mismatch(_text(reader), _text(writer), at)
         if asked == "array":
             return self.compare(reader["items"], writer["items"], f"{at}[]")
         if asked == "map":
             return self.compare(reader["values"], writer["values"], f"{at}{{}}")
         if asked == "enum":
             extra = [symbol for symbol in writer["symbols"] if symbol not in reader["symbols"]]
-            return _told(_text(reader), f"one that has {', '.join(extra)} too", at) if extra else None
+            return _mismatch(_text(reader), f"one that has {', '.join(extra)} too", at) if extra else None
         if asked == "fixed" and reader["size"] != writer["size"]:
-            return _told(f"fixed of {reader['size']} bytes", f"fixed of {writer['size']}", at)
+            return _mismatch(f"fixed of {reader['size']} bytes", f"fixed of {writer['size']}", at)
         return self._fields(reader, writer, at) if asked in ("record", "error") else None
 
     def _fields(self, reader: Any, writer: Any, at: str) -> str | None:
         pair = (reader["name"], writer["name"])
         if pair in self._good or pair in self._bad:
             return self._bad.get(pair)
-        before = len(self._good)
+        size = len(self._good)
         self._good[pair] = None
         types = {field["name"]: field["type"] for field in writer["fields"]}
         given = {field["name"]: types[name] for name, field in matched_fields(writer, reader).items()}
@@ -68,8 +68,8 @@ class _Match:
             if problem:
                 break
         if problem:
-            # What was found good since then may have relied on this pair.
-            while len(self._good) > before:
+            # Pairs that matched meanwhile may have relied on this one.
+            while len(self._good) > size:
                 self._good.popitem()
             self._bad[pair] = problem
         return problem
@@ -79,5 +79,5 @@ def _text(schema: Any) -> str:
     return f"{schema['type']} {schema['name']}" if schema["type"] in NAMED else str(schema["type"])
 
 
-def _told(asked: str, given: str, at: str) -> str:
+def _mismatch(asked: str, given: str, at: str) -> str:
     return f"{f'at {at}: ' if at else ''}{asked} is asked for, {given} is given"

@@ -1,4 +1,4 @@
-"""What makes parsed JSON an Avro 1.8 schema, told in one line where it is none. Section [e]."""
+"""Checks that parsed JSON is an Avro 1.8 schema. Its errors are one line, as ModelOp's API returns them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from stream_scorer.codec.schema_parts import NAMED
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(\.[A-Za-z_][A-Za-z0-9_\-]*)*", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_MAX_TOLD = 400
-"""Characters of what is wrong: a name may be as long as it likes."""
+_MAX_TEXT = 400
+"""Characters of an error text: a name in it may have any length."""
 _INNER = {"array": "items", "map": "values"}
 
 
 class BadSchema(ValueError):
-    """One line: what is wrong with a definition."""
+    """What is wrong with a schema, in one line."""
 
 
 def checked_schema(name: str, definition: Any) -> Schema:
-    """Raises BadSchema. Attributes that Avro does not know are let be."""
+    """The schema in parsed JSON. Raises BadSchema. Attributes that Avro does not know are accepted."""
     try:
         check_nested(definition)
         definition = _unwrapped(definition)
         _Rules().check(definition, "")
         return make_schema(name, definition)
     except BadSchema as error:
-        raise BadSchema(str(error)[:_MAX_TOLD]) from None
+        raise BadSchema(str(error)[:_MAX_TEXT]) from None
     except NO_SCHEMA as error:
         raise BadSchema(
-            f"not an Avro schema: {type(error).__name__}: {' '.join(str(error)[:_MAX_TOLD].split())}"
+            f"not an Avro schema: {type(error).__name__}: {' '.join(str(error)[:_MAX_TEXT].split())}"
         ) from error
 
 
 def _unwrapped(definition: Any) -> Any:
-    """{"type": {"type": "array", ...}} says no more than what is in it."""
+    """{"type": {"type": "array", ...}} means the same as {"type": "array", ...}: return the inner one, at any depth."""
     if isinstance(definition, list):
-        return [_unwrapped(one) for one in definition]
+        return [_unwrapped(branch) for branch in definition]
     if not isinstance(definition, dict):
         return definition
     if isinstance(definition.get("type"), dict | list) and "fields" not in definition:
@@ -57,7 +57,7 @@ def _unwrapped(definition: Any) -> Any:
 
 
 class _Rules:
-    """One walk through a schema, with the names defined so far."""
+    """One walk through a schema. It keeps the names that are defined so far."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()

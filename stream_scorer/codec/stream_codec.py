@@ -1,4 +1,4 @@
-"""The codec of an attached stream: its encoding, its control records, and the schema of the model's slot."""
+"""The codec of a ModelOp stream at a slot: encoding, control records, and the schemas of the stream and of the slot."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ class StreamCodec:
     """The `SlotCodec` port.
 
     Args:
-        schema: of the stream. csv and avro-binary need it to give values their types.
-        model: the schema of the model's slot, if it is another one: every record must fit both.
+        options: of the encoding, as in the stream's descriptor.
+        schema: of the stream. csv and avro-binary need it for the types of values.
+        model: schema of the model's slot, if it differs: every record must fit both.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class StreamCodec:
         self._check = None if model is None else model.check
         self._form = CONTROL_FORMS.get(encoding)
         if self._check is None:
-            # Nothing to add: spares a call for each record.
+            # There is nothing to add, so each record is spared a call.
             self.decode, self.encode = codec.decode, codec.encode  # type: ignore[method-assign]
 
     def control(self, data: bytes) -> Control | None:

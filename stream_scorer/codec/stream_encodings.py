@@ -32,7 +32,7 @@ class TextCodec(ValueCodec):
 
 
 class RawCodec(ValueCodec):
-    """Bytes as they are. A model may also give a string; anything else is written as Python shows it (`repr`)."""
+    """Bytes as they are. A model may also return a string; any other value is written as its `repr`."""
 
     encoding = "bytes"
 

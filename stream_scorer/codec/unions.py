@@ -23,14 +23,14 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "array": (list, tuple),
     "map": (dict,),
 }
-"""Which of Python's common types each type of Avro may take."""
+"""Which of Python's common types may fit each type of Avro."""
 _BY_NAME = (dict, str, bytes)
-"""The same for a branch that is given by its name: a record, an enum or a fixed."""
+"""The same for a branch that is a name: a record, an enum or a fixed."""
 _WITH_PARTS = (dict, list, tuple)
 
 
 class Union:
-    """Bare, or tagged as Avro's JSON has it: {"int": 3}. A tag whose value fits comes before all else."""
+    """A union. Its values may be bare, or tagged as in Avro's JSON: {"int": 3}. A tag whose value fits decides the branch."""
 
     def __init__(self, branches: list[Any], fits: list[Fit], done: Callable[[int, str, Any], Any]) -> None:
         self._fits, self._done = fits, done
@@ -54,7 +54,7 @@ class Union:
             return self._only(among[0], value, walk)
         if not isinstance(value, _WITH_PARTS):
             return self._first(among, tag, value, walk)
-        # The value is kept with what was found: while it lives, no other value has its id.
+        # The value is kept with the result: while it lives, no other value has its id.
         part = id(value), id(self), walk.level
         if part not in walk.known:
             try:
@@ -62,10 +62,10 @@ class Union:
             except Misfit as error:
                 walk.known[part] = value, error
                 raise
-        found = walk.known[part][1]
-        if isinstance(found, Misfit):
-            raise Misfit(found.expected, *found.value)
-        return found[0]
+        result = walk.known[part][1]
+        if isinstance(result, Misfit):
+            raise Misfit(result.expected, *result.value)
+        return result[0]
 
     def _tag(self, value: dict[Any, Any]) -> int | None:
         (name,) = value
@@ -78,16 +78,16 @@ class Union:
             raise Misfit(self._expected, value) from None
 
     def _first(self, among: list[int], tag: int | None, value: Any, walk: Walk) -> Any:
-        wrong = None
+        tag_misfit = None
         if tag is not None:
             try:
                 (inner,) = value.values()
                 return self._done(tag, self._names[tag], self._fits[tag](inner, walk))
             except Misfit as error:
-                wrong = error
-        most = walk.level
+                tag_misfit = error
+        outer_level = walk.level
         try:
-            for level in range(most + 1):
+            for level in range(outer_level + 1):
                 walk.level = level
                 for at in among:
                     try:
@@ -95,5 +95,5 @@ class Union:
                     except Misfit:
                         continue
         finally:
-            walk.level = most
-        raise wrong or Misfit(self._expected, value)
+            walk.level = outer_level
+        raise tag_misfit or Misfit(self._expected, value)

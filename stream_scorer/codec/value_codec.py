@@ -1,4 +1,4 @@
-"""What all codecs have in common: a schema, if there is one, checks each value; and which errors are raised."""
+"""The base of all codecs: checks each value by the schema, if there is one, and turns failures into our errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class ValueCodec:
     """The `Codec` port. A subclass for each encoding defines `load` and `dump`.
 
     Args:
-        form: makes of a value what `dump` writes, by the schema.
+        schema: of the values; None: values are not checked.
+        form: makes what `dump` writes of a value, by the schema.
     """
 
     encoding = ""
@@ -26,11 +27,11 @@ class ValueCodec:
         self._shape = plain if schema is None else schema.writer(form)
 
     def load(self, data: bytes) -> Any:
-        """Raises DecodeError."""
+        """The value of the bytes, not yet checked. Raises DecodeError."""
         raise NotImplementedError
 
     def dump(self, value: Any) -> bytes:
-        """Raises ValueError or TypeError if the encoding cannot write the value."""
+        """The bytes of what the form has made. Raises ValueError or TypeError: the encoding cannot write it."""
         raise NotImplementedError
 
     def decode(self, data: bytes | None) -> Any:
@@ -57,6 +58,7 @@ class ValueCodec:
 
 
 def null_value() -> DecodeError:
+    """The error for a record without a value."""
     return DecodeError(
         "the value is null (a tombstone). There is nothing to score; is the input topic a compacted one?"
     )

@@ -1,1 +1,1 @@
-"""Sessions: the state of one model for many keys."""
+"""Sessions: the state of one model for many keys, and how it is saved."""

@@ -1,6 +1,6 @@
-"""NumPy arrays and scalars <-> the text of their type, their shape and their bytes.
+"""NumPy arrays and scalars from the text of their type, their shape and their bytes.
 
-The three come from a topic, so anybody may have written them: an array of objects would take its bytes for pointers.
+The three come from a topic, so anyone may have written them. An array of objects would use its bytes as pointers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 _DTYPE = re.compile(r"[<>|][biufcmMSUV]\d{1,10}(\[\d{0,9}[A-Za-z]{1,2}\])?", re.ASCII)
 _LAST_CODE_POINT = 0x10FFFF
 _EMPTY_TEXT = 4
-"""Bytes that NumPy gives of the scalar of an empty text, whose type has the size 0."""
+"""Bytes that NumPy returns for a scalar of empty text, although its type has the size 0."""
 
 
 def is_kept(value: Any) -> bool:
-    """Whether type, shape and bytes say all of an array or a scalar: no objects, no fields, no items of no size."""
+    """Whether type, shape and bytes describe the array or scalar completely: no objects, no fields, no items of size 0."""
     dtype = value.dtype
     return (
         dtype.kind in "biufcmMSUV" and dtype.names is None and (dtype.itemsize > 0 or not isinstance(value, np.ndarray))
@@ -27,7 +27,7 @@ def is_kept(value: Any) -> bool:
 
 
 def array(name: bytes, shape: list[Any], raw: bytes, order: Literal["C", "F"] = "C") -> Any:
-    """A writable array. Raises ValueError if the three do not belong together, or on a type that is not kept."""
+    """A writable array. Raises ValueError: type, shape and bytes contradict each other, or the type is not kept."""
     dtype = _dtype(name)
     if set(map(type, shape)) - {int} or min(shape, default=0) < 0:
         raise ValueError(f"an array of shape {str(shape)[:60]}")
@@ -48,19 +48,19 @@ def scalar(name: bytes, raw: bytes) -> Any:
 
 @functools.lru_cache(256)
 def _dtype(name: bytes) -> Any:
-    """Only of text that NumPy itself would give of a type: what it makes of any other text is not ours to bound."""
+    """Accepts only the text that NumPy itself writes for a type: other texts could have any meaning to NumPy."""
     text = name.decode()
     try:
         dtype = np.dtype(text) if _DTYPE.fullmatch(text) else None
     except (TypeError, ValueError, OverflowError):
         dtype = None
     if dtype is None or dtype.str != text:
-        raise ValueError(f"no array of type {text[:40]!r} is kept")
+        raise ValueError(f"an array of type {text[:40]!r} is not kept")
     return dtype
 
 
 def _check_text(dtype: Any, raw: bytes) -> None:
-    """Numbers that are no code points raise SystemError wherever such text is looked at later."""
+    """Numbers that are not code points would raise SystemError wherever the text is used later."""
     if (
         dtype.kind == "U"
         and dtype.itemsize

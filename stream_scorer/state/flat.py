@@ -1,6 +1,6 @@
-"""Flat states: numbers, text, times and None, and containers of nothing but those, no two of them the same object.
+"""Flat states: numbers, text, times, None, and containers of only those, where no two containers are the same object.
 
-A shallow copy of such a state is a full one, and no two states can share anything that changes.
+A shallow copy of a flat state is a full copy, and two flat states share no object that can change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COPIES: dict[type, Callable[[Any], Any]] = {
 
 
 def copy(state: State) -> State:
-    """Of a flat state: changes to the one leave the other alone."""
+    """A full copy of a flat state."""
     return tuple([value[:] if type(value) is list else _copy(value) for value in state])
 
 
@@ -36,24 +36,24 @@ def _copy(value: Any) -> Any:
 
 
 def is_flat(states: Iterable[State]) -> bool:
-    """Whether all of them are flat, also when taken as one."""
+    """Whether all states are flat, and no two of them share a container."""
     containers = 0
-    different = set()
+    ids = set()
     for state in states:
         for value in state:
             if type(value) in _COPIES:
                 containers += 1
-                different.add(id(value))
+                ids.add(id(value))
                 if not _holds_scalars(value):
                     return False
             elif not _is_scalar(type(value)):
                 return False
-    return len(different) == containers
+    return len(ids) == containers
 
 
 def _holds_scalars(value: Any) -> bool:
     if type(value) is np.ndarray:
-        # A view changes with the array it looks into; what `state.values` reads looks into bytes of its own.
+        # A view changes with its array. Arrays that `state.values` has loaded are views of bytes of their own.
         return not value.dtype.hasobject and (value.base is None or isinstance(value.base, bytearray))
     types = set(map(type, value))
     if type(value) is dict:

@@ -1,6 +1,6 @@
-"""Values of Python's library that a state may hold <-> a name and plain values: times, Decimal, frozenset.
+"""Times, Decimal and frozenset in a state <-> the name of the type and a plain value.
 
-The two come from a topic, so anybody may have written them.
+Name and value come from a topic, so anyone may have written them.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from typing import Any
 
 
 def plain_of(value: Any) -> tuple[bytes, Any] | None:
-    """Name of the kind, and what says all of the value; None for what is not kept, such as a time zone with rules."""
-    found = _PLAIN.get(type(value))
-    if found is None:
+    """Name of the type and a plain value that describes it completely; None if it is not kept, such as a time zone with rules."""
+    kind = _PLAIN.get(type(value))
+    if kind is None:
         return None
-    name, plain = found
-    said = plain(value)
-    if name == b"datetime" and repr(value) != repr(_datetime(said)):
+    name, to_plain = kind
+    plain = to_plain(value)
+    if name == b"datetime" and repr(value) != repr(_datetime(plain)):
         return None
-    return name, said
+    return name, plain
 
 
-def value_of(name: bytes, said: Any) -> Any:
-    """Raises ValueError, and what the types themselves raise."""
+def value_of(name: bytes, plain: Any) -> Any:
+    """The value that `plain_of` has described. Raises ValueError, and errors of the types themselves."""
     if name not in _MADE:
-        raise ValueError(f"no kind {name[:20]!r} is kept")
-    return _MADE[name](said)
+        raise ValueError(f"a value of type {name[:20]!r} is not kept")
+    return _MADE[name](plain)
 
 
-def _datetime(said: Any) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(said)
+def _datetime(plain: Any) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(plain)
 
 
-def _decimal(said: Any) -> Decimal:
-    if type(said) is not str:
-        raise ValueError(f"a Decimal of a {type(said).__name__}")
-    return Decimal(said)
+def _decimal(plain: Any) -> Decimal:
+    if type(plain) is not str:
+        raise ValueError(f"a Decimal of a {type(plain).__name__}")
+    return Decimal(plain)
 
 
-def _frozenset(said: Any) -> frozenset[Any]:
-    found = frozenset(said)
-    if len(found) != len(said):
+def _frozenset(plain: Any) -> frozenset[Any]:
+    value = frozenset(plain)
+    if len(value) != len(plain):
         raise ValueError("a frozenset with equal items")
-    return found
+    return value
 
 
 _PLAIN: dict[type, tuple[bytes, Callable[[Any], Any]]] = {
@@ -57,12 +57,12 @@ _PLAIN: dict[type, tuple[bytes, Callable[[Any], Any]]] = {
 _MADE: dict[bytes, Callable[[Any], Any]] = {
     b"datetime": _datetime,
     b"date": datetime.date.fromordinal,
-    b"timedelta": lambda said: datetime.timedelta(*said),
+    b"timedelta": lambda plain: datetime.timedelta(*plain),
     b"Decimal": _decimal,
     b"frozenset": _frozenset,
 }
 FACTORIES: dict[Any, bytes] = {
     None: b"", int: b"int", float: b"float", str: b"str", list: b"list", dict: b"dict", set: b"set", bool: b"bool"
 }  # fmt: skip
-"""Of a defaultdict."""
+"""Names of the factories that a defaultdict may have."""
 FACTORY_OF = {name: factory for factory, name in FACTORIES.items()}

@@ -1,4 +1,4 @@
-"""Bytes of `values.dump` -> state values, and nothing else: they come from a topic, so anybody may have written them."""
+"""Bytes of `values.dump` -> state values. The bytes come from a topic, so anyone may have written them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _Reader = Callable[[bytes, int, list[Any], int], tuple[Any, int]]
 
 
 def load(data: bytes) -> tuple[Any, ...]:
-    """What `dump` was given; fresh objects at every call. Raises ValueError, and nothing else, on bytes it did not write.
+    """The values that `dump` was given, as new objects. Raises ValueError, and nothing else: `dump` did not write the bytes.
 
-    Memory: at most some 60 bytes for every byte of `data`.
+    Takes at most about 60 bytes of memory for each byte of `data`.
     """
     values = []
     seen: list[Any] = []
@@ -51,17 +51,17 @@ def _read_bytes(data: bytes, at: int, _: list[Any], __: int) -> tuple[bytes, int
     (length,) = LENGTH.unpack_from(data, at)
     end = at + 4 + length
     if end > len(data):
-        raise ValueError(f"{length} bytes told, {len(data) - at - 4} there")
+        raise ValueError(f"expected {length} bytes, found {len(data) - at - 4}")
     return data[at + 4 : end], end
 
 
 def _count(data: bytes, at: int, depth: int) -> int:
-    """How many items follow, in the 4 bytes at `at`. No item is less than a byte."""
+    """The number of items, in the 4 bytes at `at`. It is checked: an item takes at least a byte."""
     (count,) = LENGTH.unpack_from(data, at)
     if depth == MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
     if count > len(data) - at - 4:
-        raise ValueError(f"{count} items told, {len(data) - at - 4} bytes there")
+        raise ValueError(f"expected {count} items, found {len(data) - at - 4} bytes")
     return int(count)
 
 
@@ -79,34 +79,34 @@ def _read_doubles(data: bytes, at: int, _: list[Any], __: int) -> tuple[list[flo
     (count,) = LENGTH.unpack_from(data, at)
     end = at + 4 + 8 * count
     if end > len(data):
-        raise ValueError(f"{count} doubles told, {len(data) - at - 4} bytes there")
+        raise ValueError(f"expected {count} doubles, found {len(data) - at - 4} bytes")
     return list(struct.unpack_from(f"<{count}d", data, at + 4)), end
 
 
 def _read_dict(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[dict[Any, Any], int]:
     count = _count(data, at, depth)
     at += 4
-    found = {}
+    items = {}
     for _ in range(count):
         key, at = _read(data, at, seen, depth + 1)
-        found[key], at = _read(data, at, seen, depth + 1)
-    return _all_of(found, count), at
+        items[key], at = _read(data, at, seen, depth + 1)
+    return _distinct(items, count), at
 
 
 def _read_set(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[set[Any], int]:
     items, at = _read_items(data, at, seen, depth)
-    return _all_of(set(items), len(items)), at
+    return _distinct(set(items), len(items)), at
 
 
-def _all_of(found: Any, count: int) -> Any:
-    if len(found) != count:
+def _distinct(items: Any, count: int) -> Any:
+    if len(items) != count:
         raise ValueError("a dict or a set with equal items")
-    return found
+    return items
 
 
 def _read_deque(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[deque[Any], int]:
     (maxlen,) = INT.unpack_from(data, at)
-    # This list is no object of the state, so it gets no number.
+    # This list is not an object of the state, so it gets no number.
     items, at = _read_items(data, _after(b"l", data, at + 8), seen, depth)
     if maxlen < -1 or -1 < maxlen < len(items):
         raise ValueError(f"a deque of {len(items)} items with room for {maxlen}")
@@ -127,23 +127,24 @@ def _read_scalar(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[Any
 
 
 def _after(tag: bytes, data: bytes, at: int) -> int:
+    """The offset behind the tag. Raises ValueError: another one is there."""
     if data[at] != tag[0]:
-        raise ValueError(f"{data[at : at + 1]!r} where {tag!r} should be")
+        raise ValueError(f"expected {tag!r}, found {data[at : at + 1]!r}")
     return at + 1
 
 
 def _read_default(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[Any, int]:
     name, at = _read_bytes(data, at, seen, depth)
-    found, at = _read_dict(data, _after(b"m", data, at), seen, depth)
-    return defaultdict(kinds.FACTORY_OF[name], found), at
+    items, at = _read_dict(data, _after(b"m", data, at), seen, depth)
+    return defaultdict(kinds.FACTORY_OF[name], items), at
 
 
 def _read_kind(data: bytes, at: int, seen: list[Any], depth: int) -> tuple[Any, int]:
     name, at = _read_bytes(data, at, seen, depth)
     if depth == MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
-    said, at = _read(data, at, seen, depth + 1)
-    return kinds.value_of(name, said), at
+    plain, at = _read(data, at, seen, depth + 1)
+    return kinds.value_of(name, plain), at
 
 
 def _read_seen(data: bytes, at: int, seen: list[Any], _: int) -> tuple[Any, int]:

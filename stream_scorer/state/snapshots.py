@@ -1,7 +1,7 @@
 """Snapshots <-> records of a changelog topic.
 
-Key: `=` and the record's key, or `-` for the session of records without key, or `@` for the position of
-the partition itself. Value: Avro, `schemas/state_snapshot.avsc`; null drops the session.
+Key: `=` and the record's key, or `-` for the session of records without a key, or `@` for the position of the partition.
+Value: Avro of `schemas/state_snapshot.avsc`; null drops the session.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SCHEMA = fastavro.parse_schema(shipped_schema("state_snapshot"))
 
 
 class ForeignState(ValueError):
-    """State of another input partition than the one that was asked for."""
+    """The state belongs to another input partition."""
 
     def __init__(self, source: Partition) -> None:
         super().__init__(f"state of {source}")
@@ -33,8 +33,8 @@ class SnapshotWriter:
 
     Args:
         model: its identity.
-        stream_time: of a partition at the moment of the commit, as `Sessions.stream_time` tells it.
-        origin: of the state of a partition, at the moment of the commit.
+        stream_time: returns the stream time of a partition, as `Sessions.stream_time` does; called at each commit.
+        origin: returns the origin of the state of a partition; called at each commit.
     """
 
     def __init__(
@@ -52,16 +52,16 @@ class SnapshotWriter:
         return b"-" if snapshot.key is None else b"=" + snapshot.key
 
     def value(self, snapshot: Snapshot) -> bytes | None:
-        """Avro by hand: the fields one after the other, as all but three are the same for a whole partition."""
+        """Avro, written by hand: only the last four fields differ between the sessions of a partition."""
         if snapshot.state is None:
             return None
         return self._encode(snapshot.partition, snapshot.offset, snapshot.timestamp, snapshot.state)
 
     def position(self, partition: Partition, offset: int) -> bytes:
-        """Value of the position record: all of the partition before `offset` is in the state."""
+        """Value of the position record, which says that the state has all records before `offset`."""
         origin = self._origin(partition)
-        noted = json.dumps(origin._asdict()).encode() if any(origin) else b""
-        return self._encode(partition, offset, self._stream_time(partition), noted)
+        text = json.dumps(origin._asdict()).encode() if any(origin) else b""
+        return self._encode(partition, offset, self._stream_time(partition), text)
 
     def _encode(self, partition: Partition, offset: int, timestamp: int | None, state: bytes) -> bytes:
         head = self._heads.get(partition)
@@ -73,29 +73,29 @@ class SnapshotWriter:
 
 
 def read_saved(partition: Partition, key: bytes, value: bytes | None) -> StateRecord:
-    """Raises ValueError on what no SnapshotWriter wrote, ForeignState on state of another topic or partition."""
+    """A record of the changelog. Raises ForeignState; ValueError: no SnapshotWriter wrote the record."""
     record_key = key[1:] if key[:1] == b"=" else None
     if value is None:
         return StateRecord("", 0, Snapshot(partition, record_key, 0, None, None))
     try:
-        found = fastavro.schemaless_reader(io.BytesIO(value), _SCHEMA, None)
+        fields = fastavro.schemaless_reader(io.BytesIO(value), _SCHEMA, None)
     except (EOFError, ValueError, IndexError, OverflowError, MemoryError) as error:
         raise ValueError(f"not a state snapshot: {error}") from error
-    assert isinstance(found, dict)
-    offset, state = found["offset"], found["state"]
-    source = Partition(found["topic"], found["partition"])
+    assert isinstance(fields, dict)
+    offset, state = fields["offset"], fields["state"]
+    source = Partition(fields["topic"], fields["partition"])
     if source != partition:
         raise ForeignState(source)
     if key == POSITION_KEY:
-        return StateRecord(found["model"], offset, None, found["timestamp"], _read_origin(state))
-    return StateRecord(found["model"], offset, Snapshot(partition, record_key, offset, found["timestamp"], state))
+        return StateRecord(fields["model"], offset, None, fields["timestamp"], _read_origin(state))
+    return StateRecord(fields["model"], offset, Snapshot(partition, record_key, offset, fields["timestamp"], state))
 
 
 def _read_origin(state: bytes) -> Origin:
-    """Of a position record. Versions before origins left it empty."""
+    """The origin in a position record. Early versions left it empty."""
     if not state:
         return Origin()
-    found = json.loads(state)
-    if not isinstance(found, dict):
+    origin = json.loads(state)
+    if not isinstance(origin, dict):
         raise ValueError(f"not the origin of a state: {state[:40]!r}")
-    return Origin(*(str(found.get(name, "")) for name in Origin._fields))
+    return Origin(*(str(origin.get(name, "")) for name in Origin._fields))

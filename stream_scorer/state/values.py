@@ -1,19 +1,19 @@
-"""State values <-> bytes, exactly: the same types and the same bits come back. No pickle.
+"""State values <-> bytes, exactly: loading restores the same types and the same bits. No pickle.
 
-One tag byte per value, then its content; lengths are unsigned 32-bit, all numbers little-endian:
+One tag byte per value, then its content. Lengths are unsigned 32-bit, all numbers are little-endian:
 
     N None · T True · F False · i int64 · J big int (two's complement) · d double · s str · b bytes
-    I big int as decimal text: as it was written before J
+    I big int as decimal text: written by versions without J
     D list of doubles · l list · t tuple · S set · m dict (key, value pairs in order) · q deque (maxlen or -1, items)
     a numpy array (dtype, shape, C-order bytes) · f the same in Fortran's order · g numpy scalar (dtype, bytes)
-    c Counter (as m) · h defaultdict (name of its factory, as m) · x a value of another kind (its name, what says it)
+    c Counter (as m) · h defaultdict (name of its factory, as m) · x a value of `kinds` (name of its type, plain value)
     @ the same object as an earlier one, by its number: lists, dicts, sets, deques and arrays count from 0 as they end
 
-`D` is there because the state of a window model is a list of floats: packed in one call. `@` because two
-names of one list must stay two names of one list: what is appended by one is seen by the other.
+`D` exists because the state of a window model is a list of floats, which is packed in one call. `@` exists because two
+names of one list must stay two names of one list: what is appended to one is then in the other, too.
 
-Bytes that are read come from a topic, so anybody may have written them. `load` makes objects of these types only,
-nests no deeper than MAX_DEPTH, and checks every size against the bytes that are there before it takes memory.
+Bytes that are loaded come from a topic, so anyone may have written them. `load` makes objects of these types only, nests no
+deeper than MAX_DEPTH, and checks every size against the bytes that are there before it takes memory.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _FLOATS = {float}
 
 
 class Unsupported(TypeError):
-    """A value of a type that cannot be kept exactly; the text names the type and where in the state it is."""
+    """A value that cannot be saved exactly. The text names its type."""
 
 
 def dump(values: Iterable[Any]) -> bytes:
-    """Values in order, one after the other. Raises Unsupported."""
+    """The bytes of the values, one after the other. Raises Unsupported."""
     out: list[bytes] = []
     seen: dict[int, int] = {}
     for value in values:
@@ -72,9 +72,9 @@ def _write(value: Any, out: list[bytes], depth: int, seen: dict[int, int]) -> No
     elif isinstance(value, np.generic) and arrays.is_kept(value):
         _write_bytes(b"g", value.dtype.str.encode(), out)
         _write_bytes(b"b", value.tobytes(), out)
-    elif (said := kinds.plain_of(value)) is not None:
-        _write_bytes(b"x", said[0], out)
-        _write_items_of(depth, out, seen, [said[1]])
+    elif (plain := kinds.plain_of(value)) is not None:
+        _write_bytes(b"x", plain[0], out)
+        _write_items_of(depth, out, seen, [plain[1]])
     else:
         raise Unsupported(f"a value of type {kind.__module__}.{kind.__qualname__}")
 
@@ -97,7 +97,7 @@ def _write_dict(value: dict[Any, Any], out: list[bytes], depth: int, seen: dict[
 
 
 def _write_set(value: set[Any], out: list[bytes], depth: int, _: dict[int, int]) -> None:
-    # Sorted by content, so that equal states are equal bytes whatever the hash seed of the process.
+    # Sorted by content, so that equal states are equal bytes: the order of a set depends on the hash seed of the process.
     items = []
     for item in value:
         written: list[bytes] = []
@@ -112,7 +112,7 @@ def _write_deque(value: deque[Any], out: list[bytes], depth: int, seen: dict[int
 
 
 def _write_array(value: Any, out: list[bytes], depth: int, seen: dict[int, int]) -> None:
-    # The order is kept, as sums over an array may differ by it in the last bit.
+    # The order of the array is kept, because sums may depend on it in the last bit.
     columns = value.flags.f_contiguous and not value.flags.c_contiguous
     _write_bytes(b"f" if columns else b"a", value.dtype.str.encode(), out)
     _write_items(b"t", value.shape, out, depth, seen)
