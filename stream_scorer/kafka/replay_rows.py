@@ -32,7 +32,7 @@ def read_rows(path: Path, column: str, date_column: str) -> Iterator[Row]:
     Raises SettingsError with file:line: the file or a column does not exist, or a field is no date, or no finite number.
     """
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = reader.fieldnames or []
             for name in (column, date_column):

@@ -91,7 +91,7 @@ def _read(path: Path) -> tuple[list[datetime.date], list[float]]:
     """
     rows: dict[datetime.date, tuple[int, float]] = {}  # date -> line, figure
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             reader = csv.reader(file)
             head = next(reader, [])
             if len(head) != 2:

@@ -69,6 +69,10 @@ def test_a_value_that_is_not_finite_is_not_published(text, write):
         _rows(write, f"Date,Close\n1970-01-01,{text}\n")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_column(write):
+    assert _rows(write, "\ufeffDate,Close\n1970-01-02,1.5\n") == [Row(DAY, 1.5)]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(SettingsError, match=r"gone\.csv: cannot be read \(No such file"):
         list(read_rows(tmp_path / "gone.csv", "Close", "Date"))

@@ -51,6 +51,13 @@ def test_faults_are_told_with_file_and_line(case, write):
         read_prices(write("p.csv", text), "Close", "Date")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_column(write):
+    text = "Date,Close\n2001-01-01,1\n2001-01-02,2\n"
+    marked = read_prices(write("p.csv", "\ufeff" + text), "Close", "Date")
+    assert marked.closes.tolist() == [1.0, 2.0]
+    assert list(marked.rows[0]) == ["Date", "Close"]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(SettingsError, match=r"gone\.csv: cannot be read"):
         read_prices(tmp_path / "gone.csv", "Close", "Date")

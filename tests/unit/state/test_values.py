@@ -92,8 +92,12 @@ def test_any_sharing_comes_back(picks, objects):
     ]
 
 
-def test_equal_sets_are_equal_bytes():
-    assert dump([{"a", "b", "c", "d"}]) == dump([{"d", "c", "b", "a"}])
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_equal_sets_are_equal_bytes(kind):
+    """0 and 8 have one place in a small set: the first one put there comes first when it is read."""
+    rising, falling = kind([0, 8]), kind([8, 0])
+    assert list(rising) != list(falling)
+    assert dump([rising]) == dump([falling])
 
 
 def test_minus_zero_and_nan_are_kept():
