@@ -3,6 +3,8 @@
 Each method says what it returns, whether it blocks, and which errors it raises. Unless it says otherwise, it is called
 by one thread, the loop of a worker, one call at a time; it does not block; and it raises no error of
 `stream_scorer.errors`. Offsets are record offsets of one partition, timestamps are in ms since 1970.
+
+It is longer than 300 lines as it is the one file of all seams.
 """
 
 from __future__ import annotations

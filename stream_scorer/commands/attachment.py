@@ -37,13 +37,13 @@ def run(args: argparse.Namespace) -> int:
     manage = fleet_of(args).model_manage()
     path = f"/1/model/{quoted(args.model)}/attachment"
     if args.verb == "list":
-        names = manage.get(path, what=f"attachments of {args.model!r}")
+        names = manage.get(path, subject=f"attachments of {args.model!r}")
         if not args.verbose:
             print_names(names, args.json)
             return 0
         rows = []
         for name in names:
-            headers = manage.call("HEAD", f"{path}/{quoted(name)}", what=f"attachment {name!r}").headers
+            headers = manage.call("HEAD", f"{path}/{quoted(name)}", subject=f"attachment {name!r}").headers
             rows.append({"name": name, "type": headers.get("content-type"), "size": int(headers["content-length"])})
         if args.json:
             print_json(rows)
@@ -54,14 +54,14 @@ def run(args: argparse.Namespace) -> int:
     path, what = f"{path}/{quoted(name)}", f"attachment {name!r} of {args.model!r}"
     if args.verb == "upload":
         headers = {"Content-Type": attachment_type(name)}
-        answer = manage.call("PUT", path, read_bytes(args.file), what=what, headers=headers)
+        answer = manage.call("PUT", path, read_bytes(args.file), subject=what, headers=headers)
         done(args, f"{what} {'added' if answer.status == 201 else 'replaced'}")
     elif args.verb == "remove":
-        manage.call("DELETE", path, what=what)
+        manage.call("DELETE", path, subject=what)
         done(args, f"{what} removed")
     else:
         out = args.out or Path(Path(name).name)
-        data = manage.call("GET", path, what=what).body
+        data = manage.call("GET", path, subject=what).body
         try:
             out.write_bytes(data)
         except OSError as error:

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     connect = fleet_of(args).connect
     if args.verb == "set":
         headers = {"Content-Type": "application/x-yaml"}
-        answer = connect.call("PUT", "/1/config", read_bytes(args.file), what="config set", headers=headers)
+        answer = connect.call("PUT", "/1/config", read_bytes(args.file), subject="config set", headers=headers)
         done(args, "configuration set" if answer.status == 201 else "configuration replaced")
         return 0
     answer = connect.ask("GET", "/1/config", headers={"Accept": "application/json"})

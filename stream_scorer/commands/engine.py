@@ -43,13 +43,13 @@ def run(args: argparse.Namespace) -> int:
         return _serve(args)
     engine = fleet_of(args).engine()
     if args.verb == "inspect":
-        state = engine.get("/2/engine/state", what="engine state")["state"].upper()
+        state = engine.get("/2/engine/state", subject="engine state")["state"].upper()
         if args.json:
             print_json({"state": state})
         else:
             print(state)
         return 0
-    engine.call("POST", f"/2/engine/{args.verb}", what=f"engine {args.verb}")
+    engine.call("POST", f"/2/engine/{args.verb}", subject=f"engine {args.verb}")
     done(args, f"{engine.name} is {_DONE[args.verb]}")
     return 0
 

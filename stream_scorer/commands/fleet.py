@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(instances)
     elif args.verbose:
-        connect = fleet.connect.get("/1/health", what="connect")
+        connect = fleet.connect.get("/1/health", subject="connect")
         rows = [{"name": "connect", "api": "connect", "health": "ok", **connect}, *instances]
         fields = ("name", "api", "health", "release", "built_on")
         print_table(

@@ -31,9 +31,9 @@ def run(args: argparse.Namespace) -> int:
     fleet = fleet_of(args)
     engine = fleet.engine()
     if args.verb == "status":
-        print_json(engine.get("/1/job/status", what="job status"))
+        print_json(engine.get("/1/job/status", subject="job status"))
     elif args.verb == "stop":
-        engine.call("POST", "/2/engine/reset", what="job stop")
+        engine.call("POST", "/2/engine/reset", subject="job stop")
         done(args, f"{engine.name} is reset")
     elif args.wait:
         from stream_scorer.modelop.client.pneumo_listener import PneumoListener

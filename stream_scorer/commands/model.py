@@ -91,12 +91,12 @@ def run(args: argparse.Namespace) -> int:
         return _load(args, fleet)
     engine = fleet.engine()
     if args.verb == "unload":
-        engine.call("DELETE", "/2/active/model", what="model unload")
+        engine.call("DELETE", "/2/active/model", subject="model unload")
         done(args, "model unloaded")
     elif args.verb == "inspect":
         _inspect(args, engine)
     elif args.verb == "scale":
-        engine.send("POST", "/2/active/model/scale", args.count, what="model scale")
+        engine.send("POST", "/2/active/model/scale", args.count, subject="model scale")
         done(args, f"{args.count} jets")
     elif args.verb == "input":
         send_lines(engine, _slot(args.slot, 0), sys.stdin)
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 def _stored(args: argparse.Namespace, fleet: Fleet) -> int:
     manage = fleet.model_manage()
     if args.verb == "list":
-        stored = manage.get("/1/model", what="model list", query={"return": "type"})
+        stored = manage.get("/1/model", subject="model list", query={"return": "type"})
         if args.json:
             print_json(stored)
         else:
@@ -122,12 +122,12 @@ def _stored(args: argparse.Namespace, fleet: Fleet) -> int:
     if args.verb == "add":
         source = read_bytes(args.file)
         headers = {"Content-Type": models.model_type(args.type, args.file, source)}
-        answer = manage.call("PUT", path, source, what=what, headers=headers)
+        answer = manage.call("PUT", path, source, subject=what, headers=headers)
         done(args, f"{what} {'added' if answer.status == 201 else 'replaced'}")
     elif args.verb == "show":
-        sys.stdout.buffer.write(manage.call("GET", path, what=what).body)
+        sys.stdout.buffer.write(manage.call("GET", path, subject=what).body)
     else:
-        manage.call("DELETE", path, what=what)
+        manage.call("DELETE", path, subject=what)
         done(args, f"{what} removed")
     return 0
 

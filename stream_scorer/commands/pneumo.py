@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     fleet = fleet_of(args)
     filters = {name: value for name, value in (("src", args.src), ("type", args.type)) if value}
     if args.verb == "history":
-        messages = fleet.connect.get("/2/pneumo", what="pneumo history", query=filters or None)
+        messages = fleet.connect.get("/2/pneumo", subject="pneumo history", query=filters or None)
         if args.json:
             print_json(messages)
         else:

@@ -32,12 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     engine, kind = fleet_of(args).engine(), POLICY_PREFIX + args.type.lower()
     if args.verb == "show":
-        text = engine.call("GET", "/1/policy", what="policy", headers={"Accept": kind}).text
+        text = engine.call("GET", "/1/policy", subject="policy", headers={"Accept": kind}).text
         print(text, end="" if text.endswith("\n") else "\n")
         return 0
     query = {"preinstall": str(args.preinstall)}
     headers = {"Content-Type": kind}
     # Installing libraries may take minutes.
-    engine.call("PUT", "/1/policy", read_bytes(args.file), what="policy", query=query, headers=headers, timeout_s=1800)
+    engine.call(
+        "PUT", "/1/policy", read_bytes(args.file), subject="policy", query=query, headers=headers, timeout_s=1800
+    )
     done(args, "import policy set")
     return 0

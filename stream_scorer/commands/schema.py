@@ -27,10 +27,10 @@ def run(args: argparse.Namespace) -> int:
     fleet = fleet_of(args)
     if args.verb != "verify":
         return run_item_verb("schema", args, fleet)
-    schema = fleet.model_manage().get(f"/1/schema/{quoted(args.name)}", what=f"schema {args.name!r}")
+    schema = fleet.model_manage().get(f"/1/schema/{quoted(args.name)}", subject=f"schema {args.name!r}")
     lines = read_bytes(args.data).decode(errors="replace").splitlines() if args.data else []
     engine = fleet.engine()
-    id_ = engine.send("POST", "/2/active/schema/verify", schema, what=f"schema {args.name!r}").json()["id"]
+    id_ = engine.send("POST", "/2/active/schema/verify", schema, subject=f"schema {args.name!r}").json()["id"]
     done(args, "schema ok")
     bad = 0
     try:

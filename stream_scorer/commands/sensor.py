@@ -34,15 +34,15 @@ def run(args: argparse.Namespace) -> int:
     target = _target(args, fleet)
     path = "/2/active/sensor"
     if args.verb == "install":
-        descriptor = fleet.model_manage().get(f"/1/sensor/{quoted(args.name)}", what=f"sensor {args.name!r}")
-        print(target.send("POST", path, descriptor, what=f"sensor {args.name!r}").json()["id"])
+        descriptor = fleet.model_manage().get(f"/1/sensor/{quoted(args.name)}", subject=f"sensor {args.name!r}")
+        print(target.send("POST", path, descriptor, subject=f"sensor {args.name!r}").json()["id"])
     elif args.verb == "uninstall":
-        target.call("DELETE", f"{path}/{args.id}", what=f"sensor {args.id}")
+        target.call("DELETE", f"{path}/{args.id}", subject=f"sensor {args.id}")
         done(args, f"sensor {args.id} is uninstalled from {target.name}")
     elif args.verb == "points":
-        print_names(target.get(path + "/points", what="sensor points"), args.json)
+        print_names(target.get(path + "/points", subject="sensor points"), args.json)
     else:
-        sensors = [sensor for sensor in target.get(path, what="sensors") if args.id in (None, sensor["id"])]
+        sensors = [sensor for sensor in target.get(path, subject="sensors") if args.id in (None, sensor["id"])]
         if args.json:
             print_json(sensors)
         else:

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         query = {"count": args.count} if args.count else {}
         if args.since or args.until:
             query["date-range"] = f"{args.since or ''}--{args.until or ''}"
-        snapshots = manage.get(path, what=f"snapshots of {args.model!r}", query=query)
+        snapshots = manage.get(path, subject=f"snapshots of {args.model!r}", query=query)
         if args.json:
             print_json(snapshots)
         else:
@@ -56,10 +56,10 @@ def run(args: argparse.Namespace) -> int:
         return _restore(args, fleet, path)
     path, what = f"{path}/{quoted(args.id)}", f"snapshot {args.id!r}"
     if args.verb == "remove":
-        manage.call("DELETE", path, what=what)
+        manage.call("DELETE", path, subject=what)
         done(args, f"{what} removed")
         return 0
-    metadata = manage.get(path + "/metadata", what=what)
+    metadata = manage.get(path + "/metadata", subject=what)
     if args.json:
         print_json(metadata)
     else:
@@ -71,11 +71,11 @@ def run(args: argparse.Namespace) -> int:
 def _restore(args: argparse.Namespace, fleet: Fleet, path: str) -> int:
     manage, id_ = fleet.model_manage(), args.id
     if id_ is None:
-        latest = manage.get(path, what=f"snapshots of {args.model!r}", query={"count": 1})
+        latest = manage.get(path, subject=f"snapshots of {args.model!r}", query={"count": 1})
         if not latest:
             raise SettingsError(f"{args.model} has no snapshots.")
         id_ = latest[0]["id"]
-    blob = manage.call("GET", f"{path}/{quoted(id_)}/contents", what=f"snapshot {id_!r}").body
-    fleet.engine().call("PUT", "/1/job/state", blob, what="snapshot restore", headers=OCTETS)
+    blob = manage.call("GET", f"{path}/{quoted(id_)}/contents", subject=f"snapshot {id_!r}").body
+    fleet.engine().call("PUT", "/1/job/state", blob, subject="snapshot restore", headers=OCTETS)
     done(args, f"the state of snapshot {id_} is restored")
     return 0

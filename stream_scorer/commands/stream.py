@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.verb in ("verify", "attach"):
         attach(args, fleet, args.stream, args.slot, dry_run=args.verb == "verify")
     elif args.verb == "detach":
-        fleet.engine().call("DELETE", f"/2/active/stream/{args.slot}", what=f"slot {args.slot}")
+        fleet.engine().call("DELETE", f"/2/active/stream/{args.slot}", subject=f"slot {args.slot}")
         done(args, f"slot {args.slot} has no stream now")
     elif args.verb == "inspect":
         _inspect(args, fleet)
@@ -68,7 +68,7 @@ def attach(args: argparse.Namespace, fleet: Fleet, stream: str, slot: int, *, dr
         "PUT",
         f"/2/active/stream/{slot}",
         descriptor,
-        what=f"stream {stream!r} at slot {slot}",
+        subject=f"stream {stream!r} at slot {slot}",
         query={"dry-run": str(dry_run)},
         headers={"Content-Disposition": f'x-stream; name="{name}"'},
     )
@@ -84,11 +84,11 @@ def attach(args: argparse.Namespace, fleet: Fleet, stream: str, slot: int, *, dr
 def _named(fleet: Fleet, stream: str) -> tuple[str, Any]:
     if literals.is_literal(stream):
         return "literal", literals.expand(stream)
-    return stream, fleet.model_manage().get(f"/1/stream/{quoted(stream)}", what=f"stream {stream!r}")
+    return stream, fleet.model_manage().get(f"/1/stream/{quoted(stream)}", subject=f"stream {stream!r}")
 
 
 def _inspect(args: argparse.Namespace, fleet: Fleet) -> None:
-    streams = fleet.engine().get("/2/active/stream", what="streams")
+    streams = fleet.engine().get("/2/active/stream", subject="streams")
     if args.slot is not None:
         streams = [stream for stream in streams if stream["slot"] == args.slot]
         if not streams and not args.json:
@@ -111,7 +111,7 @@ def _transport(descriptor: Any) -> Any:
 def _sample(args: argparse.Namespace, fleet: Fleet) -> None:
     _, descriptor = _named(fleet, args.stream)
     what = f"stream {args.stream!r}"
-    answer = fleet.engine().send("POST", "/1/stream/sample", descriptor, what=what, query={"n": args.count})
+    answer = fleet.engine().send("POST", "/1/stream/sample", descriptor, subject=what, query={"n": args.count})
     records = [base64.b64decode(record) for record in answer.json()]
     if args.json:
         print_json([record.decode(errors="replace") for record in records])

@@ -108,7 +108,7 @@ class ByEngine:
 
     def _install(self, tap: str) -> int:
         descriptor = {"Tap": tap, "Activate": "permanent", "Aggregate": None}
-        found: int = self._engine.send("POST", "/2/active/sensor", descriptor, what=tap).json()["id"]
+        found: int = self._engine.send("POST", "/2/active/sensor", descriptor, subject=tap).json()["id"]
         return found
 
     def run(self, case: Case, folder: Path) -> Outcome:
@@ -136,35 +136,35 @@ class ByEngine:
 
     def _reset(self, case: Case) -> None:
         begun, before = self._pneumo.now(), self._state()
-        self._engine.call("POST", "/2/engine/reset", what="reset")
+        self._engine.call("POST", "/2/engine/reset", subject="reset")
         if before != "init":
             self._pneumo.wait_for_state(begun, "init")
         headers = {"Content-Type": _POLICY}
-        self._engine.call("PUT", "/1/policy", case.policy.encode(), what="policy", headers=headers)
-        for name in self._manage.get("/1/schema", what="schemas"):
-            self._manage.call("DELETE", f"/1/schema/{quoted(name)}", what="schema")
-        for name in self._manage.get("/1/model", what="models"):
-            self._manage.call("DELETE", f"/1/model/{quoted(name)}", what="model")
+        self._engine.call("PUT", "/1/policy", case.policy.encode(), subject="policy", headers=headers)
+        for name in self._manage.get("/1/schema", subject="schemas"):
+            self._manage.call("DELETE", f"/1/schema/{quoted(name)}", subject="schema")
+        for name in self._manage.get("/1/model", subject="models"):
+            self._manage.call("DELETE", f"/1/model/{quoted(name)}", subject="model")
 
     def _load(self, case: Case) -> None:
         manage = self._manage
         for name, text in case.schemas.items():
-            manage.send("PUT", f"/1/schema/{quoted(name)}", json.loads(text), what=f"schema {name}")
+            manage.send("PUT", f"/1/schema/{quoted(name)}", json.loads(text), subject=f"schema {name}")
         headers = {"Content-Type": models.PREFIX + case.mtype}
-        manage.call("PUT", "/1/model/model", case.model.encode(), what="model", headers=headers)
+        manage.call("PUT", "/1/model/model", case.model.encode(), subject="model", headers=headers)
         for name, files in case.attachments.items():
             headers = {"Content-Type": models.attachment_type(name)}
-            manage.call("PUT", f"/1/model/model/attachment/{name}", archive(name, files), what=name, headers=headers)
+            manage.call("PUT", f"/1/model/model/attachment/{name}", archive(name, files), subject=name, headers=headers)
         info = json.loads(models.load(manage, self._engine, "model", None, {}, dry_run=True))
         for key, expected in json.loads(case.verify or "{}").items():
             assert info[key] == expected, f"{key} of a dry run"
         models.load(manage, self._engine, "model", None, {}, dry_run=False)
         if case.jets != 1:
-            self._engine.send("POST", "/2/active/model/scale", case.jets, what="scale")
+            self._engine.send("POST", "/2/active/model/scale", case.jets, subject="scale")
 
     def _attach(self, case: Case, slots: Mapping[int, Slot], folder: Path) -> None:
         """Outputs first, as the vendor's tutorial does; slots that the case does not speak of have REST streams."""
-        in_use = [one["slot"] for one in self._engine.get("/2/active/model", what="model")["slots"]]
+        in_use = [one["slot"] for one in self._engine.get("/2/active/model", subject="model")["slots"]]
         wanted = {*slots, *(in_use if case.runs else ())}
         for number in sorted(wanted, key=lambda number: (-(number % 2), number)):
             slot = slots.get(number, Slot())
@@ -174,7 +174,7 @@ class ByEngine:
                 "PUT",
                 f"/2/active/stream/{number}",
                 descriptor,
-                what="attach",
+                subject="attach",
                 headers=headers,
                 query={"dry-run": slot.interpreted is not None},
             )
@@ -198,7 +198,7 @@ class ByEngine:
 
     def _send(self, slots: Mapping[int, Slot]) -> None:
         """Every record in a request of its own, and the end."""
-        streams = self._engine.get("/2/active/stream", what="streams")
+        streams = self._engine.get("/2/active/stream", subject="streams")
         for number in [one["slot"] for one in streams if _is_rest(one["descriptor"])]:
             if number % 2 == 0:
                 slot = slots.get(number, Slot())
@@ -259,16 +259,16 @@ class ByEngine:
         self._attach(case, case.slots, folder)
         self._send(case.slots)
         self._pneumo.wait_for_state(begun, "finished", "error")
-        latest = self._manage.get("/1/model/model/snapshot", what="snapshots", query={"count": 1})[0]
+        latest = self._manage.get("/1/model/model/snapshot", subject="snapshots", query={"count": 1})[0]
         path = f"/1/model/model/snapshot/{latest['id'][:6]}/contents"
-        blob = self._manage.call("GET", path, what="snapshot").body
+        blob = self._manage.call("GET", path, subject="snapshot").body
         assert blob.isascii()
-        self._engine.call("POST", "/2/engine/reset", what="reset")
-        self._engine.call("PUT", "/1/job/state", blob, what="restore")
+        self._engine.call("POST", "/2/engine/reset", subject="reset")
+        self._engine.call("PUT", "/1/job/state", blob, subject="restore")
         models.load(self._manage, self._engine, "model", None, {}, dry_run=False)
 
     def _state(self) -> str:
-        found: str = self._engine.get("/2/engine/state", what="state")["state"]
+        found: str = self._engine.get("/2/engine/state", subject="state")["state"]
         return found
 
 

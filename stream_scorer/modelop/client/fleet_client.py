@@ -31,8 +31,8 @@ class Service:
         """Send a request and return its answer, whatever the status. Raises Unavailable."""
         return self._server.request(method, self._prefix + path, body, **how)
 
-    def call(self, method: str, path: str, body: bytes | None = None, *, what: str, **how: Any) -> Answer:
-        """Send a request and return its answer. `what` names the subject in errors.
+    def call(self, method: str, path: str, body: bytes | None = None, *, subject: str, **how: Any) -> Answer:
+        """Send a request and return its answer. `subject` begins the text of an error.
 
         Raises Refused, with the text of the server, if the status is not 2xx, and Unavailable.
         """
@@ -40,17 +40,17 @@ class Service:
         if answer.status // 100 != 2:
             reason = " ".join(answer.text.split()) or "no reason given"
             hint = " Give --token FILE." if answer.status == 401 else ""
-            raise Refused(answer.status, f"{what}: {reason} ({self.name} answered {answer.status}).{hint}")
+            raise Refused(answer.status, f"{subject}: {reason} ({self.name} answered {answer.status}).{hint}")
         return answer
 
-    def get(self, path: str, *, what: str, query: Mapping[str, Any] | None = None) -> Any:
+    def get(self, path: str, *, subject: str, query: Mapping[str, Any] | None = None) -> Any:
         """Return the JSON of an answer. Raises as `call` does."""
-        return self.call("GET", path, what=what, query=query).json()
+        return self.call("GET", path, subject=subject, query=query).json()
 
-    def send(self, method: str, path: str, value: Any, *, what: str, **how: Any) -> Answer:
+    def send(self, method: str, path: str, value: Any, *, subject: str, **how: Any) -> Answer:
         """Send a value as JSON. Raises as `call` does."""
         headers = {"Content-Type": "application/json", **how.pop("headers", {})}
-        return self.call(method, path, json.dumps(value).encode(), what=what, headers=headers, **how)
+        return self.call(method, path, json.dumps(value).encode(), subject=subject, headers=headers, **how)
 
 
 class Fleet:
@@ -67,7 +67,7 @@ class Fleet:
 
     def instances(self, **filters: str) -> list[dict[str, Any]]:
         """Return what Connect lists. Raises Refused, Unavailable."""
-        listed = self.connect.get("/1/connect", what="fleet", query=filters or None)
+        listed = self.connect.get("/1/connect", subject="fleet", query=filters or None)
         return [entry for entry in listed if isinstance(entry, dict)]
 
     def engine(self) -> Service:

@@ -15,10 +15,10 @@ from stream_scorer.modelop.client.rest_records import receive, send
 
 def interact(engine: Service, fleet: Fleet) -> None:
     """Run until the end of stdin. The line `~2` makes slot 2 the slot of the inputs. Raises SettingsError, Unavailable."""
-    state = engine.get("/2/engine/state", what="engine state")["state"]
+    state = engine.get("/2/engine/state", subject="engine state")["state"]
     if state.lower() != "running":
         raise SettingsError(f"{engine.name} is not running, but {state}.")
-    slots = [entry["slot"] for entry in engine.get("/2/active/model", what="active model")["slots"]]
+    slots = [entry["slot"] for entry in engine.get("/2/active/model", subject="active model")["slots"]]
     slot = min(number for number in slots if number % 2 == 0)
     with _rejections(engine, fleet, slots) as rejections:
         while True:
@@ -71,7 +71,7 @@ def _rejections(engine: Service, fleet: Fleet, slots: list[int]) -> Iterator[_Re
                     "Aggregate": "accumulate",
                     "Report": {"Interval": 0.25},
                 }
-                id_ = engine.send("POST", "/2/active/sensor", descriptor, what="sensor").json()["id"]
+                id_ = engine.send("POST", "/2/active/sensor", descriptor, subject="sensor").json()["id"]
                 sensors[id_] = f"by {by} at slot {slot}"
                 stack.callback(_uninstall, engine, id_)
         listener = stack.enter_context(PneumoListener(fleet, src=engine.name, type="sensor-report"))

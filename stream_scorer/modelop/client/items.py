@@ -35,17 +35,17 @@ def run_item_verb(kind: str, args: argparse.Namespace, fleet: Fleet) -> int:
     path = f"/1/{kind}"
     manage = fleet.model_manage()
     if args.verb == "list":
-        print_names(manage.get(path, what=f"{kind} list"), args.json)
+        print_names(manage.get(path, subject=f"{kind} list"), args.json)
         return 0
     path += f"/{quoted(args.name)}"
     if args.verb == "show":
-        print_json(manage.get(path, what=f"{kind} {args.name!r}"))
+        print_json(manage.get(path, subject=f"{kind} {args.name!r}"))
     elif args.verb == "add":
         value = read_json(args.file)
-        answer = manage.send("PUT", path, value, what=f"{kind} {args.name!r}")
+        answer = manage.send("PUT", path, value, subject=f"{kind} {args.name!r}")
         done(args, f"{kind} {args.name} {'added' if answer.status == 201 else 'replaced'}")
     elif args.verb == "remove":
-        manage.call("DELETE", path, what=f"{kind} {args.name!r}")
+        manage.call("DELETE", path, subject=f"{kind} {args.name!r}")
         done(args, f"{kind} {args.name} removed")
     return 0
 

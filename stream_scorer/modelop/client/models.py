@@ -48,23 +48,23 @@ POLICY_PREFIX = "application/vnd.fastscore.import-policy-"
 _ARCHIVES = {".zip": "application/zip", ".tar.gz": "application/gzip", ".tgz": "application/gzip"}
 
 
-def model_type(given: str | None, file: Path | None, source: bytes) -> str:
+def model_type(name: str | None, file: Path | None, source: bytes) -> str:
     """Return the Content-Type of a model: as given, or by the file's extension, or by the source.
 
     Raises SettingsError.
     """
-    if given is not None:
-        names = {name.lower(): name for name in TYPES}
-        if given.lower() not in names:
-            raise SettingsError(f"-type:{given} is not a type of model. There are: {', '.join(TYPES)}.")
-        return PREFIX + TYPES[names[given.lower()]]
+    if name is not None:
+        names = {known.lower(): known for known in TYPES}
+        if name.lower() not in names:
+            raise SettingsError(f"-type:{name} is not a type of model. There are: {', '.join(TYPES)}.")
+        return PREFIX + TYPES[names[name.lower()]]
     if file is not None:
         if file.suffix not in _EXTENSIONS:
-            raise SettingsError(f"{file}: the extension does not tell the model's type. Give -type:python3 or another.")
+            raise SettingsError(f"{file}: the extension does not show the model's type. Give -type:python3 or another.")
         return PREFIX + TYPES[_EXTENSIONS[file.suffix]]
     if re.search(rb"^\s*def\s+\w+\(", source, re.MULTILINE):
         return PREFIX + TYPES["python"]
-    raise SettingsError("the source does not tell the model's type. Give -type:python3 or another.")
+    raise SettingsError("the source does not show the model's type. Give -type:python3 or another.")
 
 
 def attachment_type(name: str) -> str:
@@ -92,14 +92,14 @@ def load(
     Raises:
         Refused: as `call` does.
     """
-    model = manage.call("GET", f"/1/model/{quoted(name)}", what=f"model {name!r}")
+    model = manage.call("GET", f"/1/model/{quoted(name)}", subject=f"model {name!r}")
     kind = model.headers.get("content-type", PREFIX + "python3")
     parts: list[tuple[str, str, bytes]] = []
     if override is not None:
         head = 'attachment; filename="override"'
         parts.append((head, attachment_type(override.name), read_bytes(override)))
     else:
-        listed = manage.get(f"/1/model/{quoted(name)}/attachment", what=f"attachments of {name!r}")
+        listed = manage.get(f"/1/model/{quoted(name)}/attachment", subject=f"attachments of {name!r}")
         parts += [_reference(manage, name, attachment) for attachment in listed]
     parts += [(f'x-schema; name="{schema}"', SCHEMA_TYPE, text.encode()) for schema, text in schemas.items()]
     disposition = f'x-model; name="{name}"'
@@ -109,12 +109,12 @@ def load(
     else:
         body, headers = model.body, {"Content-Type": kind, "Content-Disposition": disposition}
     query = {"dry-run": str(dry_run)}
-    return engine.call("PUT", "/1/job/model", body, what=f"model {name!r}", query=query, headers=headers).body
+    return engine.call("PUT", "/1/job/model", body, subject=f"model {name!r}", query=query, headers=headers).body
 
 
 def _reference(manage: Service, model: str, name: str) -> tuple[str, str, bytes]:
-    what = f"attachment {name!r} of {model!r}"
-    headers = manage.call("HEAD", f"/1/model/{quoted(model)}/attachment/{quoted(name)}", what=what).headers
+    subject = f"attachment {name!r} of {model!r}"
+    headers = manage.call("HEAD", f"/1/model/{quoted(model)}/attachment/{quoted(name)}", subject=subject).headers
     kind = f'message/external-body; access-type=x-model-manage; ref="urn:fastscore:attachment:{model}:{name}"'
     inner = f"Content-Type: {headers['content-type']}\r\nContent-Length: {headers['content-length']}\r\n\r\n"
     return f'attachment; filename="{name}"', kind, inner.encode()

@@ -58,18 +58,18 @@ def fleet_of(args: argparse.Namespace) -> Fleet:
 
     Raises SettingsError.
     """
-    kept = saved.load()
-    url = args.server or os.environ.get(ENV_PREFIX + "SERVER") or kept.url
-    same = url == kept.url  # what was saved for one server is not used for another
-    token = args.token or _path(os.environ.get(ENV_PREFIX + "TOKEN")) or (_path(kept.token) if same else None)
-    ca = args.ca or (_path(kept.ca) if same else None)
-    preferred = dict(kept.preferred) if same else {}
+    saved_settings = saved.load()
+    url = args.server or os.environ.get(ENV_PREFIX + "SERVER") or saved_settings.url
+    same = url == saved_settings.url  # what was saved for one server is not used for another
+    token = args.token or _path(os.environ.get(ENV_PREFIX + "TOKEN")) or (_path(saved_settings.token) if same else None)
+    ca = args.ca or (_path(saved_settings.ca) if same else None)
+    preferred = dict(saved_settings.preferred) if same else {}
     if args.engine:
         preferred[ENGINE] = args.engine
     server = Server(
         url,
         token=read_token(token) if token else None,
-        insecure=args.insecure or (same and kept.insecure),
+        insecure=args.insecure or (same and saved_settings.insecure),
         ca=ca,
         wait_s=WAIT_S,
     )

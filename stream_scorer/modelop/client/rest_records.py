@@ -14,7 +14,7 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 
 def send(engine: Service, slot: int, record: bytes) -> None:
     """Send a record to a REST stream. Raises Refused: there is no REST stream at the slot."""
-    engine.call("POST", f"/1/job/input/{slot}", record, what=f"input to slot {slot}", headers=OCTETS)
+    engine.call("POST", f"/1/job/input/{slot}", record, subject=f"input to slot {slot}", headers=OCTETS)
 
 
 def send_lines(engine: Service, slot: int, lines: TextIO) -> int:

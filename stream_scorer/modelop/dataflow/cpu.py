@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.dataflow.processes import CpuTime, cpu_times
 from stream_scorer.modelop.dataflow.taps import Taps
 from stream_scorer.modelop.dataflow.worker import Worker
 
+MAX_S = 60.0
 _NONE = CpuTime(0.0, 0.0)
 
 
@@ -19,7 +21,11 @@ def sample(taps: Taps, slots: Iterable[int], workers: list[Worker], duration_s: 
 
     Records and bytes of all inputs and outputs, CPU seconds of engine and jets. `op_times` is empty: single operations
     are not timed.
+
+    Raises SettingsError: the duration is not from 0 to MAX_S.
     """
+    if not 0 <= duration_s <= MAX_S:
+        raise SettingsError(f"duration: {duration_s} s cannot be had. Give seconds from 0 to {MAX_S:g}.")
     slots = list(slots)
     began = time.monotonic()
     before, spent_before = _totals(taps, slots), _spent(workers)

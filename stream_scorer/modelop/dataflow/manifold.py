@@ -26,7 +26,6 @@ from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.modelop.process.shared import SharedState
 
 MAX_JETS = 64
-MAX_CPU_S = 60.0
 PAUSE_S = 2.0
 """`pause` returns when no call is under way, or after this time."""
 ROUNDTRIP_MS = 10_000.0
@@ -37,8 +36,7 @@ class Manifold:
 
     Args:
         find_schema: returns the definition (parsed JSON) of a schema by name. May raise LookupError or an error of ours.
-        on_event: takes every event, in order, in a thread of its own: a dict with `type` and the fields of that type
-            (rule `h.pneumo`), without `src` and `timestamp`.
+        on_event: takes every event (rule `h.pneumo`, without `src` and `timestamp`), in order, in a thread of its own.
         on_snapshot: takes (model name, snapshot) when a model with `snapshots: eof` has run to its end. May block.
         policy: the import policy. A policy that is set later is for models that are loaded later.
     """
@@ -184,10 +182,9 @@ class Manifold:
         return self._roundtrips.call(source, sink, body, timeout_s)
 
     def pause(self) -> None:
-        """Stop scoring. Blocks until no call is under way, for PAUSE_S at most.
+        """Stop scoring: in INIT from the start, behind a pig when it is written. Raises StateError: the run is over.
 
-        In INIT the run will begin paused; behind a pig it pauses when the pig is written. Raises StateError: the run is
-        over.
+        Blocks until no call is under way, for PAUSE_S at most.
         """
         if not self._life.pause():
             raise StateError(f"the engine is in state {self.state}: it is too late to pause. Reset it.")
@@ -249,8 +246,6 @@ class Manifold:
 
     def cpu(self, duration_s: float) -> dict[str, Any]:
         """Return the API's CpuUsageInfo of the next `duration_s` seconds. Blocks for that time. Raises SettingsError."""
-        if not 0 <= duration_s <= MAX_CPU_S:
-            raise SettingsError(f"duration: {duration_s} s cannot be had. Give seconds from 0 to {MAX_CPU_S:g}.")
         return cpu.sample(self._taps, self._attached.by_slot, self._workers(), duration_s)
 
     def close(self) -> None:
@@ -268,16 +263,8 @@ class Manifold:
             and self._attached.by_slot.keys() >= model.slots
             and self.state == INIT
         ):
-            self._run = Run(
-                self._life,
-                self._events,
-                self._taps,
-                self._attached.by_slot,
-                model.rules,
-                self._make_jet,
-                self._keeper(),
-                self._sandboxes,
-            )
+            plumbing = self._life, self._events, self._taps, self._attached.by_slot
+            self._run = Run(*plumbing, model.rules, self._make_jet, self._keeper(), self._sandboxes)
             self._run.start(self._jets)
 
     def _make_jet(self, state: bytes | None) -> Jet:

@@ -29,8 +29,7 @@ OnSnapshot = Callable[[bytes], None]
 class Run:
     """Readers, workers and outputs. The `WorkerListener` of its workers.
 
-    Threads: a reader for each input, a worker for each jet, one finisher. Control calls (`scale`, `replace`, ...) come one
-    at a time.
+    Threads: a reader for each input, a worker for each jet, one finisher. Control calls come one at a time.
     """
 
     def __init__(
@@ -44,9 +43,9 @@ class Run:
         on_snapshot: OnSnapshot | None,
         sandboxes: Iterator[int],
     ) -> None:
-        """`make_jet` takes the state of a jet to go on with, or None. `on_snapshot` is None if the model keeps no state.
+        """`make_jet` takes the state of a jet to go on with, or None; `sandboxes` numbers the jets of the engine.
 
-        `sandboxes` numbers the jets of the engine.
+        `on_snapshot` is None if the model keeps no state.
         """
         self._life, self._events, self._taps = life, events, taps
         self._inputs = {slot: stream for slot, stream in streams.items() if isinstance(stream, Input)}

@@ -12,7 +12,7 @@ from stream_scorer.modelop.dataflow import processes
 Listener = Callable[[float, Sequence[Any] | None], None]
 Reader = Callable[[], Any]
 SLOT_POINTS = ("records.count", "records.size", "records.rejected.by.schema", "records.rejected.by.encoding")
-JET_POINTS = tuple(f"{way}.records.{what}" for way in ("input", "output") for what in ("count", "size"))
+JET_POINTS = tuple(f"{way}.records.{unit}" for way in ("input", "output") for unit in ("count", "size"))
 _FLOW = re.compile(
     r"manifold\.debug|manifold\.\d+\.(debug|{})|jet\.\w+\.({})".format(
         *("|".join(map(re.escape, points)) for points in (SLOT_POINTS, JET_POINTS))

@@ -44,14 +44,7 @@ def http_feed(url: str, *, chunked: bool, skip_to: int) -> Feed:
         TransportError: no response, or a status other than 200 and 206.
     """
     for _ in range(_MAX_REDIRECTS):
-        connection, path = _connect(url)
-        try:
-            connection.request("GET", path, headers={"Range": f"bytes={skip_to}-"} if skip_to else {})
-            connected = connection.sock  # the connection drops it if the server closes after this response
-            answer = connection.getresponse()
-        except _FAULTS as error:
-            connection.close()
-            raise _unreachable(url, error) from error
+        connection, connected, answer = _request(url, skip_to)
         target = answer.headers["Location"]
         if answer.status not in (301, 302, 303, 307, 308) or not target:
             break
@@ -74,6 +67,17 @@ def http_feed(url: str, *, chunked: bool, skip_to: int) -> Feed:
 
     connected.settimeout(None)
     return PumpFeed(pieces, cancel)
+
+
+def _request(url: str, skip_to: int) -> tuple[http.client.HTTPConnection, socket.socket, http.client.HTTPResponse]:
+    connection, path = _connect(url)
+    try:
+        connection.request("GET", path, headers={"Range": f"bytes={skip_to}-"} if skip_to else {})
+        connected = connection.sock  # the connection drops it if the server closes after this response
+        return connection, connected, connection.getresponse()
+    except _FAULTS as error:
+        connection.close()
+        raise _unreachable(url, error) from error
 
 
 def _body(url: str, answer: http.client.HTTPResponse, skip: int) -> Pieces:

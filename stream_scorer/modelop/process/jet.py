@@ -58,10 +58,8 @@ class Jet:
         self._closed = False
         self._abandoned = False  # a call was interrupted, so the process may still be in it
         self.explicit = package.program().annotations.explicit
-        self.failure: Failure | None = None
-        """Why `start` has failed, if the model's code was the reason."""
-        self.busy = False
-        """Whether a call is under way."""
+        self.failure: Failure | None = None  # why `start` has failed, if the model's code was the reason
+        self.busy = False  # whether a call is under way
 
     @property
     def pid(self) -> int:
@@ -200,7 +198,7 @@ class Jet:
     def close(self, timeout_s: float = 5) -> None:
         """End the process, by a kill after `timeout_s` or if a call is under way, and remove its directory.
 
-        Safe from any thread; may be called again. Raises nothing.
+        Safe from any thread; may be called again.
         """
         with self._closing:
             if self._closed:
@@ -222,10 +220,7 @@ class Jet:
         limit_s: float | None,
         serve: Callable[[Frame], None] | None = None,
     ) -> Frame | str:
-        """Return the answer, or the text of how the process has exited instead.
-
-        Frames that come before the answer are log lines, or are given to `serve`.
-        """
+        """Return the answer, or how the process has exited. `serve` takes frames before it that are not log lines."""
         process = self._process
         if process is None or self._closed:
             raise ModelError(f"{self._package.name}: the jet is not running.")

@@ -34,20 +34,20 @@ class JetFolder:
             raise
 
     def _attach(self, name: str, content: bytes | Path) -> None:
-        kept = self.path / "attachments" / name
-        kept.parent.mkdir(exist_ok=True)
+        archive = self.path / "attachments" / name
+        archive.parent.mkdir(exist_ok=True)
         if isinstance(content, bytes):
-            kept.write_bytes(content)
+            archive.write_bytes(content)
         else:
             try:
-                shutil.copyfile(content, kept)
+                shutil.copyfile(content, archive)
             except OSError as error:
                 raise ModelError(f"attachment {name}: {content} cannot be read ({error.strerror}).") from error
-        if is_archive(kept) or name.lower().endswith(_ARCHIVES):
-            unpack(kept, self.sandbox)
+        if is_archive(archive) or name.lower().endswith(_ARCHIVES):
+            unpack(archive, self.sandbox)
         # Some models open the archive itself.
         if not (self.sandbox / name).exists():
-            os.link(kept, self.sandbox / name)
+            os.link(archive, self.sandbox / name)
 
     def remove(self) -> None:
         with contextlib.suppress(OSError):

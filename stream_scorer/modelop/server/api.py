@@ -38,21 +38,21 @@ class Call:
 
     def number(self, name: str, default: float, *, refuse: int = 400) -> float:
         """Return a number of the query that is not negative. Raises HttpError with status `refuse`."""
-        given = self.query.get(name, "")
+        number_text = self.query.get(name, "")
         try:
-            value = float(given) if given else default
+            value = float(number_text) if number_text else default
         except ValueError:
             value = -1.0
         if not 0 <= value < 1e9:
-            raise HttpError(refuse, f"{name}={given!r} is not a number from 0 on")
+            raise HttpError(refuse, f"{name}={number_text!r} is not a number from 0 on")
         return value
 
     def slot(self, name: str = "slot") -> int:
         """Return the slot in the path. Raises HttpError 400."""
-        given = self.path[name]
-        if not given.isascii() or not given.isdigit() or len(given) > 6:
-            raise HttpError(400, f"slot {given!r} is not a number: inputs are 0, 2, 4..., outputs 1, 3, 5...")
-        return int(given)
+        digits = self.path[name]
+        if not digits.isascii() or not digits.isdigit() or len(digits) > 6:
+            raise HttpError(400, f"slot {digits!r} is not a number: inputs are 0, 2, 4..., outputs 1, 3, 5...")
+        return int(digits)
 
     def json(self, name: str) -> Any:
         """Return the body, parsed; `name` says what it is. Raises HttpError 400."""

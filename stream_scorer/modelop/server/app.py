@@ -67,11 +67,11 @@ def make_app(fleet: HostedFleet, max_body: int) -> Starlette:
 
 
 async def _no_path(request: Request, _: Exception) -> Response:
-    return text(f"nothing at {request.url.path}: /docs lists what there is", 404)
+    return text(f"nothing at {request.url.path}: /docs lists the paths", 404)
 
 
 async def _no_method(request: Request, error: Exception) -> Response:
-    answer = text(f"{request.method} does not go with {request.url.path}: /docs lists what there is", 405)
+    answer = text(f"{request.method} does not go with {request.url.path}: /docs lists the paths", 405)
     if isinstance(error, HTTPException) and error.headers:
         answer.headers.update(error.headers)
     return answer

@@ -100,7 +100,7 @@ def scale(engine: Engine, call: Call) -> Response:
 @API.on(
     "POST",
     "/2/active/model/roundtrip/{in}/{out}",
-    "one record to a REST stream, and what comes of it",
+    "one record to a REST stream, and its output",
     {200: "the output record", 403: "no REST stream there", 408: "nothing came in time"},
     query={"timeout": f"ms; {ROUNDTRIP_MS:g} unless given"},
     body=_OCTETS,
@@ -153,17 +153,19 @@ def verify_schema(engine: Engine, call: Call) -> Response:
     return json_answer({"id": engine.prepare_schema(call.json("schema"))})
 
 
-@API.on("POST", "/2/active/schema/verify/{id}", "check data against a schema kept so",
+@API.on("POST", "/2/active/schema/verify/{id}", "check data against a schema that was kept",
         {204: "it fits", 400: "a reason", 404: "no such schema"}, body=_JSON)  # fmt: skip
 def verify_data(engine: Engine, call: Call) -> Response:
-    given = call.json("record")
-    if not isinstance(given, dict) or "data" not in given:
+    wrapped = call.json("record")
+    if not isinstance(wrapped, dict) or "data" not in wrapped:
         raise HttpError(400, 'wrap the record: {"data": RECORD}')
-    engine.check_data(call.path["id"], given["data"])
+    engine.check_data(call.path["id"], wrapped["data"])
     return empty()
 
 
-@API.on("DELETE", "/2/active/schema/verify/{id}", "drop a schema kept so", {204: "dropped", 404: "no such schema"})
+@API.on(
+    "DELETE", "/2/active/schema/verify/{id}", "drop a schema that was kept", {204: "dropped", 404: "no such schema"}
+)
 def drop_schema(engine: Engine, call: Call) -> Response:
     if not engine.drop_schema(call.path["id"]):
         raise HttpError(404, f"no schema with id {call.path['id']}")

@@ -40,7 +40,7 @@ def scale_old(engine: Engine, call: Call) -> Response:
     return empty()
 
 
-@API.on("GET", "/1/job/status", "all that is known of the engine", {200: "model, slots, jets, snapshots, state"},
+@API.on("GET", "/1/job/status", "model, slots, jets and state of the engine", {200: "model, slots, jets, snapshots, state"},
         query={"return": "names of fields, with commas between"})  # fmt: skip
 def status(engine: Engine, call: Call) -> Response:
     whole = engine.manifold.status()
@@ -48,8 +48,8 @@ def status(engine: Engine, call: Call) -> Response:
     return json_answer({name: whole.get(name) for name in fields} if fields else whole)
 
 
-@API.on("POST", "/1/job/sample/cpu", "what the engine does in a while", {200: "times and counts", 403: "no such time"},
-        query={"duration": "s; 1 unless given"})  # fmt: skip
+@API.on("POST", "/1/job/sample/cpu", "CPU time and traffic of the next seconds", {200: "times and counts", 403: "no such time"},
+        query={"duration": "s; 1 unless content_type"})  # fmt: skip
 def sample_cpu(engine: Engine, call: Call) -> Response:
     duration = call.number("duration", 1.0, refuse=403)
     if not 0 < duration <= 60:
@@ -57,7 +57,7 @@ def sample_cpu(engine: Engine, call: Call) -> Response:
     return json_answer(engine.manifold.cpu(duration))
 
 
-@API.on("GET", "/1/debug/output", "what models have printed since the last time of asking", {200: "[text]"})
+@API.on("GET", "/1/debug/output", "what models have printed since the last request", {200: "[text]"})
 def debug_output(engine: Engine, _: Call) -> Response:
     return json_answer(engine.console())
 
@@ -78,9 +78,9 @@ def set_policy(engine: Engine, call: Call) -> Response:
 
 
 def _policy_type(header: str) -> str:
-    given = header.partition(";")[0].strip().lower()
-    if given in ("", "*/*", "application/json", "application/x-yaml"):
+    content_type = header.partition(";")[0].strip().lower()
+    if content_type in ("", "*/*", "application/json", "application/x-yaml"):
         return _POLICY_TYPES[0]
-    if given not in _POLICY_TYPES:
-        raise HttpError(400, f"import policies of this engine are {' and '.join(_POLICY_TYPES)}, not {given!r}")
-    return given
+    if content_type not in _POLICY_TYPES:
+        raise HttpError(400, f"import policies of this engine are {' and '.join(_POLICY_TYPES)}, not {content_type!r}")
+    return content_type

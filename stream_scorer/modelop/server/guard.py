@@ -45,8 +45,8 @@ class Guard:
 
     def _refusal(self, headers: Mapping[str, str]) -> tuple[int, str] | None:
         if self._token is not None:
-            given = tokens(headers.get("authorization", ""))
-            if any(hmac.compare_digest(token.encode(), self._token.encode()) for token in given):
+            sent = tokens(headers.get("authorization", ""))
+            if any(hmac.compare_digest(token.encode(), self._token.encode()) for token in sent):
                 return None
             return 401, "Authorization required: a bearer token"
         if self._local:

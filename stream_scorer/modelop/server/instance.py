@@ -79,11 +79,10 @@ def _add_health(api: Api[Instance]) -> None:
 
 
 def _add_sensors(api: Api[Instance]) -> None:
-    install_answers = {200: "its id", 400: "the descriptor is wrong"}
-    remove_answers = {204: "removed", 404: "not installed"}
+    installed, removed = {200: "its id", 400: "the descriptor is wrong"}, {204: "removed", 404: "not installed"}
 
-    @api.on("POST", "/1/control/sensor", "install a sensor (old)", install_answers, body=("application/json",))
-    @api.on("POST", "/2/active/sensor", "install a sensor", install_answers, body=("application/json",))
+    @api.on("POST", "/1/control/sensor", "install a sensor (old)", installed, body=("application/json",))
+    @api.on("POST", "/2/active/sensor", "install a sensor", installed, body=("application/json",))
     def install(instance: Instance, call: Call) -> Response:
         descriptor = call.json("sensor descriptor")
         if not isinstance(descriptor, dict):
@@ -110,14 +109,14 @@ def _add_sensors(api: Api[Instance]) -> None:
                 return json_answer(_only(sensor, "id", "tap", "permanent"))
         raise HttpError(404, f"sensor {call.path['id']} is not installed")
 
-    @api.on("DELETE", "/1/control/sensor/{id}", "remove a sensor (old)", remove_answers)
-    @api.on("DELETE", "/2/active/sensor/{id}", "remove a sensor", remove_answers)
+    @api.on("DELETE", "/1/control/sensor/{id}", "remove a sensor (old)", removed)
+    @api.on("DELETE", "/2/active/sensor/{id}", "remove a sensor", removed)
     def remove(instance: Instance, call: Call) -> Response:
-        given = call.path["id"]
+        id_ = call.path["id"]
         try:
-            instance.sensors.remove(int(given))
+            instance.sensors.remove(int(id_))
         except (KeyError, ValueError) as error:
-            raise HttpError(404, f"sensor {given} is not installed") from error
+            raise HttpError(404, f"sensor {id_} is not installed") from error
         return empty()
 
 

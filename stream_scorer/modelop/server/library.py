@@ -109,7 +109,7 @@ class RemoteModelManage:
         body, content_type = as_multipart({"id": id_, "type": SNAPSHOT_TYPE, "size": len(blob)}, blob)
         path = f"/1/model/{quoted(model)}/snapshot/{id_}"
         with self._lock:
-            self._model_manage().call("PUT", path, body, what="snapshot", headers={"Content-Type": content_type})
+            self._model_manage().call("PUT", path, body, subject="snapshot", headers={"Content-Type": content_type})
 
     def _get(self, path: str) -> bytes | None:
         """Return a body, None if the server does not have it. Raises Refused and Unavailable."""

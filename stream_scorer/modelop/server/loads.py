@@ -35,14 +35,14 @@ def read_package(call: Call, fetch: Fetch) -> ModelPackage:
     model: tuple[str, str, bytes] | None = None
     for part in multipart.parse(call.body, content_type):
         kind = multipart.value_of(part.headers.get("content-disposition", ""))
-        given = multipart.parameters(part.headers.get("content-disposition", ""))
+        parameters = multipart.parameters(part.headers.get("content-disposition", ""))
         part_type = part.headers.get("content-type", "")
         if kind == "x-model" or (not kind and model_type(part_type)):
-            model = given.get("name") or "model", _runnable(part_type), part.body
+            model = parameters.get("name") or "model", _runnable(part_type), part.body
         elif kind == "x-schema" or multipart.value_of(part_type) == SCHEMA:
-            schemas[given.get("name", "")] = _schema(given.get("name", ""), part.body)
+            schemas[parameters.get("name", "")] = _schema(parameters.get("name", ""), part.body)
         elif kind == "attachment":
-            attachments.append(_attachment(part, given.get("filename") or given.get("name") or "", fetch))
+            attachments.append(_attachment(part, parameters.get("filename") or parameters.get("name") or "", fetch))
         else:
             raise HttpError(400, f"a part with Content-Disposition {kind!r}: there are attachment, x-schema, x-model")
     if model is None:

@@ -187,7 +187,7 @@ def snapshot(manage: ModelManage, call: Call) -> Response:
     return exact(body, content_type)
 
 
-@API.on("GET", _SNAPSHOT + "/metadata", "what is known of a snapshot", {200: "{id, created_on, type, size}", **_BY_ID})
+@API.on("GET", _SNAPSHOT + "/metadata", "metadata of a snapshot", {200: "{id, created_on, type, size}", **_BY_ID})
 def snapshot_metadata(manage: ModelManage, call: Call) -> Response:
     return json_answer(_snapshot_info(manage, call)._asdict())
 
@@ -220,12 +220,12 @@ def remove_snapshot(manage: ModelManage, call: Call) -> Response:
 
 def _snapshot_info(manage: ModelManage, call: Call) -> SnapshotInfo:
     """Return the snapshot whose id begins with what the client gave. Raises HttpError: 404 for none, 300 for several."""
-    given = call.path["id"]
-    matching = manage.store.snapshots_like(call.path["model"], given)
+    prefix = call.path["id"]
+    matching = manage.store.snapshots_like(call.path["model"], prefix)
     if not matching:
-        raise HttpError(404, f"Snapshot {given!r} not found")
+        raise HttpError(404, f"Snapshot {prefix!r} not found")
     if len(matching) > 1:
-        raise HttpError(300, f"Snapshot {given!r} is ambiguous: {', '.join(info.id for info in matching)}")
+        raise HttpError(300, f"Snapshot {prefix!r} is ambiguous: {', '.join(info.id for info in matching)}")
     return matching[0]
 
 

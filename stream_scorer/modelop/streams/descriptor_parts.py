@@ -24,7 +24,7 @@ _ENVELOPES: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Envelope:
-    """How records are told apart in a stream of bytes.
+    """How records are separated in a stream of bytes.
 
     type: "delimited", "fixed", "delimited-csv" or "ocf-block". fields: its parameters, defaults filled in.
     stated: names of the parameters that the descriptor gave.

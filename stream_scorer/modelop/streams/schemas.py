@@ -70,7 +70,7 @@ class _Resolver:
         if "$ref" in given:
             name = given["$ref"]
             if not isinstance(name, str):
-                raise DescriptorError(f'Schema: "$ref" wants the name of a schema, found {shown(name)}.')
+                raise DescriptorError(f'Schema: "$ref" needs the name of a schema, found {shown(name)}.')
             if name in seen:
                 raise DescriptorError(f"Schema: {shown(name)} refers to itself.")
             return self.resolved(_find(name, self._find_schema), (*seen, name))

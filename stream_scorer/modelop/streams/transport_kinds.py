@@ -78,8 +78,8 @@ def is_text(value: Any) -> bool:
         return False
 
 
-def _expected(what: str, value: Any) -> ValueError:
-    return ValueError(f"expected {what}, found {shown(value)}")
+def _expected(wanted: str, value: Any) -> ValueError:
+    return ValueError(f"expected {wanted}, found {shown(value)}")
 
 
 def _text(value: Any) -> str:
