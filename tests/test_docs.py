@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 
 from stream_scorer.cli import COMMANDS
 from tests.support import docs
+from tests.support.pages import first_missing
 
 OF_OTHERS = [
     "SASL authentication error: x",
@@ -84,6 +86,19 @@ def test_every_key_type_of_the_design_is_in_its_folder():
         seen += len(types)
     assert gone == []
     assert seen > 20
+
+
+def test_install_names_every_extra():
+    project = tomllib.loads((docs.ROOT / "pyproject.toml").read_text())["project"]
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", (docs.ROOT / "docs" / "install.md").read_text(), re.MULTILINE)
+    assert sorted(re.findall(r"\w+", " ".join(rows))) == sorted(project["optional-dependencies"])
+
+
+def test_what_a_page_shows_is_looked_for_in_order():
+    printed = "a 1\nb\nc 2\nd\n"
+    assert first_missing("a …\n…\nc 2\n", printed) is None
+    assert first_missing("c 2\na 1\n", printed) == "a 1"
+    assert first_missing("c\n", printed) == "c"
 
 
 def test_the_texts_that_troubleshooting_quotes_are_said():

@@ -179,7 +179,7 @@ def to_map(raw: Any, origin: str) -> dict[str, str]:
                 more = " A comma within a value is written \\," if isinstance(raw, str) and number > 1 else ""
                 raise SettingsError(f"{origin}: {shown} is not KEY=VALUE.{more}")
             pairs.append((key, value))
-    return {key.strip(): _secret(key.strip(), value.strip(), origin) for key, value in pairs}
+    return {key.strip(): _absolute(key.strip(), _secret(key.strip(), value.strip(), origin)) for key, value in pairs}
 
 
 def _split(text: str) -> list[str]:
@@ -205,6 +205,10 @@ def _secret(key: str, value: str, origin: str) -> str:
         raise SettingsError(f"{origin}: {key}: the file {value[1:]} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise SettingsError(f"{origin}: {key}: the file {value[1:]} is not text in UTF-8.") from error
+
+
+def _absolute(key: str, value: str) -> str:
+    return str(Path(value).absolute()) if key.endswith((".location", ".keytab")) and Path(value).is_file() else value
 
 
 def _is_map(kind: Any) -> bool:

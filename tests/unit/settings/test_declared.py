@@ -114,6 +114,14 @@ def test_a_time_to_live_is_finite(text):
         _load({"session_ttl": text})
 
 
+def test_the_path_of_a_file_holds_in_another_folder(tmp_path, monkeypatch):
+    """The model runs in a folder of its own, and some clients are opened there."""
+    (tmp_path / "ca.pem").touch()
+    monkeypatch.chdir(tmp_path)
+    given = {"ssl.ca.location": "ca.pem", "ssl.key.location": "gone.key", "client.id": "ca.pem"}
+    assert to_map(given, "X") == given | {"ssl.ca.location": str(tmp_path / "ca.pem")}
+
+
 def test_a_secret_comes_from_a_file(write):
     path = write("password", "  s3cret\n")
     assert to_map([f"sasl.password=@{path}", "sasl.username=@@x"], "--kafka") == {
