@@ -1,6 +1,6 @@
-"""The directory a model runs in: its attachments, unpacked and beside them as they came, and nothing else.
+"""The working directory of a model: it holds the model's attachment, unpacked and as the archive, and nothing else.
 
-A ModelOp model opens its files relative to the working directory, so the process moves there.
+A ModelOp model opens its files relative to the working directory, so the process changes to it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from stream_scorer.errors import ModelError
 from stream_scorer.system.folders import new_temporary_folder
 
 MAX_BYTES = 4 << 30
-"""Most bytes one attachment may unpack to: a bomb must not fill the disk."""
+"""Bytes that one attachment may unpack to, so that an archive bomb does not fill the disk."""
 
 
 @contextlib.contextmanager
 def sandbox(attachment: Path | None) -> Iterator[Path]:
-    """A fresh working directory with the attachment unpacked, for the time of the block.
+    """A new working directory with the attachment unpacked, for the time of the block. It applies to the whole process.
 
-    Relative paths mean something else inside: resolve yours before. Raises ModelError; SettingsError if there is no room for it.
+    Relative paths refer to it within the block, so resolve your own before. Raises ModelError as `unpack`; SettingsError: no
+    directory can be made.
     """
     home = Path.cwd()
     inside = new_temporary_folder("stream-scorer-")
     try:
         if attachment is not None:
             unpack(attachment, inside)
-            if not (inside / attachment.name).exists():  # models are met that open the archive itself
+            if not (inside / attachment.name).exists():  # some models open the archive itself
                 (inside / attachment.name).symlink_to(attachment.resolve())
         os.chdir(inside)
         sys.path.insert(0, str(inside))  # an attachment may carry Python modules
@@ -46,20 +47,20 @@ def sandbox(attachment: Path | None) -> Iterator[Path]:
 
 
 def is_archive(path: Path) -> bool:
-    """By its content."""
+    """Whether it is a tar or zip archive by its content."""
     return path.is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path))
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """Unpack a .tar.gz, .tar or .zip of plain files; anything that points outside is refused.
+    """Unpack a .tar.gz, .tar or .zip of plain files.
 
-    Raises ModelError: no such file, not an archive, an unsafe member, more than MAX_BYTES.
+    Raises ModelError: no such file, not an archive, a member outside of the directory, more than MAX_BYTES.
     """
     _read(archive, into)
 
 
 def member_names(archive: Path) -> list[str]:
-    """Names of the files in an archive that `unpack` would take. Raises ModelError as that does."""
+    """Names of the files in an archive. Raises ModelError as `unpack`."""
     return _read(archive, None)
 
 
@@ -67,7 +68,7 @@ def _read(archive: Path, into: Path | None) -> list[str]:
     if not archive.is_file():
         raise ModelError(f"attachment {archive}: no such file. Give the archive of the model's files by --attachment.")
     try:
-        # A plain tar whose last member is a zip (.npz, .keras) looks like that zip too.
+        # A plain tar whose last member is a zip (.npz, .keras) also looks like that zip.
         if zipfile.is_zipfile(archive) and not tarfile.is_tarfile(archive):
             return _unpack_zip(archive, into)
         return _unpack_tar(archive, into)
@@ -85,8 +86,8 @@ def _unpack_tar(archive: Path, into: Path | None) -> list[str]:
                 raise ModelError(f"attachment {archive}: {member.name!r} is a link or device. Pack plain files only.")
             _check_name(archive, member.name)
         _check_size(archive, sum(member.size for member in members))
-        # Names and contents alone, by hand: what else a member asks for (owner, mode, times) is not for an
-        # attachment to say, and the filters of extractall are not in every Python 3.11.
+        # By hand, names and contents only: an attachment must not set owner, mode or times, and not every Python 3.11 has
+        # the filters of `extractall`.
         for member in members if into else ():
             target = into / member.name  # type: ignore[operator]
             if member.isdir():

@@ -327,9 +327,12 @@ def test_keras_in_graph_mode_is_warned_of(tmp_path, caplog):
 TOLD = {
     "a part of contrib": (
         "tf.contrib.slim",
-        r"tensorflow\.contrib\.slim is not there\. Of it we provide layers, rnn\.",
+        r"tensorflow\.contrib\.slim is not there\. stream-scorer has only layers, rnn of it\.",
     ),
-    "contrib, imported": ("from tensorflow.contrib import slim", r"tensorflow\.contrib\.slim is not there\. Of it we"),
+    "contrib, imported": (
+        "from tensorflow.contrib import slim",
+        r"tensorflow\.contrib\.slim is not there\. stream-scorer has only",
+    ),
     "what nobody has": ("tf.estimator", r"tensorflow\.estimator is not there\. Neither TensorFlow 2\."),
     "eager mode": ("tf.enable_eager_execution()", r"run in graph mode.*stream-scorer\.compat: none"),
 }

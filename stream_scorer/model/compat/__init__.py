@@ -1,7 +1,7 @@
-"""Models written for TensorFlow 1 and its time, run as they are.
+"""Runs models that were written for TensorFlow 1 and the libraries of its time, unchanged. See docs/legacy-models.md.
 
-Such a model sees the names of its time by its own imports. Nobody else does: `sys.modules`, the real
-`tensorflow` and `numpy`, and eager mode are as they were. If a library is attached to the model, the model gets that one.
+Only the imports of such a model see the names of that time. `sys.modules`, the real `tensorflow` and `numpy`, and eager
+mode stay as they are for all other code. If a library is attached to the model, the model gets the attached one.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ def execute(
 
     Args:
         module: its namespace, with `__file__`.
-        wanted: what its `stream-scorer.compat` comment says; None: what the source itself asks for counts.
+        wanted: value of its `stream-scorer.compat` comment; None: the source decides.
         entries: names of the functions that will be called from outside.
     """
     file = Path(module["__file__"]).name
-    found = [] if wanted else find_reasons(source, file, Path.cwd())
-    reasons = [reason for reason in found if reason.era != KERAS]
+    uses = [] if wanted else find_reasons(source, file, Path.cwd())
+    reasons = [reason for reason in uses if reason.era != KERAS]
     own = attached_libraries(Path.cwd(), file)
     if wanted == "none" or not (wanted or reasons):
         if own:
             module["__builtins__"] = Imports({}, Path.cwd(), own).builtins
         exec(program, module)
         return
-    log.info("%s", _told(file, reasons))
+    log.info("%s", _log_line(file, reasons))
     facades: dict[str, Callable[[], types.ModuleType]] = {"numpy": numpy1.facade, **stdlib.FACADES}
     tensorflow_1 = (bool(wanted) or any(reason.era == TF1 for reason in reasons)) and "tensorflow" not in own
     if tensorflow_1:
-        _warn_of_keras(found)
-        # Here, because TensorFlow takes seconds to load and most models do without.
+        _warn_of_keras(uses)
+        # Imported here, because TensorFlow takes seconds to load, and most models do not need it.
         from stream_scorer.model.compat import tf1
 
         facades["tensorflow"] = tf1.facade
@@ -61,8 +61,8 @@ def execute(
             module[name] = mode.entering(module[name])
 
 
-def _warn_of_keras(found: list[Reason]) -> None:
-    for reason in found:
+def _warn_of_keras(uses: list[Reason]) -> None:
+    for reason in uses:
         if reason.era == KERAS:
             log.warning(
                 "%s:%d: %s beside TensorFlow 1's names: Keras 3 computes in eager mode only, and this model runs in graph "
@@ -72,18 +72,18 @@ def _warn_of_keras(found: list[Reason]) -> None:
             return
 
 
-def _told(file: str, reasons: list[Reason]) -> str:
+def _log_line(file: str, reasons: list[Reason]) -> str:
     if not reasons:
         return f"{file} runs with the names of TensorFlow 1's time, as '# stream-scorer.compat: tf1' says"
-    found = []
+    eras = []
     for era in dict.fromkeys(reason.era for reason in reasons):
         names: dict[str, str] = {}
         for reason in reasons:
             if reason.era == era:
                 names.setdefault(reason.name, f"{reason.name} at {reason.file}:{reason.line}")
         more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        found.append(f"{era} ({', '.join(list(names.values())[:2])}{more})")
+        eras.append(f"{era} ({', '.join(list(names.values())[:2])}{more})")
     return (
-        f"{file} was written for {', '.join(found)}: it gets the names of that time, and nobody else does. "
+        f"{file} was written for {', '.join(eras)}: it gets the names of that time, and no other code does. "
         "'# stream-scorer.compat: none' in the file switches this off"
     )

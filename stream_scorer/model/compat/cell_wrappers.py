@@ -13,7 +13,7 @@ v1 = tf.compat.v1
 
 
 class MultiRNNCell(RNNCell):
-    """Cells in layers, each fed by the one before it."""
+    """Layers of cells. The input of each is the output of the one before it."""
 
     def __init__(self, cells: Sequence[RNNCell], state_is_tuple: bool = True) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class MultiRNNCell(RNNCell):
 
 
 class _Wrapper(RNNCell):
-    """Around one cell, with its sizes."""
+    """A wrapper around one cell, with the sizes of that cell."""
 
     def __init__(self, cell: RNNCell, reuse: bool | None = None) -> None:
         super().__init__(reuse=reuse)
@@ -102,7 +102,7 @@ class InputProjectionWrapper(_Wrapper):
         return self._cell(self._activation(projected) if self._activation else projected, state)
 
 
-# The wrappers below have no variables and, as in TensorFlow 1, no scope: they override `__call__`.
+# As in TensorFlow 1, the wrappers below have neither variables nor a scope, so they override `__call__`.
 
 
 class DropoutWrapper(_Wrapper):
@@ -134,7 +134,7 @@ class DropoutWrapper(_Wrapper):
         return v1.nn.dropout(value, rate=1 - keep, seed=self._seed)
 
     def _dropped_state(self, state: Any, keep: Any) -> Any:
-        """Memory cells are left alone."""
+        """Leaves c of an LSTM cell unchanged."""
         if isinstance(state, LSTMStateTuple):
             return LSTMStateTuple(state.c, self._dropped(state.h, keep))
         if isinstance(state, tuple):

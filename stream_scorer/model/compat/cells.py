@@ -20,7 +20,7 @@ LSTMStateTuple = namedtuple("LSTMStateTuple", ("c", "h"))
 
 
 class RNNCell:
-    """`cell(inputs, state) -> (output, state)`. A subclass says its sizes and defines `call`, or `__call__` itself."""
+    """`cell(inputs, state) -> (output, state)`. A subclass defines its sizes, and `call` or `__call__`."""
 
     _reuse: bool | None = None
     _name: str | None = None
@@ -69,8 +69,8 @@ class RNNCell:
             with v1.variable_scope(self._scope, reuse=True, auxiliary_name_scope=False):
                 return self.call(inputs, state)
         name = self._name or _snake(type(self).__name__)
-        # Entering the scope we are in sets its counts of names aside: a second cell of a kind gets no name of its
-        # own (..._1), as in TensorFlow 1; it shares the variables of the first where reuse is on, and is refused else.
+        # Entering the current scope again sets its name counts aside, so that a second cell of a kind gets no name of its own
+        # (..._1), as in TensorFlow 1. It shares the variables of the first cell if reuse is on, and is refused if not.
         with v1.variable_scope(v1.get_variable_scope()):
             opened = (scope or name, None) if self._reuse else (scope, name)
             with v1.variable_scope(*opened, reuse=self._reuse) as self._scope:
@@ -81,7 +81,7 @@ class RNNCell:
 
 
 class _Sized(RNNCell):
-    """A cell of `num_units` whose state is one tensor of as many."""
+    """A cell whose output and state are one tensor of `num_units` each."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class GRUCell(_Sized):
 
 
 class _Lstm(RNNCell):
-    """What both LSTM cells do with their state: a pair, or c and h side by side."""
+    """The state of an LSTM cell: a pair of c and h, or one tensor with both side by side."""
 
     _state_is_tuple: bool
     _num_units: int
@@ -152,10 +152,10 @@ class _Lstm(RNNCell):
     def output_size(self) -> Any:
         return self._sizes[1]
 
-    def _taken_apart(self, state: Any) -> Any:
+    def _split(self, state: Any) -> Any:
         return state if self._state_is_tuple else tf.split(state, self._sizes, 1)
 
-    def _put_together(self, c: Any, h: Any) -> Any:
+    def _joined(self, c: Any, h: Any) -> Any:
         return LSTMStateTuple(c, h) if self._state_is_tuple else tf.concat([c, h], 1)
 
 
@@ -175,15 +175,15 @@ class BasicLSTMCell(_Lstm):
         self._activation = activation or tf.tanh
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
-        c, h = self._taken_apart(state)
+        c, h = self._split(state)
         i, j, f, o = tf.split(linear([inputs, h], 4 * self._num_units), 4, 1)
         c = c * tf.sigmoid(f + self._forget_bias) + tf.sigmoid(i) * self._activation(j)
         h = self._activation(c) * tf.sigmoid(o)
-        return h, self._put_together(c, h)
+        return h, self._joined(c, h)
 
 
 class LSTMCell(_Lstm):
-    """With peepholes, clipping and projection, each if asked for."""
+    """With optional peepholes, clipping and projection. Its arguments are those of TensorFlow 1, hence so many."""
 
     def __init__(
         self,
@@ -216,11 +216,11 @@ class LSTMCell(_Lstm):
         return self._num_units, self._num_proj or self._num_units
 
     def call(self, inputs: Any, state: Any) -> tuple[Any, Any]:
-        c, h = self._taken_apart(state)
+        c, h = self._split(state)
         i, j, f, o = tf.split(linear([inputs, h], 4 * self._num_units, kernel=self._initializer), 4, 1)
         forget, take = f + self._forget_bias, i
         if self._peepholes:
-            # Made in this order by TensorFlow 1, which matters to seeds of operations only.
+            # In the order of TensorFlow 1, which matters to the seeds of operations.
             w_f, w_i, w_o = (
                 v1.get_variable(f"w_{gate}_diag", [self._num_units], inputs.dtype, self._initializer) for gate in "fio"
             )
@@ -236,11 +236,11 @@ class LSTMCell(_Lstm):
                 h = linear([h], self._num_proj, kernel=self._initializer, with_bias=False)
             if self._proj_clip is not None:
                 h = tf.clip_by_value(h, -self._proj_clip, self._proj_clip)
-        return h, self._put_together(c, h)
+        return h, self._joined(c, h)
 
 
 def linear(parts: Sequence[Any], units: int, kernel: Any = None, bias: Any = None, with_bias: bool = True) -> Any:
-    """The parts side by side, times `kernel`, plus `bias`, in the current scope. `kernel` and `bias`: initializers."""
+    """The parts side by side, times the variable `kernel`, plus the variable `bias`. kernel, bias: initializers of these."""
     joined = tf.concat(parts, 1) if len(parts) > 1 else parts[0]
     width = tf.compat.dimension_value(joined.shape[1])
     product = tf.matmul(joined, v1.get_variable("kernel", [width, units], joined.dtype, kernel))

@@ -1,4 +1,4 @@
-"""What in a model's source asks for the libraries of its time."""
+"""Finds the names in a model's source that today's libraries have dropped."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from stream_scorer.model.compat import numpy1, stdlib
 from stream_scorer.model.compat.names import MODULES_1, SWITCHES_OF_V1, TENSORFLOW_1
 
 TF1, NUMPY1, STDLIB = "TensorFlow 1", "NumPy 1", "an older Python"
-KERAS = "Keras"  # not gone, but not what it was: worth a warning beside TensorFlow 1's names
+KERAS = "Keras"  # it exists, but differs: worth a warning beside names of TensorFlow 1
 
-
-# Modules that we replace for old models. Modules built into the interpreter are never looked for in files.
+# Modules that we replace for legacy models. Python never looks in files for modules built into the interpreter.
 _OFFERED = {"tensorflow", "keras", "numpy", "imp", *stdlib.REMOVED}.difference(sys.builtin_module_names)
 
 
 @dataclass(frozen=True)
 class Reason:
+    """A use of a dropped name."""
+
     era: str  # one of the above
-    name: str  # dotted, as the library has it
+    name: str  # dotted, by the library's own module names
     file: str
     line: int
 
 
 def find_reasons(source: str, file: str, folder: Path) -> list[Reason]:
-    """Every use of a name that is gone: in the source, and in the Python files of `folder` that it imports.
+    """Every use of a dropped name in the source, and in the Python files of `folder` that it imports.
 
-    Names of a library that lies in the folder do not count: the model gets that library.
+    Names of a library in the folder do not count, because the model gets that library.
     """
     reasons: list[Reason] = []
     own = attached_libraries(folder, file)
@@ -41,9 +42,9 @@ def find_reasons(source: str, file: str, folder: Path) -> list[Reason]:
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError):
-            continue  # whoever runs it tells
-        found = (reason for reason in _Reader(name).read(tree) if reason.name.partition(".")[0] not in own)
-        reasons += sorted(found, key=lambda reason: reason.line)
+            continue  # running it reports the error
+        uses = (reason for reason in _Reader(name).read(tree) if reason.name.partition(".")[0] not in own)
+        reasons += sorted(uses, key=lambda reason: reason.line)
         for path in _files_of(tree, folder, beside):
             if path.resolve() not in seen:
                 seen.add(path.resolve())
@@ -52,12 +53,12 @@ def find_reasons(source: str, file: str, folder: Path) -> list[Reason]:
 
 
 def attached_libraries(folder: Path, file: str) -> set[str]:
-    """Which of the modules that we replace for old models lie in `folder`. `file`: the model's own."""
-    found = {name: importlib.machinery.PathFinder.find_spec(name, [str(folder)]) for name in _OFFERED}
+    """Which of the modules that we replace for legacy models are in `folder`. file: name of the model's own file."""
+    specs = {name: importlib.machinery.PathFinder.find_spec(name, [str(folder)]) for name in _OFFERED}
     return {
         name
-        for name, spec in found.items()
-        # Without a location it is a plain directory of that name: an installed library goes before it.
+        for name, spec in specs.items()
+        # A spec without a location is a plain directory of that name; an installed library goes before it.
         if spec is not None and spec.has_location and Path(spec.origin or "").name != file
     }
 
@@ -65,10 +66,10 @@ def attached_libraries(folder: Path, file: str) -> set[str]:
 class _Reader:
     def __init__(self, file: str) -> None:
         self._file = file
-        self._aliases: dict[str, str] = {}  # name in the source -> what it stands for, with dots
+        self._aliases: dict[str, str] = {}  # name in the source -> dotted name that it stands for
 
     def read(self, tree: ast.AST) -> Iterator[Reason]:
-        # Imports first: a function may use what is imported below it.
+        # Imports first, because a function may use what is imported below it.
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -86,7 +87,7 @@ class _Reader:
                 yield from self._judge(self._dotted(node), node.lineno)
 
     def _dotted(self, node: ast.expr) -> str:
-        """`tf.contrib.rnn` as `tensorflow.contrib.rnn`; empty for what does not start from an import."""
+        """`tf.contrib.rnn` as `tensorflow.contrib.rnn`; "" for an expression that does not begin with an import."""
         names: list[str] = []
         while isinstance(node, ast.Attribute):
             names.append(node.attr)
@@ -98,17 +99,17 @@ class _Reader:
     def _judge(self, dotted: str, line: int) -> Iterator[Reason]:
         top, _, rest = dotted.partition(".")
         parts = rest.split(".")
-        found = None
+        era = None
         if top == "keras" or (top == "tensorflow" and parts[0] == "keras"):
-            found = KERAS
+            era = KERAS
         elif top == "tensorflow":
-            found = TF1 if _of_tensorflow_1(dotted, parts) else None
+            era = TF1 if _of_tensorflow_1(dotted, parts) else None
         elif top == "numpy":
-            found = NUMPY1 if parts[0] in numpy1.REMOVED else None
+            era = NUMPY1 if parts[0] in numpy1.REMOVED else None
         elif top == "imp" or parts[0] in stdlib.REMOVED.get(top, ()):
-            found = STDLIB
-        if found:
-            yield Reason(found, dotted, self._file, line)
+            era = STDLIB
+        if era:
+            yield Reason(era, dotted, self._file, line)
 
 
 def _of_tensorflow_1(dotted: str, parts: list[str]) -> bool:
@@ -122,19 +123,19 @@ def _of_tensorflow_1(dotted: str, parts: list[str]) -> bool:
 
 
 def _files_of(tree: ast.AST, folder: Path, beside: Path) -> Iterator[Path]:
-    """Python files of the model's directory that the source imports, or names as a string (`imp.load_source`)."""
+    """Python files in the model's directory that the source imports, or names in a string (`imp.load_source`)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found = [folder.joinpath(*alias.name.split(".")) for alias in node.names]
+            paths = [folder.joinpath(*alias.name.split(".")) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             start = beside.joinpath(*[".."] * (node.level - 1)).resolve() if node.level else folder
             package = start.joinpath(*(node.module or "").split(".")) if node.module else start
-            found = [package, *(package / alias.name for alias in node.names)]
+            paths = [package, *(package / alias.name for alias in node.names)]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".py"):
-            found = [folder / node.value[:-3]]
+            paths = [folder / node.value[:-3]]
         else:
             continue
-        for base in found:
+        for base in paths:
             for path in (base.with_name(base.name + ".py"), base / "__init__.py"):
                 if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
                     yield folder / path.resolve().relative_to(folder.resolve())

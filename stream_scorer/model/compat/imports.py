@@ -1,7 +1,7 @@
-"""`import` as a legacy model sees it, and nobody else: its own `__builtins__`, with an `__import__` of ours.
+"""The `import` of one legacy model: it has `__builtins__` of its own, with our `__import__`.
 
-The real modules and `sys.modules` stay as they are. Python files of the model's own directory are given
-the same `__builtins__`, however they are imported.
+The real modules and `sys.modules` stay as they are. Python files in the model's directory get the same `__builtins__`,
+however they are imported.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Imports:
     """The imports of one model.
 
     Args:
-        facades: what to give for a top-level module, made when it is first imported.
+        facades: by top-level module: makes what the model gets instead, when it is first imported.
         folder: the model's directory.
-        own: top-level modules in that directory that go before facades and before modules that the process has loaded.
+        own: top-level modules in that directory that replace facades and modules that the process has loaded.
     """
 
     def __init__(self, facades: Mapping[str, Facade], folder: Path, own: Collection[str] = ()) -> None:
@@ -77,12 +77,12 @@ class Imports:
 
     @contextlib.contextmanager
     def _own_in_place(self) -> Iterator[None]:
-        """Within the block `sys.modules` has the model's own libraries; after it, the process's again."""
+        """Within the block `sys.modules` has the model's own libraries, after it those of the process again."""
         if not self._own or self._within:
             yield
             return
         mine = self._own_modules
-        others = {name: one for name, one in _below(self._own).items() if mine.get(name) is not one}
+        others = {name: module for name, module in _below(self._own).items() if mine.get(name) is not module}
         _exchange(others, mine)
         self._within = True
         try:
@@ -93,7 +93,7 @@ class Imports:
 
     @contextlib.contextmanager
     def own_files(self) -> Iterator[None]:
-        """Within the block, modules found in the model's directory are executed as the model is."""
+        """Within the block, modules in the model's directory are executed with the model's `__builtins__`."""
         if self._finder in sys.meta_path:  # an import within an import
             yield
             return
@@ -105,7 +105,7 @@ class Imports:
 
 
 def _below(tops: Collection[str]) -> dict[str, types.ModuleType]:
-    return {name: one for name, one in sys.modules.items() if name.partition(".")[0] in tops}
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
 
 
 def _exchange(out: Mapping[str, types.ModuleType], back: Mapping[str, types.ModuleType]) -> None:
@@ -115,7 +115,7 @@ def _exchange(out: Mapping[str, types.ModuleType], back: Mapping[str, types.Modu
 
 
 def _down(module: Any, rest: str) -> Any:
-    """The part of a facade that a path names, or whatever is first on the way that is no facade."""
+    """The part of a facade with this dotted name; or the first object on the way to it that is no facade."""
     for name in rest.split("."):
         if isinstance(module, Overlay):
             module = getattr(module, name, None)
@@ -123,17 +123,17 @@ def _down(module: Any, rest: str) -> Any:
 
 
 def _bind(module: Overlay, wanted: str) -> None:
-    """Let `from module import wanted` find it: a name, or a module below that nobody has imported yet."""
+    """Make `from module import wanted` work: `wanted` may be a submodule that no code has imported yet."""
     if wanted == "*":
         return
     try:
         getattr(module, wanted)
     except AttributeError as error:
         try:
-            found = importlib.import_module(f"{module.__name__}.{wanted}")
+            submodule = importlib.import_module(f"{module.__name__}.{wanted}")
         except ImportError:
-            raise ImportError(str(error)) from error  # in our words: the interpreter's name no way out
-        setattr(module, wanted, found)
+            raise ImportError(str(error)) from error  # our text, because the interpreter's does not say what to do
+        setattr(module, wanted, submodule)
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -1,4 +1,7 @@
-"""The layers of TensorFlow 1 that small models use, with its names of variables: `tf.layers`, `tf.contrib.layers`."""
+"""Layers of TensorFlow 1 that small models use, with its names of variables: `tf.layers`, `tf.contrib.layers`.
+
+Arguments are those of TensorFlow 1, in its order; hence the long lists.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def dense(
 def dropout(
     inputs: Any, rate: Any = 0.5, noise_shape: Any = None, seed: Any = None, training: Any = False, name: Any = None
 ) -> Any:
-    """tf.layers.dropout: nothing, unless training."""
+    """tf.layers.dropout. Without training it returns its inputs."""
 
     def dropped() -> Any:
         return v1.nn.dropout(inputs, noise_shape=noise_shape, seed=seed, name=name, rate=rate)
@@ -61,7 +64,7 @@ def dropout(
 
 
 def flatten(inputs: Any, name: str | None = None) -> Any:
-    """All but the first dimension in one."""
+    """Makes one dimension of all but the first."""
     inputs = tf.convert_to_tensor(inputs)
     size = math.prod(inputs.shape[1:].as_list())
     return tf.reshape(inputs, [-1, size], name=name)
@@ -122,7 +125,7 @@ def l1_regularizer(scale: float, scope: str | None = None) -> Callable[[Any], An
 def contrib_dropout(
     inputs: Any, keep_prob: Any = 0.5, noise_shape: Any = None, is_training: Any = True, seed: int | None = None
 ) -> Any:
-    """tf.contrib.layers.dropout, which says what to keep, and trains unless told otherwise."""
+    """tf.contrib.layers.dropout: it takes the share to keep, and trains by default."""
     return dropout(inputs, 1 - keep_prob, noise_shape, seed, is_training)
 
 

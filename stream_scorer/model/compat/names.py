@@ -1,7 +1,6 @@
-"""Names of TensorFlow 1 that TensorFlow 2 has no more: who uses one was written for 1.
+"""Names of TensorFlow 1 that TensorFlow 2 has dropped: a model that uses one was written for TensorFlow 1.
 
-All of them are in `tensorflow.compat.v1` of the TensorFlow we pin, or in our facade
-(`tests/parity/test_legacy.py` compares).
+Each is in `tensorflow.compat.v1` of the pinned TensorFlow, or in our facade (`tests/parity/test_legacy.py` compares them).
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ TENSORFLOW_1 = frozenset(
 )
 """Below `tensorflow`: the first name, or the first two with a dot."""
 
-# `import tensorflow.compat.v1 as tf` works anywhere; these two calls switch the whole process, unless we take them.
+# `import tensorflow.compat.v1 as tf` works without us, but these two calls would switch the whole process.
 SWITCHES_OF_V1 = frozenset(("disable_v2_behavior", "disable_eager_execution"))
 
 # Modules of TensorFlow 1 that models import by their path.

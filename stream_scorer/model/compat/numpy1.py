@@ -1,4 +1,4 @@
-"""NumPy with the names that a model of 2017 knows and NumPy 2 has dropped."""
+"""NumPy with the names of NumPy 1 that later versions have dropped."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ REMOVED: dict[str, Any] = {
     "PZERO": 0.0,
     "NZERO": -0.0,
 }
-# NumPy 2 has these names again, for something else: they change with the facade, but do not ask for it.
+# NumPy 2 has these names with another meaning. A legacy model gets the old one; alone they do not make a model legacy.
 _OTHERS: dict[str, Any] = {"bool": bool, "long": int}
 
 
 def facade() -> Overlay:
-    return Overlay("numpy", np, {**REMOVED, **_OTHERS}, f"NumPy here is {np.__version__}; use what took its place.")
+    return Overlay("numpy", np, {**REMOVED, **_OTHERS}, f"NumPy here is {np.__version__}; use what has replaced it.")

@@ -1,4 +1,4 @@
-"""A module object laid over another one, which stays as it is."""
+"""A module with names of its own over those of another module, which is not changed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 
 class Overlay(types.ModuleType):
-    """Its own names first, then those of the module below.
+    """Its own names come first, then those of the module below.
 
     Args:
-        below: None for a module that is all our own.
-        own: names to add or to cover.
-        missing: told to whoever asks for a name that neither has.
+        below: None: there is no module below.
+        own: names to add or to replace.
+        missing: end of the error text for a name that neither has.
     """
 
     def __init__(self, name: str, below: Any, own: Mapping[str, Any], missing: str) -> None:
         super().__init__(name)
         if isinstance(below, types.ModuleType):
-            # Copied, so that a name costs a model what it always did; what the module makes lazily comes by __getattr__.
+            # Copied, so that access is as fast as in the module below. Names that it makes lazily come by __getattr__.
             self.__dict__.update({key: value for key, value in vars(below).items() if key not in _IDENTITY})
             self.__doc__ = below.__doc__
         self.__dict__.update(own)
@@ -29,7 +29,7 @@ class Overlay(types.ModuleType):
         if self._below is not None and not (name.startswith("__") and name.endswith("__")):
             try:
                 return getattr(self._below, name)
-            # A lazy part of TensorFlow or Keras may fail by ImportError: to the model it is a name that is not there.
+            # A lazy part of TensorFlow or Keras may raise ImportError: for the model that is a missing name.
             except (AttributeError, ImportError):
                 pass
         raise AttributeError(f"{self.__name__}.{name} is not there. {self._missing}")
@@ -38,5 +38,5 @@ class Overlay(types.ModuleType):
         return sorted({*self.__dict__, *(dir(self._below) if self._below is not None else ())} - {"_below", "_missing"})
 
 
-# What makes a module itself, and must not be taken for the other one's.
+# Names that make a module itself, and are not copied from the module below.
 _IDENTITY = frozenset(("__name__", "__spec__", "__loader__", "__getattr__", "__dir__", "__builtins__"))

@@ -1,4 +1,4 @@
-"""Names of the standard library that a model of 2017 knows and later Pythons have dropped. `imp` is in `imports`."""
+"""Names of the standard library that later Pythons have dropped. `imp_module` has the module `imp`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MODULES = {"collections": collections, "time": time, "fractions": fractions, "b
 
 
 def _facade(name: str) -> Overlay:
-    return Overlay(name, _MODULES[name], REMOVED[name], "No Python that we know of has it there.")
+    return Overlay(name, _MODULES[name], REMOVED[name], "No version of Python has it there.")
 
 
 FACADES: dict[str, Callable[[], Overlay]] = {name: functools.partial(_facade, name) for name in REMOVED}

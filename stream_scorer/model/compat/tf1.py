@@ -1,4 +1,4 @@
-"""`import tensorflow as tf` as TensorFlow 1 had it: `tensorflow.compat.v1`, and what has left that since."""
+"""The `tensorflow` of TensorFlow 1: `tensorflow.compat.v1`, and parts that are no longer in it."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def facade() -> Overlay:
         "rnn": _alone("tensorflow.contrib.rnn", contrib_rnn),
         "layers": _alone("tensorflow.contrib.layers", _CONTRIB_LAYERS),
     }
-    # The files that defined the cells moved about between the versions; their names did not.
+    # Some models import the cells from the files that define them. These moved between versions; the names did not.
     defined = _alone("tensorflow.python.ops.rnn_cell", {**_CELLS, **_PROJECTIONS})
     ops = _over("tensorflow.python.ops", tf_ops, rnn_cell=defined, rnn_cell_impl=defined)
-    found = _over(
+    tensorflow = _over(
         "tensorflow",
         v1,
         nn=nn,
@@ -79,12 +79,12 @@ def facade() -> Overlay:
         python=_over("tensorflow.python", tf_python, ops=ops),
         **_switches(),
     )
-    found.__dict__["compat"] = _over("tensorflow.compat", v1.compat, v1=found, v2=tf)
-    return found
+    tensorflow.__dict__["compat"] = _over("tensorflow.compat", v1.compat, v1=tensorflow, v2=tf)
+    return tensorflow
 
 
 def _switches() -> dict[str, Callable[..., None]]:
-    """Calls that turn the process to graph mode. The model is in graph mode already, and the process is not its own."""
+    """Calls that switch the process to graph mode. The model is in graph mode already, and must not switch the process."""
 
     def nothing() -> None:
         pass
@@ -105,8 +105,8 @@ def _switches() -> dict[str, Callable[..., None]]:
 
 
 def _over(name: str, below: Any, **own: Any) -> Overlay:
-    return Overlay(name, below, own, f"Neither TensorFlow {tf.__version__} has it nor do we provide it. {_INSTEAD}")
+    return Overlay(name, below, own, f"Neither TensorFlow {tf.__version__} nor stream-scorer has it. {_INSTEAD}")
 
 
 def _alone(name: str, own: dict[str, Any]) -> Overlay:
-    return Overlay(name, None, own, f"Of it we provide {', '.join(sorted(own))}. {_INSTEAD}")
+    return Overlay(name, None, own, f"stream-scorer has only {', '.join(sorted(own))} of it. {_INSTEAD}")
