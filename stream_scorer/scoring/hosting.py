@@ -1,6 +1,6 @@
 """Opens a model in its sandbox and wires it with codecs, sessions and a scorer.
 
-`run`, `score`, `verify` and `backtest` all do it here.
+`run`, `score`, `verify` and `backtest` all use it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Wired(NamedTuple):
     scorer: Scorer
 
     def score(self, records: Sequence[Record], sizes: Iterable[int]) -> list[Scored]:
-        """Score records in batches of these sizes, then the rest in one batch. Every batch is settled: none is undone."""
+        """Score records in batches of these sizes, then the rest in one batch. Every batch is settled, none is undone."""
         scored: list[Scored] = []
         at, left = 0, iter(sizes)
         while at < len(records):
@@ -48,28 +48,28 @@ class Wired(NamedTuple):
 
 
 class Opened:
-    """A module begun in its sandbox, with the schema of each slot in use (None: untyped)."""
+    """A model whose `begin` was called, in its sandbox. `schemas`: of each slot in use; None: untyped."""
 
     def __init__(self, module: Module, schemas: dict[int, Schema | None], attachment: Path | None) -> None:
         self._folder = Path.cwd()
         self.module = module
         self.schemas = schemas
         self.identity = module.sha256 if attachment is None else f"{module.sha256}+{_sha256(attachment)}"
-        """sha256 of the module and, behind a +, of the attachment. State is used only by the identity that saved it."""
+        """sha256 of the module and, after a +, of the attachment. State is used only by the identity that saved it."""
 
     def inside(self) -> contextlib.AbstractContextManager[None]:
-        """The process is in the model's working directory for the time of the block: for calls after `opened_apart`."""
+        """Within the block the process is in the model's working directory: for calls into the model after `opened_apart`."""
         return contextlib.chdir(self._folder)
 
-    def codec(self, slot: int, encoding: str, **how: Any) -> Codec:
-        """The codec of a slot in use; `how` as in `codec_for`. Raises ModelError: Avro, and the slot has no schema."""
+    def codec(self, slot: int, encoding: str, **options: Any) -> Codec:
+        """The codec of a slot in use; `options` as in `codec_for`. Raises ModelError: Avro, and the slot has no schema."""
         schema = self.schemas.get(slot)
         if schema is None and encoding != "json":
             raise ModelError(
                 f"{self.module.path}: no schema for slot {slot}, which Avro needs. Add the comment "
                 f"'# fastscore.schema.{slot}: NAME', or use --input-encoding and --output-encoding json."
             )
-        return codec_for(encoding, schema, **how)
+        return codec_for(encoding, schema, **options)
 
     def wire(
         self,
@@ -78,36 +78,36 @@ class Opened:
         *,
         judge: Judge | None = None,
         one_by_one: bool = False,
-        **sessions: Any,
+        **options: Any,
     ) -> Wired:
-        """Sessions and a scorer for the model with these codecs. Raises ModelError: its state cannot be kept.
+        """Sessions and a scorer for the model, with these codecs. Raises ModelError: the model's state cannot be kept.
 
         Args:
-            judge: of forecasts, see `Scorer`.
-            one_by_one: do not use the batch hook of the module.
-            sessions: `by_key`, `ttl_ms` and `cap` of `Sessions`.
+            judge: as in `Scorer`.
+            one_by_one: call `action` for each record, even if the module has the batch hook.
+            options: `by_key`, `ttl_ms` and `cap` of `Sessions`.
         """
         self.module.check_views()
         model: Any = _OneByOne(self.module) if one_by_one else self.module
-        kept = Sessions(model, self.module.state_names, with_forecasts=judge is not None, **sessions)
-        return Wired(kept, Scorer(model, kept, decoder, encoders, judge))
+        sessions = Sessions(model, self.module.state_names, with_forecasts=judge is not None, **options)
+        return Wired(sessions, Scorer(model, sessions, decoder, encoders, judge))
 
-    def wire_json(self, *, strict: bool = True, **how: Any) -> Wired:
-        """As `wire`, with JSON at all slots. `strict`: refuse NaN and Infinity."""
+    def wire_json(self, *, strict: bool = True, **options: Any) -> Wired:
+        """As `wire`, with JSON codecs at all slots. `strict`: refuse NaN and Infinity."""
         codecs = {slot: self.codec(slot, "json", strict=strict) for slot in self.schemas}
-        return self.wire(codecs[0], {slot: codec for slot, codec in codecs.items() if slot % 2}, **how)
+        return self.wire(codecs[0], {slot: codec for slot, codec in codecs.items() if slot % 2}, **options)
 
 
 @contextlib.contextmanager
 def opened(
     located: Located, attachment: Path | None, schema_files: Mapping[str, Path], *, endless: bool = True
 ) -> Iterator[Opened]:
-    """Load and begin a model in a sandbox with its attachment; call its `end` after the block. Raises ModelError.
+    """Loads a model in a sandbox with its attachment, calls its `begin`, and its `end` after the block. Raises ModelError.
 
     Blocks while the model loads and begins: seconds, with TensorFlow.
 
     Args:
-        endless: refuse a model that needs the end of its input, as a topic has none.
+        endless: the input has no end, as a topic: refuse a model that needs one.
     """
     attachment = attachment or located.attachment
     with sandbox(attachment):
@@ -142,7 +142,7 @@ def opened_apart(
 ) -> Iterator[Opened]:
     """As `opened`, for a process that is not the model's alone: within the block it stays in its own working directory.
 
-    It goes into the model's for the time of `Opened.inside`, which every call into the model needs.
+    Every call into the model must be inside `Opened.inside`, which goes into the model's.
     """
     outside = Path.cwd()
     try:
@@ -157,7 +157,7 @@ def opened_apart(
 
 @contextlib.contextmanager
 def _only_logged() -> Iterator[None]:
-    """A ModelError in the block is only logged: it must not hide the error that came before."""
+    """Logs a ModelError of the block instead of raising it: it must not hide the error that came before."""
     try:
         yield
     except ModelError as error:
@@ -182,5 +182,5 @@ def _sha256(path: Path) -> str:
 
 
 def paths(schemas: Mapping[str, str]) -> dict[str, Path]:
-    """Absolute paths: in the sandbox the working directory is another one."""
+    """Absolute paths of schema files: in the sandbox the working directory is another one."""
     return {name: Path(path).resolve() for name, path in schemas.items()}

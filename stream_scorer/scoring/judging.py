@@ -1,9 +1,9 @@
-"""Forecasts joined with what then happened, within one batch.
+"""Joins forecasts with the values that they were of, within one batch.
 
-A forecast waits in its session for the record it is of: the next one, or one of a later moment. In a batch no
-forecast is there yet when the next record comes, as all windows are forecast at its end. So a record takes what
-waits as a place that is filled later; the joins are made after the forecasts, in input order. Sessions that end or
-begin anew between two records, and whatever is undone, need no care here: the places go with them.
+A forecast waits in its session for the record that it is of: the next one, or one of a later moment. Within a batch the
+forecast does not exist yet when the next record comes, as all windows are forecast at the end of the batch. So a record
+takes a placeholder, which is filled later; the joins are made after the forecasts, in input order. If a session ends,
+begins anew or is rolled back between two records, its placeholders go with it: nothing is to be done here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from stream_scorer.state.pending_forecasts import Placeholder
 from stream_scorer.state.sessions import Sessions
 
 Forecast = tuple[float, float | None, float | None, int | None]
+"""As `Judge.forecast` returns it."""
 
 
 class _Kept(NamedTuple):
-    """A record that was kept: what waited for it, and where its own forecast will wait."""
+    """A record that was not rejected: the forecast that waited before it, and the place of its own forecast."""
 
     record: Record
     before: Placeholder | None
@@ -28,22 +29,23 @@ class _Kept(NamedTuple):
 
 
 class Judging:
-    """Stands before the sessions of a scorer: enter, keep and undo are theirs, and each record that is kept is remembered.
+    """Has `enter`, `keep` and `undo` of the sessions of a scorer, and remembers each record that is kept.
 
-    For every batch `begin`, then the records, `made` as forecasts are made, `join` before the sessions rest.
+    For every batch: `begin`; enter, keep or undo for each record, and `made` for the forecasts; then `join`, before
+    `Sessions.end_batch`.
     """
 
     def __init__(self, sessions: Sessions, judge: Judge) -> None:
         self._sessions, self._judge = sessions, judge
         self._before: Placeholder | None = None
         self._kept: list[_Kept] = []
-        self._made: dict[int, Forecast | None] = {}
+        self._made: dict[int, Forecast | None] = {}  # by id() of the record
         self._evaluations: list[Evaluation] = []
         self._inputs: list[float] = []
         self._missed = 0
 
     def begin(self) -> None:
-        """A batch, or the same batch once more: nothing of it has happened."""
+        """A batch begins, maybe the same one once more: nothing of it has happened."""
         self._kept.clear()
         self._made.clear()
 
@@ -61,60 +63,60 @@ class Judging:
         self._sessions.undo(record)
 
     def made(self, records: Iterable[Record], data: Iterable[Any]) -> None:
-        """The output of each record; of several from one record the last counts."""
+        """One output for each of these records. Of several outputs of one record the last counts."""
         self._made.update(zip(map(id, records), map(self._judge.forecast, data), strict=True))
 
     def made_one_by_one(self, record: Record, slot: int, datum: Any) -> None:
-        """One output of `action`. Judged at once, as the model may change it afterwards."""
+        """One output of `action`. Read at once, as the model may change it afterwards."""
         if slot == self._judge.slot:
             self._made[id(record)] = self._judge.forecast(datum)
 
     def join(self, records: Sequence[Record], values: Sequence[Any], *, published: bool) -> None:
-        """Evaluations of the batch, and what waits at its end.
+        """Makes the evaluations of the batch, and sets the forecast that waits after each record.
 
         Args:
-            values: decoded, or the error of a record that cannot be.
-            published: the batch's forecasts are, or were at their time, on the output; else none of them waits.
+            values: the decoded value of each record, or its error.
+            published: whether the batch's forecasts are published, or were at their time; if not, none of them waits.
         """
         self._evaluations, self._inputs, self._missed = [], [], 0
-        kept = iter(self._kept)
-        one = next(kept, None)
+        all_kept = iter(self._kept)
+        kept = next(all_kept, None)
         for record, value in zip(records, values, strict=True):
-            if one is None or one.record is not record:
-                continue  # rejected: nothing of it has happened, and what waits goes on waiting
+            if kept is None or kept.record is not record:
+                continue  # rejected: nothing of it has happened, and the forecast goes on waiting
             actual = self._judge.actual(value)
             if actual is not None:
                 self._inputs.append(actual)
-            waits = self._evaluate(one, value, actual)
+            waits = self._evaluate(kept, value, actual)
             made = None
             if published and id(record) in self._made:
                 made = self._pending(record, self._made[id(record)], actual)
-            one.after.forecast = made if waits is None else self._of_two(waits, made)
-            one = next(kept, None)
+            kept.after.forecast = made if waits is None else self._choose(waits, made)
+            kept = next(all_kept, None)
 
-    def _evaluate(self, one: _Kept, value: Any, actual: float | None) -> PendingForecast | None:
-        """The forecast that goes on waiting, if it does."""
-        pending = one.before.forecast if one.before is not None else None
+    def _evaluate(self, kept: _Kept, value: Any, actual: float | None) -> PendingForecast | None:
+        """Judges the forecast that waited. Returns it if it goes on waiting, else None."""
+        pending = kept.before.forecast if kept.before is not None else None
         if pending is None:
             return None
         met = self._judge.met(pending, value)
         if met is None:
             return pending
         if met and actual is not None:
-            self._evaluations.append(Evaluation(pending, one.record, actual))
+            self._evaluations.append(Evaluation(pending, kept.record, actual))
         else:
             self._missed += 1
         return None
 
-    def _of_two(self, waits: PendingForecast, made: PendingForecast | None) -> PendingForecast:
-        """One waits at a time: of one moment the last forecast, else the one that will be judged sooner."""
+    def _choose(self, waits: PendingForecast, made: PendingForecast | None) -> PendingForecast:
+        """Only one forecast waits: of two of the same moment the later one, else the one that will be judged sooner."""
         if made is None:
             return waits
         self._missed += 1
         return made if made.due == waits.due else waits
 
     def _pending(self, record: Record, forecast: Forecast | None, actual: float | None) -> PendingForecast | None:
-        if forecast is None or actual is None:  # nothing to judge, or no forecast of no change to judge it by
+        if forecast is None or actual is None:  # nothing to judge, or no last value to compare it with
             self._missed += 1
             return None
         number, low, high, due = forecast

@@ -1,4 +1,4 @@
-"""One batch of records -> its outputs and rejects, in input order."""
+"""Scores one batch of records: its outputs and rejects, in input order."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ NONE: Mapping[Place, RecordError] = {}
 
 
 class Scorer:
-    """Decode, move the session, score, encode.
+    """Decodes, enters the session, calls the model, encodes.
 
-    A record that cannot be scored becomes a Reject and leaves its session as it was. Scores do not
-    depend on how records are cut into batches.
+    A record that cannot be scored becomes a Reject and leaves its session as it was. Scores do not depend on how records
+    are divided into batches.
 
     Args:
-        judge: if given, each forecast is joined with the value that comes next; `sessions` must take notes then.
+        judge: if given, each forecast is joined with the value that comes next; `sessions` must keep forecasts then.
     """
 
     def __init__(
@@ -59,15 +59,17 @@ class Scorer:
         self._fault: BaseException | None = None
 
     def score(self, records: Sequence[Record], refused: Mapping[Place, RecordError] = NONE) -> list[Scored]:
-        """Outputs and rejects of one batch. Sessions have moved on; settle, carry or roll them back.
+        """Outputs and rejects of one batch. The sessions have moved on: settle, carry or roll them back afterwards.
+
+        Raises ModelError, TransportError: nothing is wrong with any record.
 
         Args:
-            refused: records whose scores nobody took: they are rejected, as if they could not be decoded.
+            refused: records whose outputs were refused: they are rejected, as if they could not be decoded.
         """
         return self._move(records, refused, published=True)
 
     def evaluations(self) -> list[Outgoing]:
-        """Of forecasts whose value came in the last batch, to be sent with its outputs."""
+        """The evaluations of forecasts whose value came in the last batch, to be sent with its outputs."""
         return [] if self._judging is None else self._judging.outgoing()
 
     def settle(self) -> None:
@@ -80,7 +82,7 @@ class Scorer:
     ) -> list[Scored]:
         scored = self._score_and_join(records, refused, published=published)
         if not self._sessions.end_batch():
-            # The state was not flat after all: score once more, with copies. Happens at most once for a model.
+            # The state is not flat after all: score once more, with copies. Happens at most once for a model.
             scored = self._score_and_join(records, refused, published=published)
             self._sessions.end_batch()
         return scored
@@ -100,12 +102,14 @@ class Scorer:
         values = self._values(records, refused)
         if not self._model.batched:
             return [
-                scored for record, value in zip(records, values, strict=True) for scored in self._one(record, value)
+                scored
+                for record, value in zip(records, values, strict=True)
+                for scored in self._score_one(record, value)
             ]
         try:
             return self._together(records, values)
         except (ActionError, EncodeError):
-            # One window made predict fail. One by one, it costs one record, which its session must not keep.
+            # One window made predict fail. Scored one by one, it costs one record, and its session stays as it was.
             self._sessions.roll_back()
             if self._judging is not None:
                 self._judging.begin()
@@ -116,19 +120,19 @@ class Scorer:
             ]
 
     def _values(self, records: Sequence[Record], refused: Mapping[Place, RecordError]) -> list[Any]:
-        """Decodes at each call: a model may change the values that it was given."""
+        """Decodes at each call: a model may change the values that it gets."""
         values = self._decode(records)
         if refused:
             values = [refused.get(record.place, value) for record, value in zip(records, values, strict=True)]
         return values
 
     def feed(self, records: Sequence[Record], *, published: bool = True) -> None:
-        """Move sessions on with outputs dropped. Sessions have moved on; carry, settle or roll them back.
+        """As `score`, with outputs dropped: only the sessions move on.
 
-        All of scoring, encoding too: a record that is rejected live must leave no trace here either.
+        Outputs are encoded all the same: a record that was rejected when it was scored must leave no trace here either.
 
         Args:
-            published: the outputs were on their topic once, so that forecasts among them wait for their value.
+            published: whether the outputs were published once, so that forecasts among them wait for their value.
         """
         self._move(records, NONE, published=published)
 
@@ -148,19 +152,19 @@ class Scorer:
             return error
         except StreamScorerError:
             raise
-        except Exception as error:  # noqa: BLE001 - of a library, or of no memory: what costs the least
+        except Exception as error:  # noqa: BLE001 - of a library, or MemoryError: it costs this record only
             fault = DecodeError(f"cannot be decoded: {type(error).__name__}: {text_of(error)}")
             fault.__cause__ = error
             return fault
 
-    def _one(self, record: Record, value: Any) -> list[Scored]:
+    def _score_one(self, record: Record, value: Any) -> list[Scored]:
         """`action` for one record."""
         if isinstance(value, RecordError):
             return [_reject(record, value)]
         self._steps.enter(record)
         self._record, self._made, self._fault = record, [], None
         try:
-            self._model.score(value, self._take)
+            self._model.score(value, self._add_output)
             if self._fault is not None:
                 raise self._fault
         except (ActionError, EncodeError) as error:
@@ -169,11 +173,11 @@ class Scorer:
         self._steps.keep(record)
         return self._made
 
-    def _take(self, slot: int, datum: Any) -> None:
+    def _add_output(self, slot: int, datum: Any) -> None:
         """Encodes one output at once, as the model may change it afterwards.
 
-        After an error outputs are ignored, but the model's call goes on to its end: otherwise a generator could go on
-        (in `finally`) after the session was restored.
+        After an error further outputs are ignored, but the model's call goes on to its end: otherwise a generator could go
+        on (in `finally`) after the session was restored.
         """
         if self._fault is not None:
             return
@@ -193,7 +197,7 @@ class Scorer:
         enter, push, keep = self._steps.enter, self._model.push, self._steps.keep
         windows: list[bytes] = []
         full: list[Record] = []
-        rejected: list[tuple[int, Reject]] = []  # after so many outputs
+        rejected: list[tuple[int, Reject]] = []  # the first of each pair: how many outputs come before it
         for record, value in zip(records, values, strict=True):
             if isinstance(value, RecordError):
                 rejected.append((len(full), _reject(record, value)))
@@ -224,8 +228,8 @@ class Scorer:
             scored += map(Outgoing, repeat(slot), full, datums)
             if self._judging is not None:
                 self._judging.made(full, predicted)
-        for place, reject in reversed(rejected):
-            scored.insert(place, reject)
+        for at, reject in reversed(rejected):
+            scored.insert(at, reject)
         return scored
 
     def _predict_alone(self, record: Record, window: Any) -> Scored:

@@ -10,10 +10,10 @@ class Totals:
         self.records = self.scores = self.rejects = self.commits = self.aborts = self.recoveries = 0
         self.scoring_s = self.commit_s = 0.0
         self.first_reject = ""
-        """Of the first record that was rejected: where, at which step, why."""
+        """`Reject.line` of the first reject."""
 
     def add(self, records: int, outcomes: int, rejects: int, scoring_s: float, commit_s: float) -> None:
-        """One committed step."""
+        """Count one committed step. `outcomes`: its scores and rejects together."""
         self.commits += 1
         self.records += records
         self.scores += outcomes - rejects

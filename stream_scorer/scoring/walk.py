@@ -1,4 +1,4 @@
-"""A history through the engine, record by record, as `score` and the service do it."""
+"""Scores a history of prices record by record, as `score` and the service do, for a backtest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ FIELDS = ("close", "forecast", "prediction", "price", "value", "score")
 
 @dataclass(frozen=True)
 class Walk:
-    """inputs, scores: JSON as `stream-scorer score` reads and writes it."""
+    """What came of a history.
+
+    inputs, scores: JSON as `stream-scorer score` reads and writes it. rejects: a text for each, with its date.
+    """
 
     model: str
     sha256: str
@@ -49,55 +52,51 @@ def walk(
     lag_days: int = LAG_DAYS,
     field: str | None = None,
 ) -> Walk:
-    """Score every row in order. Raises StreamScorerError.
+    """Scores every row of a history in order. Blocks. Raises StreamScorerError.
 
     Args:
-        cpi: give the model adjusted numbers, and take its forecasts back to points.
-        field: of an output record that holds the forecast; None: the first of FIELDS that it has.
+        cpi: file of the consumer price index: adjust the model's inputs by it, and undo that in its forecasts.
+        field: of output records, with the forecast; None: the first of FIELDS that a record has.
     """
     located = locate(model)
     attachment = attachment.resolve() if attachment else None
     adjusted = adjustment(located, attachment, cpi, lag_days) if cpi else None
-    with opened(located, attachment, schemas or {}) as found:
-        values = inputs(found.schemas.get(0), prices, symbol, adjusted)
-        module = found.module
+    with opened(located, attachment, schemas or {}) as opened_model:
+        values = inputs(opened_model.schemas.get(0), prices, symbol, adjusted)
+        module = opened_model.module
         lines = [json.dumps(value).encode() for value in values]
         partition, key = Partition(prices.path.name, 0), symbol.encode()
         records = [Record(partition, offset, key, line, None, None) for offset, line in enumerate(lines)]
-        scored = found.wire_json().score(records, itertools.repeat(BATCH))
-        outs = [one for one in scored if isinstance(one, Outgoing)]
+        scored = opened_model.wire_json().score(records, itertools.repeat(BATCH))
+        outs = [result for result in scored if isinstance(result, Outgoing)]
         rejects = [
-            f"{prices.dates[one.source.offset]}: {one.message}" for one in scored if not isinstance(one, Outgoing)
+            f"{prices.dates[result.source.offset]}: {result.message}"
+            for result in scored
+            if not isinstance(result, Outgoing)
         ]
+        scores = [out.value or b"null" for out in outs]
         forecasts = _forecasts(outs, prices, adjusted, field)
-        return Walk(
-            model=module.name,
-            sha256=module.sha256,
-            inputs=lines,
-            scores=[one.value or b"null" for one in outs],
-            forecasts=forecasts,
-            rejects=rejects,
-        )
+        return Walk(module.name, module.sha256, lines, scores, forecasts, rejects)
 
 
 def _forecasts(outs: list[Outgoing], prices: Prices, adjusted: Adjustment | None, field: str | None) -> list[Forecast]:
-    """One for each row that has any output in slot 1: the first of them that is a forecast."""
+    """For each row, the first output in slot 1 that is a forecast. Raises SettingsError: there are outputs, and none is."""
     rows = {date.isoformat(): at for at, date in enumerate(prices.dates)}
-    found: dict[int, Forecast] = {}
+    forecasts: dict[int, Forecast] = {}
     for out in outs:
         made = out.source.offset
-        if out.slot != 1 or made in found:
+        if out.slot != 1 or made in forecasts:
             continue
         forecast = _forecast(json.loads(out.value or b"null"), made, rows, prices, field)
         if forecast is not None:
-            found[made] = _restored(forecast, prices, adjusted) if adjusted else forecast
-    if outs and not found:
+            forecasts[made] = _restored(forecast, prices, adjusted) if adjusted else forecast
+    if outs and not forecasts:
         shown = (outs[0].value or b"null").decode()[:120]
         raise SettingsError(
             f"none of the {len(outs)} outputs is a number or a record with one; the first is {shown}. "
             "Name the field that holds the forecast by --forecast-field."
         )
-    return list(found.values())
+    return list(forecasts.values())
 
 
 def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, field: str | None) -> Forecast | None:
@@ -111,7 +110,7 @@ def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, fi
     if number is None:
         return None
     date, target = _day(value.get("date")), following
-    if date is not None and date > prices.dates[made].isoformat():  # else it tells of the day it was made on
+    if date is not None and date > prices.dates[made].isoformat():  # else it is the day on which the forecast was made
         target = rows.get(date)
     else:
         date = day
@@ -122,7 +121,7 @@ def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, fi
 
 
 def _restored(forecast: Forecast, prices: Prices, adjusted: Adjustment) -> Forecast:
-    """In points. The last forecast has no row to be for, and its day is not known: the next weekday is taken."""
+    """In index points. The last forecast has no row, so its day is not known: the next weekday is taken."""
     made = prices.dates[forecast.made]
     if forecast.target is not None:
         target = prices.dates[forecast.target]

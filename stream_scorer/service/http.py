@@ -17,7 +17,7 @@ PREFIX = "stream_scorer_"
 
 
 class _Collector:
-    """Reads the status when it is scraped: a record costs no metric anything."""
+    """Reads the status when it is scraped, so that metrics cost nothing per record."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
@@ -33,10 +33,10 @@ class _Collector:
         for name, value in status.gauges():
             yield GaugeMetricFamily(PREFIX + name, f"{name.replace('_', ' ')} now", value)
         yield from _lag(status)
-        text = "1 once records have passed that are older than the topic keeps, see /status"
+        text = "1 once a record was sent that is older than the topic keeps, see /status"
         at_risk = GaugeMetricFamily(PREFIX + "topic_retention_at_risk", text, labels=["topic"])
-        for topic, told in status.at_risk().items():
-            at_risk.add_metric([topic], float(told is not None))
+        for topic, warning in status.at_risk().items():
+            at_risk.add_metric([topic], float(warning is not None))
         yield at_risk
 
 
@@ -48,7 +48,7 @@ def _lag(status: Status) -> Iterator[Any]:
         "offsets from what is committed to the end (high watermark); transaction markers count, open transactions too"
     )
     records = GaugeMetricFamily(PREFIX + "lag_records", text, labels=place)
-    text = "for how long nothing could be read, as the next record is of an open transaction or behind one; 0 if it can"
+    text = "for how long nothing could be read, as the next record is in an open transaction or behind one; 0 if it can"
     held = GaugeMetricFamily(PREFIX + "held_seconds", text, labels=place)
     for partition, lag in status.lag().items():
         labels = [partition.topic, str(partition.number)]
@@ -60,9 +60,9 @@ def _lag(status: Status) -> Iterator[Any]:
 
 
 class HttpControl:
-    """Serves from now on, until it is closed. Until `show` it is alive and not ready.
+    """Serves from now on, until `close`, in a thread of its own. Until `show`, the worker is alive and not ready.
 
-    Raises SettingsError if the address is taken.
+    port: where it listens. Raises SettingsError: the address is taken.
     """
 
     def __init__(self, address: Address) -> None:
@@ -76,7 +76,7 @@ class HttpControl:
         threading.Thread(target=self._server.serve_forever, name="control", daemon=True).start()
 
     def show(self, status: Status) -> None:
-        """There is a worker to tell of."""
+        """Serve the status of this worker from now on."""
         self._registry.register(_Collector(status))
         self._status = status
 
@@ -85,16 +85,16 @@ class HttpControl:
         self._server.server_close()
 
     def answer(self, path: str) -> tuple[int, bytes, str]:
-        """(code, body, content type)"""
+        """(HTTP status, body, content type) of a GET request. Safe from any thread."""
         status = self._status
         if path == "/metrics":
             return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
         if path in ("/livez", "/readyz"):
-            good = path == "/livez" if status is None else status.live() if path == "/livez" else status.ready()
-            return (200, b"ok\n", "text/plain") if good else (503, b"not ok, see /status\n", "text/plain")
+            ok = path == "/livez" if status is None else status.live() if path == "/livez" else status.ready()
+            return (200, b"ok\n", "text/plain") if ok else (503, b"not ok, see /status\n", "text/plain")
         if path in ("/", "/status"):
-            told = {"phase": "loading", "ready": False} if status is None else status.describe()
-            return 200, json.dumps(told, indent=1).encode(), "application/json"
+            description = {"phase": "loading", "ready": False} if status is None else status.describe()
+            return 200, json.dumps(description, indent=1).encode(), "application/json"
         return 404, b"/livez /readyz /status /metrics\n", "text/plain"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -102,14 +102,14 @@ class HttpControl:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                code, body, kind = control.answer(self.path)
+                code, body, content_type = control.answer(self.path)
                 self.send_response(code)
-                self.send_header("Content-Type", kind)
+                self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """Probes every few seconds are no news."""
+                """Probes every few seconds would fill the log."""
 
         return Handler

@@ -27,8 +27,8 @@ from stream_scorer.records import Outgoing, Record, Reject
 from stream_scorer.scoring.scorer import Scored, Scorer
 from stream_scorer.scoring.totals import Totals
 from stream_scorer.service.bisection import Bisection, positions_before
-from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.pace import Pace
+from stream_scorer.service.policies import FailurePolicy
 from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)

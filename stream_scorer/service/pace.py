@@ -1,4 +1,4 @@
-"""How many records a batch may hold."""
+"""How many records the next batch may have."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import math
 
 FIRST_BATCH = 16
 SLOWEST_RECORD_S = 1.0
-"""What a record is held to cost before one is measured."""
+"""What scoring one record is assumed to cost before it was measured."""
 GROWTH = 4
-"""A batch so many times as large as one that was measured costs about so many times as much: no surprise."""
+"""A batch may grow to this many times the last one: its cost can still be told from that of the last one."""
 FADE = 0.9
 
 
 class Pace:
-    """The size of the next batch, from what the batches before have cost, those that failed too.
+    """The size of the next batch, from the cost of the batches before, also of those that failed.
 
     Args:
         max_records: of any batch.
-        max_batch_s: seconds no batch may be scored, or the group expels the worker: well within `max.poll.interval.ms`.
-        aim_s: seconds a full batch should be scored. A longer one delays scores, a shorter one spends more on commits.
-        max_commit_s: seconds no batch may take to be sent and committed: well within `transaction.timeout.ms`.
+        max_batch_s: longest scoring time of a batch, in seconds, well below `max.poll.interval.ms`: else the group would
+            expel the worker.
+        aim_s: scoring time of a full batch, in seconds. A longer one delays scores, a shorter one spends more on commits.
+        max_commit_s: longest time to send and commit a batch, in seconds, well below `transaction.timeout.ms`.
     """
 
     def __init__(
@@ -42,21 +43,21 @@ class Pace:
         return max(1, int(self.max_batch_s / self._slowest_s))
 
     def took(self, records: int, scoring_s: float, commit_s: float = 0.0) -> None:
-        """A batch that was committed."""
+        """A batch was committed, after so many seconds of scoring and so many of sending and committing."""
         room = self._room(scoring_s, commit_s)
-        # Of a small batch most is overhead that a larger one would share: it tells nothing of a larger one.
+        # Most of a small batch's cost is overhead, which a larger one would share: it says nothing about a larger one.
         if room < 1 or 2 * records > self.limit():
             fits = min(records * room, GROWTH * self._size, self._max_records)
             self._size = max(1, records // 2, int(fits))
-        # The slowest seen counts, fading slowly, as one quick batch says little about the next.
+        # The slowest batch counts, fading slowly, as one quick batch says little about the next.
         self._slowest_s = max(scoring_s / records, self._slowest_s * FADE)
 
     def failed(self, records: int, scoring_s: float, commit_s: float) -> None:
-        """A batch that was not: had it been too large, one of that size would fail again, and again."""
+        """A batch was not committed. If it was too large, one of the same size would fail again and again."""
         room = max(1 / GROWTH**2, min(1 / 2, self._room(scoring_s, commit_s)))
         self._size = max(1, min(self._size, int(records * room)))
         self._slowest_s = max(scoring_s / records, self._slowest_s)
 
     def _room(self, scoring_s: float, commit_s: float) -> float:
-        """How many times as long as these a batch may take."""
+        """How many times as long a batch may take."""
         return min(self._aim_s / max(scoring_s, 1e-9), self._max_commit_s / max(commit_s, 1e-9))

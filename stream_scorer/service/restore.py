@@ -1,15 +1,15 @@
-"""A partition comes: where to begin, and with which sessions.
+"""Sets up a partition that comes: where to begin, and with which sessions.
 
-The position record of the changelog is written in the same transaction as the group's offset, so the
-two agree unless somebody moved one of them. If they agree, and every session was saved by this model, sessions
-are restored. If not, they are never used in silence:
+The position record of the changelog is written in the same transaction as the group's committed offset, so the two agree
+unless one of them was changed otherwise. If they agree, and every session was saved by this model, sessions are restored.
+If not, saved sessions are never used without a log line:
 
-* the group's offset is gone (expired, or the group deleted) and no start was asked for: the position
-  record is the newer truth, go on from there;
-* the topic does not have the records at the position any more, or is another topic of the same name: a gap,
-  and `--on-gap` says what to do;
-* otherwise (offset moved by hand, changelog gone, saved by another model) the sessions are rebuilt
-  from the inputs before the position, begun anew, or the service stops and names the choices.
+* the group has no committed offset (it expired, or the group was deleted) and no start was asked for: go on at the offset
+  of the position record;
+* the topic does not have the records at the position any more, or is another topic of the same name: a gap, and
+  `--on-gap` says what to do;
+* otherwise (the offset was moved by hand, the changelog is gone, another model saved the state) `--on-state-mismatch`
+  says what to do: rebuild the sessions from the inputs before the position, begin them anew, or stop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from stream_scorer.errors import BrokerError, ModelError
 from stream_scorer.ports import Inputs, KeepAlive, StateStore, Watch
@@ -34,41 +33,23 @@ from stream_scorer.records import (
     StateRecord,
 )
 from stream_scorer.scoring.scorer import Scorer
+from stream_scorer.service.policies import RestorePolicy
 from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
 FEED_S = 0.3
-"""Seconds that one part of a feed should take: as long as nothing else is heard."""
-
-
-@dataclass(frozen=True, slots=True)
-class RestorePolicy:
-    """Where partitions begin, and what is done about state that does not fit.
-
-    start: where a group without a committed offset begins: "committed" (as "earliest"), "earliest", "latest" or a
-        timestamp. A partition that was added since the group began is read from its first record.
-    window: N of the module's `stream-scorer.window`, or None.
-    warm_up: inputs to feed before a start that is no continuation; 0: none. A window of N needs N - 1 for its first score.
-    on_mismatch: "auto" (rebuild a window model, else fail), "rebuild", "restart" or "fail".
-    on_gap: "fail", "rebuild" (go on at the first record that is left, with sessions from the inputs before it) or
-        "continue" (go on there, with sessions as they were saved).
-    """
-
-    start: str = "committed"
-    window: int | None = None
-    warm_up: int = 0
-    on_mismatch: str = "auto"
-    on_gap: str = "fail"
+"""Seconds that one part of a feed should take: meanwhile no heartbeat is sent, and no stop request is noticed."""
 
 
 class Restorer:
     """Sets up the sessions of an assigned partition.
 
     Args:
-        store: None when nothing keeps state (no state, or not asked to).
+        store: None if no state is kept: the model has none, or --no-changelog.
         model: the identity of the model that runs.
-        origin: the group and session mode that run; its topic id is not looked at.
+        origin: the group and session mode that run; its topic id is not used.
+        watch: is told how far each restore is.
     """
 
     def __init__(
@@ -87,20 +68,23 @@ class Restorer:
         self._model, self._origin = model, origin
         self._policy = policy
         self._watch = watch
-        self._part = 16
+        self._feed_size = 16
 
     def begin(
         self, partition: Partition, committed: CommittedPosition | None, holds: PartitionLog, keep_alive: KeepAlive
     ) -> StartPosition:
-        """The first record to score; the partition's sessions are as they were before it.
+        """Returns the offset of the first record to score. The partition's sessions are as they were before it.
 
-        Blocks for as long as a restore takes, and calls `keep_alive` all along, which may raise to end it.
-        Raises ModelError on state that does not fit, BrokerError on a gap, TransportError.
+        Blocks for as long as a restore takes, and calls `keep_alive` meanwhile, which may raise to end it.
+        Raises ModelError: the state does not fit. BrokerError: a gap. TransportError.
+
+        Args:
+            holds: what the partition's log has now.
         """
         started = time.perf_counter()
-        self._sessions.drop(partition)  # a try before this one may have ended halfway: the broker was away
+        self._sessions.drop(partition)  # an earlier try may have ended halfway, as the broker was away
         saved = self._read(partition, committed, keep_alive)
-        position = next((one for one in saved if one.snapshot is None), None)
+        position = next((record for record in saved if record.snapshot is None), None)
         if committed is None and position is not None and self._policy.start == "committed":
             log.warning(
                 "%s: the group has no committed offset (expired?); going on at %d, where its saved state is",
@@ -115,7 +99,7 @@ class Restorer:
         if gap is not None:
             return self._pass_gap(gap, saved, position, problem, keep_alive)
         if problem:
-            self._mend(partition, committed.offset, saved, problem, keep_alive)
+            self._resolve_mismatch(partition, committed.offset, saved, problem, keep_alive)
             return StartPosition(committed.offset, saved=False)
         restored = self._restore(partition, saved, position, committed.offset, started, keep_alive)
         return StartPosition(committed.offset, saved=restored)
@@ -144,7 +128,7 @@ class Restorer:
     def _problem(
         self, saved: Sequence[StateRecord], position: StateRecord | None, committed: CommittedPosition
     ) -> str | None:
-        """Why the saved state is not the state before the committed offset; None if it is."""
+        """Why the saved state is not that before the committed offset, in words; None if it is."""
         if self._store is None:
             return None
         if position is None:
@@ -153,21 +137,21 @@ class Restorer:
             return f"the group is at offset {committed.offset}, the saved state at {position.offset}"
         if position.origin.topic_id and committed.topic_id and position.origin.topic_id != committed.topic_id:
             return "the state is of an earlier topic of the same name"
-        others = [one for one in saved if not self._is_mine(one.model)]
+        others = [record for record in saved if not self._is_of_this_model(record.model)]
         if others:
-            whole = "the state was" if position in others else f"{len(others)} of {len(saved) - 1} sessions were"
-            return f"{whole} saved by another model (sha256 {others[0].model[:12]}...)"
-        beyond = [one for one in saved if one.offset > position.offset]
+            part = "the state was" if position in others else f"{len(others)} of {len(saved) - 1} sessions were"
+            return f"{part} saved by another model (sha256 {others[0].model[:12]}...)"
+        beyond = [record for record in saved if record.offset > position.offset]
         if beyond:
             return f"{len(beyond)} sessions were saved after the position, the first at offset {beyond[0].offset}"
         for name in ("group", "session"):
-            found, mine = getattr(position.origin, name), getattr(self._origin, name)
-            if found and mine and found != mine:
-                return f"the state was saved with {name} {found!r}, and this service has {name} {mine!r}"
+            saved_with, here = getattr(position.origin, name), getattr(self._origin, name)
+            if saved_with and here and saved_with != here:
+                return f"the state was saved with {name} {saved_with!r}, and this service has {name} {here!r}"
         return None
 
-    def _is_mine(self, model: str) -> bool:
-        """Versions before attachments were part of a model's identity saved the module's alone."""
+    def _is_of_this_model(self, model: str) -> bool:
+        """Earlier versions saved the sha256 of the module alone, without that of the attachment."""
         return model in (self._model, self._model.partition("+")[0])
 
     def _gap(
@@ -183,7 +167,7 @@ class Restorer:
             text = f"records from offset {at} up to {holds.first} were deleted before they were scored (retention?)"
             return Gap(partition, "deleted", holds.first - at, holds.first, text)
         if at > holds.end:
-            text = f"the group is at offset {at}, and the log ends at {holds.end} (was it cut short?)"
+            text = f"the group is at offset {at}, and the log ends at {holds.end} (was it truncated?)"
             return Gap(partition, "past-end", 0, holds.end, text)
         return None
 
@@ -206,12 +190,14 @@ class Restorer:
         if self._policy.on_gap == "rebuild":
             self._rebuild(partition, gap.first, saved, keep_alive)
         elif problem:
-            self._mend(partition, gap.first, saved, problem, keep_alive)
+            self._resolve_mismatch(partition, gap.first, saved, problem, keep_alive)
         else:
-            # A session that was at offset 90 of the old log is at most at the new position of this one.
-            moved = [_at_most(one, gap.first) for one in saved]
+            # A session that was saved at offset 90 of the old log may lie behind the new position, which is lower.
+            moved = [_at_most(record, gap.first) for record in saved]
             if self._restore(partition, moved, position, gap.first, time.perf_counter(), keep_alive):
-                self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
+                self._sessions.carry(
+                    partition, [record.snapshot.key for record in saved if record.snapshot is not None]
+                )
         return StartPosition(gap.first, saved=False)
 
     def _restore(
@@ -223,32 +209,34 @@ class Restorer:
         started: float,
         keep_alive: KeepAlive,
     ) -> bool:
-        """False if the saved state has another shape, as an earlier version may have saved fewer values. Then
-        `--on-state-mismatch` has decided."""
-        snapshots = (one.snapshot for one in saved if one.snapshot is not None)
+        """Returns False if the saved state has another shape, as an earlier version may have saved fewer values. Then it was
+        done as `--on-state-mismatch` says."""
+        snapshots = (record.snapshot for record in saved if record.snapshot is not None)
         try:
             count = self._sessions.restore(partition, snapshots, position.stream_time if position else None)
         except ModelError as error:
             self._sessions.drop(partition)
-            self._mend(partition, first, saved, str(error).removeprefix(f"{partition}: ").rstrip("."), keep_alive)
+            self._resolve_mismatch(
+                partition, first, saved, str(error).removeprefix(f"{partition}: ").rstrip("."), keep_alive
+            )
             return False
         seconds = time.perf_counter() - started
         log.info("%s: restored %d sessions in %.2f s, going on at %d", partition, count, seconds, first)
         self._watch.restored(partition, count, seconds)
         return True
 
-    def _mend(
+    def _resolve_mismatch(
         self, partition: Partition, first: int, saved: Sequence[StateRecord], problem: str, keep_alive: KeepAlive
     ) -> None:
-        how = self._policy.on_mismatch
-        if how == "auto":
-            how = "rebuild" if self._policy.window else "fail"
-        if how == "fail":
+        choice = self._policy.on_mismatch
+        if choice == "auto":
+            choice = "rebuild" if self._policy.window else "fail"
+        if choice == "fail":
             raise ModelError(
                 f"{partition}: {problem}. Going on would give scores that depend on this. Choose: --on-state-mismatch "
                 "rebuild (feed all inputs still on the topic, outputs dropped), or restart (begin sessions anew)."
             )
-        if how == "rebuild":
+        if choice == "rebuild":
             log.warning("%s: %s; rebuilding sessions from the inputs before %d", partition, problem, first)
             self._rebuild(partition, first, saved, keep_alive)
         else:
@@ -260,18 +248,18 @@ class Restorer:
         self._feed(partition, self._inputs.start(partition, "earliest", keep_alive), before, keep_alive, published=True)
 
     def _forget(self, partition: Partition, saved: Sequence[StateRecord]) -> None:
-        """What was saved must not come back at the next restore."""
-        self._sessions.carry(partition, [one.snapshot.key for one in saved if one.snapshot is not None])
+        """Overwrite what was saved, so that it does not come back at the next restore."""
+        self._sessions.carry(partition, [record.snapshot.key for record in saved if record.snapshot is not None])
 
     def _feed(self, partition: Partition, first: int, before: int, keep_alive: KeepAlive, *, published: bool) -> None:
-        """Inputs through the model with outputs dropped; `published`: they were once, before state was lost."""
+        """Inputs through the model with outputs dropped. `published`: the outputs were published once, before state was lost."""
         if first >= before or not self._sessions.stateful:
             return
         started, count = time.perf_counter(), 0
         for records in self._inputs.read(partition, first, before):
             keep_alive()
             while records:
-                part, records = records[: self._part], records[self._part :]
+                part, records = records[: self._feed_size], records[self._feed_size :]
                 self._feed_part(partition, part, published=published)
                 count += len(part)
                 self._watch.fed(partition, part[-1].offset + 1 - first, before - first)
@@ -281,12 +269,12 @@ class Restorer:
         )
 
     def _feed_part(self, partition: Partition, records: Sequence[Record], *, published: bool) -> None:
-        """A part as large as the cost of the last one allows: a slow model must not keep the worker from its group."""
+        """Feeds one part, and sets the size of the next: with a slow model, a long one would cost the worker its membership."""
         started = time.perf_counter()
         self._scorer.feed(records, published=published)
         self._sessions.carry(partition)
         took = max(time.perf_counter() - started, 1e-6)
-        self._part = max(1, min(4 * self._part, int(len(records) * FEED_S / took), 10_000))
+        self._feed_size = max(1, min(4 * self._feed_size, int(len(records) * FEED_S / took), 10_000))
 
 
 def _at_most(saved: StateRecord, offset: int) -> StateRecord:

@@ -18,8 +18,7 @@ from stream_scorer.model.module import Module
 from stream_scorer.model.program import read_program
 from stream_scorer.model.reference import REFERENCE, read_reference
 from stream_scorer.scoring.hosting import Opened, Wired
-from stream_scorer.service.failure_policy import FailurePolicy
-from stream_scorer.service.restore import RestorePolicy
+from stream_scorer.service.policies import FailurePolicy, RestorePolicy
 from stream_scorer.service.settings import RunSettings
 
 log = logging.getLogger(__name__)

@@ -18,18 +18,22 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0
 STEADY_S = 30.0
-"""A worker that lived so long starts again without a pause."""
+"""A worker that ran for this long starts again without a pause."""
 START_S = 10.0
-"""So long workers that end with an error are started again although none of them was ever ready."""
+"""For this long workers that end with an error are started again although none was ever ready."""
 LOADING_S = 600.0
-"""So long a worker may be silent before it is ready: loading a model may be one long call into C."""
+"""How long a worker may send nothing before it is ready: loading a model may be one long call into C."""
 STOP_S = 9.0
-"""Workers end within 8 s of a signal by themselves."""
+"""Longer than the 8 s after a signal within which workers end by themselves."""
 LOOK_S = 0.05
 
 
 class Worker:
-    """Args: `hung_s`: how long it may be silent once it is ready."""
+    """One worker: its process, which is started again and again.
+
+    Args:
+        hung_s: how long the process may send nothing once it is ready.
+    """
 
     def __init__(self, number: int, command: Sequence[str], hung_s: float) -> None:
         self.number = number
@@ -42,15 +46,14 @@ class Worker:
         self._silent_s = 0.0
         self._ready = False
         self.was_ready = False
-        """Whether any process of it was ever ready."""
+        """Whether any of its processes was ever ready."""
         self.process: subprocess.Popen[bytes] | None = None
         self.done: int | None = None
 
     def tend(self, final: Sequence[int] = (EXIT_DONE, EXIT_SETTINGS, EXIT_MODEL), *, any_error: bool = False) -> None:
-        """Start it when it is due; see whether it has ended, and how, and whether it hangs.
+        """Start the process when it is due; kill it if it hangs; note how it has ended. Does not block.
 
-        It is done with an exit code of `final`; with `any_error` with every one that it chose itself, if it was never
-        ready.
+        The worker is done if its exit code is in `final`; with `any_error` also if it ended by itself, and was never ready.
         """
         now = time.monotonic()
         if self.process is None:
@@ -58,11 +61,11 @@ class Worker:
                 self._start(now)
             return
         code = self.process.poll()
-        told = self._line.heard()  # after the look: of one that has ended, all it said
-        if READY in told:
+        received = self._line.received()  # after `poll`: if the process has ended, this is all it sent
+        if READY in received:
             self._ready = self.was_ready = True
         if code is None:
-            self._judge(told, now)
+            self._kill_if_hung(received, now)
             return
         self.process = None
         self._line.close()
@@ -84,27 +87,27 @@ class Worker:
         self._silent_s, self._ready = 0.0, False
         log.info("worker %d started, process %d", self.number, self.process.pid)
 
-    def _judge(self, told: bytes, now: float) -> None:
-        """Kill it if it hangs, by what it has told of late."""
+    def _kill_if_hung(self, received: bytes, now: float) -> None:
+        """`received`: what the process has sent since the last call."""
         assert self.process is not None
-        # While this process was not running itself, nobody can say what the worker did.
-        self._silent_s = 0.0 if told else self._silent_s + min(now - self._looked_at, 1.0)
+        # 1 s at most: if this process did not run itself, nothing is known of the worker.
+        self._silent_s = 0.0 if received else self._silent_s + min(now - self._looked_at, 1.0)
         self._looked_at = now
         limit_s = self._hung_s if self._ready else max(self._hung_s, LOADING_S)
-        if HUNG in told or self._silent_s > limit_s:
-            how = "its step does not end" if HUNG in told else f"no sign of life for {limit_s:.0f} s"
+        if HUNG in received or self._silent_s > limit_s:
+            reason = "its step does not end" if HUNG in received else f"no sign of life for {limit_s:.0f} s"
             log.error(
                 "worker %d, process %d, hangs, %s (--kafka max.poll.interval.ms): killed. Its transaction is aborted, "
                 "and its records are read again",
                 self.number,
                 self.process.pid,
-                how,
+                reason,
             )
             self.process.kill()
             self._silent_s = 0.0
 
     def stop(self, deadline: float) -> None:
-        """Wait for it to end after a signal, and no longer than to `deadline`."""
+        """Wait for the process to end after a signal; kill it at `deadline`, on the monotonic clock."""
         if self.process is None:
             return
         try:
@@ -120,25 +123,25 @@ class Worker:
 def supervise(commands: Sequence[Sequence[str]], hung_s: float = LOADING_S, *, until_end: bool = True) -> int:
     """Run one process per command until all are done or a signal comes; the exit code for the whole.
 
-    A worker that stops for its settings or model stops the others: it would do so again. One that crashes, hangs, or
-    loses its broker is started again with growing pauses. But while none was ever ready, that is tried for START_S
-    only: then the whole ends as the worker did.
+    A worker that stops because of its settings or model stops the others: it would do so again. One that crashes, hangs,
+    or loses its broker is started again with growing pauses. But if no worker was ever ready, that is tried for START_S
+    only: then all end, with the exit code of that worker. Blocks.
 
     Args:
-        hung_s: a worker that shows no life for so long is killed and started again.
-        until_end: a worker may be done. Else one that ends was stopped from outside, and is started again.
+        hung_s: a worker that sends nothing for so long is killed and started again.
+        until_end: a worker may end when its input ends. False: a worker that ends was stopped from outside, and is started again.
     """
     workers = [Worker(number, command, hung_s) for number, command in enumerate(commands)]
     final = [EXIT_SETTINGS, EXIT_MODEL] + [EXIT_DONE] * until_end
-    came: list[int] = []
+    received: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        came.append(number)
+        received.append(number)
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     began = time.monotonic()
     try:
-        while not came:
+        while not received:
             hopeless = time.monotonic() - began > START_S and not any(worker.was_ready for worker in workers)
             for worker in workers:
                 if worker.done is None:
@@ -152,16 +155,16 @@ def supervise(commands: Sequence[Sequence[str]], hung_s: float = LOADING_S, *, u
                 return EXIT_DONE
             time.sleep(LOOK_S)
         _stop(workers)
-        return EXIT_INTERRUPTED if came[0] == signal.SIGINT else EXIT_DONE
+        return EXIT_INTERRUPTED if received[0] == signal.SIGINT else EXIT_DONE
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 def _stop(workers: Sequence[Worker]) -> None:
-    living = [worker.process for worker in workers if worker.process is not None]
-    log.info("stopping %d workers", len(living))
-    for process in living:
+    running = [worker.process for worker in workers if worker.process is not None]
+    log.info("stopping %d workers", len(running))
+    for process in running:
         process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
     for worker in workers:

@@ -1,4 +1,4 @@
-"""Watches the loop from beside it: a call into the model that does not come back is told before the group acts."""
+"""A thread beside the loop: logs where a step hangs, before the group expels the worker."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CHECK_S = 0.5
 
 
 class Watchdog:
-    """A daemon thread beside one loop.
+    """A daemon thread beside the loop of the thread that makes it. It ends when the loop stops.
 
     Args:
-        limit_s: longest a step may take before it is reported, with the line of code it is at.
-        expelled_s: when the group will give this worker's partitions to others (max.poll.interval).
+        limit_s: how long a step may take before it is logged, with the line of code that it is at.
+        expelled_s: after this time in one step the group gives the partitions to other workers (max.poll.interval.ms).
     """
 
     def __init__(self, loop: Loop, *, limit_s: float, expelled_s: float) -> None:

@@ -133,7 +133,7 @@ def test_a_position_past_the_end_is_told(kafka, names):
     _moved_past_the_end(kafka, names)
     refused = _run(kafka, names, ECHO)
     assert refused.returncode == 4
-    assert "the group is at offset 35, and the log ends at 20 (was it cut short?)" in refused.stderr
+    assert "the group is at offset 35, and the log ends at 20 (was it truncated?)" in refused.stderr
     _run(kafka, names, ECHO, on_gap="continue")
     _send(kafka, names, 1, first=7)
     score_topic(ECHO, kafka.servers, **names)

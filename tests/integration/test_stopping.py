@@ -66,7 +66,7 @@ def test_in_an_action_that_does_not_end(kafka, topics, tmp_path):
         service.wait_for("assigned ")
         time.sleep(1)
         assert _ends(service) == 0
-        assert "ending at once" in service.text()
+        assert "the process ends now" in service.text()
     assert kafka.committed(topics["group"], topics["input_topic"]) == [0]
 
 

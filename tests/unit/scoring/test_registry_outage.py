@@ -14,10 +14,10 @@ from stream_scorer.errors import BrokerError, Unanswered
 from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record
 from stream_scorer.scoring.scorer import Scorer
-from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import MemoryLog, MemorySink, MemorySource
 from stream_scorer.service.pace import Pace
+from stream_scorer.service.policies import FailurePolicy
 from stream_scorer.state.sessions import Sessions
 from support.service import MODELS
 from tests.support.registry import Reply, Schemas, registry
@@ -33,10 +33,10 @@ class Flaky(Schemas):
         super().__init__(tls)
         self.left = {}
 
-    def said(self, path, truth):
+    def reply(self, path, right):
         left = self.left.get(path, TRIES)
         self.left[path] = left - 1
-        return Reply(503, b"<html>no backend</html>") if left > 0 else truth
+        return Reply(503, b"<html>no backend</html>") if left > 0 else right
 
 
 def _run(url, numbers, stop_after=None, source=MemorySource):

@@ -15,10 +15,10 @@ from stream_scorer.model.module import Module
 from stream_scorer.records import Partition, Record
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.service import bisection
-from stream_scorer.service.failure_policy import FailurePolicy
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import MemoryLog, MemorySink
 from stream_scorer.service.pace import Pace
+from stream_scorer.service.policies import FailurePolicy
 from stream_scorer.state.sessions import Sessions
 from support.service import MODELS
 from tests.support.examples import examples

@@ -48,7 +48,7 @@ def _start(line, what="pass"):
 
 def _hears(line, what, seconds=30):
     deadline = time.monotonic() + seconds
-    while what not in line.heard():
+    while what not in line.received():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -83,5 +83,5 @@ def test_a_worker_that_is_ready_tells_when_it_hangs(line):
     with _start(line, "well = [True]; line.ready(lambda: well[0]); time.sleep(0.2); well[0] = False") as worker:
         _hears(line, READY)
         _hears(line, HUNG)
-        assert BEAT not in line.heard()
+        assert BEAT not in line.received()
         worker.kill()

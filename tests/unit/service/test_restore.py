@@ -21,8 +21,9 @@ from stream_scorer.records import (
     StateRecord,
 )
 from stream_scorer.scoring.scorer import Scorer
+from stream_scorer.service.policies import RestorePolicy
 from stream_scorer.service.progress import Progress
-from stream_scorer.service.restore import RestorePolicy, Restorer
+from stream_scorer.service.restore import Restorer
 from stream_scorer.state import values
 from stream_scorer.state.sessions import Sessions
 from support.service import MODELS
@@ -446,7 +447,7 @@ def test_a_slow_model_is_fed_in_small_parts():
         feed(records, published=published)
         time.sleep(0.05 * len(records))
 
-    worker.restorer._part = 4
+    worker.restorer._feed_size = 4
     worker.restorer._scorer.feed = slow
     worker.begin(30)
     assert sum(sizes) == 25

@@ -1,4 +1,4 @@
-"""When rejects and failures stop a worker."""
+"""What a worker does about rejects, failures, and state that does not fit."""
 
 from __future__ import annotations
 
@@ -49,3 +49,23 @@ class FailurePolicy:
                     "--on-bad-record says. Has a producer or its schema changed?"
                 )
         return in_row
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePolicy:
+    """Where partitions begin, and what is done about state that does not fit.
+
+    start: where a group without a committed offset begins: "committed" (as "earliest"), "earliest", "latest" or a
+        timestamp. A partition that was added since the group began is read from its first record.
+    window: N of the module's `stream-scorer.window`, or None.
+    warm_up: inputs to feed before a start that is no continuation; 0: none. A window of N needs N - 1 for its first score.
+    on_mismatch: "auto" (rebuild a window model, else fail), "rebuild", "restart" or "fail".
+    on_gap: "fail", "rebuild" (go on at the first record that is left, with sessions from the inputs before it) or
+        "continue" (go on there, with sessions as they were saved).
+    """
+
+    start: str = "committed"
+    window: int | None = None
+    warm_up: int = 0
+    on_mismatch: str = "auto"
+    on_gap: str = "fail"
