@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,10 @@ INSTEAD = {
 """What is run in place of a command. {}: the command itself."""
 NOT_RUN = {
     "make test": "runs these tests",
+    "make check": "runs tests",
+    "make format": "changes the repository",
+    ".venv/bin/pytest": "runs tests",
+    "STREAM_SCORER_TEST_BROKER=native make test": "runs tests",
     "make bench": "takes 15 minutes, and measures",
     ".venv/bin/python -m bench keep": "changes a file of the repository",
     "python3 -m venv": "pip needs the network; CI does it from a fresh clone",
@@ -85,6 +90,8 @@ def test_commands_do_what_the_page_says(page, address, tmp_path, request):
         places["http://registry.example.com:8081"] = server.url
         for name, content in (README_FILES | page.files).items():
             (tmp_path / name).write_text(_with(places, content))
+        if page.path.parent.name == "examples":
+            shutil.copytree(page.path.parent, tmp_path, dirs_exist_ok=True)
         environment = clean_environment(
             tmp_path / "home",
             PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
