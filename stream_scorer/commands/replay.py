@@ -36,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_records(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", help="CSV of prices; or `synthetic`: 1,000 random prices, or as many as --limit says"
+        "file",
+        metavar="FILE",
+        help="CSV of prices; or `synthetic`: 1,000 random prices, or as many as --limit says (the flagship knows no prices "
+        "as high as those after the first 4,000)",
     )
     parser.add_argument("--topic", required=True, metavar="TOPIC", help="topic to publish to")
     parser.add_argument("--column", default="Close", metavar="NAME", help="column of values (default: Close)")

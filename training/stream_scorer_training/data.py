@@ -159,7 +159,8 @@ def synthetic_prices(days: int = 1000, seed: int = 2017, start: str = "2003-01-0
 
     A geometric random walk from 909.03 with a drift of 7 % and a volatility of 16 % a year, in cents;
     CPI from 182 with 2.5 % a year: levels of 2003, where the shipped weights have learned. The same seed
-    gives the same series. A long one starts earlier, so as not to end after 2024: brokers refuse the future.
+    gives the same series. A long one starts earlier, so as not to end after 2024: brokers refuse the future. Beyond some
+    4,000 days it rises above all prices of the training data, and the shipped model's forecasts are far off.
     """
     rng = np.random.default_rng(seed)
     first = min(pd.Timestamp(start), pd.bdate_range(end="2024-12-31", periods=days)[0])
