@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 from stream_scorer.api.outcome import Key, Output, Rejected, key_bytes, rejected
@@ -76,8 +77,10 @@ class Driver:
         self._service.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._service.__exit__(*error)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._service.__exit__(kind, error, trace)
 
     def send(self, value: Any, key: Key = None, timestamp: int | None = None) -> list[Output]:
         """Score one record and commit; its outputs.

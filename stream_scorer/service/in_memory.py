@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Self
 
 from stream_scorer.errors import EndOfInput
@@ -50,8 +51,10 @@ class MemoryService:
             self._open = opening.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
 
     def feed(self, items: Iterable[Record | Fault]) -> None:
         """Score records of the partition, in the order of their offsets, until all of them are committed.

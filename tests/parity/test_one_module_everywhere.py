@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream_scorer import open_model
+from stream_scorer.testing import Driver
 from support.service import FLAGSHIP, run, score_topic
 from tests.support.prices import adjusted_test_part
 
@@ -54,6 +56,16 @@ def test_score_gives_the_hosts_bits(bundle, values, reference):
     done = run("score", str(bundle), stdin=lines)
     assert done.returncode == 0, done.stderr
     assert [struct.pack("<d", float(line)) for line in done.stdout.split()] == reference
+
+
+def test_python_gives_the_hosts_bits(bundle, values, reference):
+    with open_model(bundle) as model:
+        outputs = [out.value for out in model.score(values, key="SP500")]
+    assert [struct.pack("<d", output) for output in outputs] == reference
+    with Driver(bundle) as driver:
+        driver.send_all(values, key="SP500")
+        driver.restart()
+        assert [struct.pack("<d", out.value) for out in driver.outputs] == reference
 
 
 @pytest.mark.broker

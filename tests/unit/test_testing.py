@@ -120,7 +120,7 @@ def test_settings_are_those_of_run(total):
         ({"sesion": "key"}, r"sesion: no such setting\. .*session"),
         ({"kafka": {"a": "b"}}, "kafka: .* has no meaning here"),
         ({"workers": 2}, "workers: .* has no meaning here"),
-        ({"session": "keys"}, "'keys' is none of key, partition, all"),
+        ({"session": "keys"}, "'keys' is not one of key, partition, all"),
     ],
 )
 def test_settings_that_are_none_are_refused(total, settings, text):
