@@ -1,4 +1,4 @@
-"""`stream-scorer score`: runs a model over its streams in this process until they end."""
+"""`stream-scorer score`: opens a model and its streams, and scores in this process until the streams end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream_scorer.modelop.process.results import CallResult, ModelFailed
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.process.shared import SharedState
 from stream_scorer.modelop.streams.stream import Stream
-from stream_scorer.programs import score_streams as pipes
+from stream_scorer.programs import score_streams
 from stream_scorer.programs.score_streams import Pipes
 from stream_scorer.records import Batch, Partition, Record, Reject
 from stream_scorer.scoring.hosting import Opened, Wired, opened
@@ -30,8 +30,8 @@ from stream_scorer.system.signals import stopping
 
 log = logging.getLogger(__name__)
 
-TOGETHER, IN_A_SET = 1024, 1000
-"""Most records of stdin that are scored in one batch; most in one batch of an engine's model."""
+SERVICE_BATCH, ENGINE_BATCH = 1024, 1000
+"""Most records of stdin in one batch: with the service's scorer, and as in an engine."""
 _STDIN = Partition("stdin", 0)
 
 
@@ -62,25 +62,46 @@ def score(
     located = locate(model)
     program = read_program(located.module)
     simple = not descriptors and needs_an_engine(program) is None
-    streams = pipes.streams_of(program, descriptors, located, schema_files, batch or (TOGETHER if simple else IN_A_SET))
+    batch = batch or (SERVICE_BATCH if simple else ENGINE_BATCH)
+    streams = score_streams.streams_of(program, descriptors, located, schema_files, batch)
     with contextlib.ExitStack() as stack:
-        inlets = pipes.open_inlets(streams, program, descriptors, stdin, blank=simple)
-        outlets = pipes.open_outlets(streams, descriptors, out)
-        for close in [one.close for one in inlets.values()] + [one.close for one in outlets.values()]:
-            stack.callback(close)
-        over = Pipes(streams, inlets, outlets, rejects)
+        pipes = _opened_pipes(stack, streams, program, descriptors, stdin, out, rejects, blank=simple)
         host: _Host
         if simple:
-            host = _AsService(over, stack.enter_context(opened(located, attachment, schema_files, endless=False)))
+            hosted = stack.enter_context(opened(located, attachment, schema_files, endless=False))
+            host = _ServiceHost(pipes, hosted)
         else:
             attachment = attachment or located.attachment
             stack.enter_context(sandbox(attachment))
-            host = _AsEngine(over, program, streams, [attachment.name] if attachment else [])
-        with stopping() as signals:
-            signals.call_on_stop(over.stop)
-            host.run()
-            over.finish()
-    if text := over.came_to_nothing():
+            host = _EngineHost(pipes, program, streams, [attachment.name] if attachment else [])
+        return _run(host, pipes)
+
+
+def _opened_pipes(
+    stack: contextlib.ExitStack,
+    streams: Mapping[int, Stream],
+    program: Program,
+    descriptors: Mapping[int, Any],
+    stdin: int,
+    out: BinaryIO,
+    rejects: TextIO,
+    *,
+    blank: bool,
+) -> Pipes:
+    """Open the ends of all streams; `stack` closes them."""
+    inlets = score_streams.open_inlets(streams, program, descriptors, stdin, blank=blank)
+    outlets = score_streams.open_outlets(streams, descriptors, out)
+    for close in [inlet.close for inlet in inlets.values()] + [outlet.close for outlet in outlets.values()]:
+        stack.callback(close)
+    return Pipes(streams, inlets, outlets, rejects)
+
+
+def _run(host: _Host, pipes: Pipes) -> int:
+    with stopping() as signals:
+        signals.call_on_stop(pipes.stop)
+        host.run()
+        pipes.finish()
+    if text := pipes.came_to_nothing():
         print(f"stream-scorer score: {text}", file=sys.stderr)
         return signals.code or EXIT_NOTHING
     return signals.code
@@ -88,25 +109,25 @@ def score(
 
 class _Host(Protocol):
     def run(self) -> None:
-        """Blocks until the streams end."""
+        """Score until the streams end or `Pipes.stop` is called. Raises ModelError, TransportError."""
 
 
-class _AsService:
+class _ServiceHost:
     """Scores with the service's scorer and one session."""
 
-    def __init__(self, pipes: Pipes, found: Opened) -> None:
-        self._pipes, self._module = pipes, found.module
-        self._wired = self._wire(found)
+    def __init__(self, pipes: Pipes, hosted: Opened) -> None:
+        self._pipes, self._module = pipes, hosted.module
+        self._wired = self._wire(hosted)
         self._line = 0  # number of the next line, from 0; blank lines and control records are lines too
 
-    def _wire(self, found: Opened) -> Wired:
-        """A model whose state cannot be kept is not refused: its run begins and ends here, and nothing is saved."""
+    def _wire(self, hosted: Opened) -> Wired:
+        """A model whose state cannot be saved is not refused, as nothing is saved here."""
         try:
-            return found.wire_json(strict=False, by_key=False)
+            return hosted.wire_json(strict=False, by_key=False)
         except ModelError as error:
             log.warning("%s Until then, what a rejected record changes in the state is not undone.", error)
             self._module.state_names = ()
-            return found.wire_json(strict=False, by_key=False)
+            return hosted.wire_json(strict=False, by_key=False)
 
     def run(self) -> None:
         for batch in self._pipes.batches():
@@ -120,12 +141,11 @@ class _AsService:
         self._line += len(batch.records) + (batch.control is not None)
         records = [Record(_STDIN, at, None, line, None, None) for at, line in lines if line.strip()]
         scored = self._wired.score(records, [])
-        for one in scored:
-            if isinstance(one, Reject):
-                self._reject(one)
-        self._pipes.write(
-            [(one.slot, one.value or b"null") for one in scored if not isinstance(one, Reject)], len(records)
-        )
+        for outcome in scored:
+            if isinstance(outcome, Reject):
+                self._reject(outcome)
+        outputs = [(output.slot, output.value or b"null") for output in scored if not isinstance(output, Reject)]
+        self._pipes.write(outputs, len(records))
 
     def _reject(self, reject: Reject) -> None:
         source = reject.source
@@ -137,7 +157,7 @@ class _AsService:
         )
 
     def _give(self, outputs: list[tuple[int, bytes]], slot: int, datum: Any) -> None:
-        """Encodes one output of `end`."""
+        """Encode one output of the model's `end`, or reject it."""
         try:
             outputs.append((slot, self._wired.scorer.encode(slot, datum)))
         except RecordError as error:
@@ -145,7 +165,7 @@ class _AsService:
             self._pipes.reject(line, first=line, output=True)
 
 
-class _AsEngine:
+class _EngineHost:
     """Runs the model as a jet of an engine does, in this process."""
 
     def __init__(self, pipes: Pipes, program: Program, streams: Mapping[int, Stream], attachments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Is a model what it promises to be? Loads it and scores the same inputs in every way the service may."""
+"""`stream-scorer verify`: loads a model, and scores the same inputs in every way that the service may."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Scores = dict[int, list[Any]]
 
 
 def verify(model: str, attachment: Path | None, schemas: dict[str, Path], inputs: Path | None) -> Iterator[str]:
-    """Check after check, a line for each that holds. Raises ModelError at the first that does not."""
+    """Run the checks in turn, and yield a line for each that holds. Raises ModelError at the first that fails."""
     located = locate(model)
     if is_bundle(Path(model)):
         problems = check_manifest(Path(model))
@@ -32,43 +32,43 @@ def verify(model: str, attachment: Path | None, schemas: dict[str, Path], inputs
             raise ModelError(f"{model}: not what its manifest says: {'; '.join(problems)}. Export it again.")
         yield "manifest: every file is there and has its sha256"
     samples = _read(inputs) if inputs else None
-    with opened(located, attachment, schemas) as found:
-        module = found.module
+    with opened(located, attachment, schemas) as hosted:
+        module = hosted.module
         yield f"contract: {module.name} loads and begins, sha256 {module.sha256}"
         names = [
-            f"slot {slot}: {schema.name if schema else 'untyped'}" for slot, schema in sorted(found.schemas.items())
+            f"slot {slot}: {schema.name if schema else 'untyped'}" for slot, schema in sorted(hosted.schemas.items())
         ]
         yield f"schemas: {', '.join(names)}"
-        found.wire_json()
+        hosted.wire_json()
         yield f"state: {', '.join(module.state_names) or 'none'}, can be kept exactly"
-        given = samples or _generate(found)
+        given = samples or _generate(hosted)
         if given is None:
             yield "scores: NOT compared, as inputs of this schema cannot be made up. Give some by --inputs FILE.jsonl"
             return
-        yield from _compare(found, given, made_up=not samples)
+        yield from _compare(hosted, given, made_up=not samples)
 
 
-def _compare(found: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterator[str]:
-    module = found.module
+def _compare(hosted: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterator[str]:
+    module = hosted.module
     keys = [b"%d" % number for number in range(SERIES)]
     records = [
         Record(Partition("verify", 0), offset, keys[offset % SERIES], json.dumps(value).encode(), None, None)
         for offset, value in enumerate(samples)
     ]
-    scored = _score(found, records, [1] * len(records), one_by_one=True)
-    rejects = [one for one in scored if isinstance(one, Reject)]
+    scored = _score(hosted, records, [1] * len(records), one_by_one=True)
+    rejects = [outcome for outcome in scored if isinstance(outcome, Reject)]
     if records and len(rejects) == len(records):
         first = f"the first: {rejects[0].reason.rstrip('.')}."
-        if not made_up or found.schemas.get(0) is not None:
+        if not made_up or hosted.schemas.get(0) is not None:
             raise ModelError(f"{module.path}: every one of {len(records)} inputs is rejected; {first}")
         yield f"scores: NOT compared, as every number made up is rejected; {first} Give inputs by --inputs FILE.jsonl"
         return
     one_by_one = _by_offset(scored)
-    told = f", {len(rejects)} are rejected, the first: {rejects[0].reason}" if rejects else ""
-    yield f"action: {len(records)} inputs one by one give {len(scored) - len(rejects)} outputs{told}"
+    rejected = f", {len(rejects)} are rejected, the first: {rejects[0].reason}" if rejects else ""
+    yield f"action: {len(records)} inputs one by one give {len(scored) - len(rejects)} outputs{rejected}"
     alone: Scores = {}
     for key in keys:
-        alone |= _by_offset(_score(found, [record for record in records if record.key == key], [], one_by_one=True))
+        alone |= _by_offset(_score(hosted, [record for record in records if record.key == key], [], one_by_one=True))
     _same(one_by_one, alone, "series that alternate and the same series alone", module.path)
     yield f"sessions: {SERIES} series that alternate give what each gives alone"
     if not module.batched:
@@ -76,29 +76,28 @@ def _compare(found: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterato
     rng = random.Random(2017)
     for _ in range(ROUNDS):
         sizes = [rng.choice((1, 2, 7, 31, 64, 65, 130, 300)) for _ in range(len(records))]
-        batches = _by_offset(_score(found, records, sizes))
+        batches = _by_offset(_score(hosted, records, sizes))
         _same(one_by_one, batches, f"action one by one and push/predict in batches of {sizes[:6]}...", module.path)
     yield f"batch: {ROUNDS} ways to cut the input into batches give the same bits as action one by one"
 
 
 def _score(
-    found: Opened, records: Sequence[Record], sizes: Sequence[int], *, one_by_one: bool = False
+    hosted: Opened, records: Sequence[Record], sizes: Sequence[int], *, one_by_one: bool = False
 ) -> list[Outgoing | Reject]:
-    """Outputs and rejects of new sessions."""
+    """Score with new sessions, in batches of these sizes. Returns outputs and rejects."""
     encoders: dict[int, Codec] = {
-        slot: _Bits(found.codec(slot, "avro-binary" if schema else "json"))
-        for slot, schema in found.schemas.items()
+        slot: _Bits(hosted.codec(slot, "avro-binary" if schema else "json"))
+        for slot, schema in hosted.schemas.items()
         if slot % 2
     }
-    wired = found.wire(found.codec(0, "json"), encoders, one_by_one=one_by_one)
+    wired = hosted.wire(hosted.codec(0, "json"), encoders, one_by_one=one_by_one)
     scored = wired.score(records, sizes)
     wired.sessions.reset()
     return scored
 
 
 class _Bits:
-    """Encodes a score as its bits, so that bits are compared and not their text. Raises as `codec` does if that cannot
-    write the score."""
+    """Encodes a score as its bits, so that bits are compared, not text. Raises as `codec` if that cannot encode it."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
@@ -118,26 +117,26 @@ class _Bits:
 
 
 def _by_offset(scored: Sequence[Outgoing | Reject]) -> Scores:
-    found: Scores = {}
-    for one in scored:
-        what = (one.slot, one.value) if isinstance(one, Outgoing) else (one.stage, one.error)
-        found.setdefault(one.source.offset, []).append(what)
-    return found
+    scores: Scores = {}
+    for outcome in scored:
+        result = (outcome.slot, outcome.value) if isinstance(outcome, Outgoing) else (outcome.stage, outcome.error)
+        scores.setdefault(outcome.source.offset, []).append(result)
+    return scores
 
 
-def _same(expected: Scores, found: Scores, what: str, path: Path) -> None:
-    for offset in sorted(expected.keys() | found.keys()):
-        if expected.get(offset) != found.get(offset):
+def _same(expected: Scores, actual: Scores, ways: str, path: Path) -> None:
+    for offset in sorted(expected.keys() | actual.keys()):
+        if expected.get(offset) != actual.get(offset):
             raise ModelError(
-                f"{path}: input {offset}: {what} differ: {expected.get(offset)} and {found.get(offset)}. The scores of "
+                f"{path}: input {offset}: {ways} differ: {expected.get(offset)} and {actual.get(offset)}. The scores of "
                 "this model depend on more than its inputs in order; it must not promise '# stream-scorer.batch', "
                 "or keeps state that '# stream-scorer.state' does not name."
             )
 
 
-def _generate(found: Opened) -> list[Any] | None:
-    """Random walks for a schema that is a number; a model without schema is tried with numbers too."""
-    schema = found.schemas.get(0)
+def _generate(hosted: Opened) -> list[Any] | None:
+    """Random walks, if the schema is a number or there is none; else None."""
+    schema = hosted.schemas.get(0)
     kind = schema.primitive if schema else "double"
     if kind not in _NUMBERS:
         return None

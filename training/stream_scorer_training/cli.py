@@ -3,49 +3,69 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.settings.arguments import whole_number, writable_folder
 from stream_scorer.system.stderr import without_banners
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stream_scorer_training.train import Listener
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = "a CSV or Parquet file, or fred:ID"
-    parser.add_argument("--prices", required=True, metavar="SOURCE", help=f"closes: {source}")
-    parser.add_argument("--cpi", required=True, metavar="SOURCE", help=f"consumer prices by month: {source}")
+    parser.add_argument("--prices", required=True, metavar="SOURCE", help=f"daily closes: {source}")
+    parser.add_argument("--cpi", required=True, metavar="SOURCE", help=f"consumer price index by month: {source}")
     parser.add_argument(
         "--fred-key-file",
         type=Path,
         metavar="FILE",
-        help="holds the key to FRED's API, for fred:ID (default: FRED_API_KEY)",
+        help="file with the key to FRED's API, for fred:ID (default: the variable FRED_API_KEY)",
     )
     parser.add_argument(
-        "--out", type=writable_folder, required=True, metavar="DIR", help="where weights, report and plots go"
+        "--out", type=writable_folder, required=True, metavar="DIR", help="folder for weights, report and plots"
     )
     parser.add_argument(
-        "--iterations", type=whole_number(1), default=1500, metavar="N", help="batches of 100 windows (default: 1500)"
+        "--iterations",
+        type=whole_number(1),
+        default=1500,
+        metavar="N",
+        help="number of training steps, each on a batch of 100 windows (default: 1500)",
     )
     parser.add_argument(
-        "--seed", type=whole_number(0), default=2017, metavar="N", help="of weights and batches (default: 2017)"
+        "--seed",
+        type=whole_number(0),
+        default=2017,
+        metavar="N",
+        help="seed of the initial weights and of the batches (default: 2017)",
     )
     parser.add_argument(
         "--seeds",
         type=whole_number(1),
         default=3,
         metavar="N",
-        help="trainings, each with the next seed, for the spread of the figures; the weights are the first one's (default: 3)",
+        help="number of trainings, each with the next seed, to show how much the figures vary; the weights of the first are "
+        "written (default: 3)",
     )
+    _add_report_flags(parser)
+
+
+def _add_report_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-gap",
         type=whole_number(1),
         default=7,
         metavar="DAYS",
-        help="a warning names longer ones between prices (default: 7)",
+        help="report gaps between prices that are longer than this (default: 7)",
     )
-    parser.add_argument("--no-plots", action="store_true", help="write no pictures beside the report")
+    parser.add_argument("--no-plots", action="store_true", help="write no plots beside the report")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,17 +74,39 @@ def run(args: argparse.Namespace) -> int:
         with without_banners():
             import tensorflow as tf
 
-            from stream_scorer_training.train import Listener, train
+            from stream_scorer_training.train import train
             from stream_scorer_training.trainer import use_two_devices
 
             use_two_devices()
-            tf.constant(0)  # looks for devices, and tells of those it lacks
+            tf.constant(0)  # looks for devices, and logs those that are missing
     except ImportError as error:
         raise SettingsError(f"training needs {error.name}: pip install 'stream-scorer[train]'") from error
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     console = Console()
+    with _bars(console, args) as listener:
+        report = train(
+            args.prices,
+            args.cpi,
+            args.out,
+            iterations=args.iterations,
+            seeds=range(args.seed, args.seed + args.seeds),
+            with_plots=not args.no_plots,
+            fred_key_file=args.fred_key_file,
+            max_gap_days=args.max_gap,
+            listener=listener,
+        )
+    _print(console, report, args.out)
+    return 0
+
+
+@contextlib.contextmanager
+def _bars(console: Console, args: argparse.Namespace) -> Iterator[Listener]:
+    """A progress bar for each seed."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    from stream_scorer_training.train import Listener
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -72,31 +114,18 @@ def run(args: argparse.Namespace) -> int:
         TextColumn("loss {task.fields[loss]}"),
         TimeRemainingColumn(),
     )
-    seeds = range(args.seed, args.seed + args.seeds)
     with Progress(*columns, console=console) as progress:
         tasks: dict[int, TaskID] = {}
 
         def progressed(seed: int, done: int, loss: float) -> None:
-            if seed not in tasks:  # data that cannot be used are told before any bar is drawn
+            if seed not in tasks:  # not earlier: errors in the data are printed before any bar
                 tasks[seed] = progress.add_task(f"seed {seed}", total=args.iterations, loss="-")
             progress.update(tasks[seed], completed=done, loss=f"{loss:.5f}")
 
         def resumed(seed: int, done: int) -> None:
             console.print(f"seed {seed} goes on after {done:,} iterations: {args.out} holds them")
 
-        report = train(
-            args.prices,
-            args.cpi,
-            args.out,
-            iterations=args.iterations,
-            seeds=seeds,
-            with_plots=not args.no_plots,
-            fred_key_file=args.fred_key_file,
-            max_gap_days=args.max_gap,
-            listener=Listener(resumed, progressed),
-        )
-    _print(console, report, args.out)
-    return 0
+        yield Listener(resumed, progressed)
 
 
 def _print(console: Any, report: dict[str, Any], out: Path) -> None:

@@ -179,18 +179,17 @@ def judge(tried: Tried, spans: Sequence[Fold]) -> dict[str, Any]:
     kind = tried.candidate.kind
     pairs = list(zip(spans, tried.outputs, strict=True))
     base = [losses(kind, span, output, 0.0) for span, output in pairs]
-    unit = [np.mean(one) if kind == "change" else 1.0 for one in base]
+    unit = [np.mean(loss) if kind == "change" else 1.0 for loss in base]
     curves = np.array(
         [
             [np.mean(losses(kind, span, output, share)) / scale for share in SHARES]
             for (span, output), scale in zip(pairs, unit, strict=True)
         ]
     )
-    own_out = [
-        float(SHARES[np.argmin(curves[np.arange(len(pairs)) != number].mean(axis=0))]) for number in range(len(pairs))
-    ]
+    others = [np.arange(len(pairs)) != number for number in range(len(pairs))]
+    own_out = [float(SHARES[np.argmin(curves[rest].mean(axis=0))]) for rest in others]
     made = [losses(kind, span, output, share) for (span, output), share in zip(pairs, own_out, strict=True)]
-    gain = np.concatenate([(zero - one) / scale for zero, one, scale in zip(base, made, unit, strict=True)])
+    gain = np.concatenate([(zero - loss) / scale for zero, loss, scale in zip(base, made, unit, strict=True)])
     spread_of_gain = float(np.std(gain, ddof=1))
     if kind == "change":
         skill = [1 - float(np.mean(one) / np.mean(persistence(span))) for one, span in zip(made, spans, strict=True)]

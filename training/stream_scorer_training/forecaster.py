@@ -23,6 +23,7 @@ from stream_scorer_training.prepare import SPLIT
 KINDS = ("change", "spread")
 
 
+# 62 lines: a straight script, choose, fit, calibrate, write. Its steps are functions; what is left is their order.
 def train(
     prices: Path,
     cpi: Path,
@@ -32,9 +33,9 @@ def train(
     lag_days: int = LAG_DAYS,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Write the attachment, its parameters and weights, and the table of candidates into `out`; the table is returned.
+    """Write the attachment, its parameters and weights, and the table of candidates into `out`. Returns the table.
 
-    Nothing from the split on is looked at. The same data give the same bytes on one kind of machine.
+    Uses only days before the split. The same data give the same bytes on one kind of machine.
     Raises SettingsError on data that cannot be used.
     """
     end = pd.Timestamp(split)
@@ -46,17 +47,17 @@ def train(
     calendar = forecast_data.closures(str(closes.index[0].date()))
     spans = forecast_choose.folds(closes, figures, calendar, end, lag_days)
     tried = [forecast_choose.attempt(candidate, spans, on_step) for candidate in forecast_choose.CANDIDATES]
-    rows = [forecast_choose.judge(one, spans) for one in tried]
+    rows = [forecast_choose.judge(candidate, spans) for candidate in tried]
     chosen = {kind: _of(forecast_choose.choose(rows, kind), tried) for kind in KINDS}
 
     last = forecast_choose.fold(closes, figures, calendar, end, end, lag_days)
     parameters, weights, fits = last.parameters, {}, {}
-    for kind, found in chosen.items():
-        if found is None:
+    for kind, choice in chosen.items():
+        if choice is None:
             continue
-        row, one = found
+        row, winner = choice
         on_step(f"{row['candidate']}: the one that ships")
-        fitted = forecast_choose.fit(one.candidate, last, one.candidate.seeds[0])
+        fitted = forecast_choose.fit(winner.candidate, last, winner.candidate.seeds[0])
         parameters["shares"][kind] = row["share"]
         weights.update({f"{kind}/{name}": value for name, value in fitted.weights.items()})
         fits[kind] = {"candidate": row["candidate"], "share": row["share"], "iterations": fitted.iterations}
@@ -112,18 +113,19 @@ def write(out: Path, parameters: Parameters, weights: Mapping[str, Any]) -> None
 def _of(row: dict[str, Any] | None, tried: list[Tried]) -> tuple[dict[str, Any], Tried] | None:
     if row is None:
         return None
-    return row, next(one for one in tried if one.candidate.name == row["candidate"])
+    return row, next(candidate for candidate in tried if candidate.candidate.name == row["candidate"])
 
 
 def _scores(spans: list[Fold], chosen: Mapping[str, tuple[dict[str, Any], Tried] | None]) -> tuple[Floats, Floats]:
-    """(ln(close / forecast) in forecast spreads, those spreads), by networks that had not seen the fold; all folds."""
+    """ln(close / forecast) in forecast spreads, and those spreads, of all folds [T]; the networks had not seen the fold."""
     scores, spreads = [], []
     for number, span in enumerate(spans):
         at = span.made_at
         parts = {kind: np.zeros(len(at)) for kind in KINDS}
-        for kind, one in chosen.items():
-            if one is not None:
-                parts[kind] = one[0]["shares_of_folds"][number] * one[1].outputs[number]
+        for kind, choice in chosen.items():
+            if choice is not None:
+                row, candidate = choice
+                parts[kind] = row["shares_of_folds"][number] * candidate.outputs[number]
         spreads.append(span.series.spread[at] * np.exp(parts["spread"]))
         scores.append((forecast_choose.beyond_line(span) - parts["change"]) / spreads[-1])
     return np.concatenate(scores), np.concatenate(spreads)
@@ -131,7 +133,7 @@ def _scores(spans: list[Fold], chosen: Mapping[str, tuple[dict[str, Any], Tried]
 
 def _digest(parameters: Parameters, weights: Mapping[str, Any]) -> str:
     """First 12 hex digits of the sha256 of all that is fitted."""
-    told = hashlib.sha256(json.dumps({**parameters, "model": ""}, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps({**parameters, "model": ""}, sort_keys=True).encode())
     for name in sorted(weights):
-        told.update(name.encode() + weights[name].tobytes())
-    return told.hexdigest()[:12]
+        digest.update(name.encode() + weights[name].tobytes())
+    return digest.hexdigest()[:12]

@@ -15,27 +15,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prices", type=Path, required=True, metavar="CSV", help="closes: columns Date and Close")
     parser.add_argument("--cpi", type=Path, required=True, metavar="CSV", help="CPI: columns DATE and CPIAUCSL")
     parser.add_argument(
-        "--out", type=writable_folder, required=True, metavar="DIR", help="where attachment, weights and reports go"
+        "--out", type=writable_folder, required=True, metavar="DIR", help="folder for attachment, weights and reports"
     )
     parser.add_argument(
         "--split",
         default="2007-06-01",
         metavar="DATE",
-        help="first day that nothing is fitted or chosen on (default: 2007-06-01)",
+        help="first day of the test part; only days before it are used to choose and fit (default: 2007-06-01)",
     )
     parser.add_argument(
         "--cpi-lag-days",
         type=whole_number(0, 36_500),
         default=31,
         metavar="N",
-        help="days after its month has ended until a CPI figure counts (default: 31)",
+        help="days from the end of a month until its CPI figure is used (default: 31)",
     )
-    parser.add_argument("--symbol", default="SP500", metavar="SYM", help="of the records of the test (default: SP500)")
+    parser.add_argument(
+        "--symbol", default="SP500", metavar="SYM", help="symbol in the records of the test (default: SP500)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # As the service has it: more threads inside one op of this size cost more than they bring.
+    # As in the service: for operations of this size, more threads take longer.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     try:
         with without_banners():
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
             from stream_scorer_training import forecaster, forecaster_report
 
-            tf.constant(0)  # looks for devices, and tells of those it lacks
+            tf.constant(0)  # looks for devices, and logs those that are missing
     except ImportError as error:
         raise SettingsError(f"training needs {error.name}: pip install 'stream-scorer[train]'") from error
     out = args.out.resolve()
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             lag_days=args.cpi_lag_days,
             on_step=lambda text: print(text, flush=True),
         )
-    found = forecaster_report.test_once(args.prices, out, choice, args.symbol)
-    print(found["verdict"])
-    print(f"written to {out}: {choice['attachment']} is the attachment, report.html tells the rest")
+    report = forecaster_report.test_once(args.prices, out, choice, args.symbol)
+    print(report["verdict"])
+    print(f"written to {out}: {choice['attachment']} is the attachment, the whole report: report.html")
     return 0

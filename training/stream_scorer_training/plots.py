@@ -22,9 +22,9 @@ INK, ACCENT, QUIET, RULE = "#1f2d3d", "#c8553d", "#588b8b", "#93a1ad"
 def training_plots(
     folder: Path, prepared: Prepared, cpi: pd.Series, windows: dict[str, tuple[pd.Series, Any]]
 ) -> list[Path]:
-    """S&P close, CPI, normalised with trend, adjusted, and a forecast picture per entry of `windows`.
+    """Plot the S&P close, the CPI, the normalised close with its trend, the adjusted close, and each of `windows`.
 
-    windows: title -> (observed as the tutorial takes it, forecasts).
+    windows: name -> (what the tutorial calls observed, forecasts). Returns the files.
     """
     dates = prepared.normalized.index
     done = [
@@ -53,18 +53,19 @@ def training_plots(
     done.append(
         _plot(folder / "sp500_adjusted_normalized.png", "The same without its trend", "CPI-scaled points", adjusted)
     )
-    for name, (observed, made) in windows.items():
-        error = float(np.mean((np.asarray(made) - observed.to_numpy()) ** 2))
+    return done + [_window_plot(folder / f"predicted_{name}.png", *window) for name, window in windows.items()]
 
-        def forecast(ax: Any, observed: pd.Series = observed, made: Any = made, error: float = error) -> None:
-            _line(ax, observed, "last input (what the tutorial calls observed)")
-            ax.plot(
-                observed.index, made, color=ACCENT, linewidth=1, label=f"forecast for the day after (MSE {error:.6f})"
-            )
 
-        title = f"Forecast and last input, {observed.index[0].date()} to {observed.index[-1].date()}"
-        done.append(_plot(folder / f"predicted_{name}.png", title, "adjusted close", forecast))
-    return done
+def _window_plot(path: Path, observed: pd.Series, made: Any) -> Path:
+    """Forecasts beside the last input of each window, as the tutorial draws them."""
+    error = float(np.mean((np.asarray(made) - observed.to_numpy()) ** 2))
+
+    def draw(ax: Any) -> None:
+        _line(ax, observed, "last input (what the tutorial calls observed)")
+        ax.plot(observed.index, made, color=ACCENT, linewidth=1, label=f"forecast for the day after (MSE {error:.6f})")
+
+    title = f"Forecast and last input, {observed.index[0].date()} to {observed.index[-1].date()}"
+    return _plot(path, title, "adjusted close", draw)
 
 
 def loss_plot(path: Path, losses: list[float]) -> Path:

@@ -1,4 +1,4 @@
-"""Train the S&P 500 LSTM as the tutorial does, and say what its forecasts are worth."""
+"""Train the S&P 500 LSTM as the tutorial does, and judge its forecasts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stream_scorer.model.reference import REFERENCE
 from stream_scorer.models import tf_sp500_lstm as module
 from stream_scorer_training import data, network, report_page
 from stream_scorer_training.checkpoint import Checkpoint, digest
-from stream_scorer_training.evaluate import WHY, by_year, errors_of, evaluate, forecaster, tutorial_windows
+from stream_scorer_training.evaluate import WHY, Errors, by_year, errors_of, evaluate, forecaster, tutorial_windows
 from stream_scorer_training.prepare import SPLIT, Prepared, prepare
 from stream_scorer_training.trainer import CHUNK, State, Trainer
 from stream_scorer_training.windows import training_starts
@@ -54,12 +54,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Listener:
-    """Hears of the training. resumed: (seed, iterations done before). progressed: (seed, iterations done, last loss)."""
+    """Called during the training. resumed(seed, iterations done before), progressed(seed, iterations done, last loss)."""
 
     resumed: Callable[[int, int], None] = lambda *_: None
     progressed: Callable[[int, int, float], None] = lambda *_: None
 
 
+# 47 lines: a straight script, read top to bottom. Its steps are functions; what is left is their order.
 def train(
     prices: str | Path,
     cpi: str | Path,
@@ -72,39 +73,29 @@ def train(
     max_gap_days: int = 7,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Write weights, facts, reference.json, report.json, report.html and plots into `out`; the report is returned.
+    """Write weights, facts, reference.json, report.json, report.html and plots into `out`. Returns the report.
 
     One training per seed; the weights written are the first one's. The same data and seeds give the same files,
-    byte for byte, on one kind of machine, killed in between or not: what was done is in `out` until all is.
+    byte for byte, on one kind of machine, even if the training was killed and started again: checkpoints lie in `out`.
     Sources as in `data.load_prices`. Raises SettingsError on data that cannot be used.
     """
     closes = data.load_prices(prices, fred_key_file=fred_key_file)
     months = data.load_cpi(cpi, fred_key_file)
     prepared = prepare(*_enough(closes, months))
-    runs, saved = fit(prepared, iterations, seeds, out, listener or Listener())
+    runs, checkpoints = fit(prepared, iterations, seeds, out, listener or Listener())
     first = runs[0]
     out.mkdir(parents=True, exist_ok=True)
     network.save(first.state.by_name(), out / module.save_name)
     training = first.figures(iterations)
     _write(out / f"{module.save_name}.json", _facts(prepared, training, closes, months))
-    # All that the model saw: export thins whatever sample a training left, so that is done there alone.
+    # The whole training part: `export` reduces it to a sample.
     _write(out / REFERENCE, prepared.training.tolist())
 
     windows = [tutorial_windows(prepared, forecaster(run.state.by_name())) for run in runs]
     tests = [evaluate(prepared, one).as_dict() for one in windows]
     errors = errors_of(prepared, windows[0])
-    report = {
-        "verdict": "",
-        "why_two_figures": WHY,
-        "training": training,
-        "test": tests[0],
-        "by_year": by_year(errors),
-        "seeds": [{"training": run.figures(iterations), "test": test} for run, test in zip(runs, tests, strict=True)],
-        "split": SPLIT,
-        "data": _data(prepared, closes, months, max_gap_days) | {"judged_from": str(errors.dates[0].date())},
-        "versions": {"tensorflow": tf.__version__, "numpy": np.__version__},
-    }
-    report["verdict"] = report_page.verdict(report)
+    sources = _data(prepared, closes, months, max_gap_days)
+    report = _report([run.figures(iterations) for run in runs], tests, errors, sources)
     _write(out / "report.json", report)
     losses = {run.seed: run.losses for run in runs}
     shown = report_page.Shown(prepared, months.series, losses, windows[0], errors)
@@ -114,15 +105,34 @@ def train(
 
         plots.training_plots(out, prepared, months.series, windows[0])
         plots.loss_plot(out / "loss.png", first.losses)
-    for checkpoint in saved:
+    for checkpoint in checkpoints:
         checkpoint.remove()
+    return report
+
+
+def _report(
+    trainings: Sequence[dict[str, Any]], tests: Sequence[dict[str, Any]], errors: Errors, sources: dict[str, Any]
+) -> dict[str, Any]:
+    """The content of report.json. trainings, tests: figures of each seed."""
+    report = {
+        "verdict": "",
+        "why_two_figures": WHY,
+        "training": trainings[0],
+        "test": tests[0],
+        "by_year": by_year(errors),
+        "seeds": [{"training": training, "test": test} for training, test in zip(trainings, tests, strict=True)],
+        "split": SPLIT,
+        "data": sources | {"judged_from": str(errors.dates[0].date())},
+        "versions": {"tensorflow": tf.__version__, "numpy": np.__version__},
+    }
+    report["verdict"] = report_page.verdict(report)
     return report
 
 
 def fit(
     prepared: Prepared, iterations: int, seeds: Sequence[int], folder: Path, listener: Listener
 ) -> tuple[list[Run], list[Checkpoint]]:
-    """Each seed's training, and its checkpoint in `folder`, where it began if there was one."""
+    """Train once per seed, from its checkpoint in `folder` if there is one. Returns the runs and their checkpoints."""
     series = prepared.training.to_numpy()
     trainer = Trainer(series, BATCH_SIZE, LEARNING_RATE)
     settings = {
@@ -131,12 +141,12 @@ def fit(
         "learning_rate": LEARNING_RATE,
         "tensorflow": tf.__version__,
     }
-    runs, saved = [], []
+    runs, checkpoints = [], []
     for seed in seeds:
         checkpoint = Checkpoint(folder / f"checkpoint-{seed}.npz", settings | {"seed": seed})
         runs.append(_fit_one(trainer, len(series), iterations, seed, checkpoint, listener))
-        saved.append(checkpoint)
-    return runs, saved
+        checkpoints.append(checkpoint)
+    return runs, checkpoints
 
 
 def _fit_one(
@@ -148,9 +158,9 @@ def _fit_one(
             for iteration in range(first, first + count)
         ]
 
-    found = checkpoint.load(iterations)
-    state, losses = found or (State.start(network.initial_weights(seed)), [])
-    if found:
+    saved = checkpoint.load(iterations)
+    state, losses = saved or (State.start(network.initial_weights(seed)), [])
+    if saved:
         listener.resumed(seed, state.done)
     while state.done < iterations:
         state, new = trainer.advance(state, starts(state.done, min(CHUNK, iterations - state.done)))
@@ -158,7 +168,7 @@ def _fit_one(
         if state.done % SAVED_EVERY == 0 or state.done == iterations:
             checkpoint.save(state, losses)
         listener.progressed(seed, state.done, losses[-1])
-    # An iteration tells the loss before it, so one more on the last batch tells the loss after all; it is not kept.
+    # An iteration gives the loss before it. One more, whose weights are dropped, gives the loss after the last one.
     _, after = trainer.advance(state, starts(iterations - 1, 1))
     return Run(seed, state, losses, float(after[0]))
 
@@ -187,7 +197,7 @@ def _enough(closes: data.Loaded, months: data.Loaded) -> tuple[pd.Series, pd.Ser
 
 
 def _facts(prepared: Prepared, training: dict[str, Any], closes: data.Loaded, months: data.Loaded) -> dict[str, Any]:
-    """What serving needs besides the weights, and where they came from."""
+    """What serving needs besides the weights, and the origin of the weights."""
     return {
         "trend": {
             "epoch": str(prepared.trend.epoch.date()),
