@@ -16,10 +16,10 @@ def meaning_of(schema: Schema | None) -> Meaning | None:
     """The conversion for one schema; None if it has no logical types."""
     if schema is None:
         return None
-    whole = type_of(schema.parsed, schema.named)
-    fields = {"": whole}
-    if isinstance(whole, dict) and "fields" in whole:
-        fields = {field["name"]: field["type"] for field in whole["fields"]}
+    definition = type_of(schema.parsed, schema.named)
+    fields = {"": definition}
+    if isinstance(definition, dict) and "fields" in definition:
+        fields = {field["name"]: field["type"] for field in definition["fields"]}
     known = {name: lift for name, kind in fields.items() if (lift := _lift(kind, schema.named)) is not None}
     if not known:
         return None

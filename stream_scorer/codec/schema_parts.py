@@ -58,15 +58,15 @@ def matched_fields(writer: Any, reader: Any) -> dict[str, Any]:
 
 def named_in(parsed: Any) -> dict[str, Any]:
     """The named types of a schema that fastavro parsed, by full name."""
-    found: dict[str, Any] = {}
+    named: dict[str, Any] = {}
     todo = [parsed]
     while todo:
         part = todo.pop()
         if isinstance(part, list):
             todo += part
-        elif isinstance(part, dict) and part.get("name") not in found:
+        elif isinstance(part, dict) and part.get("name") not in named:
             if part["type"] in NAMED:
-                found[part["name"]] = part
+                named[part["name"]] = part
             todo += [part[key] for key in ("items", "values", "type") if isinstance(part.get(key), dict | list | str)]
             todo += [field["type"] for field in part.get("fields", ())]
-    return found
+    return named

@@ -48,13 +48,13 @@ class Aliases:
 
 
 def _closure(names: set[str], related: Mapping[str, set[str]]) -> set[str]:
-    found, waiting = set[str](), [*names]
+    closure, waiting = set[str](), [*names]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in closure:
+            closure.add(name)
             waiting += related.get(name, ())
-    return found
+    return closure
 
 
 def _bindings(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:

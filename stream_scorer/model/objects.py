@@ -75,13 +75,13 @@ def rebound_outside(function: types.FunctionType) -> set[str]:
 
 def closure_values(function: types.FunctionType) -> dict[str, Any]:
     """Values of outer functions that the function uses, by name."""
-    found = {}
+    values = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            found[name] = cell.cell_contents
+            values[name] = cell.cell_contents
         except ValueError:  # nothing is bound to it yet
             continue
-    return found
+    return values
 
 
 def memory_owner(array: Any) -> Any:
