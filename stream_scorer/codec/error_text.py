@@ -32,4 +32,4 @@ def _shown(value: Any) -> str:
             return "".join(piece[:_MAX_SHOWN] for piece in pieces)[:_MAX_SHOWN]
         return json.dumps(value, default=reprlib.repr)[:_MAX_SHOWN]
     except (TypeError, ValueError, RecursionError):
-        return "a value that JSON cannot write"
+        return "a value without a JSON form"
