@@ -158,6 +158,9 @@ def test_anybody_may_ask_what_hangs_where(lax_kafka, name):
     text = hanging_offsets(properties)
     assert "__consumer_offsets[" in text
     assert f"producer id {late.producer_id}, transactional id {late.transactional_id!r}" in text
+    late.end(Partition(topic, 2), group)
+    assert find_hanging(properties, places) == []
+    assert late.transactional_id not in hanging_offsets(properties)
 
 
 def hang(late, rounds, kind):

@@ -11,6 +11,10 @@ import struct
 import time
 from collections.abc import Sequence
 
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from stream_scorer.records import Partition
+
 PRODUCE, FIND_COORDINATOR, INIT_PRODUCER_ID, TXN_OFFSET_COMMIT = 0, 10, 22, 28
 OF_GROUP, OF_TRANSACTION = 0, 1
 
@@ -46,6 +50,26 @@ class LateProducer:
         body = _string(self.transactional_id) + _string(group) + struct.pack(">qhi", self.producer_id, self._epoch, 1)
         body += _string(topic) + struct.pack(">iiqih", 1, partition, offset, -1, -1)
         self._until_ready(TXN_OFFSET_COMMIT, 2, body, ">h", 4 + 4 + 2 + len(topic) + 4 + 4)
+
+    def end(self, partition: Partition, group: str) -> None:
+        """End what hangs there and in `__consumer_offsets`: left open, it would hold back the groups of other tests."""
+        producer = Producer(
+            {
+                "bootstrap.servers": ":".join(map(str, self._address)),
+                "transactional.id": self.transactional_id,
+                "log_level": 0,
+            }
+        )
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        producer.produce(partition.topic, b"probe", partition=partition.number)
+        members = Consumer({"bootstrap.servers": ":".join(map(str, self._address)), "group.id": group})
+        try:
+            position = TopicPartition(*partition, 0)
+            producer.send_offsets_to_transaction([position], members.consumer_group_metadata(), 30)
+        finally:
+            members.close()
+        producer.abort_transaction(30)
 
     def _find_coordinator(self, name: str, kind: int) -> None:
         """The first request makes the broker create its internal topic."""
