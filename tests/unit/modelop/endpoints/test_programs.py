@@ -143,6 +143,7 @@ def test_a_server_that_refuses_what_was_written_is_told(server):
         target.finish(3)
 
 
+@pytest.mark.process
 def test_a_program_is_read_through_a_descriptor_that_select_cannot_take():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 2048:
