@@ -30,7 +30,7 @@ class Features(NamedTuple):
     most: int = 1 << 20
 
 
-class End:
+class TransportCase:
     """One end of a stream. `feed` is called once the inlet is open, with what the descriptor was made for."""
 
     features = Features()
@@ -55,21 +55,21 @@ class End:
         pass
 
 
-class InlineArray(End):
+class InlineArray(TransportCase):
     features = Features(boundaries=True, loop=True)
 
     def source(self, records: list[bytes]) -> Any:
         return {"Type": "inline", "Data": [record.decode() for record in records]}
 
 
-class InlineText(End):
+class InlineText(TransportCase):
     features = Features(loop=True)
 
     def source(self, records: list[bytes]) -> Any:
         return {"Type": "inline", "Data": "".join(record.decode() + "\n" for record in records)}
 
 
-class File(End):
+class File(TransportCase):
     features = Features(loop=True)
 
     def __init__(self, folder: Path) -> None:
@@ -87,7 +87,7 @@ class File(End):
         return (self._folder / "out").read_bytes()
 
 
-class Rest(End):
+class Rest(TransportCase):
     def __init__(self, mode: str) -> None:
         self._mode = mode
         self.features = Features(boundaries=mode == "simple", live=True)
@@ -114,7 +114,7 @@ class Rest(End):
         return found
 
 
-class Http(End):
+class Http(TransportCase):
     def __init__(self, *, chunked: bool) -> None:
         self._chunked = chunked
         self.features = Features(boundaries=chunked, loop=True)
@@ -177,7 +177,7 @@ class Http(End):
         return Handler
 
 
-class Tcp(End):
+class Tcp(TransportCase):
     """The engine connects; this is the peer that listens."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ class Tcp(End):
         self._listener.close()
 
 
-class Udp(End):
+class Udp(TransportCase):
     features = Features(boundaries=True, live=True, most=1 << 14)
 
     def __init__(self) -> None:
@@ -237,7 +237,7 @@ class Udp(End):
                     time.sleep(0.01)  # a datagram that finds the buffer full is gone
 
 
-class Exec(End):
+class Exec(TransportCase):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -253,7 +253,7 @@ class Exec(End):
         return (self._folder / "out").read_bytes()
 
 
-class S3(End):
+class S3(TransportCase):
     """An object store of one object that speaks as much of S3 as its own client asks for."""
 
     def __init__(self) -> None:
@@ -346,7 +346,7 @@ class S3(End):
         return Handler
 
 
-class KafkaTopic(End):
+class KafkaTopic(TransportCase):
     features = Features(boundaries=True, live=True, loop=True, most=1 << 19)
 
     def __init__(self, kafka: Kafka, name: Callable[[str], str], *, group: bool) -> None:
@@ -367,7 +367,7 @@ class KafkaTopic(End):
         return b"".join((one.value() or b"") + b"\n" for one in self._kafka.read(self._out))
 
 
-ENDS: dict[str, Callable[[Path], End]] = {
+TRANSPORTS: dict[str, Callable[[Path], TransportCase]] = {
     "inline, an array": lambda _: InlineArray(),
     "inline, text": lambda _: InlineText(),
     "file": File,

@@ -11,7 +11,7 @@ from stream_scorer.errors import DescriptorError, TransportError
 from stream_scorer.modelop.streams.descriptor import parse
 from stream_scorer.modelop.streams.opening import open_inlet, open_outlet, sample
 from stream_scorer.records import Batch, Control
-from tests.contract.stream_transports import ENDS, KafkaTopic, closing
+from tests.contract.stream_transports import TRANSPORTS, KafkaTopic, closing
 
 KAFKA = [pytest.param(name, marks=pytest.mark.broker) for name in ("Kafka", "Kafka, a group")]
 END = b'{"$fastscore": "end"}'
@@ -23,8 +23,8 @@ LIVE = ["REST", "REST, chunked", "UDP"]
 
 
 def _end(request, tmp_path, monkeypatch):
-    if request.param in ENDS:
-        found = ENDS[request.param](tmp_path)
+    if request.param in TRANSPORTS:
+        found = TRANSPORTS[request.param](tmp_path)
     else:
         kafka, name = (request.getfixturevalue(fixture) for fixture in ("kafka", "name"))
         found = KafkaTopic(kafka, name, group="group" in request.param)
@@ -40,10 +40,10 @@ def _marked(names, without=()):
     return [pytest.param(name, marks=marks.get(name, ())) for name in names if name not in without]
 
 
-source = pytest.fixture(params=[*_marked(ENDS), *KAFKA], name="source")(_end)
+source = pytest.fixture(params=[*_marked(TRANSPORTS), *KAFKA], name="source")(_end)
 live = pytest.fixture(params=[*LIVE, *KAFKA], name="live")(_end)
-stored = pytest.fixture(params=[*_marked(ENDS, LIVE), *KAFKA], name="stored")(_end)
-target = pytest.fixture(params=[*_marked(ENDS, INPUT_ONLY), *KAFKA[:1]], name="target")(_end)
+stored = pytest.fixture(params=[*_marked(TRANSPORTS, LIVE), *KAFKA], name="stored")(_end)
+target = pytest.fixture(params=[*_marked(TRANSPORTS, INPUT_ONLY), *KAFKA[:1]], name="target")(_end)
 
 
 def stream(transport, slot=0, **more):

@@ -247,8 +247,8 @@ def test_errors_are_a_line_that_helps(engine):
         (["model", "load", "gone"], "Model 'gone' not found"),
         (["stream", "attach", "gone", "0"], "Stream 'gone' not found"),
         (["stream", "attach", "pigeon:", "0"], "no stream literal"),
-        (["model", "output", "0"], "slot 0 is no output"),
-        (["model", "input", "3"], "slot 3 is no input"),
+        (["model", "output", "0"], "slot 0 is not an output"),
+        (["model", "input", "3"], "slot 3 is not an input"),
         (["engine", "inspect", "--engine", "engine-9"], "no instance 'engine-9'"),
         (["engine", "inspect", "--server", "http://127.0.0.1:1"], "no answer"),
     ):
