@@ -211,7 +211,7 @@ def _loop(items, plan, *, model="rolling_mean", batch=7, **how):
     sink = Sink(log, plan)
     scorer = Scorer(module, sessions, codec, {1: codec})
     pace = Pace(batch, max_batch_s=60)
-    policy = FailurePolicy(first_pause_s=0, **how)
+    policy = FailurePolicy(**{"first_pause_s": 0, **how})
     return Loop(Source(log, items, sessions), scorer, sessions, sink, pace=pace, policy=policy), log, sink
 
 
@@ -239,6 +239,14 @@ def test_failures_with_a_commit_between_them_are_not_counted_together():
     loop, log, _ = _loop(_records([0.0] * 42), [(CommitAborted, False), None] * 5, batch=7, max_failures=2)
     assert loop.run().aborts == 5
     assert log.positions[Partition("in", 0)] == 42
+
+
+def test_pauses_begin_with_the_second_failure_in_a_row_and_grow_to_a_limit():
+    loop, *_ = _loop(_records([0.0] * 9), [(CommitAborted, False)] * 4, batch=9, first_pause_s=1.0)
+    pauses = []
+    loop._stop.wait = pauses.append
+    assert loop.run().aborts == 4
+    assert pauses == [4.0, 5.0, 5.0]
 
 
 def test_a_loop_that_waits_for_its_broker_does_not_hang(monkeypatch):

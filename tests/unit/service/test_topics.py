@@ -16,6 +16,7 @@ class FakeCluster:
     def __init__(self, **counts):
         self.counts = counts
         self.looks = 0
+        self.checked = []
 
     def partitions(self, topic, setting, maker=None):
         return self.counts[topic]
@@ -30,7 +31,7 @@ class FakeCluster:
         self.counts[topic] = count
 
     def check_compacted(self, topic):
-        pass
+        self.checked.append(topic)
 
     def refresh(self):
         self.looks += 1
@@ -77,6 +78,21 @@ def test_partitions_are_added(stateful, settings, then):
     assert {topic: cluster.counts[topic] for topic in then} == then
     assert [set(topics) >= then.keys() for topics in told] == [True]
     _topics(cluster, stateful, **settings)
+
+
+@pytest.mark.parametrize(("there", "checked"), [({"log": 2}, ["log"]), ({}, [])])
+def test_a_changelog_that_is_there_is_checked_and_one_that_is_not_is_made(there, checked):
+    cluster = FakeCluster(**{"in": 2, "out": 2, **there})
+    topics = ServiceTopics(
+        RunSettings(input_topic="in", output_topic="out", changelog_topic="log", on_bad_record="skip"),
+        "group",
+        cluster,
+        {},
+    )
+    topics.check()
+    assert topics.changelog(stateful=True) == "log"
+    assert (cluster.checked, cluster.counts["log"]) == (checked, 2)
+    assert topics.changelog(stateful=False) is None
 
 
 def test_one_session_for_all_has_one_partition_only():

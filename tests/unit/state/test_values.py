@@ -224,6 +224,7 @@ FOREIGN = {
     "lists, 65 deep": _counted(b"l", 1) * 65 + b"N",
     "lists, 100,000 deep": _counted(b"l", 1) * 100_000 + b"N",
     "tuples in a set, 100,000 deep": _counted(b"S", 1) + _counted(b"t", 1) * 100_000 + b"N",
+    "values of dicts, 65 deep": _counted(b"m", 1, b"N") * 65 + b"N",
     "keys, 100,000 deep": _counted(b"m", 1) * 100_000 + b"N",
     "deques, 100,000 deep": (b"q" + struct.pack("<q", -1) + _counted(b"l", 1)) * 100_000 + b"N",
     "a kind of nothing": b"x" + _counted(b"", 4, b"eval") + b"N",
@@ -251,6 +252,10 @@ def test_what_is_nested_to_the_limit_comes_back():
     for _ in range(MAX_DEPTH):
         deep = (deep,)
     assert load(dump([deep, {deep[0]}])) == (deep, {deep[0]})
+    table = 1.5
+    for _ in range(MAX_DEPTH):
+        table = {"deeper": table}
+    assert load(dump([table])) == (table,)
     with pytest.raises(Unsupported, match="nested more than 64 deep"):
         dump([(deep,)])
     with pytest.raises(Unsupported, match="nested more than 64 deep"):
