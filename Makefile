@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # Two files at a time, for tests that want no broker. With one, the tests keep both cores of a small machine busy by
 # themselves; on a larger one: make test PYTEST="-n 2 --dist loadfile", each side has a broker of its own.
 BESIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# What starts no process, imports no TensorFlow and takes no seconds; the folders are those that have such tests.
+FAST := -m "not (broker or container or process or tensorflow or slow or soak)" --hypothesis-profile=quick \
+    tests/unit tests/contract tests/conformance tests/test_*.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -22,7 +25,7 @@ test: $(VENV)/.all  ## all tests, on a real Kafka broker (see README: where it c
 	$(BIN)/pytest $(PYTEST)
 
 check: lint  ## lint, types and the fast tests, in a minute: no broker, no TensorFlow, no other process
-	$(BIN)/pytest $(BESIDE) --no-broker -m "not tensorflow and not slow and not process" --hypothesis-profile=quick $(PYTEST)
+	$(BIN)/pytest $(BESIDE) $(FAST) $(PYTEST)
 
 lint: $(VENV)/.all  ## lint and types alone
 	$(BIN)/ruff check .
