@@ -65,6 +65,11 @@ SELECTORS = {
     "no selector is all": ("# fastscore.schema: a", {0: "a", 1: "a"}, {0, 1}),
     "$all": ("# fastscore.schema.$all: a\n# fastscore.slot.3: in-use", {0: "a", 1: "a", 3: "a"}, {0, 1, 3}),
     "$in": ("# fastscore.schema.$in: a\n# fastscore.slot.2: in-use", {0: "a", 2: "a"}, {0, 1, 2}),
+    "$out, with inputs besides": (
+        "# fastscore.slot.2: in-use\n# fastscore.slot.3: in-use\n# fastscore.schema.$out: a",
+        {1: "a", 3: "a"},
+        {0, 1, 2, 3},
+    ),
     "$out": ("# fastscore.slot.3: in-use\n# fastscore.schema.$out: a", {1: "a", 3: "a"}, {0, 1, 3}),
     "$INPUT": ("# fastscore.schema.$INPUT: a", {0: "a"}, {0, 1}),
     "$output": ("# fastscore.schema.$output: a", {1: "a"}, {0, 1}),
@@ -87,6 +92,10 @@ def test_slots(case):
 def test_deprecated_input_and_output():
     found = _parse("# fastscore.input: a\n# fastscore.output: b")
     assert found.schemas == {0: "a", 1: "b"}
+
+
+def test_input_and_output_of_old_have_no_selector():
+    assert parse("# fastscore.input.0: a\n# fastscore.output.1: b").schemas == {}
 
 
 @pytest.mark.parametrize(("value", "slots"), [("none", ()), ("input", (0,)), ("output", (1,)), ("BOTH", (0, 1))])

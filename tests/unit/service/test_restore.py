@@ -334,6 +334,13 @@ def _saved_at(position, topic_id):
     return store
 
 
+@pytest.mark.parametrize("holds", [PartitionLog(20, END, ONE), PartitionLog(0, 20, ONE)], ids=["first", "end"])
+def test_a_position_at_either_end_of_the_log_is_no_gap(holds):
+    worker = Worker(_saved_at(20, ONE), window=30)
+    assert worker.begin(20, ONE, holds) == 20
+    assert worker.progress.gaps == {}
+
+
 @pytest.mark.parametrize("case", GAPS)
 def test_a_gap_stops_the_service_unless_it_was_asked_to_go_on(case):
     at, topic_id, holds, *_ = GAPS[case]
