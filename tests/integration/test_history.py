@@ -61,6 +61,17 @@ def _wait_until_gone(kafka, topic, count, partition=0):
         time.sleep(0.1)
 
 
+def test_tests_do_not_send_what_a_topic_deletes(kafka, name):
+    """Such a test fails only where retention comes first."""
+    topic = kafka.create(name("limited"))
+    with pytest.raises(AssertionError, match="create it with retention_ms='-1'"):
+        kafka.send(topic, _old(1))
+    kafka.send(topic, _old(1), expiring=True)
+    kafka.send(topic, [{"value": b"now"}])
+    kafka.send(kafka.create(name("unlimited"), retention_ms="-1"), _old(1))
+    kafka.send(kafka.create(name("compacted"), cleanup_policy="compact"), _old(1))
+
+
 def _retention_has_looked(kafka, what):
     """Records as old as those of the test, on a topic that keeps the default: when they are gone, all was looked at."""
     control = kafka.create(what)

@@ -107,6 +107,7 @@ def test_the_record_is_found_and_rejected_and_the_others_are_scored(batch, sink)
     assert len(log.outputs) == 99
     assert (log.rejects[0].stage, log.rejects[0].error) == ("publish", "PublishError")
     assert totals.recoveries == 0
+    assert loop._bisection.refused == {}, "what is committed is forgotten"
 
 
 def test_of_ten_thousand_it_is_found_in_few_tries_and_the_pace_is_normal_again():

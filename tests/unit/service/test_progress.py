@@ -8,7 +8,7 @@ import pytest
 
 from stream_scorer.records import Partition
 from stream_scorer.service import progress as progress_module
-from stream_scorer.service.progress import TELL_EVERY_S, Progress
+from stream_scorer.service.progress import LOG_EVERY_S, Progress
 
 PLACE, OTHER = Partition("in", 0), Partition("in", 1)
 
@@ -23,7 +23,7 @@ def clock(monkeypatch):
 def test_a_line_comes_after_a_while_and_not_more_often(clock, caplog):
     caplog.set_level(logging.INFO, progress_module.__name__)
     progress = Progress()
-    for later, lines in [(0, 0), (TELL_EVERY_S, 0), (0.5, 1), (TELL_EVERY_S, 1), (0.5, 2)]:
+    for later, lines in [(0, 0), (LOG_EVERY_S, 0), (0.5, 1), (LOG_EVERY_S, 1), (0.5, 2)]:
         clock[0] += later
         progress.fed(PLACE, 10, 40)
         assert len(caplog.messages) == lines
@@ -44,7 +44,7 @@ def test_who_draws_it_gets_each_step_and_no_line_is_logged(clock, caplog):
     steps = []
     progress = Progress(lambda *step: steps.append(step))
     for done in (1, 2):
-        clock[0] += 10 * TELL_EVERY_S
+        clock[0] += 10 * LOG_EVERY_S
         progress.fed(PLACE, done, 2)
     assert [(done, end) for _, done, end in steps] == [(1, 2), (2, 2)]
     assert caplog.messages == []
