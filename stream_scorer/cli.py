@@ -15,33 +15,36 @@ from stream_scorer.system.extras import install_hint
 from stream_scorer.version import __version__
 
 COMMANDS = {
-    "demo": ("stream_scorer.commands.demo", "the main job on an embedded broker: prices in, forecasts out"),
+    "demo": ("stream_scorer.commands.demo", "run the main job on an embedded broker: prices in, forecasts out"),
     "run": ("stream_scorer.commands.run", "score a Kafka topic with a model, as a service"),
-    "tail": ("stream_scorer.commands.tail", "watch forecasts and what then happened"),
-    "score": ("stream_scorer.commands.score", "score JSON lines from stdin to stdout, no broker"),
-    "replay": ("stream_scorer.commands.replay", "put a column of a CSV file onto a topic"),
+    "tail": ("stream_scorer.commands.tail", "watch forecasts and the actual values, as they come"),
+    "score": ("stream_scorer.commands.score", "score JSON lines from stdin to stdout, without a broker"),
+    "replay": ("stream_scorer.commands.replay", "publish a column of a CSV file to a topic"),
     "dead-letters": (
         "stream_scorer.commands.dead_letters",
         "list, show and re-submit records that could not be scored",
     ),
-    "engine": ("stream_scorer.commands.engine", "serve ModelOp's REST API, or ask an engine that runs"),
-    "connect": ("stream_scorer.commands.connect", "say which fleet the commands below are for"),
+    "engine": ("stream_scorer.commands.engine", "serve ModelOp's REST API, or ask a running engine"),
+    "connect": ("stream_scorer.commands.connect", "choose the fleet that the commands below talk to"),
     "fleet": ("stream_scorer.commands.fleet", "list the instances of the fleet"),
-    "use": ("stream_scorer.commands.use", "choose one of several engines"),
+    "use": ("stream_scorer.commands.use", "choose the instance to use, of several"),
     "config": ("stream_scorer.commands.config", "set or show the fleet's configuration"),
-    "schema": ("stream_scorer.commands.schema", "schemas: keep and verify them"),
-    "model": ("stream_scorer.commands.model", "models: keep, verify, load, feed and read them"),
-    "attachment": ("stream_scorer.commands.attachment", "archives of models' files: upload, list, download, remove"),
-    "stream": ("stream_scorer.commands.stream", "streams: keep, verify, attach, detach, sample them"),
-    "snapshot": ("stream_scorer.commands.snapshot", "models' states: list, show, restore, remove"),
-    "sensor": ("stream_scorer.commands.sensor", "sensors: keep, install, inspect them"),
-    "policy": ("stream_scorer.commands.policy", "which libraries models may import: set, show"),
-    "pneumo": ("stream_scorer.commands.pneumo", "watch what happens on the fleet"),
-    "job": ("stream_scorer.commands.job", "load a model and attach its streams in one go; stop it"),
+    "schema": ("stream_scorer.commands.schema", "store and verify schemas"),
+    "model": ("stream_scorer.commands.model", "store, verify and load models, send them inputs, read their outputs"),
+    "attachment": ("stream_scorer.commands.attachment", "upload, list, download and remove archives of models' files"),
+    "stream": ("stream_scorer.commands.stream", "store, verify, attach, detach and sample streams"),
+    "snapshot": ("stream_scorer.commands.snapshot", "list, show, restore and remove snapshots of models' states"),
+    "sensor": ("stream_scorer.commands.sensor", "store, install and inspect sensors"),
+    "policy": ("stream_scorer.commands.policy", "set or show which libraries models may import"),
+    "pneumo": ("stream_scorer.commands.pneumo", "watch the messages of the fleet"),
+    "job": ("stream_scorer.commands.job", "load a model and attach its streams in one command; stop it"),
     "train": ("stream_scorer_training.cli", "train the S&P 500 LSTM from prices and CPI"),
-    "train-forecaster": ("stream_scorer_training.forecaster_cli", "choose and train the forecaster that takes prices"),
-    "backtest": ("stream_scorer.commands.backtest", "forecasts over a history of prices, judged: a report"),
-    "export": ("stream_scorer.commands.export", "write a model as a bundle any ModelOp engine takes"),
+    "train-forecaster": (
+        "stream_scorer_training.forecaster_cli",
+        "choose and train the model sp500_forecast, which takes prices",
+    ),
+    "backtest": ("stream_scorer.commands.backtest", "forecast over a history of prices, and report how good it was"),
+    "export": ("stream_scorer.commands.export", "write a model as a bundle that any ModelOp engine takes"),
     "verify": ("stream_scorer.commands.verify", "check a model or bundle: contract, schemas, hashes, equal bits"),
 }
 
@@ -50,26 +53,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 not verified, done in part or nothing scored, 2 settings or files, 3 model,
     4 broker, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    _open_what_is_closed()
+    _open_closed_descriptors()
     try:
         code = _run(argv)
         sys.stdout.flush()
     except SystemExit:
-        with _reader_gone():
+        with _ignoring_a_closed_reader():
             sys.stdout.flush()
         raise
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone: so may we
-        _leave_stdout()
+    except BrokenPipeError:  # whoever read the output has closed it: no error
+        _discard_stdout()
         return 0
     except Exception as error:
-        text, code = _told(error, argv)
+        text, code = _explained(error, argv)
         if text is None:
             raise
         print(f"stream-scorer{''.join(f' {word}' for word in argv[:1] if word in COMMANDS)}: {text}", file=sys.stderr)
         if isinstance(error, OSError):
-            _leave_stdout()
+            _discard_stdout()
     return code
 
 
@@ -96,8 +99,8 @@ def _run(argv: Sequence[str]) -> int:
     return code
 
 
-def _told(error: Exception, argv: Sequence[str]) -> tuple[str | None, int]:
-    """One line for what a person can mend, and the exit code; None for what is an error of ours."""
+def _explained(error: Exception, argv: Sequence[str]) -> tuple[str | None, int]:
+    """One line for an error that the user can fix, and the exit code; None for a bug, which gets a traceback."""
     if isinstance(error, StreamScorerError):
         return str(error), error.exit_code
     if isinstance(error, ImportError) and (hint := install_hint(error)):
@@ -113,21 +116,21 @@ def _told(error: Exception, argv: Sequence[str]) -> tuple[str | None, int]:
             else without_name.get(error.errno or 0, error.strerror)
         )
         return where, EXIT_SETTINGS
-    if isinstance(error, UnicodeEncodeError) and any(not is_text(one) for one in argv):
-        return f"{next(one for one in argv if not is_text(one))!r} is not text in UTF-8", EXIT_SETTINGS
+    if isinstance(error, UnicodeEncodeError) and any(not is_text(word) for word in argv):
+        return f"{next(word for word in argv if not is_text(word))!r} is not text in UTF-8", EXIT_SETTINGS
     return None, EXIT_SETTINGS
 
 
 def _warn_of_variables(name: str) -> None:
-    """A warning only: a cluster of Kubernetes sets variables for every service, one named stream-scorer among them."""
-    # Workers have the environment of their supervisor, which has said it.
-    if "STREAM_SCORER_WORKER" not in os.environ and any(one.startswith("STREAM_SCORER_") for one in os.environ):
+    """Only a warning: Kubernetes sets variables for every service, also for one named stream-scorer."""
+    # Workers inherit the environment of their supervisor, which has printed the warning.
+    if "STREAM_SCORER_WORKER" not in os.environ and any(name.startswith("STREAM_SCORER_") for name in os.environ):
         unknown = importlib.import_module("stream_scorer.commands.variables").unknown(os.environ)
         for text in unknown:
             print(f"stream-scorer {name}: warning: {text}", file=sys.stderr)
 
 
-def _open_what_is_closed() -> None:
+def _open_closed_descriptors() -> None:
     """Whoever starts us may have closed stdin, stdout or stderr: the next file or socket opened would be in its place.
 
     Each is opened the wrong way round, so that its use fails, and does not go unseen.
@@ -143,14 +146,14 @@ def _open_what_is_closed() -> None:
 
 
 @contextlib.contextmanager
-def _reader_gone() -> Iterator[None]:
+def _ignoring_a_closed_reader() -> Iterator[None]:
     try:
         yield
     except OSError:
-        _leave_stdout()
+        _discard_stdout()
 
 
-def _leave_stdout() -> None:
+def _discard_stdout() -> None:
     """What is still to be written goes nowhere: no traceback at exit."""
     with contextlib.suppress(OSError, ValueError):  # tests put something else in its place
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -167,6 +170,6 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "stream-scorer COMMAND --help tells the rest.",
+            "stream-scorer COMMAND --help lists its options.",
         ]
     )
