@@ -33,8 +33,7 @@ def codec_for(
     Args:
         encoding: one of ENCODINGS, or the encoding of a ModelOp stream, which may be None: raw bytes.
         schema: of the values; None: values are not checked. avro-binary needs one.
-        framing: "none", or "registry": the schema registry's five bytes before each avro-binary value.
-        registry, schema_id, subject: for framing, as in `FramedCodec`.
+        framing: "none", or "registry": as `FramedCodec` with `registry`, `schema_id` and `subject`.
         strict: refuse NaN and Infinity in JSON.
         options: of a stream's encoding, as in its descriptor.
     Raises:

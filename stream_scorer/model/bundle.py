@@ -39,12 +39,11 @@ def export(
     """Write the bundle of a module into the directory `out`, and return its manifest.
 
     Args:
-        weights: directory whose files named after the module go into the attachment; None: take the attachment beside the
-            module, if there is one.
+        weights: directory whose files named after the module are attached; None: the attachment beside the module, if any.
         schemas: JSON text of each schema that the module names.
         topics: topic of the Kafka stream descriptor of each slot.
     Raises:
-        ModelError: the weights are missing, or a package that the module imports is not installed.
+        ModelError: the weights, or a package that the module imports, are missing.
         SettingsError: `reference.json` of the training is not a list of numbers.
     """
     code = module.read_bytes()

@@ -3,9 +3,8 @@
 Bytes cannot change by accident. So keeping the state before a record, or before a batch, costs a reference and no copy,
 and a snapshot is the session itself.
 
-During a batch, flat states (`state.flat`: windows, counters) stay Python objects and become bytes once, at its end. Most
-of the speed of a cheap model comes from that. Any other state goes through bytes at every change of session; once a state
-turns out not to be flat, all states do.
+During a batch, flat states (`state.flat`: windows, counters) stay Python objects and become bytes once, at its end: most of
+the speed of a cheap model. Other states go through bytes at every change of session; so do all once one is not flat.
 
 What a session is at a record depends on the earlier records of its partition and on nothing else: not on batches, restarts
 or the time of day. That holds for the end of sessions too: time to live and cap are checked at each record, by record
@@ -59,15 +58,13 @@ class Sessions:
         self._cap = cap
         self._with_forecasts = with_forecasts
         self._stateful = bool(state_names) or with_forecasts
-        # What follows the state in a session's bytes, and where the state ends in them.
         self._no_forecast = pending_forecasts.NO_FORECAST if with_forecasts else b""
-        self._state_end = -pending_forecasts.PACKED_SIZE if with_forecasts else None
+        self._state_end = -pending_forecasts.PACKED_SIZE if with_forecasts else None  # in the bytes of a session
         self._ordered = cap is not None or ttl_ms is not None
         self._partitions: dict[Partition, PartitionSessions] = {}
         self._partition: Partition | None = None  # of the last record, and its sessions
         self._current = PartitionSessions()
-        # The session whose state the module holds.
-        self._in_module: tuple[PartitionSessions, Key] | None = None
+        self._in_module: tuple[PartitionSessions, Key] | None = None  # the session whose state the module holds
         self._state_before: State = ()  # of the record that was entered last; for flat states only
         state = model.state()
         self._fresh = self._dump(state)
