@@ -24,7 +24,7 @@ PAGES = [page for page in map(read_page, docs.PAGES) if page.commands]
 INSTEAD = {
     "make demo": "stream-scorer demo",  # which it runs once it has made an environment by pip
     ".venv/bin/stream-scorer demo": "true",  # the same again
-    "stream-scorer train ": "{} --iterations 2",  # 1,500 take a minute
+    "stream-scorer train ": "{} --iterations 2 --no-plots",  # 1,500 take a minute
 }
 """What is run in place of a command. {}: the command itself."""
 NOT_RUN = {
@@ -115,7 +115,7 @@ def _write_what_commands_name(folder: Path, text: str) -> None:
     from stream_scorer_training.data import synthetic_prices
 
     (folder / "home").mkdir()
-    prices, cpi = synthetic_prices(2_000)
+    prices, cpi = synthetic_prices(1_300)
     prices.to_csv(folder / "sp500.csv")
     cpi.to_csv(folder / "CPIAUCSL.csv", index_label="DATE")
     if "cert.pem" in text:
