@@ -223,7 +223,7 @@ def test_references_are_followed_at_any_depth(stream):
     ("schema", "text"),
     [
         ({"$ref": "gone"}, "'gone' cannot be had"),
-        ({"$ref": 3}, "wants the name of a schema"),
+        ({"$ref": 3}, "needs the name of a schema"),
         ({"$ref": "loop-a"}, "refers to itself"),
         ("gone", "'gone' cannot be had"),
         ({"type": "foobar"}, 'Type "foobar" is undefined'),
