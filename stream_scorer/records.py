@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 Headers = list[tuple[str, str | bytes | None]]
 State = tuple[Any, ...]
 """Values of the model's state globals, in the order of their names."""
+TOPIC_ENCODINGS = ("avro-binary", "json")
+"""How values may be written on Kafka topics. ModelOp streams have more: `codec.stream_encodings.STREAM_CODECS`."""
 
 
 class Partition(NamedTuple):

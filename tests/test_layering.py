@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "programs": "errors records ports system codec model kafka modelop.endpoints scoring modelop.streams service "
     "modelop.process",
     "training": "errors models system model settings prices evaluate scoring report",
-    "commands": "errors parsing system codec model settings modelop.client prices evaluate kafka scoring modelop.streams "
+    "commands": "errors records parsing system codec model settings modelop.client prices evaluate kafka scoring modelop.streams "
     "report service training programs modelop.server",
     "cli": "version errors parsing system settings",
     "__main__": "system cli",

@@ -12,9 +12,7 @@ from stream_scorer.codec.registry import Registry
 from stream_scorer.codec.schema import Schema
 from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.ports import Codec
-
-ENCODINGS = ("avro-binary", "json")
-"""Encodings of topics. ModelOp streams may also have those in `stream_encodings.STREAM_CODECS`."""
+from stream_scorer.records import TOPIC_ENCODINGS
 
 
 def codec_for(
@@ -31,7 +29,7 @@ def codec_for(
     """The codec of an encoding. Codecs are chosen here and nowhere else.
 
     Args:
-        encoding: one of ENCODINGS, or the encoding of a ModelOp stream, which may be None: raw bytes.
+        encoding: one of TOPIC_ENCODINGS, or the encoding of a ModelOp stream, which may be None: raw bytes.
         schema: of the values; None: values are not checked. avro-binary needs one.
         framing: "none", or "registry": as `FramedCodec` with `registry`, `schema_id` and `subject`.
         strict: refuse NaN and Infinity in JSON.
@@ -50,7 +48,7 @@ def codec_for(
 
         if encoding in STREAM_CODECS:
             return STREAM_CODECS[encoding](schema, options)
-        raise SettingsError(f"no encoding {encoding!r}. There are {', '.join(ENCODINGS)}.")
+        raise SettingsError(f"no encoding {encoding!r}. There are {', '.join(TOPIC_ENCODINGS)}.")
     if schema is None:
         raise ModelError("avro-binary needs a schema, and the model names none for this slot.")
     inner = DoubleCodec(schema) if schema.primitive == "double" else AvroCodec(schema)

@@ -15,6 +15,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.kafka.replay_rows import Row, read_rows, rows_of
 from stream_scorer.parsing.retention import FOREVER, retention_ms, topic_config
 from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.records import TOPIC_ENCODINGS
 from stream_scorer.settings.arguments import number, whole_number
 from stream_scorer.settings.kafka import KafkaSettings
 
@@ -73,7 +74,7 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoding",
         default="avro-binary",
-        choices=("avro-binary", "json"),
+        choices=TOPIC_ENCODINGS,
         help="encoding of values (default: avro-binary)",
     )
     parser.add_argument(

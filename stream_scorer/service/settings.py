@@ -9,6 +9,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.addresses import Address, is_url, read_address
 from stream_scorer.parsing.retention import retention_ms
 from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.records import TOPIC_ENCODINGS
 from stream_scorer.settings.declared import setting, to_map
 from stream_scorer.settings.kafka import KafkaSettings
 
@@ -55,8 +56,8 @@ class RunSettings(KafkaSettings):
     dead_letter_topic: str = setting(
         "", "topic for records that cannot be scored (default: INPUT_TOPIC.dead-letters)", metavar="TOPIC"
     )
-    input_encoding: str = setting("avro-binary", "encoding of input values", choices=("avro-binary", "json"))
-    output_encoding: str = setting("avro-binary", "encoding of scores", choices=("avro-binary", "json"))
+    input_encoding: str = setting("avro-binary", "encoding of input values", choices=TOPIC_ENCODINGS)
+    output_encoding: str = setting("avro-binary", "encoding of scores", choices=TOPIC_ENCODINGS)
     framing: str = setting(
         "none",
         "registry: values begin with the schema registry's five bytes, a zero and the schema id",
