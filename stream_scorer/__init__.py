@@ -15,16 +15,19 @@ from stream_scorer.errors import (
     RecordError,
     SchemaError,
     SettingsError,
+    StateError,
     StreamScorerError,
     TransportError,
 )
 from stream_scorer.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from stream_scorer.api.model import Model, open_model, score
+    from stream_scorer.api.model import Model, open_model
     from stream_scorer.api.outcome import Output, Rejected
+    from stream_scorer.api.scoring import score
     from stream_scorer.api.service import Service
     from stream_scorer.api.table import score_table
+    from stream_scorer.scoring.totals import Totals
 
 __all__ = [
     "ActionError",
@@ -39,22 +42,25 @@ __all__ = [
     "SchemaError",
     "Service",
     "SettingsError",
+    "StateError",
     "StreamScorerError",
+    "Totals",
     "TransportError",
     "open_model",
     "score",
     "score_table",
 ]
 _MODULES = {
-    "Model": "model",
-    "Output": "outcome",
-    "Rejected": "outcome",
-    "Service": "service",
-    "open_model": "model",
-    "score": "model",
-    "score_table": "table",
+    "Model": "api.model",
+    "Output": "api.outcome",
+    "Rejected": "api.outcome",
+    "Service": "api.service",
+    "Totals": "scoring.totals",
+    "open_model": "api.model",
+    "score": "api.scoring",
+    "score_table": "api.table",
 }
-"""Of `stream_scorer.api`, imported when a name is first used: the command line imports this package at every start."""
+"""Imported when a name is first used: the command line imports this package at every start."""
 
 
 def __getattr__(name: str) -> Any:
@@ -62,7 +68,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.api.{_MODULES[name]}"), name)
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     return value
 
 

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from stream_scorer.api.outcome import Key, KeyOf, Output, Rejected, key_bytes, key_of, rejected
-from stream_scorer.errors import EncodeError, RecordError, SchemaError
+from stream_scorer.api.outcome import (
+    Key,
+    KeyOf,
+    Output,
+    Rejected,
+    check_on_reject,
+    check_values,
+    input_text,
+    key_bytes,
+    key_of,
+    rejected,
+)
+from stream_scorer.errors import EncodeError, RecordError, SchemaError, StateError
 from stream_scorer.model.locate import locate
 from stream_scorer.ports import Codec
 from stream_scorer.records import Partition, Place, Record, Reject
-from stream_scorer.scoring.hosting import Opened, opened_apart, paths
+from stream_scorer.scoring.hosting import Opened, in_a_model, opened_apart, paths
 from stream_scorer.scoring.scorer import Scored
 
 _VALUES = Partition("values", 0)
-BATCH = 1024
 
 
 class Model:
     """An open model, made by `open_model`. Its state is kept by key for as long as it is open, in memory only.
 
     Values pass through the codecs of the service, so that the model gets what it would get from a topic: Avro where the
-    slot has a schema, JSON where it has none. Not safe for use from several threads at a time.
+    slot has a schema, JSON where it has none. Models of one process, in whichever threads, work one after another.
     """
 
     def __init__(self, opened: Opened) -> None:
@@ -34,6 +43,7 @@ class Model:
         outputs = {slot: codec for slot, codec in self._codecs.items() if slot % 2}
         self._sessions, self._scorer = opened.wire(self._codecs[0], outputs)
         self._seen = 0
+        self._closed = False
 
     @property
     def name(self) -> str:
@@ -80,19 +90,25 @@ class Model:
         Raises:
             RecordError: DecodeError, SchemaError, ActionError or EncodeError, by what failed; with "raise" only.
             ModelError: a state global holds what cannot be kept exactly.
+            StateError: the model is closed.
+            TypeError, ValueError: values, key or on_reject are not of their kind.
         """
-        keys, records, misfits = self._records(values, key)
-        try:
-            with self._opened.inside():
+        check_on_reject(on_reject)
+        check_values(values)
+        self._check_open()
+        first = self._seen  # what makes the values may score with this model, too
+        keys, records, misfits = self._records(values, key, first)
+        with self._opened.inside():
+            try:
                 scored = self._scorer.score(records, misfits)
-            results = self._results(scored, keys)
-            if on_reject == "raise":
-                _raise_first(results)
-        except BaseException:
-            self._sessions.roll_back()
-            raise
-        self._sessions.settle()
-        self._seen += len(records)
+                results = self._results(scored, keys, first)
+                if on_reject == "raise":
+                    _raise_first(results)
+            except BaseException:
+                self._sessions.roll_back()
+                raise
+            self._sessions.settle()
+            self._seen += len(records)
         return results
 
     def state(self, key: Key = None) -> dict[str, Any]:
@@ -106,17 +122,28 @@ class Model:
     def end(self) -> list[Output]:
         """Call the model's `end`; its outputs, which only `stream-scorer score` and an engine write. At most once.
 
-        Without this call `end` is called when the model is closed, and its outputs are dropped. Raises ModelError,
-        EncodeError.
+        Without this call `end` is called when the model is closed, and its outputs are dropped. Raises ModelError;
+        EncodeError: an output does not fit its slot; StateError: the model is closed.
         """
+        self._check_open()
         outputs: list[Output] = []
+        misfits: list[EncodeError] = []
 
         def emit(slot: int, datum: Any) -> None:
-            outputs.append(Output(-1, slot, self._codecs[slot].decode(self._scorer.encode(slot, datum))))
+            try:
+                outputs.append(Output(-1, slot, self._codecs[slot].decode(self._scorer.encode(slot, datum))))
+            except EncodeError as error:
+                misfits.append(error)
 
         with self._opened.inside():
             self._opened.module.end(emit)
+        if misfits:
+            raise EncodeError(f"{self._opened.module.path.name}: end(): {misfits[0]}") from misfits[0]
         return outputs
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StateError(f"model {self.name} is closed: use it within the `with` block of its open_model.")
 
     def _schemas(self, kind: int) -> dict[int, Any]:
         schemas = self._opened.schemas
@@ -126,13 +153,15 @@ class Model:
             if slot % 2 == kind
         }
 
-    def _records(self, values: Iterable[Any], key: KeyOf) -> tuple[list[Key], list[Record], dict[Place, RecordError]]:
+    def _records(
+        self, values: Iterable[Any], key: KeyOf, first: int
+    ) -> tuple[list[Key], list[Record], dict[Place, RecordError]]:
         """The key of each value, the values as records of a topic, and the errors of those that do not fit the schema."""
         keys: list[Key] = []
         records: list[Record] = []
         misfits: dict[Place, RecordError] = {}
         encode = self._codecs[0].encode
-        for offset, value in enumerate(values, self._seen):
+        for offset, value in enumerate(values, first):
             keys.append(key_of(key, value))
             data = None
             try:
@@ -142,10 +171,10 @@ class Model:
             records.append(Record(_VALUES, offset, key_bytes(keys[-1]), data, None, None))
         return keys, records, misfits
 
-    def _results(self, scored: list[Scored], keys: list[Key]) -> list[Output | Rejected]:
+    def _results(self, scored: list[Scored], keys: list[Key], first: int) -> list[Output | Rejected]:
         results: list[Output | Rejected] = []
         for one in scored:
-            offset = one.source.offset - self._seen
+            offset = one.source.offset - first
             if isinstance(one, Reject):
                 results.append(rejected(one, offset, keys[offset]))
             else:
@@ -170,70 +199,22 @@ def open_model(
     Raises:
         ModelError: it cannot be found, loaded or begun, its state cannot be kept, or it needs an engine.
     """
+    with in_a_model:  # relative paths lead from the process's own directory
+        located = locate(str(model))
+        archive, files = absolute_files(attachment, schemas)
+    with opened_apart(located, archive, files, endless=False) as found:
+        opened = Model(found)
+        try:
+            yield opened
+        finally:
+            opened._closed = True
+
+
+def absolute_files(
+    attachment: str | Path | None, schemas: Mapping[str, str | Path] | None
+) -> tuple[Path | None, dict[str, Path]]:
     archive = Path(attachment).resolve() if attachment is not None else None
-    files = paths({name: str(path) for name, path in (schemas or {}).items()})
-    with opened_apart(locate(str(model)), archive, files, endless=False) as found:
-        yield Model(found)
-
-
-@overload
-def score(
-    model: Model | str | Path,
-    values: Iterable[Any],
-    key: KeyOf = None,
-    *,
-    attachment: str | Path | None = None,
-    schemas: Mapping[str, str | Path] | None = None,
-    on_reject: Literal["raise"] = "raise",
-    batch: int = BATCH,
-) -> Iterator[Output]: ...
-@overload
-def score(
-    model: Model | str | Path,
-    values: Iterable[Any],
-    key: KeyOf = None,
-    *,
-    attachment: str | Path | None = None,
-    schemas: Mapping[str, str | Path] | None = None,
-    on_reject: Literal["return"],
-    batch: int = BATCH,
-) -> Iterator[Output | Rejected]: ...
-def score(
-    model: Model | str | Path,
-    values: Iterable[Any],
-    key: KeyOf = None,
-    *,
-    attachment: str | Path | None = None,
-    schemas: Mapping[str, str | Path] | None = None,
-    on_reject: Literal["raise", "return"] = "raise",
-    batch: int = BATCH,
-) -> Iterator[Any]:
-    """Outputs of all values in order, made as they are asked for; then those of the model's `end`, if it was opened here.
-
-    Args:
-        model: an open Model, or what `open_model` takes, then opened at the first output and closed after the last one.
-        values: may be endless: at most `batch` of them are taken at a time and scored together.
-        key, on_reject: as in `Model.score`. With "raise" the outputs of earlier batches have been given by then.
-    Raises:
-        RecordError, ModelError: as `open_model` and `Model.score`, when the outputs are asked for.
-    """
-    if isinstance(model, Model):
-        yield from _in_batches(model, values, key, on_reject, batch)
-        return
-    with open_model(model, attachment, schemas) as opened:
-        yield from _in_batches(opened, values, key, on_reject, batch)
-        yield from opened.end()
-
-
-def _in_batches(
-    model: Model, values: Iterable[Any], key: KeyOf, on_reject: Literal["raise", "return"], batch: int
-) -> Iterator[Output | Rejected]:
-    """Offsets count through all batches."""
-    remaining, first = iter(values), 0
-    while taken := list(itertools.islice(remaining, batch)):
-        for result in model.score(taken, key, on_reject=on_reject):
-            yield result._replace(offset=result.offset + first)
-        first += len(taken)
+    return archive, paths({name: str(path) for name, path in (schemas or {}).items()})
 
 
 def _codec(opened: Opened, slot: int) -> Codec:
@@ -249,4 +230,4 @@ def _raise_first(results: list[Output | Rejected]) -> None:
 def _misfit(error: EncodeError) -> SchemaError:
     """An input that does not fit is rejected by the schema, as it would be on its way in from a topic."""
     cause = error.__cause__
-    return cause if isinstance(cause, SchemaError) else SchemaError(str(error))
+    return cause if isinstance(cause, SchemaError) else SchemaError(input_text(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from stream_scorer.errors import ActionError, DecodeError, EncodeError, PublishError, RecordError, SchemaError
@@ -58,6 +58,27 @@ class Rejected(NamedTuple):
 
 def rejected(reject: Reject, offset: int, key: Key) -> Rejected:
     return Rejected(offset, key, reject.stage, reject.error, reject.message, reject.stacktrace)
+
+
+def check_on_reject(on_reject: str) -> None:
+    """Raises ValueError: a misspelled "raise" must not let rejects pass."""
+    if on_reject not in ("raise", "return"):
+        raise ValueError(f"on_reject is 'raise' or 'return', not {on_reject!r}")
+
+
+def check_values(values: object) -> None:
+    """Raises TypeError: it is one value, or a DataFrame, whose items would be scored."""
+    if isinstance(values, str | bytes | bytearray | Mapping):
+        raise TypeError(f"values are a list or another iterable, not one {type(values).__name__}: give [value]")
+    if hasattr(values, "columns"):
+        raise TypeError(f"values are no {type(values).__name__}: score its rows by score_table")
+
+
+def input_text(error: EncodeError) -> str:
+    """The text of an error of a codec for a value that is given to a model: the codec speaks of what a model writes."""
+    return (
+        str(error).removeprefix("output: ").replace("or yield numbers and texts instead", "or give numbers and texts")
+    )
 
 
 def key_bytes(key: Key) -> bytes | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from stream_scorer.api.settings import OF_A_PROCESS, Setting, run_settings
 from stream_scorer.errors import StateError
+from stream_scorer.model.locate import absolute
+from stream_scorer.scoring.hosting import in_a_model
 from stream_scorer.service.app import work
 from stream_scorer.system.exit import Closing
 
@@ -21,15 +23,17 @@ class Service:
     """`stream-scorer run` with one worker, in a thread of the caller.
 
     Nothing happens before `run`, which is called once. Signals, logging and the garbage collector of the process stay the
-    caller's: call `stop` from your own signal handler, and configure the loggers "stream_scorer" and "librdkafka". While it
-    runs, the working directory of the whole process is the model's; so a process runs one Service at a time.
+    caller's: call `stop` from your own signal handler, and configure the loggers "stream_scorer" and "librdkafka". The
+    process goes into a working directory of the model's own for each call into it, and comes back: other threads must not
+    depend on the working directory meanwhile. Models of one process, in whichever threads, work one after another.
 
     Args:
         model: path of a module or bundle, or name of a shipped model.
         bootstrap_servers, input_topic, output_topic, group, settings: as the flags of `stream-scorer run`, with
             underscores (docs/configuration.md); `workers`, `log_level` and `log_format` are not taken. Variables of the
             environment are not looked at.
-        config: TOML file of settings, for those that are not given.
+        config: TOML file of settings, for those that are not given. Relative paths, those of the file too, lead from the
+            working directory of now.
     Raises:
         SettingsError: a setting is unknown, illegal or contradicts another one. No socket was opened.
     """
@@ -51,8 +55,9 @@ class Service:
             "output_topic": output_topic,
             "group": group,
         }
-        self._model = str(model)
-        self._settings = run_settings({**settings, **named}, config=config, without=OF_A_PROCESS)
+        with in_a_model:
+            self._model = absolute(str(model))
+            self._settings = run_settings({**settings, **named}, config=config, without=OF_A_PROCESS)
         self._lock = threading.Lock()
         self._began = self._stopped = False
         self._loop: Loop | None = None
@@ -75,7 +80,7 @@ class Service:
                 raise StateError("a Service runs once: make another one to go on where this one has ended.")
             self._began = True
         with Closing(ends_process=False) as closing:
-            return work(self._model, self._settings, closing, self._begun)
+            return work(self._model, self._settings, closing, self._begun, apart=True)
 
     def stop(self) -> None:
         """Let `run` finish the batch in hand and return; a model that is still loading is loaded first.

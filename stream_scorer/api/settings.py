@@ -10,6 +10,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.spelling import did_you_mean
 from stream_scorer.service.settings import RunSettings
 from stream_scorer.settings.declared import load
+from stream_scorer.settings.paths import with_absolute_paths
 
 Setting = str | int | float | bool | Path | Mapping[str, str | Path] | None
 """Value of a setting. None is as if it were not given; KEY=VALUE settings, as `kafka`, are mappings."""
@@ -24,7 +25,7 @@ def run_settings(
     without: Set[str] = frozenset(),
     defaults: Mapping[str, Setting] | None = None,
 ) -> RunSettings:
-    """The settings of `run` by their names, with underscores. The environment is not looked at.
+    """The settings of `run` by their names, with underscores. The environment is not looked at; relative paths lead from here.
 
     Args:
         defaults: used for settings that are not given, in place of those of `run`.
@@ -45,4 +46,4 @@ def run_settings(
         for name, value in {**(defaults or {}), **given}.items()
         if value is not None
     }
-    return load(RunSettings, chosen, None if config is None else Path(config), env={})
+    return with_absolute_paths(load(RunSettings, chosen, None if config is None else Path(config), env={}))

@@ -102,7 +102,7 @@ class Cluster:
     def add_partitions(self, topic: str, count: int) -> None:
         """Raise the partition count of a topic to `count`, unless another worker has done so.
 
-        Blocks until the broker reports that count, 20 s at most. Raises BrokerError.
+        Blocks until the broker reports that count, 30 s at most. Raises BrokerError.
         """
         log.warning("topic %r has %d partitions: making it %d", topic, self.count(topic), count)
         future = self._admin.create_partitions([NewPartitions(topic, count)])[topic]
@@ -112,6 +112,10 @@ class Cluster:
             self.refresh()
             if self.count(topic) < count:
                 raise BrokerError(f"topic {topic!r} cannot get {count} partitions: {error.args[0].str()}") from error
+        except TimeoutError:
+            self.refresh()  # the answer may be lost, and the partitions made
+            if self.count(topic) < count:
+                raise self._no_answer(f"topic {topic!r} cannot get {count} partitions") from None
         deadline = time.monotonic() + TIMEOUT_S
         while self.count(topic) < count and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -123,22 +127,40 @@ class Cluster:
     def create(
         self, topic: str, partitions: int, replication: int = -1, config: Mapping[str, str] | None = None
     ) -> None:
-        """Create a topic unless it exists. Blocks for 10 s at most. Raises BrokerError.
+        """Create a topic unless it exists. Blocks for 20 s at most. Raises BrokerError, SettingsError.
 
         Args:
             replication: replication factor; -1: the broker's default.
         """
         if topic in self._partitions:
             return
-        new = NewTopic(topic, partitions, replication, config=dict(config or {}))
-        future = self._admin.create_topics([new])[topic]
+        try:
+            new = NewTopic(topic, partitions, replication, config=dict(config or {}))
+            future = self._admin.create_topics([new])[topic]
+        except (ValueError, OverflowError) as error:  # of librdkafka, which asks no broker then
+            raise SettingsError(
+                f"topic {topic!r} cannot be created with --partitions {partitions} and --replication-factor "
+                f"{replication}: {error}. Give numbers that a cluster has room for."
+            ) from error
         try:
             future.result(TIMEOUT_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerError(f"topic {topic!r} cannot be created: {error.args[0].str()}") from error
             self.refresh()  # created by another client meanwhile, maybe with another partition count
+        except TimeoutError:
+            self.refresh()  # the answer may be lost, and the topic made
+            if not self.exists(topic):
+                raise self._no_answer(f"topic {topic!r} cannot be created") from None
         self._partitions.setdefault(topic, partitions)
+
+    def _no_answer(self, problem: str) -> BrokerError:
+        reason = (
+            "the controller of the cluster does not answer. Try again; if it stays so, see the brokers' logs"
+            if self._has_controller
+            else "the embedded broker makes no topics on request. Name its topics when you start it, or use a real broker"
+        )
+        return BrokerError(f"{problem} at {self._servers}: no answer in {TIMEOUT_S:.0f} s: {reason}.")
 
     def check_compacted(self, topic: str) -> None:
         """Raises SettingsError if a changelog is not compacted only: old records, and their state, would be deleted."""
@@ -188,6 +210,8 @@ class Cluster:
                 entries = future.result(TIMEOUT_S + 1)
             except KafkaException as error:
                 errors[resource.name] = error.args[0]
+            except TimeoutError:
+                errors[resource.name] = KafkaError(KafkaError._TIMED_OUT, f"no answer in {TIMEOUT_S:.0f} s")
             else:
                 configs[resource.name] = {
                     name: entry.value for name, entry in entries.items() if entry.value is not None

@@ -36,6 +36,11 @@ def locate(model: str) -> Located:
     )
 
 
+def absolute(model: str) -> str:
+    """The same MODEL for `locate`, wherever the process goes."""
+    return str(Path(model).resolve()) if Path(model).exists() else model
+
+
 def _beside(module: Path) -> Located:
     module = module.resolve()
     return Located(module, attachment_beside(module), module.parent)

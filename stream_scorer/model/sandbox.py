@@ -40,7 +40,8 @@ def sandbox(attachment: Path | None) -> Iterator[Path]:
         sys.path.insert(0, str(inside))  # an attachment may carry Python modules
         yield inside
     finally:
-        os.chdir(home)
+        with contextlib.suppress(OSError):  # it may be gone, and the rest is still to be done
+            os.chdir(home)
         with contextlib.suppress(ValueError):
             sys.path.remove(str(inside))
         shutil.rmtree(inside, ignore_errors=True)

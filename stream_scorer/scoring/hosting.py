@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,10 @@ from stream_scorer.scoring.scorer import Scored, Scorer
 from stream_scorer.state.sessions import Sessions
 
 log = logging.getLogger(__name__)
+
+in_a_model = threading.RLock()
+"""Held by the thread that is in the working directory of a model opened by `opened_apart`: a process has only one. Whoever
+holds it and is in no model is in the process's own."""
 
 
 class Wired(NamedTuple):
@@ -48,18 +53,26 @@ class Wired(NamedTuple):
 
 
 class Opened:
-    """A model whose `begin` was called, in its sandbox. `schemas`: of each slot in use; None: untyped."""
+    """A model whose `begin` was called, in its sandbox. `schemas`: of each slot in use; None: untyped.
+
+    apart: the process is not in the sandbox; scorers of `wire` enter it by themselves.
+    """
 
     def __init__(self, module: Module, schemas: dict[int, Schema | None], attachment: Path | None) -> None:
-        self._folder = Path.cwd()
+        self.folder, self.apart = Path.cwd(), False
         self.module = module
         self.schemas = schemas
         self.identity = module.sha256 if attachment is None else f"{module.sha256}+{_sha256(attachment)}"
         """sha256 of the module and, after a +, of the attachment. State is used only by the identity that saved it."""
 
-    def inside(self) -> contextlib.AbstractContextManager[None]:
-        """Within the block the process is in the model's working directory: for calls into the model after `opened_apart`."""
-        return contextlib.chdir(self._folder)
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Within the block the process is in the model's working directory: for calls into the model after `opened_apart`.
+
+        Blocks while another thread is inside a model.
+        """
+        with in_a_model, contextlib.chdir(self.folder):
+            yield
 
     def codec(self, slot: int, encoding: str, **options: Any) -> Codec:
         """The codec of a slot in use; `options` as in `codec_for`. Raises ModelError: Avro, and the slot has no schema."""
@@ -90,7 +103,8 @@ class Opened:
         self.module.check_views()
         model: Any = _OneByOne(self.module) if one_by_one else self.module
         sessions = Sessions(model, self.module.state_names, with_forecasts=judge is not None, **options)
-        return Wired(sessions, Scorer(model, sessions, decoder, encoders, judge))
+        inside = self.inside if self.apart else contextlib.nullcontext
+        return Wired(sessions, Scorer(model, sessions, decoder, encoders, judge, inside))
 
     def wire_json(self, *, strict: bool = True, **options: Any) -> Wired:
         """As `wire`, with JSON codecs at all slots. `strict`: refuse NaN and Infinity."""
@@ -142,17 +156,25 @@ def opened_apart(
 ) -> Iterator[Opened]:
     """As `opened`, for a process that is not the model's alone: within the block it stays in its own working directory.
 
-    Every call into the model must be inside `Opened.inside`, which goes into the model's.
+    Every call into the model must be inside `Opened.inside`, which goes into the model's; scorers of `Opened.wire` are.
+    Blocks also while another thread is inside a model.
     """
-    outside = Path.cwd()
-    try:
-        with opened(located, attachment, schema_files, endless=endless) as found, contextlib.chdir(outside):
-            try:
-                yield found
-            finally:
-                outside = Path.cwd()  # the block may have moved on
-    finally:
-        os.chdir(outside)
+    with in_a_model:
+        outside = Path.cwd()
+        try:
+            with opened(located, attachment, schema_files, endless=endless) as found:
+                found.apart = True
+                os.chdir(outside)
+                in_a_model.release()
+                try:
+                    yield found
+                finally:
+                    in_a_model.acquire()
+                    with contextlib.suppress(FileNotFoundError):  # the folder the block is in may be gone
+                        outside = Path.cwd()  # the block may have moved on
+                    os.chdir(found.folder)
+        finally:
+            os.chdir(outside)
 
 
 @contextlib.contextmanager

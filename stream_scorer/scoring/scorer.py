@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -36,6 +37,7 @@ class Scorer:
 
     Args:
         judge: if given, each forecast is joined with the value that comes next; `sessions` must keep forecasts then.
+        inside: makes a context for the scoring of a batch: that of the model's working directory.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class Scorer:
         decoder: Codec,
         encoders: Mapping[int, Codec],
         judge: Judge | None = None,
+        inside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self._model = model
+        self._inside = inside
         self._sessions = sessions
         self._judging = None if judge is None else Judging(sessions, judge)
         self._steps: Sessions | Judging = self._judging or sessions
@@ -80,12 +84,13 @@ class Scorer:
     def _move(
         self, records: Sequence[Record], refused: Mapping[Place, RecordError], *, published: bool
     ) -> list[Scored]:
-        scored = self._score_and_join(records, refused, published=published)
-        if not self._sessions.end_batch():
-            # The state is not flat after all: score once more, with copies. Happens at most once for a model.
+        with self._inside():
             scored = self._score_and_join(records, refused, published=published)
-            self._sessions.end_batch()
-        return scored
+            if not self._sessions.end_batch():
+                # The state is not flat after all: score once more, with copies. Happens at most once for a model.
+                scored = self._score_and_join(records, refused, published=published)
+                self._sessions.end_batch()
+            return scored
 
     def _score_and_join(
         self, records: Sequence[Record], refused: Mapping[Place, RecordError], *, published: bool

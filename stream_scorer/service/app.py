@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 from stream_scorer.codec.registry import open_registry
 from stream_scorer.errors import EXIT_DONE, EXIT_NOTHING
 from stream_scorer.model.locate import locate
-from stream_scorer.scoring.hosting import opened, paths
+from stream_scorer.scoring.hosting import opened, opened_apart, paths
 from stream_scorer.scoring.progress_lines import all_rejected, summary
 from stream_scorer.scoring.totals import Totals
 from stream_scorer.service.lifeline import Lifeline
 from stream_scorer.service.progress import Show
 from stream_scorer.service.scoring import check_outputs, judge_of, wire
 from stream_scorer.service.settings import RunSettings
+from stream_scorer.settings.paths import with_absolute_paths
 from stream_scorer.system.exit import Closing
 from stream_scorer.system.signals import stopping
 
@@ -69,6 +70,8 @@ def work(
     closing: Closing,
     begun: Callable[[Loop, Status], None],
     show: Show | None = None,
+    *,
+    apart: bool = False,
 ) -> Totals:
     """One worker: reads, scores and commits until its loop is stopped or, if asked, until the input ends.
 
@@ -79,17 +82,19 @@ def work(
         closing: closes what is opened here; at the latest before the model's `end` is called.
         begun: called once, before the first record, with the loop and what it tells of itself.
         show: draws how far the restore of a partition is.
+        apart: the process is not the model's alone: it is in the model's working directory only while the model works.
     """
     from stream_scorer.service.wiring import KafkaService  # Kafka's library only where there is Kafka
 
+    settings = with_absolute_paths(settings)
     located = locate(model)
     check_outputs(located.module, settings)
     control = _open_http(settings, closing)
     registry = open_registry(settings.schema_registry, settings.registry) if settings.schema_registry else None
     kafka = KafkaService(settings, group=settings.group or located.module.stem, closing=closing)
     kafka.check_topics()
-    attachment = settings.attachment.resolve() if settings.attachment else None
-    with opened(located, attachment, paths(settings.schema)) as found:
+    open_it = opened_apart if apart else opened
+    with open_it(located, settings.attachment, paths(settings.schema)) as found:
         judge = judge_of(found, settings, located, registry)
         started = time.perf_counter()
         try:

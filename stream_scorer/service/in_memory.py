@@ -19,6 +19,7 @@ from stream_scorer.service.pace import Pace
 from stream_scorer.service.progress import Progress
 from stream_scorer.service.restore import Restorer
 from stream_scorer.service.settings import RunSettings
+from stream_scorer.settings.paths import with_absolute_paths
 from stream_scorer.state.sessions import Sessions
 from stream_scorer.state.snapshots import SnapshotWriter
 
@@ -67,11 +68,10 @@ class MemoryService:
                 self._loop.step()
 
     def _begin(self, opening: contextlib.ExitStack) -> None:
-        settings, log = self._settings, self._log
+        settings, log = with_absolute_paths(self._settings), self._log
         located = locate(self._model)
         scoring.check_outputs(located.module, settings)
-        attachment = settings.attachment.resolve() if settings.attachment else None
-        self.opened = found = opening.enter_context(opened_apart(located, attachment, paths(settings.schema)))
+        self.opened = found = opening.enter_context(opened_apart(located, settings.attachment, paths(settings.schema)))
         judge = scoring.judge_of(found, settings, located, None)
         self.sessions, scorer = scoring.wire(found, settings, None, judge)
         origin = Origin("", settings.group or located.module.stem, settings.session)

@@ -29,7 +29,7 @@ class FailurePolicy:
         """Before anything of a batch is sent. Raises ActionError."""
         if rejects and self.fail_on_reject:
             raise ActionError(
-                f"{rejects[0].source.where}: {rejects[0].message} Nothing of this batch was published. Correct the "
+                f"{rejects[0].source.where}: {rejects[0].message.rstrip('.')}. Nothing of this batch was published. Correct the "
                 "record or the model, or let such records pass by --on-bad-record dead-letter."
             )
 

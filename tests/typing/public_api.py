@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_type
 
 import stream_scorer
-from stream_scorer import Model, Output, Rejected, Service, StreamScorerError, open_model, score, score_table
-from stream_scorer.scoring.totals import Totals
+from stream_scorer import (
+    Model,
+    Output,
+    Rejected,
+    Service,
+    StreamScorerError,
+    Totals,
+    open_model,
+    score,
+    score_table,
+)
 from stream_scorer.testing import Driver
 
 if TYPE_CHECKING:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from stream_scorer import (
     ActionError,
     EncodeError,
+    Model,
     ModelError,
     Output,
     Rejected,
     SchemaError,
+    StateError,
     open_model,
     score,
 )
@@ -192,3 +198,133 @@ def test_what_cannot_be_opened_raises_model_error(write):
 def test_a_key_is_a_text_or_bytes(mean):
     with open_model(mean) as model, pytest.raises(TypeError, match="not int: 3"):
         model.score([1.0], 3)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("call", [Model.score, score], ids=["Model.score", "score"])
+def test_what_is_no_list_of_values_is_refused(write, call):
+    """One text, record or table would be scored item by item."""
+    path = write("echo.py", "def action(x):\n yield x\n")
+    with open_model(path) as model:
+        for values in ("abc", b"abc", {"price": 1.0}):
+            with pytest.raises(TypeError, match=r"give \[value\]"):
+                call(model, values)
+        with pytest.raises(TypeError, match="score_table"):
+            call(model, SimpleNamespace(columns=[]))
+        with pytest.raises(ValueError, match="on_reject is 'raise' or 'return', not 'skip'"):
+            call(model, [1], on_reject="skip")
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_no_values_is_refused(mean, batch):
+    with pytest.raises(ValueError, match=f"from 1 on, not {batch}"):
+        score(mean, [1.0], batch=batch)
+
+
+def test_a_closed_model_says_so(mean):
+    with open_model(mean) as model:
+        model.score([1.0])
+    for call in (lambda: model.score([1.0]), model.end, lambda: list(score(model, [1.0]))):
+        with pytest.raises(StateError, match="model mean is closed"):
+            call()
+
+
+def test_values_may_be_made_with_the_model_itself(mean):
+    def values(model):
+        yield 1.0
+        model.score([5.0, 5.0, 5.0], "b")
+        yield 3.0
+
+    with open_model(mean) as model:
+        assert model.score(values(model), "a") == [Output(1, 1, 2.0, "a")]
+        assert model.state("b") == {"window": [5.0, 5.0]}
+
+
+def test_an_output_of_the_end_that_does_not_fit_is_an_error_of_the_encoding(write):
+    path = write("end.py", "# fastscore.schema.1: double\ndef action(x):\n yield 1.0\ndef end():\n yield 'x'\n")
+    with open_model(path) as model, pytest.raises(EncodeError, match=r"end.py: end\(\): output: expected double"):
+        model.end()
+
+
+def test_an_input_that_json_lacks_is_not_called_an_output(write):
+    path = write("echo.py", "def action(x):\n yield x\n")
+    with open_model(path) as model, pytest.raises(SchemaError) as failed:
+        model.score([{1, 2}])
+    assert str(failed.value).startswith("value 0: cannot be written as JSON: JSON has no set: give the slot a schema")
+    assert "output" not in str(failed.value)
+    assert "yield" not in str(failed.value)
+
+
+def test_score_finds_the_model_though_the_process_has_moved_on(write, tmp_path, monkeypatch):
+    write("dir/text.avsc", '"string"')
+    write("dir/late.py", "# fastscore.schema.0: words\ndef action(x):\n yield x\n")
+    monkeypatch.chdir(tmp_path / "dir")
+    outputs = score("late.py", ["a"], schemas={"words": "text.avsc"})
+    os.chdir("..")
+    assert [out.value for out in outputs] == ["a"]
+
+
+def test_models_of_several_threads_are_each_in_their_own_directory(write, tmp_path, monkeypatch):
+    write(
+        "mine.py",
+        """
+        import os, time
+        def begin():
+            open("mine", "w").close()
+        count = 0
+        def action(x):
+            global count
+            count += 1
+            for _ in range(3):
+                assert os.path.exists("mine"), os.getcwd()
+                time.sleep(0)
+            yield count
+        """,
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path_before = list(sys.path)
+
+    def work(shared: Model, thread: int) -> list[int]:
+        counts = []
+        for _ in range(4):
+            with open_model("mine.py") as own:
+                for number in range(5):
+                    assert own.score([0])[0].value == number + 1
+                    counts += [out.value for out in shared.score([0], str(thread))]
+        return counts
+
+    with open_model("mine.py") as shared, ThreadPoolExecutor(4) as pool:
+        for counts in pool.map(work, [shared] * 4, range(4)):
+            assert counts == list(range(1, 21))
+    assert Path.cwd() == tmp_path
+    assert sys.path == path_before
+    assert not list(tmp_path.glob("stream-scorer-*"))
+
+
+def test_nothing_is_left_behind_where_the_directory_is_gone(mean, tmp_path, monkeypatch):
+    """As after a test that has removed its folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path_before, gone = list(sys.path), tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    with open_model(mean) as model:
+        os.chdir(tmp_path)
+        gone.rmdir()
+        assert [out.value for out in model.score([1.0, 3.0])] == [2.0]
+    assert Path.cwd() == tmp_path
+    assert sys.path == path_before
+    assert not list(tmp_path.glob("stream-scorer-*"))
+
+
+def test_a_process_may_be_where_no_directory_is(mean, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path_before, gone = list(sys.path), tmp_path / "gone"
+    monkeypatch.chdir(tmp_path)
+    with open_model(mean) as model:
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+        model.state()
+    assert Path.cwd() == tmp_path
+    assert sys.path == path_before
+    assert not list(tmp_path.glob("stream-scorer-*"))

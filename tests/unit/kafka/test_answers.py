@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from stream_scorer.errors import BrokerError, Unavailable
+from stream_scorer.errors import BrokerError, SettingsError, Unavailable
 from stream_scorer.kafka import admin as kafka_admin
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka import end_offsets as kafka_ends
@@ -151,6 +151,75 @@ def test_a_topic_that_another_made_meanwhile_has_the_partitions_that_it_has(monk
     cluster = Cluster({"bootstrap.servers": "b:1"})
     cluster.create("prices", 8)
     assert cluster.count("prices") == 3
+
+
+class Unanswered:
+    def result(self, _):
+        raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    ("cluster_id", "text"),
+    [
+        ("abc", "'prices' cannot be created at b:1: no answer in 10 s: the controller .* Try again"),
+        ("mockCluster1", "'prices' cannot be created at b:1: no answer in 10 s: the embedded broker"),
+    ],
+)
+def test_a_topic_that_nobody_confirms_is_an_error_of_the_broker(monkeypatch, cluster_id, text):
+    found = client(
+        list_topics=lambda **_: metadata(cluster_id=cluster_id),
+        create_topics=lambda new: {new[0].topic: Unanswered()},
+    )
+    monkeypatch.setattr(kafka_admin, "open_client", lambda *_, **__: found)
+    with pytest.raises(BrokerError, match=text):
+        Cluster({"bootstrap.servers": "b:1"}).create("prices", 8)
+
+
+def test_partitions_that_nobody_confirms_are_an_error_of_the_broker(monkeypatch):
+    found = client(
+        list_topics=lambda **_: metadata(prices=topic([0])), create_partitions=lambda new: {"prices": Unanswered()}
+    )
+    monkeypatch.setattr(kafka_admin, "open_client", lambda *_, **__: found)
+    with pytest.raises(BrokerError, match="'prices' cannot get 3 partitions at b:1: no answer in 10 s"):
+        Cluster({"bootstrap.servers": "b:1"}).add_partitions("prices", 3)
+
+
+def test_what_was_made_though_the_answer_was_lost_is_there(monkeypatch):
+    answers = [metadata(), metadata(prices=topic([0, 1])), metadata(prices=topic([0, 1, 2]))]
+    found = client(
+        list_topics=lambda **_: answers.pop(0),
+        create_topics=lambda new: {"prices": Unanswered()},
+        create_partitions=lambda new: {"prices": Unanswered()},
+    )
+    monkeypatch.setattr(kafka_admin, "open_client", lambda *_, **__: found)
+    cluster = Cluster({"bootstrap.servers": "b:1"})
+    cluster.create("prices", 2)
+    cluster.add_partitions("prices", 3)
+    assert cluster.count("prices") == 3
+
+
+def test_a_configuration_that_nobody_gives_is_warned_of(monkeypatch):
+    warnings = []
+    found = client(
+        list_topics=lambda **_: metadata(prices=topic([0])),
+        describe_configs=lambda topics, **_: {topics[0]: Unanswered()},
+    )
+    monkeypatch.setattr(kafka_admin, "open_client", lambda *_, **__: found)
+    assert Cluster({"bootstrap.servers": "b:1"}).configs(["prices"], warnings.append) == {}
+    assert "'prices' could not be looked up (no answer in 10 s)" in warnings[0]
+
+
+@pytest.mark.parametrize("counts", [(10**6, -1), (10**12, -1), (1, 10**12)])
+def test_counts_that_librdkafka_refuses_are_an_error_of_the_settings(monkeypatch, counts):
+    def refuse(new):
+        raise ValueError("num_partitions out of expected range")
+
+    found = client(list_topics=lambda **_: metadata(), create_topics=refuse)
+    monkeypatch.setattr(kafka_admin, "open_client", lambda *_, **__: found)
+    with pytest.raises(
+        SettingsError, match=rf"'prices' .*--partitions {counts[0]} and --replication-factor {counts[1]}"
+    ):
+        Cluster({"bootstrap.servers": "b:1"}).create("prices", *counts)
 
 
 def test_a_topic_without_partitions_in_the_answer_is_not_one_of_none(monkeypatch):
