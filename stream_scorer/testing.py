@@ -19,10 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from stream_scorer.api.outcome import Key, Output, Rejected, key_bytes, rejected
+from stream_scorer.api.outcome import Key, Output, Rejected, check_values, input_text, key_bytes, rejected
 from stream_scorer.api.settings import OF_A_PROCESS, Setting, run_settings
 from stream_scorer.codec.evaluations import evaluation_codec
-from stream_scorer.model.locate import locate
+from stream_scorer.errors import EncodeError, StateError
+from stream_scorer.model.locate import absolute, locate
 from stream_scorer.model.program import read_program
 from stream_scorer.records import EVALUATIONS, Outgoing, Record
 from stream_scorer.service.in_memory import MemoryService
@@ -51,7 +52,7 @@ class Driver:
     """
 
     def __init__(self, model: str | Path, **settings: Setting) -> None:
-        self._model = str(model)
+        self._model = absolute(str(model))
         annotations = read_program(locate(self._model).module).annotations
         defaults: dict[str, Setting] = {
             "bootstrap_servers": "memory:1",  # of no use here, and no setting may be empty
@@ -66,6 +67,7 @@ class Driver:
         self._keys: list[Key] = []
         self._faults: list[Fault] = []
         self._outputs_read = self._rejects_read = 0
+        self._entered = False
         self.outputs: list[Output] = []
         """All outputs that a reader of the topics sees, in order. `offset` is that of the input record."""
         self.rejects: list[Rejected] = []
@@ -75,11 +77,13 @@ class Driver:
 
     def __enter__(self) -> Self:
         self._service.__enter__()
+        self._entered = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._entered = False
         self._service.__exit__(kind, error, trace)
 
     def send(self, value: Any, key: Key = None, timestamp: int | None = None) -> list[Output]:
@@ -90,15 +94,21 @@ class Driver:
             timestamp: of the record, ms since 1970, as `session_ttl` counts it.
         Raises:
             EncodeError: the value does not fit the schema; nothing was sent. `send_bytes` sends what does not fit.
-            StreamScorerError: what ends a service, as a reject does with `on_bad_record="fail"`.
+            StreamScorerError: what ends a service, as a reject does with `on_bad_record="fail"`. `restart` goes on.
+            StateError: the driver is not entered, or its service has ended.
+            TypeError: values, key or timestamp are not of their kind.
         """
         return self.send_all([value], key, timestamp)
 
     def send_all(self, values: Iterable[Any], key: Key = None, timestamp: int | None = None) -> list[Output]:
         """Score records in as few batches as `batch` allows, and commit; their outputs. As `send`."""
-        service = self._service
-        codec = service.opened.codec(0, self._settings.input_encoding)
-        return self._send([codec.encode(value) for value in values], key, timestamp)
+        check_values(values)
+        encode = self._running().opened.codec(0, self._settings.input_encoding).encode
+        try:
+            encoded: list[bytes | None] = [encode(value) for value in values]
+        except EncodeError as error:
+            raise EncodeError(input_text(error)) from error
+        return self._send(encoded, key, timestamp)
 
     def send_bytes(self, value: bytes | None, key: Key = None, timestamp: int | None = None) -> list[Output]:
         """As `send`, with the bytes of the record as they are; None is a tombstone."""
@@ -111,36 +121,66 @@ class Driver:
     def restart(self, model: str | Path | None = None) -> None:
         """End the service, and begin another one with what was committed: state goes through the bytes of a changelog.
 
+        Records that were not committed, because an error had ended the service, are scored again at once.
+
         Args:
             model: another version of the model from now on. Whether it may use the state is decided as in the service
                 (`on_state_mismatch`).
         Raises:
-            ModelError: it cannot be loaded or begun, or the state does not fit it.
+            ModelError: it cannot be loaded or begun, or the state does not fit it. Another `restart` may go on.
+            StreamScorerError: what ends a service, as in `send`.
+            StateError: the driver is not entered.
         """
+        self._check_entered()
         self._service.__exit__(None, None, None)
-        self._model = self._model if model is None else str(model)
+        self._model = self._model if model is None else absolute(str(model))
         self._service = MemoryService(self._model, self._settings, self._log)
         self._service.__enter__()
+        try:
+            self._service.resume()
+        finally:
+            self._read(self._log)
 
     def state(self, key: Key = None) -> dict[str, Any]:
         """The model's state in the session of a key: its state globals by name, copied.
 
-        A key that has no session has the state that `begin` made. With `session="partition"` the key must be None.
+        A key that has no session has the state that `begin` made. With `session="partition"` all keys have one. After an
+        error that has ended the service, it is the state that was committed.
         """
-        state = self._service.sessions.state_of(self._service.partition, key_bytes(key))
-        return dict(zip(self._service.opened.module.state_names, state, strict=True))
+        service = self._begun()
+        session = key_bytes(key) if self._settings.session == "key" else None
+        state = service.sessions.state_of(service.partition, session)
+        return dict(zip(service.opened.module.state_names, state, strict=True))
+
+    def _check_entered(self) -> None:
+        if not self._entered:
+            raise StateError("the driver is not entered: use it in the block of `with Driver(...) as driver:`.")
+
+    def _begun(self) -> MemoryService:
+        self._check_entered()
+        if not self._service.begun:
+            raise StateError(f"{self._model} could not begin: restart(MODEL) with a model that can.")
+        return self._service
+
+    def _running(self) -> MemoryService:
+        service = self._begun()
+        if service.ended:
+            raise StateError("an error has ended the service, as it ends `stream-scorer run`: go on by restart().")
+        return service
 
     def _send(self, values: list[bytes | None], key: Key, timestamp: int | None) -> list[Output]:
-        log, first = self._log, len(self._log.inputs)
+        service, log, first = self._running(), self._log, len(self._log.inputs)
+        if timestamp is not None and (isinstance(timestamp, bool) or not isinstance(timestamp, int)):
+            raise TypeError(f"timestamp is a whole number of ms since 1970, not {timestamp!r}")
         records = [
-            Record(self._service.partition, first + at, key_bytes(key), value, timestamp, None)
+            Record(service.partition, first + at, key_bytes(key), value, timestamp, None)
             for at, value in enumerate(values)
         ]
         self._keys += [key] * len(records)
         faults, self._faults = self._faults, []
         before = len(self.outputs)
         try:
-            self._service.feed([*faults, *records])
+            service.feed([*faults, *records])
         finally:
             self._read(log)
         return self.outputs[before:]

@@ -39,22 +39,27 @@ class MemoryService:
 
     opened: Opened
     sessions: Sessions
+    begun = False
+    """It has been entered, and not been left."""
+    ended = False
+    """By an error. `sessions` are as they were committed last."""
 
     def __init__(self, model: str, settings: RunSettings, log: MemoryLog) -> None:
         self._model, self._settings, self._log = model, settings, log
         self.partition = Partition(settings.input_topic, 0)
-        self._source = MemorySource(log, ())
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
             self._begin(opening)
             self._open = opening.pop_all()
+        self.begun, self.ended = True, False
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.begun = False
         self._open.__exit__(kind, error, trace)
 
     def feed(self, items: Iterable[Record | Fault]) -> None:
@@ -63,9 +68,24 @@ class MemoryService:
         Raises what ends a service: ActionError where the settings say so, ModelError, BrokerError after many failures.
         """
         self._source.add(items)
+        self._run()
+
+    def resume(self) -> None:
+        """Score the records of the log that were not committed when an earlier service ended. As `feed`."""
+        self._source.add_again(self._log.inputs[self._first :])
+        self._run()
+
+    def _run(self) -> None:
         with self.opened.inside(), contextlib.suppress(EndOfInput):
-            while True:
-                self._loop.step()
+            try:
+                while True:
+                    self._loop.step()
+            except EndOfInput:
+                raise
+            except BaseException:
+                self.ended = True
+                self.sessions.roll_back()
+                raise
 
     def _begin(self, opening: contextlib.ExitStack) -> None:
         settings, log = with_absolute_paths(self._settings), self._log
@@ -88,12 +108,14 @@ class MemoryService:
         )
         committed = log.positions.get(self.partition)
         with found.inside():
-            restorer.begin(
+            position = restorer.begin(
                 self.partition,
                 None if committed is None else CommittedPosition(committed, ""),
                 PartitionLog(0, len(log.inputs), ""),
                 lambda: None,
             )
+        self._first = position.offset
+        self._source = MemorySource(log, ())
         writer = SnapshotWriter(found.identity, self.sessions.stream_time, lambda _: origin)
         self._loop = Loop(
             self._source,

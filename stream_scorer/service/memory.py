@@ -59,6 +59,10 @@ class MemorySource:
         self._items += items
         self._log.inputs += [item for item in items if isinstance(item, Record)]
 
+    def add_again(self, records: Iterable[Record]) -> None:
+        """Records that the log has already: an earlier source gave them, and they were not committed."""
+        self._items += records
+
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         if self._at >= len(self._items):
             raise EndOfInput

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
 
-from stream_scorer.errors import ActionError, EncodeError, ModelError, SettingsError
+from stream_scorer.errors import ActionError, EncodeError, ModelError, SettingsError, StateError
 from stream_scorer.testing import Driver, Output
 
 COUNT = """
@@ -174,3 +175,93 @@ def test_batches_and_restarts_change_no_output(write):
     assert together
     assert together == outputs(lambda driver: [driver.send(value) for value in values])
     assert together == outputs(restarted)
+
+
+def test_a_driver_that_is_not_entered_says_so(total):
+    driver = Driver(total)
+    calls = (lambda: driver.send(1.0), lambda: driver.send_bytes(b""), driver.state, driver.restart)
+    for call in calls:
+        with pytest.raises(StateError, match="with Driver"):
+            call()
+    with driver:
+        driver.send(1.0)
+    for call in calls:
+        with pytest.raises(StateError, match="with Driver"):
+            call()
+
+
+def test_an_error_ends_the_service_and_its_records_come_again(total, write):
+    """As `stream-scorer run` ends, and begins again where it has committed."""
+    mended = write("mended.py", COUNT.replace("x < 0", "x < -1"))
+    with Driver(total, on_bad_record="fail", on_state_mismatch="restart") as driver:
+        driver.send(1.0)
+        with pytest.raises(ActionError, match=r"@2: .*below 0\. Nothing of this batch"):
+            driver.send_all([2.0, -1.0, 4.0])
+        assert driver.state() == {"total": 1.0}
+        with pytest.raises(StateError, match=r"go on by restart\(\)"):
+            driver.send(5.0)
+        with pytest.raises(ActionError, match=r"@2: .*below 0"):
+            driver.restart()
+        assert driver.outputs == [Output(0, 1, 1.0)]
+        driver.restart(mended)
+        assert driver.outputs[1:] == [Output(1, 1, 2.0), Output(2, 1, 1.0), Output(3, 1, 5.0)]
+        assert driver.send(1.0) == [Output(4, 1, 6.0)]
+        driver.restart()
+        assert len(driver.outputs) == 5
+
+
+def test_an_interrupt_ends_the_service_too(write, monkeypatch):
+    """What it had scored of the batch is not counted twice."""
+    stop = "if x == 7 and builtins.stops.pop():\n            raise KeyboardInterrupt\n        if x < 0:"
+    path = write("stop.py", COUNT.replace("total = 0.0", "import builtins\n    total = 0.0").replace("if x < 0:", stop))
+    monkeypatch.setattr("builtins.stops", [False, True], raising=False)
+    with Driver(path) as driver:
+        driver.send(1.0)
+        with pytest.raises(KeyboardInterrupt):
+            driver.send_all([2.0, 7.0])
+        assert driver.state() == {"total": 1.0}
+        driver.restart()
+        assert [out.value for out in driver.outputs] == [1.0, 3.0, 10.0]
+
+
+def test_a_model_that_cannot_begin_may_be_followed_by_one_that_can(total, write):
+    broken = write("broken.py", "def begin():\n raise ValueError('no')\ndef action(x):\n yield x\n")
+    with Driver(total) as driver:
+        driver.send(1.0)
+        with pytest.raises(ModelError, match="no"):
+            driver.restart(broken)
+        for call in (driver.state, lambda: driver.send(1.0)):
+            with pytest.raises(StateError, match=r"broken.py could not begin: restart\(MODEL\)"):
+                call()
+        driver.restart(total)
+        assert driver.send(1.0)[0].value == 2.0
+
+
+@pytest.mark.parametrize("session", ["partition", "all"])
+def test_one_session_of_all_keys_is_that_of_each(total, session):
+    with Driver(total, session=session) as driver:
+        driver.send(1.0, key="a")
+        assert driver.state("a") == driver.state() == {"total": 1.0}
+
+
+def test_what_is_no_value_or_time_is_refused_and_nothing_is_sent(total, write):
+    with Driver(total) as driver:
+        for timestamp in ("now", 1.5, True):
+            with pytest.raises(TypeError, match="ms since 1970"):
+                driver.send(1.0, timestamp=timestamp)
+        with pytest.raises(TypeError, match=r"give \[value\]"):
+            driver.send_all("ab")
+        assert driver.send(1.0) == [Output(0, 1, 1.0)]
+        with pytest.raises(EncodeError, match=r"^expected double"):
+            driver.send("x")
+
+
+def test_a_restart_finds_its_files_though_the_process_has_moved_on(total, tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "files.tar.gz", "w:gz"):
+        pass
+    monkeypatch.chdir(tmp_path)
+    with Driver(total.name, attachment="files.tar.gz") as driver:
+        driver.send(1.0)
+        monkeypatch.chdir("/")
+        driver.restart()
+        assert driver.send(1.0)[0].value == 2.0
