@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "modelop.dataflow",
     "service": "version errors records parsing ports system codec model settings state evaluate kafka scoring",
     "api": "errors records parsing ports system model settings scoring service",
-    "testing": "records codec model service api",
+    "testing": "errors records codec model service api",
     "programs": "errors records ports system codec model kafka modelop.endpoints scoring modelop.streams service "
     "modelop.process",
     "training": "errors models system model settings prices evaluate scoring report",
