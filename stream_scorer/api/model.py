@@ -173,12 +173,14 @@ class Model:
 
     def _results(self, scored: list[Scored], keys: list[Key], first: int) -> list[Output | Rejected]:
         results: list[Output | Rejected] = []
-        for one in scored:
-            offset = one.source.offset - first
-            if isinstance(one, Reject):
-                results.append(rejected(one, offset, keys[offset]))
+        for outcome in scored:
+            offset = outcome.source.offset - first
+            if isinstance(outcome, Reject):
+                results.append(rejected(outcome, offset, keys[offset]))
             else:
-                results.append(Output(offset, one.slot, self._codecs[one.slot].decode(one.value), keys[offset]))
+                results.append(
+                    Output(offset, outcome.slot, self._codecs[outcome.slot].decode(outcome.value), keys[offset])
+                )
         return results
 
 

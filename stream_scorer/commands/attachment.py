@@ -51,20 +51,20 @@ def run(args: argparse.Namespace) -> int:
             print_table(["Name", "Type", "Size"], [[*row.values()] for row in rows])
         return 0
     name = args.file.name if args.verb == "upload" else args.name
-    path, what = f"{path}/{quoted(name)}", f"attachment {name!r} of {args.model!r}"
+    path, subject = f"{path}/{quoted(name)}", f"attachment {name!r} of {args.model!r}"
     if args.verb == "upload":
         headers = {"Content-Type": attachment_type(name)}
-        answer = manage.call("PUT", path, read_bytes(args.file), subject=what, headers=headers)
-        done(args, f"{what} {'added' if answer.status == 201 else 'replaced'}")
+        answer = manage.call("PUT", path, read_bytes(args.file), subject=subject, headers=headers)
+        done(args, f"{subject} {'added' if answer.status == 201 else 'replaced'}")
     elif args.verb == "remove":
-        manage.call("DELETE", path, subject=what)
-        done(args, f"{what} removed")
+        manage.call("DELETE", path, subject=subject)
+        done(args, f"{subject} removed")
     else:
         out = args.out or Path(Path(name).name)
-        data = manage.call("GET", path, subject=what).body
+        data = manage.call("GET", path, subject=subject).body
         try:
             out.write_bytes(data)
         except OSError as error:
             raise SettingsError(f"{out}: cannot be written ({error.strerror}).") from error
-        done(args, f"{what} is in {out}")
+        done(args, f"{subject} is in {out}")
     return 0

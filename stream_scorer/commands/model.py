@@ -118,17 +118,17 @@ def _stored(args: argparse.Namespace, fleet: Fleet) -> int:
         else:
             print_table(["Name", "Type"], [[model["name"], model["type"]] for model in stored])
         return 0
-    path, what = f"/1/model/{quoted(args.name)}", f"model {args.name!r}"
+    path, subject = f"/1/model/{quoted(args.name)}", f"model {args.name!r}"
     if args.verb == "add":
         source = read_bytes(args.file)
         headers = {"Content-Type": models.model_type(args.type, args.file, source)}
-        answer = manage.call("PUT", path, source, subject=what, headers=headers)
-        done(args, f"{what} {'added' if answer.status == 201 else 'replaced'}")
+        answer = manage.call("PUT", path, source, subject=subject, headers=headers)
+        done(args, f"{subject} {'added' if answer.status == 201 else 'replaced'}")
     elif args.verb == "show":
-        sys.stdout.buffer.write(manage.call("GET", path, subject=what).body)
+        sys.stdout.buffer.write(manage.call("GET", path, subject=subject).body)
     else:
-        manage.call("DELETE", path, subject=what)
-        done(args, f"{what} removed")
+        manage.call("DELETE", path, subject=subject)
+        done(args, f"{subject} removed")
     return 0
 
 

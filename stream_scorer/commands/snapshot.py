@@ -54,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.verb == "restore":
         return _restore(args, fleet, path)
-    path, what = f"{path}/{quoted(args.id)}", f"snapshot {args.id!r}"
+    path, subject = f"{path}/{quoted(args.id)}", f"snapshot {args.id!r}"
     if args.verb == "remove":
-        manage.call("DELETE", path, subject=what)
-        done(args, f"{what} removed")
+        manage.call("DELETE", path, subject=subject)
+        done(args, f"{subject} removed")
         return 0
-    metadata = manage.get(path + "/metadata", subject=what)
+    metadata = manage.get(path + "/metadata", subject=subject)
     if args.json:
         print_json(metadata)
     else:

@@ -110,8 +110,8 @@ def _transport(descriptor: Any) -> Any:
 
 def _sample(args: argparse.Namespace, fleet: Fleet) -> None:
     _, descriptor = _named(fleet, args.stream)
-    what = f"stream {args.stream!r}"
-    answer = fleet.engine().send("POST", "/1/stream/sample", descriptor, subject=what, query={"n": args.count})
+    subject = f"stream {args.stream!r}"
+    answer = fleet.engine().send("POST", "/1/stream/sample", descriptor, subject=subject, query={"n": args.count})
     records = [base64.b64decode(record) for record in answer.json()]
     if args.json:
         print_json([record.decode(errors="replace") for record in records])

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 def read_rows(path: Path, column: str, date_column: str) -> Iterator[Row]:
     """The rows of a CSV file, in file order; rows without a value are left out.
 
-    Raises SettingsError with file:line: the file or a column does not exist, or a field is no date, or no finite number.
+    Raises SettingsError with file:line: the file or a column does not exist, or a field is not a date or not a finite number.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 10.0
 
 _EPOCH = datetime.datetime(1970, 1, 1)
-BEFORE, AFTER, EITHER = (f"message.timestamp.{what}.max.ms" for what in ("before", "after", "difference"))
+BEFORE, AFTER, EITHER = (f"message.timestamp.{bound}.max.ms" for bound in ("before", "after", "difference"))
 
 
 class Keeping(NamedTuple):

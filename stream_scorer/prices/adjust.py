@@ -116,10 +116,10 @@ def _check(place: str, date: datetime.date, figure: str, rows: dict[datetime.dat
     """Raises SettingsError if the row at `place` may not follow `rows`."""
     if not (math.isfinite(float(figure)) and float(figure) > 0):  # prices are divided by it
         raise SettingsError(
-            f"{place}: {figure!r} is no finite number above 0. Leave the field empty to leave the row out."
+            f"{place}: expected a finite number above 0, found {figure!r}. Leave the field empty to leave the row out."
         )
     if date in rows:
-        raise SettingsError(f"{place}: {date} is on line {rows[date][0]} too. Keep one row a date.")
+        raise SettingsError(f"{place}: {date} is on line {rows[date][0]} too. Keep one row per date.")
     # The newest first is refused, too: FRED gives no such file, so it is more likely mixed up.
     latest = next(reversed(rows), datetime.date.min)
     if date < latest:

@@ -59,7 +59,7 @@ def read_prices(path: Path, column: str, date_column: str) -> Prices:
                 date = _date(row[dates] or "", path, line)
                 if date in by_date:
                     raise SettingsError(
-                        f"{path}:{line}: {date} is on line {by_date[date][0]} too. Keep one row a date."
+                        f"{path}:{line}: {date} is on line {by_date[date][0]} too. Keep one row per date."
                     )
                 by_date[date] = line, _number(row[values], path, line), row
     except OSError as error:
@@ -95,7 +95,9 @@ def _date(text: str, path: Path, line: int) -> datetime.date:
     try:
         return datetime.datetime.fromisoformat(text.strip()).date()
     except ValueError:
-        raise SettingsError(f"{path}:{line}: {text!r} is no date. Write dates as 2007-06-01 (ISO 8601).") from None
+        raise SettingsError(
+            f"{path}:{line}: expected a date, found {text!r}. Write dates as 2007-06-01 (ISO 8601)."
+        ) from None
 
 
 def _number(text: str, path: Path, line: int) -> float:
@@ -104,5 +106,7 @@ def _number(text: str, path: Path, line: int) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise SettingsError(f"{path}:{line}: {text!r} is no finite number. Leave the field empty to leave the row out.")
+        raise SettingsError(
+            f"{path}:{line}: expected a finite number, found {text!r}. Leave the field empty to leave the row out."
+        )
     return number

@@ -246,7 +246,7 @@ def test_errors_are_a_line_that_helps(engine):
         (["model", "show", "gone"], "Model 'gone' not found"),
         (["model", "load", "gone"], "Model 'gone' not found"),
         (["stream", "attach", "gone", "0"], "Stream 'gone' not found"),
-        (["stream", "attach", "pigeon:", "0"], "no stream literal"),
+        (["stream", "attach", "pigeon:", "0"], "expected a stream literal"),
         (["model", "output", "0"], "slot 0 is not an output"),
         (["model", "input", "3"], "slot 3 is not an input"),
         (["engine", "inspect", "--engine", "engine-9"], "no instance 'engine-9'"),

@@ -1,4 +1,4 @@
-"""stream-scorer train"""
+"""The flags of `stream-scorer train`, its progress bars and what it prints."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _bars(console: Console, args: argparse.Namespace) -> Iterator[Listener]:
-    """A progress bar for each seed."""
+    """Give a listener that draws a progress bar for each seed."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from stream_scorer_training.train import Listener

@@ -1,4 +1,4 @@
-"""Prices and CPI: read from files of many shapes or from FRED, or made up."""
+"""Reads closes and the consumer price index (CPI) from files or from FRED, or makes them up."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ CPI_1950, CPI_2007 = ("1950-01-01", 23.51), ("2007-06-01", 207.234)
 class Loaded:
     """A series and where it came from.
 
-    series: ascending by date, float64. rows: of the source; missing: those without a value, left out.
-    newest_first: the source was in that order.
+    series: float64 [T], ascending by date, without NaN.
+    source: path of the file, or "fred:ID".
+    rows: number of rows of the source. missing: number of rows without a value; they are not in `series`.
+    newest_first: the rows of the source descend by date.
     """
 
     series: pd.Series
@@ -41,7 +43,7 @@ class Loaded:
     newest_first: bool
 
     def facts(self, max_gap_days: int) -> dict[str, Any]:
-        """For a report."""
+        """Return what a report says of the source. `gaps` lists the gaps of more than `max_gap_days` days."""
         return {
             "source": self.source.rpartition("/")[2],
             "sha256": self.sha256,
@@ -50,12 +52,12 @@ class Loaded:
             "first": str(self.series.index[0].date()),
             "last": str(self.series.index[-1].date()),
             "gaps_longer_than_days": max_gap_days,
-            "gaps": [one._asdict() for one in gaps(self.series, max_gap_days)],
+            "gaps": [gap._asdict() for gap in gaps(self.series, max_gap_days)],
         }
 
 
 class Gap(NamedTuple):
-    """Two dates that follow each other in a series, `days` apart."""
+    """Two consecutive dates of a series, as YYYY-MM-DD, and the number of days from the first to the second."""
 
     after: str
     before: str
@@ -63,12 +65,13 @@ class Gap(NamedTuple):
 
 
 def usual_step(series: pd.Series) -> float:
-    """Median of the days between dates that follow each other; NaN of less than two."""
+    """Return the median number of days between consecutive dates; NaN if there are fewer than two dates."""
     days = _steps(series)
     return float(np.median(days)) if len(days) else math.nan
 
 
 def gaps(series: pd.Series, longer_than_days: int) -> list[Gap]:
+    """Return the gaps of more than `longer_than_days` days between consecutive dates, the oldest first."""
     dates = pd.DatetimeIndex(series.index)
     days = _steps(series)
     return [
@@ -78,20 +81,21 @@ def gaps(series: pd.Series, longer_than_days: int) -> list[Gap]:
 
 
 def _steps(series: pd.Series) -> npt.NDArray[np.int64]:
+    """Return the days between consecutive dates, [T - 1]."""
     return np.diff(pd.DatetimeIndex(series.index).to_numpy("datetime64[D]")).astype(np.int64)
 
 
 def load_prices(
     source: str | Path, column: str = "Close", date_column: str = "Date", fred_key_file: Path | None = None
 ) -> Loaded:
-    """Closes from a file or, as "fred:SP500", from FRED.
+    """Read closes, in index points, from a file or, as "fred:SP500", from FRED. Blocks while FRED answers.
 
-    Files: CSV as of Yahoo, yfinance, Stooq, FRED, Investing.com, Nasdaq (other columns are allowed, the newest
-    first too, thousands set apart, semicolons with decimal commas), or Parquet. Where the names are not given,
-    those of these vendors are tried.
+    A file is Parquet, or CSV as Yahoo, yfinance, Stooq, FRED, Investing.com or Nasdaq write it. It may have other columns,
+    its newest row first, separators of thousands, and semicolons with decimal commas. If `column` and `date_column` have
+    their defaults, the names of these vendors are tried too.
 
-    Raises SettingsError with the place: no such file or column, a date or number that is none, a date twice, rows in
-    no order, no value at all.
+    Raises SettingsError, which names the line: no such file or column, a cell that is not a date or not a number, a date
+    that occurs twice, rows in no order, or no value at all.
     """
     values = (column, *_CLOSES) if column == _CLOSES[0] else (column,)
     dates = (date_column, *_DATES) if date_column == _DATES[0] else (date_column,)
@@ -99,31 +103,33 @@ def load_prices(
 
 
 def load_cpi(source: str | Path, fred_key_file: Path | None = None) -> Loaded:
-    """Consumer price index by first day of the month, as FRED's CSV has it. Sources and errors as `load_prices`."""
+    """Read the CPI by the first day of each month, as FRED writes it. Sources, blocking and errors as `load_prices`."""
     return _load(source, ("DATE", *_DATES), ("CPIAUCSL",), "consumer prices", fred_key_file)
 
 
 def read_prices(path: str | Path, column: str = "Close", date_column: str = "Date") -> pd.Series:
-    """The series of `load_prices`."""
+    """Return the series that `load_prices` reads. Raises SettingsError as it does."""
     return load_prices(path, column, date_column).series
 
 
 def read_cpi(path: str | Path) -> pd.Series:
-    """The series of `load_cpi`."""
+    """Return the series that `load_cpi` reads. Raises SettingsError as it does."""
     return load_cpi(path).series
 
 
-def _load(source: str | Path, dates: Sequence[str], values: Sequence[str], what: str, key_file: Path | None) -> Loaded:
+def _load(
+    source: str | Path, dates: Sequence[str], values: Sequence[str], contents: str, key_file: Path | None
+) -> Loaded:
     name = str(source)
     from_fred = name.startswith(fred.PREFIX)
     table = fred.fetch(name.removeprefix(fred.PREFIX), key_file) if from_fred else read_table(Path(source))
     if not table.rows:
         raise SettingsError(f"{table.source}: no rows below the header.")
     date_column = find_column(table, dates, "dates")
-    others = [one for one in table.names if one != date_column]
-    # A file of FRED has dates and one series, under the name of its id.
+    others = [name for name in table.names if name != date_column]
+    # FRED's CSV has two columns: the dates, and the series under its id.
     lone = len(others) == 1 and date_column in _FRED_DATES
-    value_column = others[0] if lone else find_column(table, values, what)
+    value_column = others[0] if lone else find_column(table, values, contents)
     index, numbers = parse_dates(table, date_column), parse_numbers(table, value_column)
     newest_first = _check_order(table, index)
     series = pd.Series(numbers, index, name=value_column).sort_index().dropna()
@@ -133,14 +139,14 @@ def _load(source: str | Path, dates: Sequence[str], values: Sequence[str], what:
 
 
 def _check_order(table: Table, index: pd.DatetimeIndex) -> bool:
-    """Whether the newest is first. Raises SettingsError: a date twice, or dates in no order."""
+    """Return whether the newest row is first. Raises SettingsError: a date occurs twice, or the rows are in no order."""
     first_at: dict[pd.Timestamp, int] = {}
     for at, date in enumerate(index):
         if first_at.setdefault(date, at) != at:
             count = int(index.duplicated().sum())
             raise SettingsError(
-                f"{table.place(at)}: {date.date()} is there twice, first in {table.unit} "
-                f"{table.lines[first_at[date]]} ({count} such rows). Keep one row a date."
+                f"{table.place(at)}: {date.date()} occurs twice, first in {table.unit} "
+                f"{table.lines[first_at[date]]} ({count} such rows). Keep one row per date."
             )
     steps = np.diff(index.to_numpy())
     newest_first = len(steps) > 0 and bool(steps[0] < np.timedelta64(0))
@@ -149,18 +155,20 @@ def _check_order(table: Table, index: pd.DatetimeIndex) -> bool:
         at = int(wrong[0]) + 1
         raise SettingsError(
             f"{table.place(at)}: {index[at].date()} comes after {index[at - 1].date()}, but the rows before go "
-            f"{'back' if newest_first else 'forward'} in time. Two files joined, or not sorted? Sort it by date."
+            f"{'back' if newest_first else 'forward'} in time. Were two files joined? Sort the rows by date."
         )
     return newest_first
 
 
 def synthetic_prices(days: int = 1000, seed: int = 2017, start: str = "2003-01-02") -> tuple[pd.Series, pd.Series]:
-    """(prices, CPI): a made-up index like the S&P 500 on business days, and a monthly CPI to go with it.
+    """Make up an index like the S&P 500 on `days` business days, and a monthly CPI. Returns (closes, CPI).
 
-    A geometric random walk from 909.03 with a drift of 7 % and a volatility of 16 % a year, in cents;
-    CPI from 182 with 2.5 % a year: levels of 2003, where the shipped weights have learned. The same seed
-    gives the same series. A long one starts earlier, so as not to end after 2024: brokers refuse the future. Beyond some
-    4,000 days it rises above all prices of the training data, and the shipped model's forecasts are far off.
+    Closes are a geometric random walk from 909.03 index points, rounded to cents, with a drift of 7 % and a volatility of
+    16 % a year. The CPI starts at 182 and grows by 2.5 % a year. These are levels of 2003, which the shipped weights were
+    trained on. The same seed gives the same series.
+
+    A long series starts before `start`, so that it ends by 2024: brokers refuse timestamps in the future. Beyond some
+    4,000 days the closes leave the range of the training data, and the shipped model's forecasts are far off.
     """
     rng = np.random.default_rng(seed)
     first = min(pd.Timestamp(start), pd.bdate_range(end="2024-12-31", periods=days)[0])
@@ -173,7 +181,10 @@ def synthetic_prices(days: int = 1000, seed: int = 2017, start: str = "2003-01-0
 
 
 def steady_cpi(dates: pd.Index) -> pd.Series:
-    """Monthly CPI around `dates` at the steady rate between two published figures: for who has no CPI at hand."""
+    """Return a monthly CPI that covers `dates` and grows at the steady rate between two published figures.
+
+    It is for people who have no CPI at hand.
+    """
     (from_date, low), (to_date, high) = CPI_1950, CPI_2007
     index = pd.DatetimeIndex(dates)
     months = pd.date_range(index[0] - pd.offsets.MonthBegin(2), index[-1] + pd.offsets.MonthBegin(3), freq="MS")

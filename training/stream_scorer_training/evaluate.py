@@ -1,4 +1,4 @@
-"""What the forecasts are worth: the tutorial's figure, and the honest ones beside it."""
+"""Measures the errors of the forecasts: the tutorial's figure, and those against the day that was forecast."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ WHY = (
 
 @dataclass(frozen=True)
 class Figures:
-    """Mean squared errors of adjusted values, root mean squared errors in index points.
+    """Errors on the test part: *_mse of adjusted values, *_rmse_points in index points.
 
-    tutorial_*: forecast against the last input of its window (the 120 days: None where the data end before).
-    honest_*: against the day forecast. persistence_*: the last value as the forecast, on the same days.
-    drift_*: the last value and the mean change of the training part. skill: 1 - honest / persistence.
-    diebold_mariano_t: of the squared errors' difference, with the variance of independent days (one-step
-    errors, Diebold and Mariano 1995); below -2 the network is worse than persistence beyond chance. _p: two-sided,
-    by the normal distribution.
+    forecasts: number of windows.
+    tutorial_*: of the forecast against the last input of its window. The one of 120 days is None if the data end before.
+    honest_*: of the forecast against the day that it forecasts.
+    persistence_*: of the last value as the forecast, on the same days.
+    drift_*: of the last value plus the mean change of the training part.
+    skill: 1 - honest / persistence, of the MSE.
+    diebold_mariano_t: of the difference in squared errors, with the variance of independent days (errors of one step,
+    Diebold and Mariano 1995). Below -2 the network is worse than persistence, and not by chance.
+    diebold_mariano_p: two-sided, by the normal distribution.
     """
 
     forecasts: int
@@ -61,9 +64,9 @@ class Figures:
 
 @dataclass(frozen=True)
 class Errors:
-    """Forecast minus what happened, [T], of the same days: by the network, the last value, the drift walk.
+    """Forecast minus actual value on the same days, [T]: of the network, the last value and the drift walk.
 
-    Adjusted values; times `cpi` they are index points.
+    They are adjusted values; multiplied by `cpi` they are index points. dates: of the days forecast.
     """
 
     dates: pd.DatetimeIndex
@@ -74,13 +77,16 @@ class Errors:
 
 
 class _Wide(module.Network):  # type: ignore[misc]
-    """All widths give the same bits; many windows need but the widest, and compiling it alone is quicker."""
+    """The network with the widest program only: all widths give the same bits, and compiling one takes less time."""
 
     candidates = (256,)
 
 
 def forecaster(weights: Weights) -> Forecasts:
-    """series [T] -> forecast after each 30 values [T - 29], by the module's own arithmetic."""
+    """Return a function: series [T] -> the forecast after each 30 values, float64 [T - 29].
+
+    It uses the module's own arithmetic, so its bits are those of serving. Blocks while the network compiles: seconds.
+    """
     network = _Wide(weights)
 
     def forecasts(series: npt.ArrayLike) -> Floats:
@@ -92,9 +98,9 @@ def forecaster(weights: Weights) -> Forecasts:
 
 
 def errors_of(prepared: Prepared, windows: Windows) -> Errors:
-    """On the test part, from its 31st day on. windows: as `tutorial_windows` gives them."""
+    """Return the errors on the test part, from its 31st day on. windows: as `tutorial_windows` returns them."""
     test = prepared.test
-    last, made = (np.asarray(one)[:-1] for one in windows[WHOLE_TEST])
+    last, made = (np.asarray(closes)[:-1] for closes in windows[WHOLE_TEST])
     happened = test.to_numpy()[module.n_steps :]
     drift = float(np.diff(prepared.training.to_numpy()).mean())
     dates = pd.DatetimeIndex(test.index[module.n_steps :])
@@ -103,10 +109,10 @@ def errors_of(prepared: Prepared, windows: Windows) -> Errors:
 
 
 def evaluate(prepared: Prepared, windows: Windows) -> Figures:
-    """All figures on the test part. windows: as `tutorial_windows` gives them."""
+    """Return all figures on the test part. windows: as `tutorial_windows` returns them."""
     errors = errors_of(prepared, windows)
     tutorial = {name: _mse(made - observed.to_numpy()) for name, (observed, made) in windows.items()}
-    honest, persistence, drift = (_mse(one) for one in (errors.network, errors.last, errors.drift))
+    honest, persistence, drift = (_mse(kind) for kind in (errors.network, errors.last, errors.drift))
     t = _t(errors.network, errors.last)
     return Figures(
         forecasts=len(windows[WHOLE_TEST][1]),
@@ -127,14 +133,18 @@ def evaluate(prepared: Prepared, windows: Windows) -> Figures:
 
 
 def by_year(errors: Errors) -> list[dict[str, Any]]:
-    """Per calendar year: days, RMSE in points of the network and of the two walks, skill and t against the last value."""
-    found = []
+    """Return a row of figures for each calendar year.
+
+    *rmse_points: in index points, of the network, of the last value and of the drift walk. skill, diebold_mariano_t:
+    against the last value; t is None if it has no value.
+    """
+    years_figures = []
     years = errors.dates.year.to_numpy()
     for year in np.unique(years):
         of = years == year
         network, last, drift = errors.network[of], errors.last[of], errors.drift[of]
-        points = [math.sqrt(_mse(one * errors.cpi[of])) for one in (network, last, drift)]
-        found.append(
+        points = [math.sqrt(_mse(part * errors.cpi[of])) for part in (network, last, drift)]
+        years_figures.append(
             {
                 "year": int(year),
                 "days": int(of.sum()),
@@ -143,19 +153,20 @@ def by_year(errors: Errors) -> list[dict[str, Any]]:
                 "diebold_mariano_t": diebold_mariano(network, last),
             }
         )
-    return found
+    return years_figures
 
 
 def tutorial_windows(prepared: Prepared, forecasts: Forecasts) -> Windows:
-    """Of the tutorial's two pictures (what it calls observed, the forecasts), as `plot_predict_date` makes them.
+    """Return the data of the tutorial's two pictures by title: (what it calls observed, forecasts), each [T].
 
-    The first is left out where the data end before it. The test part must have 30 days.
+    They are as its `plot_predict_date` makes them: "observed" is the last input of each window. The first picture is
+    missing if the data end before its last day. The test part must have at least 30 days.
     """
     start, steps = TUTORIAL_WINDOW
     first = prepared.adjusted[start:].iloc[: module.n_steps + steps - 1]
     whole = len(first) == module.n_steps + steps - 1
     inputs = ({FIRST_PICTURE: first} if whole else {}) | {WHOLE_TEST: prepared.test}
-    return {name: (one.iloc[module.n_steps - 1 :], forecasts(one)) for name, one in inputs.items()}
+    return {name: (closes.iloc[module.n_steps - 1 :], forecasts(closes)) for name, closes in inputs.items()}
 
 
 def _mse(errors: Floats) -> float:
@@ -163,5 +174,6 @@ def _mse(errors: Floats) -> float:
 
 
 def _t(errors: Floats, benchmark: Floats) -> float:
-    found = diebold_mariano(errors, benchmark)
-    return math.nan if found is None else found
+    """Return the Diebold-Mariano t; NaN if there is none."""
+    t = diebold_mariano(errors, benchmark)
+    return math.nan if t is None else t

@@ -1,8 +1,8 @@
-"""Which network the forecaster ships: candidates tried walk-forward, on days before the test part only.
+"""Chooses the networks that the forecaster ships. Candidates are tried walk-forward, on days before the test part only.
 
-Each fold fits trend and spread on all days before it, trains on the days up to three years before it, stops by
-those three years, and forecasts the days of the fold. A candidate's share (how much of its output is taken) is
-fitted on the other folds, so that no fold judges a share of its own making.
+Each fold fits trend and spread on all days before it, trains on the days up to three years before it, stops early by the
+loss of those three years, and forecasts the days of the fold. A candidate's share is the factor by which its output enters
+the forecast. It is fitted on the other folds, so that no fold judges a share that was fitted on it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ from stream_scorer_training.forecast_data import Floats, Series
 
 FOLDS, FOLD_YEARS, TAIL_YEARS = 4, 4, 3
 SIGNIFICANT = 2.0
-"""Diebold-Mariano t that a network has to reach on the folds together, to be shipped."""
+"""Diebold-Mariano t, over all folds, that a network must exceed to be shipped."""
 SHARES = np.arange(21) / 20
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """kind: "change" (of the close) or "spread" (of that change). aim: what the network is shown and is to say.
+    """A network to try.
 
-    aim "z": changes in spreads. "level": adjusted closes, and the next one is to be said, as in the tutorial.
-    "step": adjusted closes, and the change to the next one. years: of training before the tail, None for all.
+    kind: what it forecasts: "change" (of the close) or "spread" (of that change).
+    aim: its inputs and targets. "z": changes in units of the spread. "level": adjusted closes, and the next one as target,
+    as in the tutorial. "step": adjusted closes, and the change to the next one as target.
+    years: of training before the tail; None: all.
+    rate: learning rate. seeds: one network for each; their outputs are averaged.
     shippable: whether the module can run it.
     """
 
@@ -56,9 +59,11 @@ CANDIDATES = (
 
 @dataclass(frozen=True)
 class Fold:
-    """All closes before its end, and the parts of them: training before `tail`, judging from `first`, as indices.
+    """All closes before the fold's end, and where its parts begin.
 
-    The forecast made at index t is of the close at t + 1, which lies in the fold for t from first - 1 to the last but one.
+    parameters: trend and spread, fitted on the closes before `first`.
+    tail, first: indices into `series`. Training ends before `tail`, early stopping uses `tail` to `first`, and the closes
+    from `first` on are forecast.
     """
 
     series: Series
@@ -68,12 +73,16 @@ class Fold:
 
     @property
     def made_at(self) -> npt.NDArray[np.intp]:
+        """Indices t of the closes after which forecasts are made; each is of the close at t + 1, which is in the fold."""
         return np.arange(self.first - 1, len(self.series.close) - 1)
 
 
 @dataclass
 class Tried:
-    """What a candidate did on each fold: outputs of its network, weighed as they enter the forecast at share 1."""
+    """A candidate and its results on each fold.
+
+    outputs: [T] per fold, as they enter the forecast at share 1. iterations: of each seed's network, per fold.
+    """
 
     candidate: Candidate
     outputs: list[Floats] = field(default_factory=list)
@@ -83,7 +92,7 @@ class Tried:
 def folds(
     closes: pd.Series, cpi: pd.Series, calendar: dict[str, Any], split: pd.Timestamp, lag_days: int
 ) -> list[Fold]:
-    """Consecutive spans of four years that end with the day before the split, the oldest first."""
+    """Return FOLDS consecutive folds of four years, the oldest first; the last one ends on the day before the split."""
     edges = [split - pd.DateOffset(years=FOLD_YEARS * number) for number in reversed(range(FOLDS + 1))]
     return [fold(closes, cpi, calendar, *pair, lag_days) for pair in itertools.pairwise(edges)]
 
@@ -96,7 +105,7 @@ def fold(
     end: pd.Timestamp,
     lag_days: int,
 ) -> Fold:
-    """Fitted on the days before `first`, to be judged on those from there to the day before `end`."""
+    """Return the fold from `first` to the day before `end`, with trend and spread fitted on the days before `first`."""
     seen = closes[closes.index < end]
     before = seen[seen.index < first]
     parameters = forecast_data.fit(before, cpi, calendar, lag_days)
@@ -105,14 +114,14 @@ def fold(
 
 
 def fit(candidate: Candidate, fold: Fold, seed: int) -> forecast_network.Fitted:
-    """Train a candidate's network on what lies before a fold."""
-    found = fold.series
-    inputs = (found.z if candidate.aim == "z" else found.adjusted)[: fold.first]
+    """Train a candidate's network on the days before a fold. Blocks while it trains."""
+    series = fold.series
+    inputs = (series.z if candidate.aim == "z" else series.adjusted)[: fold.first]
     following = inputs[1:]
     targets = following - inputs[:-1] if candidate.aim == "step" else following
     begin = 0
     if candidate.years is not None:
-        begin = int(found.dates.searchsorted(found.dates[fold.tail] - pd.DateOffset(years=candidate.years)))
+        begin = int(series.dates.searchsorted(series.dates[fold.tail] - pd.DateOffset(years=candidate.years)))
     loss = forecast_network.likelihood if candidate.kind == "spread" else forecast_network.squared
     return forecast_network.fit(
         inputs[begin:-1], targets[begin:], fold.tail - begin, loss, seed=seed, rate=candidate.rate
@@ -120,30 +129,34 @@ def fit(candidate: Candidate, fold: Fold, seed: int) -> forecast_network.Fitted:
 
 
 def outputs(candidate: Candidate, weights: Any, series: Series, at: npt.NDArray[np.intp]) -> Floats:
-    """The network's say after the closes `at`: of a change, as ln; of a spread, as ln of a factor."""
+    """Return the network's outputs after the closes at the indices `at`, [N]: changes as ln, or ln of a factor of the spread."""
     inputs = series.z if candidate.aim == "z" else series.adjusted
-    found = forecast_network.outputs(weights, inputs, at).astype(np.float64)
+    raw = forecast_network.outputs(weights, inputs, at).astype(np.float64)
     if candidate.kind == "spread" or candidate.aim == "step":
-        return found
-    return found - series.adjusted[at] if candidate.aim == "level" else found * series.spread[at]
+        return raw
+    return raw - series.adjusted[at] if candidate.aim == "level" else raw * series.spread[at]
 
 
 def attempt(candidate: Candidate, spans: Sequence[Fold], on_fold: Callable[[str], None]) -> Tried:
-    """Train and forecast on every fold; outputs of several seeds are averaged."""
+    """Train and forecast on every fold, and average the outputs of several seeds. Blocks.
+
+    on_fold: gets a line of text after each fold.
+    """
     tried = Tried(candidate)
     for span in spans:
         fitted = [fit(candidate, span, seed) for seed in candidate.seeds]
-        made = [outputs(candidate, one.weights, span.series, span.made_at) for one in fitted]
+        made = [outputs(candidate, run.weights, span.series, span.made_at) for run in fitted]
         tried.outputs.append(np.mean(made, axis=0))
-        tried.iterations.append([one.iterations for one in fitted])
+        tried.iterations.append([run.iterations for run in fitted])
         on_fold(f"{candidate.name}: {span.series.dates[span.first].date()} on, {tried.iterations[-1]} iterations")
     return tried
 
 
 def losses(kind: str, span: Fold, output: Floats, share: float) -> Floats:
-    """Of each forecast: squared error of the close in points, or minus twice the log likelihood of the change.
+    """Return the loss of each forecast, [T].
 
-    The latter is of z relative to the spread of GARCH, so that 0 skill is that spread unchanged.
+    For kind "change" it is the squared error of the close, in index points; for "spread" minus twice the log likelihood of
+    the change in units of GARCH's spread, so that a skill of 0 means that spread unchanged.
     """
     at = span.made_at
     if kind == "spread":
@@ -154,9 +167,9 @@ def losses(kind: str, span: Fold, output: Floats, share: float) -> Floats:
 
 
 def beyond_line(span: Fold) -> Floats:
-    """ln of each judged close over what the trend's line alone makes of the one before it.
+    """Return, [T], ln of each close of the fold over the forecast that the trend alone makes from the close before it.
 
-    A CPI figure that comes out on the day forecast has no part in it: it was not known the day before.
+    A CPI figure that is published on the day forecast is not used: it was not known on the day before.
     """
     at = np.append(span.made_at, len(span.series.close) - 1)
     days = np.diff(span.series.dates[at]) / np.timedelta64(1, "D")
@@ -164,17 +177,17 @@ def beyond_line(span: Fold) -> Floats:
 
 
 def persistence(span: Fold) -> Floats:
-    """Squared error of the last close as the forecast."""
+    """Return the squared error, [T] in index points, of the last close as the forecast."""
     at = span.made_at
     return np.asarray((span.series.close[at + 1] - span.series.close[at]) ** 2)
 
 
 def judge(tried: Tried, spans: Sequence[Fold]) -> dict[str, Any]:
-    """A row of the table of candidates, and the share to ship.
+    """Return a candidate's row in the table of candidates; its `share` is the one to ship.
 
-    skill: per fold, of a change 1 - mean loss over that of the last close; of a spread the gain in mean log
-    likelihood over GARCH's, in nats a day. t: Diebold-Mariano of the loss against a share of 0, folds together,
-    each weighed by its own mean loss at share 0 so that none counts for its level of prices.
+    skill_of_folds: of a change, 1 - mean loss / mean loss of the last close; of a spread, nats of log likelihood gained on
+    GARCH per day. t: Diebold-Mariano t of the loss against a share of 0, over all folds; each fold's losses are divided by
+    its mean loss at share 0, so that a fold with high prices does not count for more.
     """
     kind = tried.candidate.kind
     pairs = list(zip(spans, tried.outputs, strict=True))
@@ -192,10 +205,10 @@ def judge(tried: Tried, spans: Sequence[Fold]) -> dict[str, Any]:
     gain = np.concatenate([(zero - loss) / scale for zero, loss, scale in zip(base, made, unit, strict=True)])
     spread_of_gain = float(np.std(gain, ddof=1))
     if kind == "change":
-        skill = [1 - float(np.mean(one) / np.mean(persistence(span))) for one, span in zip(made, spans, strict=True)]
+        skill = [1 - float(np.mean(loss) / np.mean(persistence(span))) for loss, span in zip(made, spans, strict=True)]
         whole = [1 - float(np.mean(losses(kind, *pair, 1.0)) / np.mean(persistence(pair[0]))) for pair in pairs]
     else:
-        skill = [float(np.mean(zero - one)) / 2 for zero, one in zip(base, made, strict=True)]
+        skill = [float(np.mean(zero - loss)) / 2 for zero, loss in zip(base, made, strict=True)]
         whole = [float(np.mean(zero - losses(kind, *pair, 1.0))) / 2 for zero, pair in zip(base, pairs, strict=True)]
     return {
         "candidate": tried.candidate.name,
@@ -212,7 +225,7 @@ def judge(tried: Tried, spans: Sequence[Fold]) -> dict[str, Any]:
 
 
 def choose(rows: Sequence[dict[str, Any]], kind: str) -> dict[str, Any] | None:
-    """The best candidate of a kind that the module can run, if it adds anything beyond chance."""
+    """Return the row of the best candidate of a kind that the module can run; None if no gain is beyond chance."""
     able = [
         row for row in rows if row["kind"] == kind and row["shippable"] and row["share"] > 0 and row["t"] > SIGNIFICANT
     ]

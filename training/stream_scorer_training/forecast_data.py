@@ -1,4 +1,4 @@
-"""What the forecaster knows besides its weights, and what it makes of a series of closes."""
+"""The forecaster's parameters besides its weights, and what its module computes from a series of closes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.models import tf_sp500_lstm
 from stream_scorer.prices.adjust import LAG_DAYS
 
-# The forecaster finds this module in its attachment; here it is the same file.
+# The forecaster imports `tf_sp500_lstm` from its attachment; the file there is this one.
 sys.modules.setdefault("tf_sp500_lstm", tf_sp500_lstm)
 
 from stream_scorer.models import sp500_forecast as module  # noqa: E402
@@ -27,18 +27,20 @@ Floats = npt.NDArray[np.float64]
 Parameters = dict[str, Any]
 
 CALENDAR, CALENDAR_UNTIL = "NYSE", "2027-12-31"
-"""A fixed end, so that the same data give the same bytes in every year; the module's rules go on after it."""
+"""A fixed end, so that the same data give the same bytes in every year. After it the module applies rules of its own."""
 LARGEST = 10.0
-"""Spreads that a change counts for at most. The largest in the data is 11.9, on 1987-10-19."""
+"""A larger change counts as this many spreads. The largest in the data is 11.9, on 1987-10-19."""
 LEVEL = 0.9
 
 
 @dataclass(frozen=True)
 class Series:
-    """What the module makes of closes, day by day; all of shape [T], values of day t known on day t.
+    """What the module computes from closes, day by day. All arrays are [T]; the values of day t are known on day t.
 
-    change: ln of close over the one before, less its trend, per session (nothing before the first: 0).
-    z: the same in spreads of the day before, as the network gets it. spread: of the change to come.
+    close: in index points. adjusted: ln of the close over the CPI, less the trend.
+    change: of `adjusted` since the close before, per root of the sessions between; 0 on the first day.
+    z: the change in units of the spread of the day before, as the network gets it.
+    spread: standard deviation of the next change.
     """
 
     dates: pd.DatetimeIndex
@@ -50,13 +52,16 @@ class Series:
 
 
 def known_cpi(cpi: pd.Series, lag_days: int = LAG_DAYS) -> dict[str, Any]:
-    """The module's table of monthly figures. A month without one has that of the month before: the last published.
+    """Return the module's table of monthly CPI figures. A month without a figure has that of the month before.
 
-    Raises SettingsError: less than 13 months, which the growth past the end is taken from.
+    lag_days: days from the end of a month until its figure is known.
+    Raises SettingsError: there are fewer than 13 months; the growth after the table's end is that of its last twelve.
     """
     months = pd.date_range(cpi.index[0].replace(day=1), cpi.index[-1].replace(day=1), freq="MS")
     if len(months) < 13:
-        raise SettingsError(f"the CPI has {len(months)} months, and 13 are needed: it goes on as in the last twelve.")
+        raise SettingsError(
+            f"the CPI has {len(months)} months, and 13 are needed: after its end it grows as in its last twelve."
+        )
     figures = cpi.reindex(months).ffill()
     return {
         "first": str(months[0].date()),
@@ -66,14 +71,17 @@ def known_cpi(cpi: pd.Series, lag_days: int = LAG_DAYS) -> dict[str, Any]:
 
 
 def with_cpi(closes: pd.Series, cpi: pd.Series, lag_days: int) -> pd.Series:
-    """The closes of days on which some CPI figure was known."""
+    """Return the closes of the days on which some CPI figure was known."""
     first = cpi.index[0].replace(day=1) + pd.DateOffset(months=1) + pd.Timedelta(days=lag_days)
-    found: pd.Series = closes[closes.index >= first]
-    return found
+    known: pd.Series = closes[closes.index >= first]
+    return known
 
 
 def closures(first: str, until: str = CALENDAR_UNTIL) -> dict[str, Any]:
-    """Weekdays on which the exchange is closed. Raises SettingsError: no calendar library."""
+    """Return the calendar for the parameters: the weekdays on which the exchange is closed.
+
+    first, until: YYYY-MM-DD. Raises SettingsError: the calendar library is not installed.
+    """
     try:
         import pandas_market_calendars as calendars
     except ModuleNotFoundError as error:
@@ -86,9 +94,9 @@ def closures(first: str, until: str = CALENDAR_UNTIL) -> dict[str, Any]:
 
 
 def fit(closes: pd.Series, cpi: pd.Series, calendar: dict[str, Any], lag_days: int = LAG_DAYS) -> Parameters:
-    """Parameters as the module's attachment has them, with trend and spread fitted on these closes and on no others.
+    """Return parameters as the module's attachment has them, with trend and spread fitted on these closes only.
 
-    Shares of the networks are 0 and the ends of the interval those of a normal distribution, to be fitted later.
+    The networks' shares are 0, and the ends of the interval are those of a normal distribution; both are fitted later.
     """
     dates = pd.DatetimeIndex(closes.index)
     parameters: Parameters = {
@@ -109,7 +117,7 @@ def fit(closes: pd.Series, cpi: pd.Series, calendar: dict[str, Any], lag_days: i
 
 
 def series(closes: pd.Series, parameters: Parameters) -> Series:
-    """Day by day, by the module's own code. Raises ValueError where the CPI table begins too late."""
+    """Compute the series day by day with the module's own code. Raises ValueError: the CPI table begins after a close."""
     prepared, known = module.prepared(parameters), None
     rows, before = [], 0.0
     for date, close in zip(pd.DatetimeIndex(closes.index).date, closes.to_numpy(np.float64).tolist(), strict=True):
@@ -127,11 +135,14 @@ def series(closes: pd.Series, parameters: Parameters) -> Series:
 
 
 def fit_garch(changes: Floats) -> dict[str, float]:
-    """variance, alpha and beta of GARCH(1,1) by the likelihood of normal changes; its mean variance is the sample's."""
+    """Fit GARCH(1,1) to changes [T]. Returns variance, alpha and beta.
+
+    variance: the long-run one, which is that of the sample. alpha, beta: of the greatest likelihood for normal changes.
+    """
     variance, squares = float(np.mean(changes**2)), (changes**2).tolist()
 
     def weights(free: Floats) -> tuple[float, float]:
-        """Any two numbers -> alpha in (0, 1), beta in (0, 1 - alpha)."""
+        """Map any two numbers to alpha in (0, 1) and beta in (0, 1 - alpha)."""
         alpha, rest = (1 / (1 + math.exp(-value)) for value in free)
         return alpha, rest * (1 - alpha)
 
@@ -143,6 +154,6 @@ def fit_garch(changes: Floats) -> dict[str, float]:
             now = constant + alpha * square + beta * now
         return total
 
-    found = minimize(cost, [-2.5, 2.5], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-2, "maxiter": 200})
-    alpha, beta = weights(found.x)
+    minimum = minimize(cost, [-2.5, 2.5], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-2, "maxiter": 200})
+    alpha, beta = weights(minimum.x)
     return {"variance": variance, "alpha": alpha, "beta": beta}

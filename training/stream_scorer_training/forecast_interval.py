@@ -1,4 +1,4 @@
-"""The ends of the forecaster's interval: where they start, and how fast they follow."""
+"""Fits the ends of the forecaster's interval: where they start, and by how much each miss moves them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import numpy as np
 from stream_scorer_training.forecast_data import Floats, Parameters
 
 STEPS = (0.0, 0.005, 0.01, 0.02, 0.05)
+"""Candidates for the step by which a miss moves its end, in spreads."""
 
 
 def fit(scores: Floats, spreads: Floats, parameters: Parameters) -> list[dict[str, float]]:
-    """Put q_low, q_high and step into `parameters`; a row for each step that was tried.
+    """Set q_low, q_high and step in `parameters`. Returns a row of figures for each step that was tried.
+
+    The ends start at quantiles of `scores` (split conformal, Vovk et al. 2005). The step is the one with the least mean
+    interval score (Gneiting and Raftery 2007) on the second half of the scores, with starts from the first half.
 
     Args:
-        scores: [T], in order of time, of forecasts out of sample: ln(close / forecast) in spreads. The starts are
-            its quantiles (split conformal, Vovk et al. 2005); the step is the one of the least mean interval score
-            (Gneiting and Raftery 2007) on the second half, with starts from the first.
-        spreads: [T], as ln, of each forecast.
+        scores: [T], in order of time, of forecasts out of sample: ln(close / forecast), in spreads.
+        spreads: [T], of each forecast, as ln.
     """
     interval = parameters["interval"]
     rows = tried(scores, spreads, interval["level"], interval["least"])
@@ -26,7 +28,7 @@ def fit(scores: Floats, spreads: Floats, parameters: Parameters) -> list[dict[st
 
 
 def tried(scores: Floats, spreads: Floats, level: float, least: float) -> list[dict[str, float]]:
-    """Figures of the second half for each step, with starts from the first half."""
+    """Return for each step the figures of the second half of the scores, with starts from the first half."""
     half = len(scores) // 2
     later, ends = scores[half:], starts(scores[:half], level)
     return [
@@ -36,11 +38,12 @@ def tried(scores: Floats, spreads: Floats, level: float, least: float) -> list[d
 
 
 def best(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the row with the least interval score."""
     return min(rows, key=lambda row: row["score"])
 
 
 def starts(scores: Floats, level: float) -> tuple[float, float]:
-    """Distances of the two ends, in spreads, that as many scores lie below as above."""
+    """Return (q_low, q_high), in spreads: as many scores lie below -q_low as above q_high, and `level` of them between."""
     share = (1 - level) / 2
     return -float(np.quantile(scores, share)), float(np.quantile(scores, 1 - share))
 
@@ -48,7 +51,10 @@ def starts(scores: Floats, level: float) -> tuple[float, float]:
 def follow(
     scores: Floats, q_low: float, q_high: float, step: float, level: float, least: float
 ) -> tuple[Floats, Floats]:
-    """Both ends before each score, as the module moves them after it."""
+    """Return both ends, [T] each in spreads, as they are before each score. The module moves them after it.
+
+    step: how far a miss moves its end. least: an end is never nearer than this to the forecast.
+    """
     share = (1 - level) / 2
     lows, highs = np.empty(len(scores)), np.empty(len(scores))
     for at, score in enumerate(scores):
@@ -59,9 +65,11 @@ def follow(
 
 
 def figures(scores: Floats, low: Floats, high: Floats, level: float, spreads: Floats) -> dict[str, float]:
-    """coverage; below, above: shares of misses; width and score as ln, hence about a share of the close.
+    """Return the figures of an interval with the ends `low` and `high`, [T] in spreads.
 
-    score: the width plus 2 / (1 - level) for each unit of a miss.
+    coverage: share of scores inside. below, above: shares of scores outside.
+    width, score: means, as ln, so about a fraction of the close. The score is the width plus 2 / (1 - level) times the
+    distance of each miss.
     """
     under, over = np.maximum(-low - scores, 0), np.maximum(scores - high, 0)
     return {

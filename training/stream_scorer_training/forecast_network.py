@@ -1,4 +1,4 @@
-"""One network of the forecaster in training: the shipped arithmetic, early stopping on a tail of the time."""
+"""Trains one network of the forecaster with the shipped arithmetic, and stops early by the loss on the last years."""
 
 from __future__ import annotations
 
@@ -19,24 +19,28 @@ Floats = npt.NDArray[np.float64]
 Loss = Callable[[Any, Any], Any]
 BATCH = 100
 EVERY, PATIENCE, MOST = 25, 100, 500
-"""Iterations between looks at the tail, without progress before stopping, and in all."""
+"""Iterations between evaluations of the tail, without progress before training stops, and at most."""
 SKIPPED = 5
-"""First steps of each window that do not count: with so little seen they only teach the mean."""
+"""First steps of each window that the loss leaves out: after so few inputs they teach only the mean."""
 
 
 def squared(outputs: Any, targets: Any) -> Any:
-    """For a forecast of the target itself."""
+    """Return the squared errors, for outputs that forecast the target itself."""
     return tf.square(outputs - targets)
 
 
 def likelihood(outputs: Any, targets: Any) -> Any:
-    """For a forecast g of ln of the targets' spread: -ln of the normal density, less a constant."""
+    """Return -ln of the normal density, less a constant, for outputs that forecast ln of the targets' standard deviation."""
     return outputs + 0.5 * tf.square(targets) * tf.exp(-2.0 * outputs)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """weights: where the loss on the tail was least. iterations: made until then; 0: the start was best."""
+    """The weights with the least loss on the tail.
+
+    iterations: number made until then; 0: the initial weights were best.
+    loss_before, loss_after: mean loss on the tail of the initial weights and of these.
+    """
 
     weights: Weights
     iterations: int
@@ -45,13 +49,15 @@ class Fitted:
 
 
 def fit(inputs: Floats, targets: Floats, tail: int, loss: Loss, *, seed: int, rate: float = 1e-3) -> Fitted:
-    """Train on windows of 30 inputs that end before `tail`, stop by the loss of the windows that end from there on.
+    """Train on windows of 30 inputs that end before `tail`, and stop by the loss of the windows that end at or after it.
 
-    The readout begins at zero: the first forecast is that nothing is to be added. Deterministic on one kind of machine.
+    The readout starts at zero, so the first forecast adds nothing. Blocks. Deterministic on one kind of machine.
 
     Args:
-        inputs: [T]. targets: [T], targets[t] is what the output after inputs[t] is to forecast.
-        tail: index in both; the targets of windows before it must lie before it too, which the caller sees to.
+        inputs: [T].
+        targets: [T]; targets[t] is what the output after inputs[t] forecasts.
+        tail: index into both. The caller makes sure that targets before it are of days before it, too.
+        loss: (outputs, targets) -> loss of each.
     """
     weights = initial_weights(seed)
     weights[f"{lstm.scope}/kernel"] = np.zeros_like(weights[f"{lstm.scope}/kernel"])
@@ -69,31 +75,31 @@ def fit(inputs: Floats, targets: Floats, tail: int, loss: Loss, *, seed: int, ra
         trainer.step(inputs[starts + steps].astype(np.float32), targets[starts + steps].astype(np.float32))
         if iteration % EVERY == 0:
             now = trainer.weights()
-            found = tail_loss(now)
-            if found < best.loss_after:
-                best = Fitted(now, iteration, at_start, found)
+            after = tail_loss(now)
+            if after < best.loss_after:
+                best = Fitted(now, iteration, at_start, after)
             elif iteration - best.iterations >= PATIENCE:
                 break
     return best
 
 
 def outputs(weights: Weights, inputs: Floats, ends: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    """Outputs [N] after the windows of 30 inputs that end at the indices `ends` [N], each at least 29."""
+    """Return the outputs, [N], after the windows of 30 inputs that end at the indices `ends`, [N], each at least 29."""
     windows = np.lib.stride_tricks.sliding_window_view(inputs.astype(np.float32), lstm.n_steps)
     columns = np.ascontiguousarray(windows[np.asarray(ends) - (lstm.n_steps - 1)].T)
-    found: npt.NDArray[np.float32] = _program()(weights, columns)[-1].numpy()
-    return found
+    last: npt.NDArray[np.float32] = _program()(weights, columns)[-1].numpy()
+    return last
 
 
 def _forward(weights: Any, columns: Any) -> Any:
-    """Outputs after every step [30, N] of windows [30, N]."""
+    """Return the outputs after every step, [30, N], of windows [30, N]."""
     cells, (row, bias) = lstm.fold(weights)
     states = [tf.zeros([lstm.n_units, tf.shape(columns)[1]])] * (2 * lstm.n_layers)
-    found = []
+    outputs_of_steps = []
     for step in range(lstm.n_steps):
         states = lstm.step(cells, columns[step][None], states)
-        found.append(tf.linalg.matvec(states[-1], row, transpose_a=True) + bias)
-    return tf.stack(found)
+        outputs_of_steps.append(tf.linalg.matvec(states[-1], row, transpose_a=True) + bias)
+    return tf.stack(outputs_of_steps)
 
 
 @functools.cache
@@ -102,7 +108,7 @@ def _program() -> Any:
 
 
 class _Adam:
-    """Adam with epsilon 1e-8, gradients clipped to a norm of 1: the likelihood of a crash is steep."""
+    """Adam with epsilon 1e-8 and gradients clipped to a norm of 1, as the likelihood of a crash has steep gradients."""
 
     def __init__(self, weights: Weights, loss: Loss, rate: float) -> None:
         self._names = list(weights)

@@ -1,4 +1,4 @@
-"""Train the forecaster: choose its networks before the test part, fit them, calibrate the interval, test once."""
+"""Trains the forecaster: chooses its networks on days before the test part, fits them and calibrates the interval."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stream_scorer_training.prepare import SPLIT
 KINDS = ("change", "spread")
 
 
-# 62 lines: a straight script, choose, fit, calibrate, write. Its steps are functions; what is left is their order.
+# 68 lines: a straight script, choose, fit, calibrate, write. Its steps are functions; what is left is their order.
 def train(
     prices: Path,
     cpi: Path,
@@ -33,10 +33,16 @@ def train(
     lag_days: int = LAG_DAYS,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Write the attachment, its parameters and weights, and the table of candidates into `out`. Returns the table.
+    """Write the attachment, its parameters and weights, and choice.json into `out`. Returns the content of choice.json.
 
-    Uses only days before the split. The same data give the same bytes on one kind of machine.
-    Raises SettingsError on data that cannot be used.
+    Only days before the split are used. The same data give the same bytes on one kind of machine. Blocks for minutes.
+    Raises SettingsError: the data cannot be read, or have too few days.
+
+    Args:
+        prices, cpi: sources as in `data.load_prices`.
+        split: first day of the test part, as YYYY-MM-DD.
+        lag_days: days from the end of a month until its CPI figure is used.
+        on_step: gets a line of text after each step.
     """
     end = pd.Timestamp(split)
     daily, monthly = data.load_prices(prices), data.load_cpi(cpi)
@@ -89,18 +95,19 @@ def train(
 
 
 def _check_length(closes: pd.Series, end: pd.Timestamp) -> None:
-    """Raises SettingsError: too few years before the split for the folds, and something to train on before them."""
+    """Raise SettingsError if the years before the split are too few for the folds and for training before the first."""
     years = forecast_choose.FOLDS * forecast_choose.FOLD_YEARS + forecast_choose.TAIL_YEARS + 2
     begin = end - pd.DateOffset(years=years)
     if not len(closes) or closes.index[0] > begin:
         raise SettingsError(
-            f"closes with a CPI begin on {closes.index[0].date() if len(closes) else 'no day'} and must by {begin.date()}: "
-            f"{years} years before the split {end.date()} are chosen and trained on. Give more, or a later --split."
+            f"closes with a CPI begin on {closes.index[0].date() if len(closes) else 'no day'}, and must begin by "
+            f"{begin.date()}: choosing and training need {years} years before the split {end.date()}. Give longer "
+            "series, or a later --split."
         )
 
 
 def write(out: Path, parameters: Parameters, weights: Mapping[str, Any]) -> None:
-    """The attachment: parameters, weights, and the module with the network's arithmetic, byte for byte."""
+    """Write the attachment into `out`: parameters, weights, and the file of the module that computes the network."""
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{module.name}.json").write_text(json.dumps(parameters, indent=1) + "\n")
     files = [out / f"{module.name}.json", Path(tf_sp500_lstm.__file__)]
@@ -111,13 +118,17 @@ def write(out: Path, parameters: Parameters, weights: Mapping[str, Any]) -> None
 
 
 def _of(row: dict[str, Any] | None, tried: list[Tried]) -> tuple[dict[str, Any], Tried] | None:
+    """Return a row of the table of candidates with its candidate's results."""
     if row is None:
         return None
     return row, next(candidate for candidate in tried if candidate.candidate.name == row["candidate"])
 
 
 def _scores(spans: list[Fold], chosen: Mapping[str, tuple[dict[str, Any], Tried] | None]) -> tuple[Floats, Floats]:
-    """ln(close / forecast) in forecast spreads, and those spreads, of all folds [T]; the networks had not seen the fold."""
+    """Return ln(close / forecast) in units of the forecast spread, and these spreads, of all folds, [T] each.
+
+    The forecasts of a fold are made by networks that were trained on the days before it. chosen: row and results by kind.
+    """
     scores, spreads = [], []
     for number, span in enumerate(spans):
         at = span.made_at
@@ -132,7 +143,7 @@ def _scores(spans: list[Fold], chosen: Mapping[str, tuple[dict[str, Any], Tried]
 
 
 def _digest(parameters: Parameters, weights: Mapping[str, Any]) -> str:
-    """First 12 hex digits of the sha256 of all that is fitted."""
+    """Return the first 12 hex digits of the sha256 of all that is fitted."""
     digest = hashlib.sha256(json.dumps({**parameters, "model": ""}, sort_keys=True).encode())
     for name in sorted(weights):
         digest.update(name.encode() + weights[name].tobytes())

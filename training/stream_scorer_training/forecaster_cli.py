@@ -1,4 +1,4 @@
-"""stream-scorer train-forecaster"""
+"""The flags of `stream-scorer train-forecaster`, and what it prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forecaster on the test part, once, by the service's own engine; and the page that tells of it."""
+"""Tests the forecaster once on the test part, with the service's own scorer, and writes the report."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from stream_scorer_training.forecast_data import module
 
 
 def test_once(prices: Path, out: Path, choice: dict[str, Any], symbol: str) -> dict[str, Any]:
-    """Score the whole history with the attachment in `out`, judge the forecasts of the days after the split.
+    """Score the whole history with the attachment in `out`, and judge the forecasts of the days after the split.
 
-    Writes report.json and report.html into `out`; report.json is returned. Raises SettingsError: no such days.
+    Writes report.json and report.html into `out`, and returns the content of report.json. Blocks.
+    Raises SettingsError: the history has no days after the split. choice: as `forecaster.train` returns it.
     """
     history = Prices.of(data.read_prices(prices), prices)
     first = datetime.date.fromisoformat(choice["split"]) + datetime.timedelta(days=1)
     walked = walk(str(module.__file__), history, attachment=out / f"{module.name}.tar.gz", symbol=symbol)
-    found, judged = report.summary(walked, history, first=first)
-    found = {**found, "choice": choice}
-    report.write(out, walked, history, found, judged, *tell(choice))
-    return found
+    summary, judged = report.summary(walked, history, first=first)
+    summary = {**summary, "choice": choice}
+    report.write(out, walked, history, summary, judged, *tell(choice))
+    return summary
 
 
-test_once.__test__ = False  # type: ignore[attr-defined]  # a test of a model, none of ours
+test_once.__test__ = False  # type: ignore[attr-defined]  # it tests a model: pytest must not collect it
 
 
 def tell(choice: dict[str, Any]) -> list[str]:
-    """The tables of candidates and what came of them, as parts of a page."""
+    """Return the parts of the page about the choice: which networks are shipped, the candidates, the interval."""
     if "change" in choice["shipped"]:
         mean = "A network for the change is shipped: on the folds it was better than none beyond chance."
     else:
@@ -42,8 +43,8 @@ def tell(choice: dict[str, Any]) -> list[str]:
         )
     interval = choice["interval"]
     held = [
-        (name, f"{one['coverage']:.1%}", f"{one['width']:.3%}", f"{one['score']:.3%}")
-        for name, one in interval["on_folds"].items()
+        (name, f"{figures['coverage']:.1%}", f"{figures['width']:.3%}", f"{figures['score']:.3%}")
+        for name, figures in interval["on_folds"].items()
     ]
     return [
         page.heading(f"What was chosen, on days before {choice['split']} alone"),
@@ -69,7 +70,7 @@ def tell(choice: dict[str, Any]) -> list[str]:
 
 
 def _candidates(choice: dict[str, Any], kind: str, unit: float) -> str:
-    shipped = {one["candidate"] for one in choice["shipped"].values()}
+    shipped = {fit["candidate"] for fit in choice["shipped"].values()}
     names = [f"{first[:4]}-{last[2:4]}" for first, last in choice["folds"]]
     rows = [
         (

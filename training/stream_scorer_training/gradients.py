@@ -1,9 +1,9 @@
-"""Loss and gradients of the network, written out, so that XLA compiles them into few and large products.
+"""Computes loss and gradients of the network by hand-written formulas, which XLA compiles into few large products.
 
-The forward pass is the module's `step` in another layout: windows are rows here, which makes the gates of a
-layer one product [B, inputs + 100] x [inputs + 100, 400] and its weight gradient one product over all steps at
-once. With t = tanh(z / 2) for the gates i, f, o and t = tanh(z) for j (one tanh for all four, as in the module),
-back propagation through time (Werbos 1990; the equations of Graves 2012, section 4.6) is, per step and layer:
+The forward pass is the module's `step` in another layout. Windows are rows here: the gates of a layer are one product
+[B, inputs + 100] x [inputs + 100, 400], and its weight gradient is one product over all steps.
+With t = tanh(z / 2) for the gates i, f, o and t = tanh(z) for j (one tanh for all four, as in the module), back
+propagation through time (Werbos 1990; the equations of Graves 2012, section 4.6) is, per step and layer:
 
     dc += dh * o * (1 - tanh(c)^2)                      dh: from the layer above and from the step after
     dz  = [dc * j * i (1 - i), dc * i * (1 - j^2), dc * c_before * f (1 - f), dh * tanh(c) * o (1 - o)]
@@ -25,16 +25,18 @@ from stream_scorer.models import tf_sp500_lstm as module
 STEPS, LAYERS, UNITS = module.n_steps, module.n_layers, module.n_units
 SCALE = np.repeat(np.array([0.5, 1, 0.5, 0.5], np.float32), UNITS)
 FORGET = np.repeat(np.array([0, 0, 1, 0], np.float32), UNITS)
-"""TensorFlow 1's forget bias is added to what is trained. Gate columns i, j, f, o."""
+"""TensorFlow 1's forget bias, which is added to the trained bias. The gates' columns are in the order i, j, f, o."""
 
 
 def loss_and_gradients(weights: Sequence[Any], inputs: Any, targets: Any, count: int) -> tuple[Any, list[Any]]:
-    """The part of a batch's mean squared error that these windows are, and its gradients.
+    """Return what these windows add to the mean squared error of their batch, a scalar, and the gradients of that.
+
+    Gradients have the order and shapes of `weights`. All is float32.
 
     Args:
-        weights: float32, in the order of `module.variable_shapes()`.
-        inputs, targets: [STEPS, B], time first; B known when traced.
-        count: of values in the whole batch, by which the sum of squares is divided.
+        weights: in the order of `module.variable_shapes()`.
+        inputs, targets: [STEPS, B], time first; B is known when the function is traced.
+        count: number of values in the whole batch; the sum of squares is divided by it.
     """
     kernels, biases, (row, bias) = weights[0:-2:2], weights[1:-2:2], weights[-2:]
     inputs = inputs[:, :, None]
@@ -52,8 +54,11 @@ def loss_and_gradients(weights: Sequence[Any], inputs: Any, targets: Any, count:
 
 
 def _forward(kernels: Sequence[Any], biases: Sequence[Any], inputs: Any) -> tuple[Any, ...]:
-    """Per layer: tanh of its gates [STEPS, B, 400], c before and after [STEPS + 1, B, 100], [x; h_before] of each
-    step [STEPS, B, .]; and the top layer's h [STEPS, B, 100]."""
+    """Return (gates, memories, rows, top).
+
+    The first three are lists with an array per layer: tanh of its gates [STEPS, B, 400]; c before the first and after each
+    step [STEPS + 1, B, 100]; [x; h_before] of each step [STEPS, B, inputs + 100]. top: the top layer's h [STEPS, B, 100].
+    """
     windows = inputs.shape[1]
 
     def body(t: Any, x: Any, cs: Any, hs: Any, gates: Any, memories: Any, rows: Any, top: Any) -> Any:
@@ -78,19 +83,19 @@ def _forward(kernels: Sequence[Any], biases: Sequence[Any], inputs: Any) -> tupl
         _steps(STEPS, windows, UNITS),
     )
     *_, gates, memories, rows, top = tf.while_loop(lambda t, *_: t < STEPS, body, start, maximum_iterations=STEPS)
-    return *([one.stack() for one in kind] for kind in (gates, memories, rows)), top.stack()
+    return *([array.stack() for array in arrays] for arrays in (gates, memories, rows)), top.stack()
 
 
 def _backward(kernels: Sequence[Any], gates: Sequence[Any], memories: Sequence[Any], from_above: Any) -> list[Any]:
-    """dz of each layer, [STEPS, B, 400]. from_above: of the loss by the top layer's h, [STEPS, B, 100]."""
+    """Return dz of each layer, [STEPS, B, 400]. from_above: gradient of the loss by the top layer's h, [STEPS, B, 100]."""
     windows = from_above.shape[1]
-    # The lowest layer's input is data: no gradient of it.
+    # The lowest layer's input is data and needs no gradient, so the kernel's row for it is left out.
     transposed = [tf.transpose(kernels[0][1:]), *(tf.transpose(kernel) for kernel in kernels[1:])]
 
-    # What a step reads is sliced at the end of the step before and carried: a slice at a changing place inside a
-    # compiled element-wise kernel keeps it from being vectorised, and costs half as much time again.
+    # Each step slices what the next step reads and carries it. XLA does not vectorise an element-wise kernel that slices at
+    # a changing index, which costs half as much time again.
     def at(t: Any) -> tuple[Any, ...]:
-        return [one[t] for one in gates], [one[t] for one in memories], from_above[t]
+        return [array[t] for array in gates], [array[t] for array in memories], from_above[t]
 
     def body(t: Any, dcs: Any, dhs: Any, after: Any, zs: Any, before: Any, dx: Any, dzs: Any) -> Any:
         dcs, dhs, dzs = map(list, (dcs, dhs, dzs))
@@ -114,17 +119,19 @@ def _backward(kernels: Sequence[Any], gates: Sequence[Any], memories: Sequence[A
 
     zeros = [tf.zeros([windows, UNITS])] * LAYERS
     start = (
-        *(STEPS - 1, zeros, zeros, [one[STEPS] for one in memories], *at(STEPS - 1)),
+        *(STEPS - 1, zeros, zeros, [array[STEPS] for array in memories], *at(STEPS - 1)),
         [_steps(STEPS, windows, 4 * UNITS) for _ in kernels],
     )
     *_, dzs = tf.while_loop(lambda t, *_: t >= 0, body, start, maximum_iterations=STEPS)
-    return [one.stack() for one in dzs]
+    return [array.stack() for array in dzs]
 
 
 def _gates(z: Any) -> tuple[Any, ...]:
+    """Split tanh of a layer's gates [B, 400] into i, j, f, o, each [B, 100]."""
     i, j, f, o = (z[:, gate * UNITS : (gate + 1) * UNITS] for gate in range(4))
     return 0.5 * i + 0.5, j, 0.5 * f + 0.5, 0.5 * o + 0.5
 
 
 def _steps(count: int, *shape: int) -> Any:
+    """Return an empty float32 TensorArray of `count` elements of this shape."""
     return tf.TensorArray(tf.float32, count, element_shape=shape)

@@ -1,4 +1,4 @@
-"""The network's weights outside of training: drawn, written and read."""
+"""Draws, writes and reads the network's weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 
 def initial_weights(seed: int) -> Weights:
-    """Glorot-uniform kernels and zero biases, by checkpoint name.
+    """Return Glorot-uniform kernels and zero biases, float32, by the variables' names in a checkpoint.
 
-    Drawn by NumPy: TensorFlow's own ops give other numbers for the same seed in every version.
+    NumPy draws them, because TensorFlow's own operations give other numbers for the same seed in each version.
     """
     rng = np.random.RandomState(seed)
     weights = {}
@@ -30,7 +30,7 @@ def initial_weights(seed: int) -> Weights:
 
 
 def save(weights: Weights, prefix: Path) -> None:
-    """Write PREFIX.index and PREFIX.data-00000-of-00001: a checkpoint with the variable names of TensorFlow 1."""
+    """Write a checkpoint with TensorFlow 1's names of variables: PREFIX.index and PREFIX.data-00000-of-00001."""
     names = sorted(weights)
     tf.raw_ops.SaveV2(
         prefix=str(prefix),
@@ -41,5 +41,6 @@ def save(weights: Weights, prefix: Path) -> None:
 
 
 def load(prefix: Path) -> Weights:
+    """Read a checkpoint that `save` wrote. Raises TensorFlow's own errors."""
     checkpoint = tf.train.load_checkpoint(str(prefix))
     return {name: checkpoint.get_tensor(name) for name in module.variable_shapes()}

@@ -1,4 +1,4 @@
-"""The tutorial's pictures, and the demo's."""
+"""Draws the tutorial's pictures, and the demo's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def training_plots(
 ) -> list[Path]:
     """Plot the S&P close, the CPI, the normalised close with its trend, the adjusted close, and each of `windows`.
 
-    windows: name -> (what the tutorial calls observed, forecasts). Returns the files.
+    windows: title -> (what the tutorial calls observed, forecasts). Returns the paths of the files.
     """
     dates = prepared.normalized.index
     done = [
@@ -57,7 +57,7 @@ def training_plots(
 
 
 def _window_plot(path: Path, observed: pd.Series, made: Any) -> Path:
-    """Forecasts beside the last input of each window, as the tutorial draws them."""
+    """Draw forecasts beside the last input of each window, as the tutorial does."""
     error = float(np.mean((np.asarray(made) - observed.to_numpy()) ** 2))
 
     def draw(ax: Any) -> None:
@@ -69,6 +69,8 @@ def _window_plot(path: Path, observed: pd.Series, made: Any) -> Path:
 
 
 def loss_plot(path: Path, losses: list[float]) -> Path:
+    """Draw the loss of each iteration. Returns the path."""
+
     def draw(ax: Any) -> None:
         ax.semilogy(np.arange(1, len(losses) + 1), losses, color=INK, linewidth=0.8)
         ax.set_xlabel("iteration")
@@ -79,7 +81,7 @@ def loss_plot(path: Path, losses: list[float]) -> Path:
 def forecast_plot(
     path: Path, dates: pd.Index, observed: npt.ArrayLike, forecast: npt.ArrayLike, title: str, note: str
 ) -> Path:
-    """Observed and forecast closes of the same dates, in index points, with a note below."""
+    """Draw observed and forecast closes of the same dates, in index points, with `note` below. Returns the path."""
 
     def draw(ax: Any) -> None:
         ax.plot(dates, observed, color=INK, linewidth=1.2, label="what happened")

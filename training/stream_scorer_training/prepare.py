@@ -1,4 +1,4 @@
-"""From closes and CPI to what the network sees: the tutorial's steps, each a pure function."""
+"""Turns closes and CPI into the network's inputs by the tutorial's steps, each a pure function."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ class Trend:
     intercept: float
 
     def at(self, dates: pd.DatetimeIndex) -> Floats:
+        """Return the line's values on these dates, [T]."""
         days = ((dates - self.epoch) / pd.Timedelta(days=1)).to_numpy(np.float64)
         return days * self.slope + self.intercept
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """close: index points. cpi: of each close's day. normalized: close / CPI. adjusted: without the trend."""
+    """The steps' results for the days that have a close and a CPI, [T] each.
+
+    close: in index points. cpi: of each close's day. normalized: close / CPI. adjusted: `normalized` less the trend.
+    """
 
     close: pd.Series
     cpi: pd.Series
@@ -50,23 +54,23 @@ class Prepared:
 
 
 def business_day_cpi(cpi: pd.Series) -> pd.Series:
-    """CPI of every business day, linear between the months' figures.
+    """Return the CPI of every business day, linear between the figures of the months.
 
-    As the tutorial does it, `asfreq` on business days drops each month whose first day is a weekend
-    (244 of 851), so those figures do not count: at most 0.8 % off, and kept for the tutorial's sake.
+    As in the tutorial, `asfreq` on business days drops the months whose first day is on a weekend (244 of 851). The result
+    is at most 0.8 % off, and is kept so that it equals the tutorial's.
     """
     return cpi.resample("B").asfreq().interpolate()
 
 
 def normalize(prices: pd.Series, cpi: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """(close / CPI, CPI) of the days that have both."""
+    """Return (close / CPI, CPI) of the days that have both."""
     daily = business_day_cpi(cpi).reindex(prices.index)
     normalized = (prices / daily).dropna()
     return normalized, daily[normalized.index]
 
 
 def fit_trend(normalized: pd.Series) -> Trend:
-    """Least squares through the series by days since its first date (scikit-learn, as in the tutorial)."""
+    """Fit a line by least squares to the days since the series' first date, with scikit-learn as in the tutorial."""
     dates = pd.DatetimeIndex(normalized.index)
     epoch = dates.min()
     days = ((dates - epoch) / pd.Timedelta(days=1)).to_numpy(np.float64).reshape(-1, 1)
@@ -75,7 +79,7 @@ def fit_trend(normalized: pd.Series) -> Trend:
 
 
 def prepare(prices: pd.Series, cpi: pd.Series) -> Prepared:
-    """All steps, with the trend fitted on the training part."""
+    """Do all steps, with the trend fitted on the training part."""
     normalized, daily = normalize(prices, cpi)
     trend = fit_trend(normalized[:SPLIT])
     adjusted = normalized - trend.at(pd.DatetimeIndex(normalized.index))
@@ -83,13 +87,13 @@ def prepare(prices: pd.Series, cpi: pd.Series) -> Prepared:
 
 
 def adjust(prices: pd.Series, cpi: pd.Series, trend: Trend) -> pd.Series:
-    """Adjusted closes with a trend fitted before. Days past the last CPI figure are not in the result."""
+    """Return adjusted closes with a given trend, without the days after the last CPI figure."""
     normalized, _ = normalize(prices, cpi)
     return normalized - trend.at(pd.DatetimeIndex(normalized.index))
 
 
 def unadjust(values: npt.ArrayLike, dates: pd.Index, cpi: pd.Series, trend: Trend) -> Floats:
-    """Adjusted values of `dates` back in index points: the inverse of `adjust`."""
+    """Return adjusted values of `dates` in index points, [T]: the inverse of `adjust`."""
     daily = business_day_cpi(cpi).reindex(dates).to_numpy(np.float64)
     result: Floats = (np.asarray(values, np.float64) + trend.at(pd.DatetimeIndex(dates))) * daily
     return result

@@ -1,4 +1,4 @@
-"""The page that `train` writes: what was trained on what, and what it is worth, the verdict first."""
+"""The page that `train` writes: the verdict, the figures, and which data and settings the training had."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from stream_scorer_training.prepare import Prepared
 
 ROLES = ("ink", "accent", "quiet")
 SHOWN = 250
-"""Days of the picture of forecasts beside what happened: a year, so that two lines can be told apart."""
+"""Days in the picture of forecasts beside actual values: a year, so that the two lines can be distinguished."""
 TUTORIAL = ("about 0.0013", "", "0.00028", "drawn only")
-"""What the tutorial tells of the first table's rows; of the second's it tells nothing."""
+"""The tutorial's own figures for the rows of the first table. It has none for the second."""
 
 _P = ".4f"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What of a run is drawn. losses: by seed. windows: title -> (last inputs, forecasts) as the tutorial draws them."""
+    """The data that the page draws.
+
+    cpi: monthly. losses: one per iteration, by seed. windows, errors: of the first seed, as in `evaluate`.
+    """
 
     prepared: Prepared
     cpi: pd.Series
@@ -35,20 +38,21 @@ class Shown:
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """One sentence: better than the last value for all seeds, worse for all, or neither beyond chance."""
+    """Return one sentence: better than the last value with all seeds, worse with all, or neither beyond chance."""
     tests = [run["test"] for run in report["seeds"]]
-    skills, ts = _span([one["skill"] for one in tests], "+.1%"), [one["diebold_mariano_t"] for one in tests]
-    told = f"skill {skills}, Diebold-Mariano t {_span(ts, '+.1f')}"
+    skills, ts = _span([test["skill"] for test in tests], "+.1%"), [test["diebold_mariano_t"] for test in tests]
+    evidence = f"skill {skills}, Diebold-Mariano t {_span(ts, '+.1f')}"
     if len(tests) > 1:
-        told = f"{len(tests)} seeds: {told}"
+        evidence = f"{len(tests)} seeds: {evidence}"
     if all(t > SIGNIFICANT_T for t in ts):
-        return f"Better than yesterday's price as a forecast ({told})."
+        return f"Better than yesterday's price as a forecast ({evidence})."
     if all(t < -SIGNIFICANT_T for t in ts):
-        return f"Does not beat yesterday's price: as a forecast it is worse, and not by chance ({told})."
-    return f"Does not beat yesterday's price: as a forecast it is neither better nor worse beyond chance ({told})."
+        return f"Does not beat yesterday's price: as a forecast it is worse, and not by chance ({evidence})."
+    return f"Does not beat yesterday's price: as a forecast it is neither better nor worse beyond chance ({evidence})."
 
 
 def html(report: dict[str, Any], shown: Shown) -> str:
+    """Return the page. report: the content of report.json."""
     parts = [page.paragraph(report["verdict"], "verdict"), page.paragraph(_summary(report))]
     parts += [*_figures(report), *_pictures(shown), *_by_year(report), *_losses(shown), *_data(report, shown)]
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
@@ -111,7 +115,7 @@ def _figures(report: dict[str, Any]) -> list[str]:
         page.heading("The figures as the tutorial computes them"),
         page.table(
             (head[0], "tutorial", *head[1:]),
-            [(row[0], told, *row[1:]) for told, row in zip(TUTORIAL, its_way, strict=True)],
+            [(row[0], tutorial, *row[1:]) for tutorial, row in zip(TUTORIAL, its_way, strict=True)],
         ),
         page.paragraph(
             "The test figure is no error of a forecast: it tells how close the forecast is to the price already known, "
@@ -173,15 +177,15 @@ def _by_year(report: dict[str, Any]) -> list[str]:
     years = report["by_year"]
     rows = [
         (
-            str(one["year"]),
-            f"{one['days']}",
-            *(f"{one[name]:.2f}" for name in ("rmse_points", "persistence_rmse_points", "drift_rmse_points")),
-            f"{one['skill']:+.2%}",
-            "-" if one["diebold_mariano_t"] is None else f"{one['diebold_mariano_t']:+.2f}",
+            str(year["year"]),
+            f"{year['days']}",
+            *(f"{year[name]:.2f}" for name in ("rmse_points", "persistence_rmse_points", "drift_rmse_points")),
+            f"{year['skill']:+.2%}",
+            "-" if year["diebold_mariano_t"] is None else f"{year['diebold_mariano_t']:+.2f}",
         )
-        for one in years
+        for year in years
     ]
-    worse = sum(one["skill"] < 0 for one in years)
+    worse = sum(year["skill"] < 0 for year in years)
     return [
         page.heading("By year"),
         page.paragraph(
@@ -189,14 +193,14 @@ def _by_year(report: dict[str, Any]) -> list[str]:
             "Skill against the last value, in percent:"
         ),
         page.figure(
-            chart.bars([str(one["year"]) for one in years], [100 * one["skill"] for one in years], " %"),
+            chart.bars([str(year["year"]) for year in years], [100 * year["skill"] for year in years], " %"),
         ),
         page.table(("year", "days", "RMSE", "last value's", "drift walk's", "skill", "DM t"), rows),
     ]
 
 
 def _losses(shown: Shown) -> list[str]:
-    """The first seeds only, as many as there are colours."""
+    """Draw the losses of the first seeds, as many as there are colours."""
     drawn = list(shown.losses.items())[: len(ROLES)]
     count = len(drawn[0][1])
     return [
@@ -277,7 +281,7 @@ def _span(values: Sequence[float], style: str) -> str:
 
 
 def _number(value: float, style: str) -> str:
-    """A p-value is never told as zero."""
+    """Format a number; a p-value is never shown as zero."""
     if style == _P and value < 1e-4:
         return "< 0.0001"
     return format(value, style)

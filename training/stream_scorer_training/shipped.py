@@ -1,4 +1,4 @@
-"""What was trained for the shipped tf_sp500_lstm: facts and trend, out of its attachment."""
+"""Reads the facts and the trend of the shipped tf_sp500_lstm from its attachment."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ ATTACHMENT = Path(models.__path__[0]) / "attachment.tar.gz"
 
 
 def shipped_facts() -> dict[str, Any]:
-    """What `train` wrote beside the shipped weights: trend, data, seed, figures."""
+    """Return what `train` wrote beside the shipped weights: trend, data, seed, figures."""
     facts: dict[str, Any] = json.loads(read_archive(ATTACHMENT)["tf_sp500_lstm.json"])
     return facts
 
 
 def shipped_trend() -> Trend:
+    """Return the trend that the shipped weights were trained without."""
     trend = shipped_facts()["trend"]
     return Trend(pd.Timestamp(trend["epoch"]), trend["slope"], trend["intercept"])

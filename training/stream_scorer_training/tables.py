@@ -1,4 +1,4 @@
-"""A table of text with the line each row stood on: from CSV in the shapes vendors give, or Parquet."""
+"""Reads CSV in the shapes that vendors give, or Parquet, into a table of text that knows the line of each row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ _YFINANCE = ("Price", "Ticker", "Date")
 
 @dataclass(frozen=True)
 class Table:
-    """rows: text, as many cells as names. lines: where each row is, counted in `unit` (line of a file, row of a table)."""
+    """Text by row and column.
+
+    source: path of the file, or "fred:ID". names: of the columns. rows: each has as many cells as there are names.
+    lines: the number of each row in the source, counted from 1 in `unit` ("line" of a file, "row", "observation").
+    sha256: of the source. delimiter: between the cells of CSV.
+    """
 
     source: str
     names: Sequence[str]
@@ -31,18 +36,19 @@ class Table:
     delimiter: str = ","
 
     def column(self, name: str) -> list[str]:
+        """Return the cells of a column, without surrounding blanks."""
         at = list(self.names).index(name)
         return [row[at].strip() for row in self.rows]
 
     def place(self, at: int) -> str:
-        """Where row `at` is, for an error: "sp500.csv: line 3"."""
+        """Return where the row with index `at` is, for an error: "sp500.csv: line 3"."""
         return f"{self.source}: {self.unit} {self.lines[at]}"
 
 
 def read_table(path: Path) -> Table:
-    """By the file's ending Parquet, else CSV.
+    """Read a file: Parquet if its name ends in .parquet or .pq, else CSV.
 
-    Raises SettingsError: no such file, not text, no header, a row of another length than the header.
+    Raises SettingsError: no such file, not text, no header, or a row with more or fewer cells than the header.
     """
     try:
         raw = path.read_bytes()
@@ -59,7 +65,7 @@ def _csv(source: str, raw: bytes) -> Table:
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"{source}: cannot be read as CSV: byte {error.start} is not UTF-8. "
-            "A Parquet file needs the ending .parquet; other text has to be saved as UTF-8."
+            "Give a Parquet file the ending .parquet; save other text as UTF-8."
         ) from error
     first = text.partition("\n")[0]
     delimiter = max(",;\t|", key=first.count)
@@ -109,10 +115,11 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def find_column(table: Table, wanted: Sequence[str], what: str) -> str:
-    """The first of `wanted` that is a column, in any case if it must be.
+def find_column(table: Table, wanted: Sequence[str], contents: str) -> str:
+    """Return the first name of `wanted` that is a column; if none is, the first that is one in another case of letters.
 
-    Raises SettingsError that names those there are.
+    contents: what the column holds ("dates"), for the error.
+    Raises SettingsError, which lists the columns of the table: it has none of them.
     """
     folded = {name.casefold(): name for name in reversed(table.names)}
     for name in wanted:
@@ -123,6 +130,6 @@ def find_column(table: Table, wanted: Sequence[str], what: str) -> str:
             return folded[name.casefold()]
     others = f" (nor {_listed(wanted[1:])})" if len(wanted) > 1 else ""
     raise SettingsError(
-        f"{table.source}: no column {wanted[0]!r}{others} with {what}. It has {_listed(table.names)}. "
-        "Is it another file, or one without a line of headers?"
+        f"{table.source}: no column {wanted[0]!r}{others} with {contents}. It has {_listed(table.names)}. "
+        "Is this the right file, and does its first line name the columns?"
     )

@@ -1,4 +1,4 @@
-"""Train the S&P 500 LSTM as the tutorial does, and judge its forecasts."""
+"""Trains the S&P 500 LSTM as the tutorial does, and judges its forecasts."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ BATCH_SIZE = 100
 SEED = 2017
 LEARNING_RATE = 1e-3
 LAST = 100
-"""Iterations whose mean loss is reported beside the last one's: a single batch is noisy."""
+"""Number of last iterations whose mean loss is reported too, since the loss of a single batch is noisy."""
 SAVED_EVERY = 100
-"""Iterations between checkpoints: a kill costs a second or two."""
+"""Iterations between checkpoints. They take a second or two, which is what a kill loses."""
 CPI_GAP_DAYS = 31
 
 
 @dataclass(frozen=True)
 class Run:
-    """One seed's training: the final state, the loss before each iteration, and the last batch's loss after it."""
+    """The training of one seed.
+
+    losses: before each iteration. final_batch_mse: of the last batch, after the last iteration.
+    """
 
     seed: int
     state: State
@@ -43,6 +46,7 @@ class Run:
     final_batch_mse: float
 
     def figures(self, iterations: int) -> dict[str, Any]:
+        """Return what reports say of the training."""
         return {
             "iterations": iterations,
             "seed": self.seed,
@@ -54,13 +58,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Listener:
-    """Called during the training. resumed(seed, iterations done before), progressed(seed, iterations done, last loss)."""
+    """Callbacks during training.
+
+    resumed(seed, iterations already done): a checkpoint was loaded. progressed(seed, iterations done, last loss).
+    """
 
     resumed: Callable[[int, int], None] = lambda *_: None
     progressed: Callable[[int, int, float], None] = lambda *_: None
 
 
-# 47 lines: a straight script, read top to bottom. Its steps are functions; what is left is their order.
+# 51 lines: a straight script, read top to bottom. Its steps are functions; what is left is their order.
 def train(
     prices: str | Path,
     cpi: str | Path,
@@ -73,11 +80,15 @@ def train(
     max_gap_days: int = 7,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Write weights, facts, reference.json, report.json, report.html and plots into `out`. Returns the report.
+    """Write weights, facts, reference.json, report.json, report.html and plots into `out`. Returns the report. Blocks.
 
-    One training per seed; the weights written are the first one's. The same data and seeds give the same files,
-    byte for byte, on one kind of machine, even if the training was killed and started again: checkpoints lie in `out`.
-    Sources as in `data.load_prices`. Raises SettingsError on data that cannot be used.
+    There is one training per seed; the weights of the first are written. On one kind of machine the same data and seeds
+    give the same bytes, even if the training was killed and started again, as checkpoints are in `out` until it is done.
+    Raises SettingsError: the data cannot be read, are not daily closes and a monthly CPI, or are too short.
+
+    Args:
+        prices, cpi: sources as in `data.load_prices`.
+        max_gap_days: longer gaps between closes are listed in the report.
     """
     closes = data.load_prices(prices, fred_key_file=fred_key_file)
     months = data.load_cpi(cpi, fred_key_file)
@@ -92,7 +103,7 @@ def train(
     _write(out / REFERENCE, prepared.training.tolist())
 
     windows = [tutorial_windows(prepared, forecaster(run.state.by_name())) for run in runs]
-    tests = [evaluate(prepared, one).as_dict() for one in windows]
+    tests = [evaluate(prepared, of_seed).as_dict() for of_seed in windows]
     errors = errors_of(prepared, windows[0])
     sources = _data(prepared, closes, months, max_gap_days)
     report = _report([run.figures(iterations) for run in runs], tests, errors, sources)
@@ -132,7 +143,7 @@ def _report(
 def fit(
     prepared: Prepared, iterations: int, seeds: Sequence[int], folder: Path, listener: Listener
 ) -> tuple[list[Run], list[Checkpoint]]:
-    """Train once per seed, from its checkpoint in `folder` if there is one. Returns the runs and their checkpoints."""
+    """Train once per seed, from its checkpoint in `folder` if there is one. Returns the runs and checkpoints. Blocks."""
     series = prepared.training.to_numpy()
     trainer = Trainer(series, BATCH_SIZE, LEARNING_RATE)
     settings = {
@@ -168,18 +179,21 @@ def _fit_one(
         if state.done % SAVED_EVERY == 0 or state.done == iterations:
             checkpoint.save(state, losses)
         listener.progressed(seed, state.done, losses[-1])
-    # An iteration gives the loss before it. One more, whose weights are dropped, gives the loss after the last one.
+    # An iteration returns the loss before it. The loss after the last one comes from repeating it; its weights are dropped.
     _, after = trainer.advance(state, starts(iterations - 1, 1))
     return Run(seed, state, losses, float(after[0]))
 
 
 def _enough(closes: data.Loaded, months: data.Loaded) -> tuple[pd.Series, pd.Series]:
-    """The two series. Raises SettingsError: not daily or not monthly, too few days with both on a side of the split."""
-    for loaded, what, low, high in ((closes, "daily closes", 0, 5), (months, "monthly figures", 27, 32)):
+    """Return the two series.
+
+    Raises SettingsError: closes are not daily or the CPI is not monthly, or too few days on a side of the split have both.
+    """
+    for loaded, wanted, low, high in ((closes, "daily closes", 0, 5), (months, "monthly figures", 27, 32)):
         every = data.usual_step(loaded.series)
         if not low <= every <= high:
             raise SettingsError(
-                f"{loaded.source}: a value every {every:g} days; {what} are needed. Are --prices and --cpi exchanged?"
+                f"{loaded.source}: a value every {every:g} days; {wanted} are needed. Were --prices and --cpi exchanged?"
             )
     last_month = months.series.index[-1]
     days = closes.series[months.series.index[0] : last_month].index
@@ -191,13 +205,13 @@ def _enough(closes: data.Loaded, months: data.Loaded) -> tuple[pd.Series, pd.Ser
             raise SettingsError(
                 f"{closes.source} and {months.source}: {count} days {part} {SPLIT} have a close and a CPI, {least} are "
                 f"needed. The closes are of {closes.series.index[0].date()} to {closes.series.index[-1].date()}, the CPI "
-                f"of {months.series.index[0].date()} to {last_month.date()}: give longer ones."
+                f"of {months.series.index[0].date()} to {last_month.date()}. Give longer series."
             )
     return closes.series, months.series
 
 
 def _facts(prepared: Prepared, training: dict[str, Any], closes: data.Loaded, months: data.Loaded) -> dict[str, Any]:
-    """What serving needs besides the weights, and the origin of the weights."""
+    """Return what serving needs besides the weights, and what the weights were made from."""
     return {
         "trend": {
             "epoch": str(prepared.trend.epoch.date()),

@@ -1,4 +1,4 @@
-"""Training windows and where they start."""
+"""Draws the windows to train on."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ Floats = npt.NDArray[np.float64]
 
 
 def training_starts(size: int, batch_size: int, n_steps: int = 30, seed: int = 2017) -> list[int]:
-    """Ascending first indices of `batch_size` windows of a series of `size`: those of Python's `random` after this seed."""
+    """Return the first indices of `batch_size` different windows of a series of length `size`, ascending.
+
+    Python's `random` draws them after this seed. Raises ValueError: the series is too short.
+    """
     return sorted(random.Random(seed).sample(range(size - n_steps - 1), batch_size))
 
 
 def make_training_sequences(
     array: npt.ArrayLike, batch_size: int, n_steps: int = 30, seed: int = 2017
 ) -> tuple[Floats, Floats]:
-    """Input windows and the same windows one step later, each [batch_size, n_steps, 1], in order of time.
+    """Return input windows and the same windows one step later, float64 [batch_size, n_steps, 1], in order of time.
 
-    Raises ValueError when the series is too short for so many different starts.
+    Raises ValueError: the series is too short for so many different windows.
     """
     series = np.asarray(array, np.float64)
     starts = np.array(training_starts(len(series), batch_size, n_steps, seed))

@@ -35,7 +35,9 @@ def expand(text: str) -> dict[str, Any]:
     """Return the descriptor that a literal stands for. Raises DescriptorError."""
     tag, colon, more = text.partition(":")
     if not colon or tag not in _EXAMPLES:
-        raise DescriptorError(f"{shown(text)} is no stream literal. There are {', '.join(_EXAMPLES.values())}.")
+        raise DescriptorError(
+            f"expected a stream literal, found {shown(text)}. There are {', '.join(_EXAMPLES.values())}."
+        )
     try:
         transport = _transport(tag, more)
     except (ValueError, IndexError):

@@ -34,9 +34,9 @@ def test_columns_are_found_in_any_case_and_by_other_names(write):
 
 FAULTS = {
     "no such column": ("Date,Open\n2001-01-01,1\n", r"no column 'Close'\. It has 'Date', 'Open'; .*--column"),
-    "a number that is none": ("Date,Close\n2001-01-01,one\n", r"p\.csv:2: 'one' is no finite number"),
-    "infinity": ("Date,Close\n2001-01-01,inf\n", r"p\.csv:2: 'inf' is no finite number"),
-    "a date that is none": ("Date,Close\n2001-13-01,1\n", r"p\.csv:2: '2001-13-01' is no date"),
+    "a number that is none": ("Date,Close\n2001-01-01,one\n", r"p\.csv:2: expected a finite number, found 'one'"),
+    "infinity": ("Date,Close\n2001-01-01,inf\n", r"p\.csv:2: expected a finite number, found 'inf'"),
+    "a date that is none": ("Date,Close\n2001-13-01,1\n", r"p\.csv:2: expected a date, found '2001-13-01'"),
     "a date twice": ("Date,Close\n2001-01-01,1\n2001-01-01,2\n", r"p\.csv:3: 2001-01-01 is on line 2 too"),
     "one row": ("Date,Close\n2001-01-01,1\n", r"1 rows with a number in 'Close'; at least 2"),
     "an empty file": ("", r"no column 'Close'\. It has none"),
@@ -131,13 +131,13 @@ def adjusted(tmp_path, write):
 CPI_FAULTS = {
     "not a number": (
         "2000-01-01,1\n2000-02-01,nan\n",
-        r"cpi\.csv:3: 'nan' is no finite number above 0\. Leave the field",
+        r"cpi\.csv:3: expected a finite number above 0, found 'nan'\. Leave the field",
     ),
     "infinity": (
         "2000-01-01,1\n2000-02-01,-inf\n",
-        r"cpi\.csv:3: '-inf' is no finite number above 0\. Leave the field",
+        r"cpi\.csv:3: expected a finite number above 0, found '-inf'\. Leave the field",
     ),
-    "zero": ("2000-01-01,0\n", r"cpi\.csv:2: '0' is no finite number above 0"),
+    "zero": ("2000-01-01,0\n", r"cpi\.csv:2: expected a finite number above 0, found '0'"),
     "a figure that is none": ("2000-01-01,one\n", r"cpi\.csv:2: .*'one'\. .*numbers with a decimal point"),
     "a date twice": ("2000-01-01,1\n2000-01-01,2\n", r"cpi\.csv:3: 2000-01-01 is on line 2 too\. Keep one row"),
     "a date that goes back": (

@@ -55,5 +55,7 @@ def test_a_file_that_is_none_is_told(checkpoint, state, tmp_path):
     path = tmp_path / "new" / "checkpoint-1.npz"
     for content in (b"no zip", path.read_bytes()[:200]):
         path.write_bytes(content)
-        with pytest.raises(SettingsError, match=r"checkpoint-1\.npz: is no checkpoint of a training .*Delete it"):
+        with pytest.raises(
+            SettingsError, match=r"checkpoint-1\.npz: expected the checkpoint of a training .*Delete the file"
+        ):
             checkpoint().load(most=1500)

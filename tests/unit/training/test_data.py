@@ -98,23 +98,32 @@ FAULTS = {
     "no such date column": ("Day,Close\n2001-01-01,1\n", r"no column 'Date' .*It has 'Day', 'Close'"),
     "a number that is none": (
         f"Date,Close\n{DAYS}2001-01-03,one\n",
-        r"p\.csv: line 4: 'one' in 'Close' is no finite number",
+        r"p\.csv: line 4: expected a finite number in 'Close', found 'one'\.",
     ),
-    "an infinite number": (f"Date,Close\n{DAYS}2001-01-03,inf\n", r"line 4: 'inf'"),
+    "an infinite number": (
+        f"Date,Close\n{DAYS}2001-01-03,inf\n",
+        r"line 4: expected a finite number in 'Close', found 'inf'",
+    ),
     "two styles of numbers": (
         "Date;Close\n2001-01-01;1.5\n2001-01-02;1,5\n",
-        r"line [23]: '1[.,]5' .*one way in a column",
+        r"line [23]: .*found '1[.,]5'\. Write all numbers of a column in one way",
     ),
-    "a thousand or a decimal": ("Date;Close\n2001-01-01;1.234\n", r"line 2: '1\.234' .*may be a thousand"),
+    "a thousand or a decimal": (
+        "Date;Close\n2001-01-01;1.234\n",
+        r"line 2: '1\.234' .*may be a number above 1,000 or a decimal",
+    ),
     "a date that is none": (
         f"Date,Close\n{DAYS}\n2001-13-01,1\n",
-        r"line 5: '2001-13-01' in 'Date' is no date\. The others look like '2001-01-01'",
+        r"line 5: expected a date in 'Date', found '2001-13-01'\. The rows before look like '2001-01-01'",
     ),
-    "no date alike": ("Date,Close\nfirst,1\n", r"line 2: 'first' .*Dates as 2007-06-01"),
+    "no date alike": (
+        "Date,Close\nfirst,1\n",
+        r"line 2: .*found 'first'\. Write all dates in one way, best as 2007-06-01",
+    ),
     "day or month first": ("Date,Close\n01/02/2001,1\n", r"'01/02/2001' in 'Date' may be day or month first"),
     "a date twice": (
         f"Date,Close\n{DAYS}2001-01-01,1\n",
-        r"line 4: 2001-01-01 is there twice, first in line 2 \(1 such rows\)",
+        r"line 4: 2001-01-01 occurs twice, first in line 2 \(1 such rows\)",
     ),
     "in no order": (
         f"Date,Close\n{DAYS}2000-12-29,1\n",

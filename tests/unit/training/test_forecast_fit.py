@@ -186,5 +186,8 @@ def test_too_few_years_are_told(tmp_path):
     prices, cpi = data.synthetic_prices(2_000, start="2000-01-03")
     prices.to_csv(tmp_path / "prices.csv")
     cpi.rename_axis("DATE").to_csv(tmp_path / "cpi.csv")
-    with pytest.raises(SettingsError, match=r"begin on 2000-02-01 and must by 1986-06-01: 21 years before the split"):
+    with pytest.raises(
+        SettingsError,
+        match=r"begin on 2000-02-01, and must begin by 1986-06-01: choosing and training need 21 years before the split",
+    ):
         forecaster.train(tmp_path / "prices.csv", tmp_path / "cpi.csv", tmp_path / "out")

@@ -80,7 +80,9 @@ def test_the_key_may_be_in_a_file(server, write, monkeypatch):
 
 def test_without_a_key_it_says_where_to_get_one(monkeypatch):
     monkeypatch.delenv(fred.KEY, raising=False)
-    with pytest.raises(SettingsError, match=r"fred:CPIAUCSL: .*FRED_API_KEY or a file given by --fred-key-file"):
+    with pytest.raises(
+        SettingsError, match=r"fred:CPIAUCSL: .*Set FRED_API_KEY, or give a file with the key by --fred-key-file"
+    ):
         data.load_cpi("fred:CPIAUCSL")
 
 
@@ -100,7 +102,7 @@ def test_what_fred_refuses_is_told_in_its_words_and_without_the_key(server, monk
 
 
 def test_an_answer_that_is_none_of_freds(server):
-    with pytest.raises(SettingsError, match=r"fred:PROXY: the answer is none of FRED's"):
+    with pytest.raises(SettingsError, match=r"fred:PROXY: the answer is not one of FRED's API"):
         data.load_prices("fred:PROXY")
 
 
