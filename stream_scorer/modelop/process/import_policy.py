@@ -89,7 +89,8 @@ def _rule(library: str, entry: Any) -> Rule:
 def _install(rule: Rule) -> None:
     words = list(rule.command or ("pip", "install", rule.library.partition(".")[0]))
     if words[:1] in (["pip"], ["pip3"]):
-        words[:1] = [sys.executable, "-m", "pip"]  # into the environment that the model imports from
+        # Into the environment that the model imports from. Without -P a folder `pip` in the working directory would run.
+        words[:1] = [sys.executable, "-P", "-m", "pip"]
     shown = " ".join(rule.command or ("pip", "install", rule.library))
     log.info("import policy: %s", shown)
     try:

@@ -1,4 +1,4 @@
-"""Dry runs of a load, and import policies. Sections [b] and [j]."""
+"""Dry runs of a load, and import policies. Rules `b.*` and `j.*` of docs/conformance.md."""
 
 from __future__ import annotations
 
@@ -214,6 +214,16 @@ def test_a_missing_library_is_installed_by_its_command(tmp_path, monkeypatch):
     policy.install(check_model(package, policy)["install_libs"])
     assert made.exists()
     assert check_model(package, Policy.parse("made_by_policy: install"))["install_libs"] == []
+
+
+@pytest.mark.process
+def test_a_folder_named_pip_in_the_working_directory_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    policy = Policy.parse("never_there:\n  policy: install\n  command: pip --version")
+    with pytest.raises(ModelError, match="ended with 0"):
+        policy.install(["never_there"])
 
 
 @pytest.mark.process
