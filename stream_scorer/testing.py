@@ -103,7 +103,7 @@ class Driver:
     def send_all(self, values: Iterable[Any], key: Key = None, timestamp: int | None = None) -> list[Output]:
         """Score records in as few batches as `batch` allows, and commit; their outputs. As `send`."""
         check_values(values)
-        encode = self._running().opened.codec(0, self._settings.input_encoding).encode
+        encode = self._running().hosted.codec(0, self._settings.input_encoding).encode
         try:
             encoded: list[bytes | None] = [encode(value) for value in values]
         except EncodeError as error:
@@ -150,7 +150,7 @@ class Driver:
         service = self._begun()
         session = key_bytes(key) if self._settings.session == "key" else None
         state = service.sessions.state_of(service.partition, session)
-        return dict(zip(service.opened.module.state_names, state, strict=True))
+        return dict(zip(service.hosted.module.state_names, state, strict=True))
 
     def _check_entered(self) -> None:
         if not self._entered:
@@ -197,6 +197,6 @@ class Driver:
         self._outputs_read, self._rejects_read = len(log.outputs), len(log.rejects)
 
     def _output(self, out: Outgoing) -> Output:
-        codec = self._service.opened.codec(out.slot, self._settings.output_encoding)
+        codec = self._service.hosted.codec(out.slot, self._settings.output_encoding)
         offset = out.source.offset
         return Output(offset, out.slot, codec.decode(out.value), self._keys[offset])

@@ -24,7 +24,7 @@ from stream_scorer.errors import EncodeError, RecordError, SchemaError, StateErr
 from stream_scorer.model.locate import locate
 from stream_scorer.ports import Codec
 from stream_scorer.records import Partition, Place, Record, Reject
-from stream_scorer.scoring.hosting import Opened, in_a_model, opened_apart, paths
+from stream_scorer.scoring.hosting import HostedModel, absolute_paths, host_model_apart, in_a_model
 from stream_scorer.scoring.scorer import Scored
 
 _VALUES = Partition("values", 0)
@@ -37,23 +37,23 @@ class Model:
     slot has a schema, JSON where it has none. Models of one process, in whichever threads, work one after another.
     """
 
-    def __init__(self, opened: Opened) -> None:
-        self._opened = opened
-        self._codecs = {slot: _codec(opened, slot) for slot in opened.schemas}
+    def __init__(self, hosted: HostedModel) -> None:
+        self._hosted = hosted
+        self._codecs = {slot: _codec(hosted, slot) for slot in hosted.schemas}
         outputs = {slot: codec for slot, codec in self._codecs.items() if slot % 2}
-        self._sessions, self._scorer = opened.wire(self._codecs[0], outputs)
+        self._sessions, self._scorer = hosted.wire(self._codecs[0], outputs)
         self._seen = 0
         self._closed = False
 
     @property
     def name(self) -> str:
         """Of the module file, without its suffix."""
-        return self._opened.module.name
+        return self._hosted.module.name
 
     @property
     def sha256(self) -> str:
         """Of the bytes of the module file, in hex."""
-        return self._opened.module.sha256
+        return self._hosted.module.sha256
 
     @property
     def inputs(self) -> dict[int, Any]:
@@ -98,7 +98,7 @@ class Model:
         self._check_open()
         first = self._seen  # what makes the values may score with this model, too
         keys, records, misfits = self._records(values, key, first)
-        with self._opened.inside():
+        with self._hosted.inside():
             try:
                 scored = self._scorer.score(records, misfits)
                 results = self._results(scored, keys, first)
@@ -117,7 +117,7 @@ class Model:
         A key that was not seen yet has the state that `begin` made; a model without state globals has {}.
         """
         state = self._sessions.state_of(_VALUES, key_bytes(key))
-        return dict(zip(self._opened.module.state_names, state, strict=True))
+        return dict(zip(self._hosted.module.state_names, state, strict=True))
 
     def end(self) -> list[Output]:
         """Call the model's `end`; its outputs, which only `stream-scorer score` and an engine write. At most once.
@@ -135,10 +135,10 @@ class Model:
             except EncodeError as error:
                 misfits.append(error)
 
-        with self._opened.inside():
-            self._opened.module.end(emit)
+        with self._hosted.inside():
+            self._hosted.module.end(emit)
         if misfits:
-            raise EncodeError(f"{self._opened.module.path.name}: end(): {misfits[0]}") from misfits[0]
+            raise EncodeError(f"{self._hosted.module.path.name}: end(): {misfits[0]}") from misfits[0]
         return outputs
 
     def _check_open(self) -> None:
@@ -146,7 +146,7 @@ class Model:
             raise StateError(f"model {self.name} is closed: use it within the `with` block of its open_model.")
 
     def _schemas(self, kind: int) -> dict[int, Any]:
-        schemas = self._opened.schemas
+        schemas = self._hosted.schemas
         return {
             slot: None if schema is None else json.loads(schema.canonical)
             for slot, schema in schemas.items()
@@ -202,10 +202,10 @@ def open_model(
         ModelError: it cannot be found, loaded or begun, its state cannot be kept, or it needs an engine.
     """
     with in_a_model:  # relative paths lead from the process's own directory
-        located = locate(str(model))
         archive, files = absolute_files(attachment, schemas)
-    with opened_apart(located, archive, files, endless=False) as found:
-        opened = Model(found)
+        located = locate(str(model), archive)
+    with host_model_apart(located, files, endless=False) as hosted:
+        opened = Model(hosted)
         try:
             yield opened
         finally:
@@ -215,12 +215,13 @@ def open_model(
 def absolute_files(
     attachment: str | Path | None, schemas: Mapping[str, str | Path] | None
 ) -> tuple[Path | None, dict[str, Path]]:
+    """Return the absolute paths of an attachment and of files of schemas by name."""
     archive = Path(attachment).resolve() if attachment is not None else None
-    return archive, paths({name: str(path) for name, path in (schemas or {}).items()})
+    return archive, absolute_paths({name: str(path) for name, path in (schemas or {}).items()})
 
 
-def _codec(opened: Opened, slot: int) -> Codec:
-    return opened.codec(slot, "json" if opened.schemas[slot] is None else "avro-binary", strict=False)
+def _codec(hosted: HostedModel, slot: int) -> Codec:
+    return hosted.codec(slot, "json" if hosted.schemas[slot] is None else "avro-binary", strict=False)
 
 
 def _raise_first(results: list[Output | Rejected]) -> None:

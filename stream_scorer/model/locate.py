@@ -13,22 +13,32 @@ SHIPPED = ("tf_sp500_lstm", "sp500_forecast")
 
 @dataclass(frozen=True)
 class Located:
-    """A module file, the attachment beside it if there is one, and the folder where its schemas are looked for."""
+    """The absolute paths of a module file, of its attachment if it has one, and of the folder of its schemas."""
 
     module: Path
     attachment: Path | None
     schema_dir: Path
 
+    @property
+    def attachments(self) -> list[str]:
+        """Names of the attachments, as `begin` gets them."""
+        return [self.attachment.name] if self.attachment else []
 
-def locate(model: str) -> Located:
-    """A path to a .py file, a bundle directory, or the name of a shipped model. Raises ModelError."""
+
+def locate(model: str, attachment: Path | None = None) -> Located:
+    """Find the files of a model. Raises ModelError: there is no such model.
+
+    Args:
+        model: path of a module file or of a bundle directory, or the name of a shipped model.
+        attachment: archive of the model's files; None: the one beside the module, if any.
+    """
     path = Path(model)
     if path.is_dir() and is_bundle(path):
-        return _beside(path / module_of(path))
+        return _located(path / module_of(path), attachment)
     if path.is_file():
-        return _beside(path.resolve())
+        return _located(path, attachment)
     if model in SHIPPED and not path.exists():
-        return _beside(_shipped_folder() / f"{model}.py")
+        return _located(_shipped_folder() / f"{model}.py", attachment)
     problem = "a directory without manifest.json" if path.is_dir() else "no such file"
     raise ModelError(
         f"model {model!r}: {problem}. Give the path of a module (.py), of a bundle that `stream-scorer export` wrote, "
@@ -37,13 +47,13 @@ def locate(model: str) -> Located:
 
 
 def absolute(model: str) -> str:
-    """The same MODEL for `locate`, wherever the process goes."""
+    """Return a MODEL that `locate` finds from any working directory."""
     return str(Path(model).resolve()) if Path(model).exists() else model
 
 
-def _beside(module: Path) -> Located:
+def _located(module: Path, attachment: Path | None) -> Located:
     module = module.resolve()
-    return Located(module, attachment_beside(module), module.parent)
+    return Located(module, attachment.resolve() if attachment else attachment_beside(module), module.parent)
 
 
 def _shipped_folder() -> Path:

@@ -55,9 +55,9 @@ class Adjustment:
         return (value + self.trend(target)) * self.cpi(made)
 
 
-def adjustment(located: Located, attachment: Path | None, cpi: Path, lag_days: int = LAG_DAYS) -> Adjustment:
+def adjustment(located: Located, cpi: Path, lag_days: int = LAG_DAYS) -> Adjustment:
     """The adjustment by the trend in the model's attachment and a CSV of the CPI. Raises SettingsError, ModelError."""
-    archive = attachment or located.attachment
+    archive = located.attachment
     facts = f"{located.module.stem}.json"
     try:
         trend = json.loads(read_archive(archive)[facts])["trend"] if archive else None

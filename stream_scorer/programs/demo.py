@@ -1,4 +1,8 @@
-"""`stream-scorer demo`: sends prices to a topic, runs the service on it, and reads its scores, in one process."""
+"""The composition root of `stream-scorer demo`: one process with an embedded broker, a producer and the service.
+
+`run` starts the broker, sends prices to a topic, runs the service until the end of that topic, reads the scores, and stops
+the broker.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ PRICES, SCORES = "prices", "scores"
 
 
 class Forecasts(NamedTuple):
-    """What the demo did. values: forecast by the index of the input after which it was made."""
+    """The result of the demo: numbers of records, and the forecasts by the index of the input after which they were made."""
 
     prices_in: int
     scores_out: int
@@ -33,9 +37,9 @@ class Forecasts(NamedTuple):
 
 
 def run(adjusted: pd.Series) -> Forecasts:
-    """Send adjusted values (index: dates) through the service on an embedded broker. Blocks: seconds, with TensorFlow.
+    """Send adjusted closes, indexed by date, through the service on an embedded broker.
 
-    Raises KeyboardInterrupt after SIGINT.
+    Blocks for seconds, as TensorFlow loads. Raises StreamScorerError, and KeyboardInterrupt after SIGINT.
     """
     codec = codec_for("avro-binary", make_schema("double", "double"))
     with embedded_broker(PRICES, SCORES) as servers:
@@ -61,14 +65,17 @@ def run(adjusted: pd.Series) -> Forecasts:
 
 
 def _offset(headers: Sequence[tuple[str, str | bytes | None]] | None) -> int:
-    """Offset of the input of a score, from its header `scorer-source`: topic/partition/offset."""
+    """Return the offset of a score's input, from the header `scorer-source`: topic/partition/offset."""
     source = dict(headers or ())["scorer-source"]
     assert isinstance(source, bytes)
     return int(source.rsplit(b"/", 1)[1])
 
 
 def table(dates: Sequence[str], observed: Sequence[float], forecast: Sequence[float | None], last: int) -> str:
-    """The last `last` forecasts as lines of text, beside the closes of the days forecast and of the days before."""
+    """Return the last `last` forecasts as lines of text, with the closes of the day forecast and of the day before.
+
+    All values are in index points. forecast: of the same days as `dates` and `observed`; None: there is none.
+    """
     lines = [f"  {'for':10}  {'forecast':>10}  {'happened':>10}  {'error':>8}  {'day before':>10}"]
     for at in range(max(1, len(dates) - last), len(dates)):
         made = forecast[at]
@@ -81,4 +88,5 @@ def table(dates: Sequence[str], observed: Sequence[float], forecast: Sequence[fl
 
 
 def picture_path(folder: Path) -> Path:
+    """Return the file that the demo's plot is written to."""
     return folder / "demo-forecasts.png"

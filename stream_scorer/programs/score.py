@@ -1,4 +1,9 @@
-"""`stream-scorer score`: opens a model and its streams, and scores in this process until the streams end."""
+"""The composition root of `stream-scorer score`: opens the streams and the model, scores in this process, closes both.
+
+`score` opens the streams first, then the sandbox and the model, and closes them in the reverse order. It blocks until the
+input streams end or a signal comes, and returns the exit code. Two hosts run models: the service's scorer, and a jet's
+runner for models and streams that need an engine.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +30,7 @@ from stream_scorer.modelop.streams.stream import Stream
 from stream_scorer.programs import score_streams
 from stream_scorer.programs.score_streams import Pipes
 from stream_scorer.records import Batch, Partition, Record, Reject
-from stream_scorer.scoring.hosting import Opened, Wired, opened
+from stream_scorer.scoring.hosting import HostedModel, Wired, host_model
 from stream_scorer.system.signals import stopping
 
 log = logging.getLogger(__name__)
@@ -45,21 +50,24 @@ def score(
     rejects: TextIO,
     batch: int | None = None,
 ) -> int:
-    """Run a model until its inputs end or a signal comes. Returns the exit code.
+    """Run a model until its inputs end or a signal comes. Blocks. Returns the exit code; closes all that it opened.
 
     If the model takes one input, one record at a time, and no descriptors are given, the service's scorer runs it: a
     record on which the model fails is rejected and leaves no trace. Otherwise it runs as in an engine: a failure of the
     model ends the run.
 
     Args:
+        model, attachment: as in `locate`.
+        schema_files: absolute paths of Avro schemas by name.
         descriptors: ModelOp stream descriptors by slot. The first input without one is read from `stdin`,
             outputs without one are written to `out`: JSON, a record a line.
+        stdin: file descriptor.
         rejects: gets a line for each record that does not fit, and the traceback of a model that fails.
         batch: most records of `stdin` that go to the model together.
     Raises:
         SettingsError, ModelError, TransportError.
     """
-    located = locate(model)
+    located = locate(model, attachment)
     program = read_program(located.module)
     simple = not descriptors and needs_an_engine(program) is None
     batch = batch or (SERVICE_BATCH if simple else ENGINE_BATCH)
@@ -68,12 +76,11 @@ def score(
         pipes = _opened_pipes(stack, streams, program, descriptors, stdin, out, rejects, blank=simple)
         host: _Host
         if simple:
-            hosted = stack.enter_context(opened(located, attachment, schema_files, endless=False))
+            hosted = stack.enter_context(host_model(located, schema_files, endless=False))
             host = _ServiceHost(pipes, hosted)
         else:
-            attachment = attachment or located.attachment
-            stack.enter_context(sandbox(attachment))
-            host = _EngineHost(pipes, program, streams, [attachment.name] if attachment else [])
+            stack.enter_context(sandbox(located.attachment))
+            host = _EngineHost(pipes, program, streams, located.attachments)
         return _run(host, pipes)
 
 
@@ -88,7 +95,7 @@ def _opened_pipes(
     *,
     blank: bool,
 ) -> Pipes:
-    """Open the ends of all streams; `stack` closes them."""
+    """Open all streams; `stack` closes them."""
     inlets = score_streams.open_inlets(streams, program, descriptors, stdin, blank=blank)
     outlets = score_streams.open_outlets(streams, descriptors, out)
     for close in [inlet.close for inlet in inlets.values()] + [outlet.close for outlet in outlets.values()]:
@@ -97,6 +104,7 @@ def _opened_pipes(
 
 
 def _run(host: _Host, pipes: Pipes) -> int:
+    """Run until the streams end or a signal comes. Returns the exit code."""
     with stopping() as signals:
         signals.call_on_stop(pipes.stop)
         host.run()
@@ -115,12 +123,12 @@ class _Host(Protocol):
 class _ServiceHost:
     """Scores with the service's scorer and one session."""
 
-    def __init__(self, pipes: Pipes, hosted: Opened) -> None:
+    def __init__(self, pipes: Pipes, hosted: HostedModel) -> None:
         self._pipes, self._module = pipes, hosted.module
         self._wired = self._wire(hosted)
         self._line = 0  # number of the next line, from 0; blank lines and control records are lines too
 
-    def _wire(self, hosted: Opened) -> Wired:
+    def _wire(self, hosted: HostedModel) -> Wired:
         """A model whose state cannot be saved is not refused, as nothing is saved here."""
         try:
             return hosted.wire_json(strict=False, by_key=False)

@@ -1,4 +1,4 @@
-"""The streams of a model for `score`: stdin and stdout, files, or streams by descriptors."""
+"""Opens the streams of a model for `score`: stdin and stdout, files, or ModelOp streams by descriptors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ Outputs = Iterable[tuple[int, bytes]]
 
 
 class Pipes:
-    """The streams of a model, and counts of what was read, written and rejected. `stop` ends reading, from any thread."""
+    """The open streams of a model, and counts of the records read, written and rejected.
+
+    Call it from one thread, and `stop` from any. It does not close the streams at the end. Reading and writing raise
+    TransportError.
+    """
 
     def __init__(
         self, streams: Mapping[int, Stream], inlets: dict[int, Inlet], outlets: Mapping[int, Outlet], rejects: TextIO
@@ -45,10 +49,14 @@ class Pipes:
             inlet.on_reject = functools.partial(self._too_long, slot)
 
     def stop(self) -> None:
+        """End reading: `batches` and `read` return after the wait under way, at most a second."""
         self._stopped = True
 
     def batches(self) -> Iterator[Batch]:
-        """One batch of each input in turn, until all have ended. Asking for the next says that the last was processed."""
+        """Iterate over batches, one of each input in turn, until all inputs have ended. Blocks while there is none.
+
+        The request for the next batch means that the outputs of the last one were written.
+        """
         while self._inlets and not self._stopped:
             for slot in list(self._inlets):
                 batch = self._next(slot, _ALONE_S if len(self._inlets) == 1 else _AMONG_OTHERS_S)
@@ -57,7 +65,7 @@ class Pipes:
                     self.pass_pigs()
 
     def read(self, slot: int) -> Batch | None:
-        """The next batch of one input; None at its end."""
+        """Return the next batch of one input; None at its end or after `stop`. Blocks while there is none."""
         self.pass_pigs()
         while slot in self._inlets and not self._stopped:
             if (batch := self._next(slot, _ALONE_S)) is not None:
@@ -73,6 +81,7 @@ class Pipes:
         return batch
 
     def pass_pigs(self) -> None:
+        """Write the pigs that were read to all outputs whose encoding has control records."""
         for pig in self._pigs:
             for slot, outlet in self._outlets.items():
                 record = self.codecs[slot].write_control(pig)
@@ -81,7 +90,7 @@ class Pipes:
         self._pigs.clear()
 
     def write(self, outputs: Outputs, records: int = 0) -> None:
-        """Write outputs, and count the input records that they came of."""
+        """Write encoded outputs, as (slot, record), and count the input records that they were made from."""
         self._records += records
         # Slots that share a pipe keep the order of their records.
         for slot, run in itertools.groupby(outputs, operator.itemgetter(0)):
@@ -104,7 +113,7 @@ class Pipes:
         self.tell(line.encode(errors="backslashreplace").decode())
 
     def _too_long(self, slot: int, record: bytes, why: str) -> None:
-        """Rejects a record that is too long to be handed on; `record` is its beginning."""
+        """Reject a record that exceeds the limit; `record` is its beginning."""
         self._records += 1
         line = f"slot {slot}: decode: {why} The record: {record[:200].decode(errors='replace').strip()}"
         self.reject(line, first=line, output=False)
@@ -114,12 +123,13 @@ class Pipes:
         self._rejects.write(text + "\n")
 
     def finish(self) -> None:
+        """Finish all outputs. Blocks until they are written."""
         self.pass_pigs()
         for outlet in self._outlets.values():
             outlet.finish()
 
     def came_to_nothing(self) -> str | None:
-        """A text if every input, or every output, was rejected."""
+        """Return a text if every input or every output was rejected, else None."""
         if self._written or not (self._outputs_rejected or 0 < self._records == self._rejected):
             return None
         if 0 < self._records == self._rejected:
@@ -130,6 +140,10 @@ class Pipes:
 def streams_of(
     program: Program, descriptors: Mapping[int, Any], located: Located, schema_files: Mapping[str, Path], batch: int
 ) -> dict[int, Stream]:
+    """Return the stream of each slot in use; a slot without descriptor gets JSON lines, at most `batch` in a batch.
+
+    Raises SettingsError: a slot is not in use, or a schema cannot be found. Raises DescriptorError.
+    """
     in_use = program.annotations.slots_in_use
     if unused := sorted(set(descriptors) - in_use):
         raise SettingsError(
@@ -152,7 +166,11 @@ def streams_of(
 def open_inlets(
     streams: Mapping[int, Stream], program: Program, descriptors: Mapping[int, Any], stdin: int, *, blank: bool
 ) -> dict[int, Inlet]:
-    """Raises SettingsError: two inputs want stdin. `blank`: hand on blank lines, so that lines can be counted."""
+    """Open the input streams, by slot; the input without descriptor reads from the file descriptor `stdin`.
+
+    `blank`: blank lines are records too, so that lines can be counted. Raises TransportError, and SettingsError: two inputs
+    have no descriptor.
+    """
     inlets: dict[int, Inlet] = {}
     on_stdin: list[int] = []
     for slot in program.annotations.inputs:
@@ -172,6 +190,7 @@ def open_inlets(
 
 
 def open_outlets(streams: Mapping[int, Stream], descriptors: Mapping[int, Any], out: BinaryIO) -> dict[int, Outlet]:
+    """Open the output streams, by slot; outputs without descriptor are written to `out`. Raises TransportError."""
     return {
         slot: open_outlet(stream)
         if slot in descriptors
@@ -186,13 +205,13 @@ def _lines(batch: int) -> dict[str, Any]:
 
 
 def file_stream(path: str) -> dict[str, Any]:
-    """The descriptor of a file of JSON lines."""
+    """Return the descriptor of a file of JSON lines."""
     return {"Transport": {"Type": "file", "Path": path}, "Envelope": "delimited", "Encoding": "json"}
 
 
 def descriptor(path: Path) -> Any:
-    """The stream descriptor in a file. Raises SettingsError."""
+    """Read the stream descriptor in a file. Raises SettingsError."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"--stream {path}: {error}. It must be a stream descriptor, as JSON.") from error
+        raise SettingsError(f"--stream {path}: expected a stream descriptor as JSON ({error}).") from error

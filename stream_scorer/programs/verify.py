@@ -1,4 +1,4 @@
-"""`stream-scorer verify`: loads a model, and scores the same inputs in every way that the service may."""
+"""The composition root of `stream-scorer verify`: loads a model, and scores the same inputs in all ways of the service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream_scorer.model.bundle import check_manifest, is_bundle
 from stream_scorer.model.locate import locate
 from stream_scorer.ports import Codec
 from stream_scorer.records import Outgoing, Partition, Record, Reject
-from stream_scorer.scoring.hosting import Opened, opened
+from stream_scorer.scoring.hosting import HostedModel, host_model
 
 SERIES = 4
 LENGTH = 150
@@ -24,15 +24,23 @@ Scores = dict[int, list[Any]]
 
 
 def verify(model: str, attachment: Path | None, schemas: dict[str, Path], inputs: Path | None) -> Iterator[str]:
-    """Run the checks in turn, and yield a line for each that holds. Raises ModelError at the first that fails."""
-    located = locate(model)
+    """Run the checks in turn, and yield a line of text for each that holds. Raises ModelError at the first that fails.
+
+    Each step blocks while the model scores. The model is closed when the iterator ends or is closed.
+
+    Args:
+        model, attachment: as in `locate`.
+        schemas: absolute paths of Avro schemas by name.
+        inputs: file of JSON, a value per line; None: inputs are made up from the schema, if that is possible.
+    """
+    located = locate(model, attachment)
     if is_bundle(Path(model)):
         problems = check_manifest(Path(model))
         if problems:
             raise ModelError(f"{model}: not what its manifest says: {'; '.join(problems)}. Export it again.")
         yield "manifest: every file is there and has its sha256"
     samples = _read(inputs) if inputs else None
-    with opened(located, attachment, schemas) as hosted:
+    with host_model(located, schemas) as hosted:
         module = hosted.module
         yield f"contract: {module.name} loads and begins, sha256 {module.sha256}"
         names = [
@@ -48,7 +56,7 @@ def verify(model: str, attachment: Path | None, schemas: dict[str, Path], inputs
         yield from _compare(hosted, given, made_up=not samples)
 
 
-def _compare(hosted: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterator[str]:
+def _compare(hosted: HostedModel, samples: Sequence[Any], *, made_up: bool) -> Iterator[str]:
     module = hosted.module
     keys = [b"%d" % number for number in range(SERIES)]
     records = [
@@ -82,7 +90,7 @@ def _compare(hosted: Opened, samples: Sequence[Any], *, made_up: bool) -> Iterat
 
 
 def _score(
-    hosted: Opened, records: Sequence[Record], sizes: Sequence[int], *, one_by_one: bool = False
+    hosted: HostedModel, records: Sequence[Record], sizes: Sequence[int], *, one_by_one: bool = False
 ) -> list[Outgoing | Reject]:
     """Score with new sessions, in batches of these sizes. Returns outputs and rejects."""
     encoders: dict[int, Codec] = {
@@ -134,7 +142,7 @@ def _same(expected: Scores, actual: Scores, ways: str, path: Path) -> None:
             )
 
 
-def _generate(hosted: Opened) -> list[Any] | None:
+def _generate(hosted: HostedModel) -> list[Any] | None:
     """Random walks, if the schema is a number or there is none; else None."""
     schema = hosted.schemas.get(0)
     kind = schema.primitive if schema else "double"

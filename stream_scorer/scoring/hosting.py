@@ -1,6 +1,6 @@
-"""Opens a model in its sandbox and wires it with codecs, sessions and a scorer.
+"""Hosts a model: opens it in its sandbox, and wires it with codecs, sessions and a scorer.
 
-`run`, `score`, `verify` and `backtest` all use it.
+`run`, `score`, `verify`, `backtest` and the Python API use it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from stream_scorer.state.sessions import Sessions
 log = logging.getLogger(__name__)
 
 in_a_model = threading.RLock()
-"""Held by the thread that is in the working directory of a model opened by `opened_apart`: a process has only one. Whoever
+"""Held by the thread that is in the working directory of a model hosted by `host_model_apart`: a process has only one. Whoever
 holds it and is in no model is in the process's own."""
 
 
@@ -41,7 +41,10 @@ class Wired(NamedTuple):
     scorer: Scorer
 
     def score(self, records: Sequence[Record], sizes: Iterable[int]) -> list[Scored]:
-        """Score records in batches of these sizes, then the rest in one batch. Every batch is settled, none is undone."""
+        """Score records in batches of these sizes, and the rest in one batch. Returns outputs and rejects in order. Blocks.
+
+        Each batch's changes of the state are final. Raises ModelError: the model ends the run.
+        """
         scored: list[Scored] = []
         at, left = 0, iter(sizes)
         while at < len(records):
@@ -52,10 +55,13 @@ class Wired(NamedTuple):
         return scored
 
 
-class Opened:
-    """A model whose `begin` was called, in its sandbox. `schemas`: of each slot in use; None: untyped.
+class HostedModel:
+    """A model in its sandbox, after its `begin`.
 
-    apart: the process is not in the sandbox; scorers of `wire` enter it by themselves.
+    Attributes:
+        schemas: by slot in use; None: the slot is untyped.
+        identity: sha256 of the module and, after a +, of the attachment. Only the identity that saved a state uses it.
+        apart: the process is not in the sandbox; the scorers of `wire` enter it by themselves.
     """
 
     def __init__(self, module: Module, schemas: dict[int, Schema | None], attachment: Path | None) -> None:
@@ -63,19 +69,21 @@ class Opened:
         self.module = module
         self.schemas = schemas
         self.identity = module.sha256 if attachment is None else f"{module.sha256}+{_sha256(attachment)}"
-        """sha256 of the module and, after a +, of the attachment. State is used only by the identity that saved it."""
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
-        """Within the block the process is in the model's working directory: for calls into the model after `opened_apart`.
+        """Return a context manager: in its block the process is in the model's working directory.
 
-        Blocks while another thread is inside a model.
+        After `host_model_apart`, every call into the model must be in such a block. Blocks while another thread is in one.
         """
         with in_a_model, contextlib.chdir(self.folder):
             yield
 
     def codec(self, slot: int, encoding: str, **options: Any) -> Codec:
-        """The codec of a slot in use; `options` as in `codec_for`. Raises ModelError: Avro, and the slot has no schema."""
+        """Return the codec of a slot in use. options: as in `codec_for`.
+
+        Raises ModelError: the encoding is Avro, and the slot has no schema.
+        """
         schema = self.schemas.get(slot)
         if schema is None and encoding != "json":
             raise ModelError(
@@ -93,7 +101,7 @@ class Opened:
         one_by_one: bool = False,
         **options: Any,
     ) -> Wired:
-        """Sessions and a scorer for the model, with these codecs. Raises ModelError: the model's state cannot be kept.
+        """Return sessions and a scorer for the model, with these codecs. Raises ModelError: its state cannot be kept.
 
         Args:
             judge: as in `Scorer`.
@@ -107,26 +115,26 @@ class Opened:
         return Wired(sessions, Scorer(model, sessions, decoder, encoders, judge, inside))
 
     def wire_json(self, *, strict: bool = True, **options: Any) -> Wired:
-        """As `wire`, with JSON codecs at all slots. `strict`: refuse NaN and Infinity."""
+        """Do as `wire`, with JSON codecs at all slots. `strict`: refuse NaN and Infinity."""
         codecs = {slot: self.codec(slot, "json", strict=strict) for slot in self.schemas}
         return self.wire(codecs[0], {slot: codec for slot, codec in codecs.items() if slot % 2}, **options)
 
 
 @contextlib.contextmanager
-def opened(
-    located: Located, attachment: Path | None, schema_files: Mapping[str, Path], *, endless: bool = True
-) -> Iterator[Opened]:
-    """Loads a model in a sandbox with its attachment, calls its `begin`, and its `end` after the block. Raises ModelError.
+def host_model(located: Located, schema_files: Mapping[str, Path], *, endless: bool = True) -> Iterator[HostedModel]:
+    """Load a model in a sandbox with its attachment and call its `begin`; after the block, call its `end`.
 
-    Blocks while the model loads and begins: seconds, with TensorFlow.
+    In the block the process is in the sandbox, the model's working directory. Blocks while the model loads and begins:
+    seconds, with TensorFlow. Raises ModelError: the model cannot be loaded, or its `begin` or `end` fails.
 
     Args:
-        endless: the input has no end, as a topic: refuse a model that needs one.
+        schema_files: absolute paths by the names of schemas; other names are looked for in the folder of the module.
+        endless: the input has no end, as a topic has none. A model that needs the end is refused.
     """
-    attachment = attachment or located.attachment
+    attachment = located.attachment
     with sandbox(attachment):
         started = time.perf_counter()
-        module = Module(located.module, [attachment.name] if attachment else [], endless=endless)
+        module = Module(located.module, located.attachments, endless=endless)
         names = module.annotations.schemas
         schemas = {
             slot: load_schema(names[slot], schema_files, located.schema_dir) if slot in names else None
@@ -142,7 +150,7 @@ def opened(
             ", batched" if module.batched else "",
         )
         try:
-            yield Opened(module, schemas, attachment)
+            yield HostedModel(module, schemas, attachment)
         except BaseException:
             with _only_logged():
                 module.end()
@@ -151,35 +159,35 @@ def opened(
 
 
 @contextlib.contextmanager
-def opened_apart(
-    located: Located, attachment: Path | None, schema_files: Mapping[str, Path], *, endless: bool = True
-) -> Iterator[Opened]:
-    """As `opened`, for a process that is not the model's alone: within the block it stays in its own working directory.
+def host_model_apart(
+    located: Located, schema_files: Mapping[str, Path], *, endless: bool = True
+) -> Iterator[HostedModel]:
+    """Do as `host_model`, for a process that does more than host the model: it stays in its own working directory.
 
-    Every call into the model must be inside `Opened.inside`, which goes into the model's; scorers of `Opened.wire` are.
+    Every call into the model must be in a block of `HostedModel.inside`, in which the scorers of `HostedModel.wire` are.
     Blocks also while another thread is inside a model.
     """
     with in_a_model:
         outside = Path.cwd()
         try:
-            with opened(located, attachment, schema_files, endless=endless) as found:
-                found.apart = True
+            with host_model(located, schema_files, endless=endless) as hosted:
+                hosted.apart = True
                 os.chdir(outside)
                 in_a_model.release()
                 try:
-                    yield found
+                    yield hosted
                 finally:
                     in_a_model.acquire()
                     with contextlib.suppress(FileNotFoundError):  # the folder the block is in may be gone
                         outside = Path.cwd()  # the block may have moved on
-                    os.chdir(found.folder)
+                    os.chdir(hosted.folder)
         finally:
             os.chdir(outside)
 
 
 @contextlib.contextmanager
 def _only_logged() -> Iterator[None]:
-    """Logs a ModelError of the block instead of raising it: it must not hide the error that came before."""
+    """Log a ModelError of the block instead of raising it: it must not hide the error that came before."""
     try:
         yield
     except ModelError as error:
@@ -203,6 +211,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def paths(schemas: Mapping[str, str]) -> dict[str, Path]:
-    """Absolute paths of schema files: in the sandbox the working directory is another one."""
-    return {name: Path(path).resolve() for name, path in schemas.items()}
+def absolute_paths(files: Mapping[str, str]) -> dict[str, Path]:
+    """Return the absolute paths of files, by name: in the sandbox, relative paths would refer to the model's directory."""
+    return {name: Path(path).resolve() for name, path in files.items()}

@@ -1,4 +1,4 @@
-"""Scores a history of prices record by record, as `score` and the service do, for a backtest."""
+"""Scores a history of prices in order with the service's scorer, for a backtest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stream_scorer.prices.adjust import LAG_DAYS, Adjustment, adjustment
 from stream_scorer.prices.feed import inputs
 from stream_scorer.prices.history import Prices
 from stream_scorer.records import Outgoing, Partition, Record
-from stream_scorer.scoring.hosting import opened
+from stream_scorer.scoring.hosting import host_model
 
 BATCH = 1024
 FIELDS = ("close", "forecast", "prediction", "price", "value", "score")
@@ -28,9 +28,12 @@ FIELDS = ("close", "forecast", "prediction", "price", "value", "score")
 
 @dataclass(frozen=True)
 class Walk:
-    """What came of a history.
+    """A scored history.
 
-    inputs, scores: JSON as `stream-scorer score` reads and writes it. rejects: a text for each, with its date.
+    model, sha256: of the module.
+    inputs, scores: JSON values, as `stream-scorer score` reads and writes them, without line ends.
+    forecasts: in the order of the rows that they were made on, at most one per row; in index points.
+    rejects: a line of text for each rejected record, which begins with its date.
     """
 
     model: str
@@ -52,22 +55,28 @@ def walk(
     lag_days: int = LAG_DAYS,
     field: str | None = None,
 ) -> Walk:
-    """Scores every row of a history in order. Blocks. Raises StreamScorerError.
+    """Score every row of a history in order. Blocks until all rows are scored.
 
     Args:
-        cpi: file of the consumer price index: adjust the model's inputs by it, and undo that in its forecasts.
-        field: of output records, with the forecast; None: the first of FIELDS that a record has.
+        model, attachment: as in `locate`.
+        schemas: absolute paths of Avro schemas by name.
+        symbol: put into each input record, and the key of the records.
+        cpi: file of the consumer price index. If given, the model's inputs are adjusted by it, and its forecasts are
+            converted back to index points.
+        lag_days: days from the end of a month until its CPI figure is used.
+        field: field of the output records that holds the forecast; None: the first of FIELDS with a number.
+    Raises:
+        SettingsError: the files cannot be used, or no output is a forecast. ModelError: the model fails.
     """
-    located = locate(model)
-    attachment = attachment.resolve() if attachment else None
-    adjusted = adjustment(located, attachment, cpi, lag_days) if cpi else None
-    with opened(located, attachment, schemas or {}) as opened_model:
-        values = inputs(opened_model.schemas.get(0), prices, symbol, adjusted)
-        module = opened_model.module
+    located = locate(model, attachment)
+    adjusted = adjustment(located, cpi, lag_days) if cpi else None
+    with host_model(located, schemas or {}) as hosted:
+        values = inputs(hosted.schemas.get(0), prices, symbol, adjusted)
+        module = hosted.module
         lines = [json.dumps(value).encode() for value in values]
         partition, key = Partition(prices.path.name, 0), symbol.encode()
         records = [Record(partition, offset, key, line, None, None) for offset, line in enumerate(lines)]
-        scored = opened_model.wire_json().score(records, itertools.repeat(BATCH))
+        scored = hosted.wire_json().score(records, itertools.repeat(BATCH))
         outs = [result for result in scored if isinstance(result, Outgoing)]
         rejects = [
             f"{prices.dates[result.source.offset]}: {result.message}"
@@ -80,7 +89,10 @@ def walk(
 
 
 def _forecasts(outs: list[Outgoing], prices: Prices, adjusted: Adjustment | None, field: str | None) -> list[Forecast]:
-    """For each row, the first output in slot 1 that is a forecast. Raises SettingsError: there are outputs, and none is."""
+    """Return for each row the first output of slot 1 that is a forecast.
+
+    Raises SettingsError: there are outputs, but none of them is a forecast.
+    """
     rows = {date.isoformat(): at for at, date in enumerate(prices.dates)}
     forecasts: dict[int, Forecast] = {}
     for out in outs:
@@ -100,6 +112,7 @@ def _forecasts(outs: list[Outgoing], prices: Prices, adjusted: Adjustment | None
 
 
 def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, field: str | None) -> Forecast | None:
+    """Return the forecast in an output, or None. made: index of the row it was made on. rows: indices by ISO date."""
     following = made + 1 if made + 1 < len(prices) else None
     day = None if following is None else prices.dates[following].isoformat()
     if not isinstance(value, dict):
@@ -110,7 +123,9 @@ def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, fi
     if number is None:
         return None
     date, target = _day(value.get("date")), following
-    if date is not None and date > prices.dates[made].isoformat():  # else it is the day on which the forecast was made
+    if (
+        date is not None and date > prices.dates[made].isoformat()
+    ):  # otherwise it is the day on which the forecast was made
         target = rows.get(date)
     else:
         date = day
@@ -121,7 +136,7 @@ def _forecast(value: Any, made: int, rows: Mapping[str, int], prices: Prices, fi
 
 
 def _restored(forecast: Forecast, prices: Prices, adjusted: Adjustment) -> Forecast:
-    """In index points. The last forecast has no row, so its day is not known: the next weekday is taken."""
+    """Return the forecast in index points. The last one's day has no row; it is taken to be the next weekday."""
     made = prices.dates[forecast.made]
     if forecast.target is not None:
         target = prices.dates[forecast.target]
@@ -136,7 +151,7 @@ def _restored(forecast: Forecast, prices: Prices, adjusted: Adjustment) -> Forec
 
 
 def _day(value: Any) -> str | None:
-    """A field with a date or time as an ISO date."""
+    """Return a field's date or time as an ISO date; None if it is neither."""
     moment = moment_ms(value)
     if moment is None or not 0 < (day := EPOCH + moment // DAY_MS) <= datetime.date.max.toordinal():
         return None

@@ -1,8 +1,9 @@
-"""The composition root of `stream-scorer run`. `serve` is a process, and `work` its worker, from settings to the last commit.
+"""The composition root of `stream-scorer run`: `serve` runs a process, and `work` a worker in it.
 
-`work` opens, in this order: the HTTP server, the schema registry, the model, what talks to Kafka. Two files make the parts:
-`scoring.py` those around the model, `wiring.py` those around Kafka. What holds a connection or a thread is given to
-`closing`, which closes it in the reverse order, before the model's `end`.
+`work` opens, in this order: the HTTP server, the schema registry, the admin client that checks the topics, the model, and
+the Kafka clients with the loop. Two files make the parts: `scoring.py` those around the model, `wiring.py` those around
+Kafka. What holds a connection or a thread is added to `closing`, which closes it in the reverse order. The model's `end` is
+called last.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from stream_scorer.codec.registry import open_registry
 from stream_scorer.errors import EXIT_DONE, EXIT_NOTHING
 from stream_scorer.model.locate import locate
-from stream_scorer.scoring.hosting import opened, opened_apart, paths
+from stream_scorer.scoring.hosting import absolute_paths, host_model, host_model_apart
 from stream_scorer.scoring.progress_lines import all_rejected, summary
 from stream_scorer.scoring.totals import Totals
 from stream_scorer.service.lifeline import Lifeline
@@ -39,13 +40,14 @@ LONGEST_CALL_S = 120.0
 
 
 def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lifeline | None = None) -> int:
-    """The worker of a process of its own: runs `work` until a signal comes or `work` returns.
+    """Run a worker in this process until a signal comes or the input ends. Handles signals and tunes garbage collection.
 
-    Blocks. Returns the exit code. Raises what `work` raises.
+    Blocks. Returns the exit code; closes all that it opened. Raises what `work` raises.
 
     Args:
-        show: draws, for a person who watches, how far the restore of a partition is.
-        line: leads to a supervisor.
+        model: path of a module or bundle, or name of a shipped model.
+        show: draws how far the restore of a partition is, for a person at a terminal.
+        line: the connection to the supervisor that started this process; None: there is none.
     """
     totals: Totals | None = None  # a signal may end the block at any place
     with stopping(by=[SIGTERM] if line else [SIGTERM, SIGINT]) as signals, Closing() as closing:
@@ -73,33 +75,34 @@ def work(
     *,
     apart: bool = False,
 ) -> Totals:
-    """One worker: reads, scores and commits until its loop is stopped or, if asked, until the input ends.
+    """Run one worker: read, score and commit until its loop is stopped or, with `until_end`, until the input ends.
 
-    Leaves signals, logs and the garbage collector of the process alone. Blocks. Raises StreamScorerError.
+    Blocks. Returns the totals of the run. It does not touch signals, logging or the garbage collector of the process.
+    Raises StreamScorerError: the settings, the model or the cluster cannot be used, or the run fails.
 
     Args:
         model: path of a module or bundle, or name of a shipped model.
-        closing: closes what is opened here; at the latest before the model's `end` is called.
-        begun: called once, before the first record, with the loop and what it tells of itself.
+        closing: gets all that is opened here. It is closed at the latest before the model's `end` is called.
+        begun: called once before the first record, with the loop, which it may stop from any thread, and its status.
         show: draws how far the restore of a partition is.
         apart: the process is not the model's alone: it is in the model's working directory only while the model works.
     """
     from stream_scorer.service.wiring import KafkaService  # Kafka's library only where there is Kafka
 
     settings = with_absolute_paths(settings)
-    located = locate(model)
+    located = locate(model, settings.attachment)
     check_outputs(located.module, settings)
     control = _open_http(settings, closing)
     registry = open_registry(settings.schema_registry, settings.registry) if settings.schema_registry else None
     kafka = KafkaService(settings, group=settings.group or located.module.stem, closing=closing)
     kafka.check_topics()
-    open_it = opened_apart if apart else opened
-    with open_it(located, settings.attachment, paths(settings.schema)) as found:
-        judge = judge_of(found, settings, located, registry)
+    host = host_model_apart if apart else host_model
+    with host(located, absolute_paths(settings.schema)) as hosted:
+        judge = judge_of(hosted, settings, located, registry)
         started = time.perf_counter()
         try:
-            wired = wire(found, settings, registry, judge)
-            loop = kafka.wire(found, wired, judge, show, registry.check if registry else lambda: None)
+            wired = wire(hosted, settings, registry, judge)
+            loop = kafka.wire(hosted, wired, judge, show, registry.check if registry else lambda: None)
             if control:
                 control.show(kafka.status)
             begun(loop, kafka.status)
@@ -111,7 +114,10 @@ def work(
 
 
 def _open_http(settings: RunSettings, closing: Closing) -> HttpControl | None:
-    """First of all: a port that is taken ends the command before the model loads, and operators see that it loads."""
+    """Open the HTTP server if the settings ask for it, before the model loads.
+
+    A port in use then ends the command at once, and GET /status shows the phase "loading".
+    """
     if not settings.http:
         return None
     from stream_scorer.service.http import HttpControl  # an HTTP server only where one is wanted

@@ -1,4 +1,4 @@
-"""`run`'s own parts on the transport in memory: codecs, sessions, scorer, loop and restore. No broker, no thread."""
+"""The composition root of a service in memory: `run`'s codecs, sessions, scorer, loop and restore, without broker or thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Self
 from stream_scorer.errors import EndOfInput
 from stream_scorer.model.locate import locate
 from stream_scorer.records import CommittedPosition, Origin, Partition, PartitionLog, Record
-from stream_scorer.scoring.hosting import Opened, opened_apart, paths
+from stream_scorer.scoring.hosting import HostedModel, absolute_paths, host_model_apart
 from stream_scorer.service import scoring
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.memory import Fault, MemoryInputs, MemoryLog, MemorySink, MemorySource, MemoryStore
@@ -25,9 +25,10 @@ from stream_scorer.state.snapshots import SnapshotWriter
 
 
 class MemoryService:
-    """One worker's life, from the restore of its partition to the model's `end`. A context manager.
+    """One worker, from the restore of its partition to the model's `end`. A context manager.
 
-    `log` outlives it, as a broker would: a second MemoryService on the same log goes on where the first one was.
+    Entering it opens the model and restores the state, and blocks while it does; leaving it closes the model. `log` outlives
+    it, as a broker would: a second MemoryService on the same log continues where the first one was.
 
     Args:
         model: path of a module or bundle, or name of a shipped model.
@@ -37,7 +38,7 @@ class MemoryService:
         SettingsError, ModelError: when it is entered.
     """
 
-    opened: Opened
+    hosted: HostedModel
     sessions: Sessions
     begun = False
     """It has been entered, and not been left."""
@@ -76,7 +77,7 @@ class MemoryService:
         self._run()
 
     def _run(self) -> None:
-        with self.opened.inside(), contextlib.suppress(EndOfInput):
+        with self.hosted.inside(), contextlib.suppress(EndOfInput):
             try:
                 while True:
                     self._loop.step()
@@ -89,11 +90,11 @@ class MemoryService:
 
     def _begin(self, opening: contextlib.ExitStack) -> None:
         settings, log = with_absolute_paths(self._settings), self._log
-        located = locate(self._model)
+        located = locate(self._model, settings.attachment)
         scoring.check_outputs(located.module, settings)
-        self.opened = found = opening.enter_context(opened_apart(located, settings.attachment, paths(settings.schema)))
-        judge = scoring.judge_of(found, settings, located, None)
-        self.sessions, scorer = scoring.wire(found, settings, None, judge)
+        self.hosted = hosted = opening.enter_context(host_model_apart(located, absolute_paths(settings.schema)))
+        judge = scoring.judge_of(hosted, settings, located, None)
+        self.sessions, scorer = scoring.wire(hosted, settings, None, judge)
         origin = Origin("", settings.group or located.module.stem, settings.session)
         kept = self.sessions.stateful and settings.changelog
         restorer = Restorer(
@@ -101,13 +102,13 @@ class MemoryService:
             scorer,
             MemoryStore(log) if kept else None,
             MemoryInputs(log),
-            model=found.identity,
+            model=hosted.identity,
             origin=origin,
-            policy=scoring.restore_policy(settings, found.module),
+            policy=scoring.restore_policy(settings, hosted.module),
             watch=Progress(),
         )
         committed = log.positions.get(self.partition)
-        with found.inside():
+        with hosted.inside():
             position = restorer.begin(
                 self.partition,
                 None if committed is None else CommittedPosition(committed, ""),
@@ -116,7 +117,7 @@ class MemoryService:
             )
         self._first = position.offset
         self._source = MemorySource(log, ())
-        writer = SnapshotWriter(found.identity, self.sessions.stream_time, lambda _: origin)
+        writer = SnapshotWriter(hosted.identity, self.sessions.stream_time, lambda _: origin)
         self._loop = Loop(
             self._source,
             scorer,

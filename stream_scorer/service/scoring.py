@@ -17,7 +17,7 @@ from stream_scorer.model.locate import Located
 from stream_scorer.model.module import Module
 from stream_scorer.model.program import read_program
 from stream_scorer.model.reference import REFERENCE, read_reference
-from stream_scorer.scoring.hosting import Opened, Wired
+from stream_scorer.scoring.hosting import HostedModel, Wired
 from stream_scorer.service.policies import FailurePolicy, RestorePolicy
 from stream_scorer.service.settings import RunSettings
 
@@ -47,7 +47,9 @@ def check_outputs(path: Path, settings: RunSettings) -> None:
         )
 
 
-def judge_of(opened: Opened, settings: RunSettings, located: Located, registry: Registry | None) -> StreamJudge | None:
+def judge_of(
+    hosted: HostedModel, settings: RunSettings, located: Located, registry: Registry | None
+) -> StreamJudge | None:
     """The judge of the model's forecasts; None if they are not judged.
 
     Raises SettingsError: no numbers to judge, no reference sample where one was named, no scipy.
@@ -56,7 +58,7 @@ def judge_of(opened: Opened, settings: RunSettings, located: Located, registry: 
     if topic is None:
         return None
     for slot in (0, settings.forecasts()):
-        schema = opened.schemas.get(slot)
+        schema = hosted.schemas.get(slot)
         if schema is not None:
             check_fields(settings.evaluate_field, settings.evaluate_date, slot, schema.parsed)
     beside = located.module.parent / REFERENCE
@@ -70,25 +72,25 @@ def judge_of(opened: Opened, settings: RunSettings, located: Located, registry: 
         low=settings.evaluate_low,
         high=settings.evaluate_high,
         date=settings.evaluate_date,
-        inputs=meaning_of(opened.schemas.get(0)),
-        outputs=meaning_of(opened.schemas.get(settings.forecasts())),
+        inputs=meaning_of(hosted.schemas.get(0)),
+        outputs=meaning_of(hosted.schemas.get(settings.forecasts())),
     )
 
 
-def wire(opened: Opened, settings: RunSettings, registry: Registry | None, judge: StreamJudge | None) -> Wired:
+def wire(hosted: HostedModel, settings: RunSettings, registry: Registry | None, judge: StreamJudge | None) -> Wired:
     """Sessions and a scorer with the codecs of the topics. Raises ModelError: a slot has no schema, or state cannot be kept."""
     framed: dict[str, Any] = {"framing": settings.framing, "registry": registry}
-    decoder = opened.codec(0, settings.input_encoding, subject=f"{settings.input_topic}-value", **framed)
+    decoder = hosted.codec(0, settings.input_encoding, subject=f"{settings.input_topic}-value", **framed)
     encoders = {
-        slot: opened.codec(
+        slot: hosted.codec(
             slot, settings.output_encoding, subject=f"{topic}-value", schema_id=settings.output_schema_id, **framed
         )
         for slot, topic in settings.output_topics().items()
-        if slot in opened.module.annotations.slots_in_use
+        if slot in hosted.module.annotations.slots_in_use
     }
     ttl_ms = None if settings.session_ttl is None else round(settings.session_ttl * 1000)
     by_key = settings.session == "key"
-    return opened.wire(decoder, encoders, judge=judge, by_key=by_key, ttl_ms=ttl_ms, cap=settings.max_sessions)
+    return hosted.wire(decoder, encoders, judge=judge, by_key=by_key, ttl_ms=ttl_ms, cap=settings.max_sessions)
 
 
 def restore_policy(settings: RunSettings, module: Module) -> RestorePolicy:

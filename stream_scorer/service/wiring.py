@@ -1,4 +1,4 @@
-"""The Kafka half of a worker: its clients and its loop, made from settings. `app.work` calls it."""
+"""Makes the Kafka half of a worker from settings: its clients and its loop. `app.work` uses it, and closes what it opens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stream_scorer.kafka.source import KafkaSource
 from stream_scorer.kafka.topic_ids import TopicIds
 from stream_scorer.model.module import Module
 from stream_scorer.records import EVALUATIONS, Origin, Partition
-from stream_scorer.scoring.hosting import Opened, Wired
+from stream_scorer.scoring.hosting import HostedModel, Wired
 from stream_scorer.scoring.progress_lines import ProgressLog
 from stream_scorer.service.loop import Loop
 from stream_scorer.service.pace import Pace
@@ -38,15 +38,17 @@ log = logging.getLogger(__name__)
 
 
 class KafkaService:
-    """Looks at the cluster when it is made, then `check_topics`, then `wire`. Each raises SettingsError, BrokerError.
+    """The Kafka half of a worker. Call `check_topics`, then `wire`, once each.
 
-    `closing` closes what `wire` opens, in the reverse order: the loop and its watchdog stop, the producer drops what is
-    not settled, its transactional id is free for another service, the consumer leaves its group, the reader of the
-    changelog.
+    All three block while the cluster answers, and raise SettingsError and BrokerError. `closing` gets all that `wire` opens,
+    and closes in this order: the loop and its watchdog, the producer (which aborts an open transaction), its transactional
+    id, the consumer (which leaves the group), and the reader of the changelog.
+
+    Attributes:
+        status: of the worker; set by `wire`.
     """
 
     status: Status
-    """Of the worker that was wired."""
 
     def __init__(self, settings: RunSettings, *, group: str, closing: Closing) -> None:
         kafka_config.check_extra(settings.kafka, transactional=settings.delivery == "exactly-once")
@@ -58,37 +60,37 @@ class KafkaService:
         self._loop: Loop | None = None
 
     def check_topics(self) -> None:
-        """All topics, before the model is loaded: a typing error should not cost an import of TensorFlow."""
+        """Check all topics. Call it before the model is loaded, so that a wrong name does not cost an import of TensorFlow."""
         self._topics.check()
         self._retention = self._topics.check_retention()
 
     def wire(
         self,
-        opened: Opened,
+        hosted: HostedModel,
         wired: Wired,
         judge: StreamJudge | None = None,
         show: Show | None = None,
         answers: Callable[[], None] = lambda: None,
     ) -> Loop:
-        """The loop of this worker. Its consumer joins the group with the first poll.
+        """Open the clients and return the loop of this worker. Its consumer joins the group at the first poll.
 
         Args:
-            opened: the model. State is used only if a model of the same identity saved it.
+            hosted: the model. State is used only if a model of the same identity saved it.
             wired: its sessions and scorer, with the codecs of the topics.
             show: draws how far the restore of a partition is.
             answers: as in `Loop`.
         """
         ids = TopicIds(self._common, self._topics.seen)
         progress, inputs = Progress(show), KafkaInputs(self._consumer)
-        changelog = self._changelog(opened.identity, wired.sessions, ids)
+        changelog = self._changelog(hosted.identity, wired.sessions, ids)
         self._recall(judge, inputs)
         store = self._open_store(changelog, progress)
-        source = self._open_source(ids, self._restorer(opened, wired, store, inputs, progress), wired.sessions)
-        sink = self._open_sink(opened.module, changelog, source)
+        source = self._open_source(ids, self._restorer(hosted, wired, store, inputs, progress), wired.sessions)
+        sink = self._open_sink(hosted.module, changelog, source)
         self._topics.on_more = lambda topics: _look_again(topics, sink, store)
         loop = self._loop = self._make_loop(source, wired, sink, answers)
         self.status = Status(
-            opened.module,
+            hosted.module,
             loop,
             wired.sessions,
             source.status,
@@ -101,7 +103,7 @@ class KafkaService:
         return loop
 
     def _changelog(self, identity: str, sessions: Sessions, ids: TopicIds) -> Changelog | None:
-        """Its topic, made if it does not exist, and what writes to it."""
+        """Return the changelog's topic, which is made if it does not exist, and its writer; None: no state is kept."""
         topic = self._topics.changelog(stateful=sessions.stateful)
         if topic is None:
             return None
@@ -112,7 +114,10 @@ class KafkaService:
         return topic, SnapshotWriter(identity, sessions.stream_time, origin)
 
     def _recall(self, judge: StreamJudge | None, inputs: KafkaInputs) -> None:
-        """Figures that began anew with each worker would be of no forecast for months where a value comes once a day."""
+        """Read the last evaluations back into the judge, so that a restart does not empty its rolling figures.
+
+        With one value per day they would take months to fill again.
+        """
         if judge is not None and (topic := self._settings.evaluations()):
             partitions = [Partition(topic, at) for at in range(self._cluster.partitions(topic, "--evaluation-topic"))]
             window = self._settings.evaluate_window
@@ -126,15 +131,15 @@ class KafkaService:
         return store
 
     def _restorer(
-        self, opened: Opened, wired: Wired, store: KafkaChangelog | None, inputs: KafkaInputs, progress: Progress
+        self, hosted: HostedModel, wired: Wired, store: KafkaChangelog | None, inputs: KafkaInputs, progress: Progress
     ) -> Restorer:
         return Restorer(
             *wired,
             store,
             inputs,
-            model=opened.identity,
+            model=hosted.identity,
             origin=Origin("", self._group, self._settings.session),
-            policy=restore_policy(self._settings, opened.module),
+            policy=restore_policy(self._settings, hosted.module),
             watch=progress,
         )
 
@@ -232,7 +237,10 @@ class KafkaService:
         return loop
 
     def _pace(self, expelled_s: float) -> Pace:
-        """A quarter of the time there is, until the group expels the worker, or the broker ends its transaction."""
+        """Return limits with a margin: a batch takes at most a quarter of the time until the group expels the worker.
+
+        A commit takes at most a quarter of that time or of the broker's limit for a transaction, whichever is shorter.
+        """
         settings = self._settings
         fenced_s = int(settings.kafka.get("transaction.timeout.ms", kafka_config.TRANSACTION_TIMEOUT_MS)) / 1000
         commit_s = min(expelled_s, fenced_s) / 4
@@ -240,7 +248,7 @@ class KafkaService:
 
 
 def _look_again(topics: Sequence[str], sink: TransactionalSink | AckingSink, store: KafkaChangelog | None) -> None:
-    """Clients that know these topics with fewer partitions would refuse those that were added."""
+    """Refresh the clients for topics that got more partitions: they would refuse the partitions that they do not know."""
     sink.look_again(topics)
     if store:
         store.close()

@@ -23,7 +23,7 @@ BAD = object()
 
 @dataclass
 class Facts:
-    """What a model says of its slots, as section [a] has it, and the values of a case by its schemas."""
+    """What a model says of its slots, by the rules `a.*` of docs/conformance.md, and the values of a case by its schemas."""
 
     case: Case
     program: Program

@@ -1,4 +1,4 @@
-"""A small host of ModelOp modules: begin, action and end by the rules of section [b]. It uses nothing of this project.
+"""A small host of ModelOp modules: begin, action and end by the rules `b.*` of docs/conformance.md. It uses no code of ours.
 
 As a program it reads names of folders from standard input, a line each, and runs the job in each in a forked process.
 """

@@ -25,7 +25,7 @@ from stream_scorer.codec.schema import make_schema
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
 from stream_scorer.records import Outgoing, Partition, Record
-from stream_scorer.scoring.hosting import Opened
+from stream_scorer.scoring.hosting import HostedModel
 from stream_scorer.scoring.scorer import Scorer
 from stream_scorer.state.sessions import Sessions
 from tests.support.host import scores
@@ -212,7 +212,7 @@ def record(offset: int, key: int, value: float) -> Record:
 
 def make_scorer(module: Module, batched: bool) -> tuple[Scorer, Sessions]:
     module.set_state(([],))  # as `begin` leaves it
-    wired = Opened(module, {}, None).wire(DOUBLE, {1: DOUBLE}, one_by_one=not batched)
+    wired = HostedModel(module, {}, None).wire(DOUBLE, {1: DOUBLE}, one_by_one=not batched)
     return wired.scorer, wired.sessions
 
 

@@ -14,7 +14,7 @@ from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.streams.codec_spec import CodecSpec
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Batch, Partition, Record
-from stream_scorer.scoring.hosting import paths
+from stream_scorer.scoring.hosting import absolute_paths
 from stream_scorer.service.in_memory import MemoryService
 from stream_scorer.service.memory import ABORT, Fault, MemoryLog
 from stream_scorer.service.settings import RunSettings
@@ -86,7 +86,9 @@ def in_jet(
     codecs: dict[int, SlotCodec] = {}
     for slot in annotations.slots_in_use:
         name = annotations.schemas.get(slot)
-        schema = None if name is None else json.loads(load_schema(name, paths(schemas), model.parent).canonical)
+        schema = (
+            None if name is None else json.loads(load_schema(name, absolute_paths(schemas), model.parent).canonical)
+        )
         way = output or encoding if slot % 2 else encoding
         codecs[slot] = CodecSpec(way, schema_name=name, schema=schema).make()
     runner = Runner(program, codecs, dict.fromkeys(codecs, encoding))

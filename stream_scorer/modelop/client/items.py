@@ -22,16 +22,18 @@ def verb(verbs: Any, name: str, text: str, *, machine: bool = False) -> argparse
 
 
 def add_item_verbs(verbs: Any, kind: str) -> None:
+    """Add the parsers of the four verbs. kind: "schema", "stream" or "sensor"."""
     add = verb(verbs, "add", f"add or replace a {kind}")
     add.add_argument("name", metavar="NAME")
-    add.add_argument("file", metavar="FILE", type=Path, nargs="?", help="its JSON (default: stdin)")
-    verb(verbs, "list", f"names of all {kind}s", machine=True)
+    add.add_argument("file", metavar="FILE", type=Path, nargs="?", help="file of JSON (default: stdin)")
+    verb(verbs, "list", f"list the names of all {kind}s", machine=True)
     show = verb(verbs, "show", f"print a {kind}", machine=True)
     show.add_argument("name", metavar="NAME")
     verb(verbs, "remove", f"remove a {kind}").add_argument("name", metavar="NAME")
 
 
 def run_item_verb(kind: str, args: argparse.Namespace, fleet: Fleet) -> int:
+    """Run one of the four verbs and return the exit code. Blocks until Model Manage answers. Raises StreamScorerError."""
     path = f"/1/{kind}"
     manage = fleet.model_manage()
     if args.verb == "list":

@@ -1,4 +1,4 @@
-"""Flags that all verbs share, and options in the style of the vendor's command line."""
+"""The flags that all verbs of the engine's client share, and options in the style of the vendor's command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream_scorer.modelop.client.http import Server
 from stream_scorer.settings.declared import ENV_PREFIX
 
 WAIT_S = 10.0
-"""How long a verb waits for an engine that is just starting: its port refuses connections until it serves."""
+"""How long a verb retries if the port refuses connections, as the port of an engine does until it serves."""
 _BARE = {"-json": "--json", "-wait": "--wait", "-nowait": "--nowait", "-preinstall": "--preinstall"}
 _VALUED = ("-type:", "-count:", "-since:", "-until:", "-schema:")
 
@@ -44,11 +44,15 @@ def add_server_flags(parser: argparse.ArgumentParser, *, machine: bool = False) 
         "--server", metavar="URL", help=f"the fleet's or engine's address (default: {ENV_PREFIX}SERVER, "
         f"what `stream-scorer connect` was given, {saved.DEFAULT_URL})"
     )  # fmt: skip
-    group.add_argument("--engine", metavar="NAME", help="the engine to use, of several")
-    group.add_argument("--token", type=Path, metavar="FILE", help="file with the token, or USER:PASSWORD")
-    group.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust besides the system's")
-    group.add_argument("--insecure", action="store_true", help="take any certificate")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say what was done")
+    group.add_argument(
+        "--engine", metavar="NAME", help="engine to use (default: the one that `use` chose, else the first healthy one)"
+    )
+    group.add_argument("--token", type=Path, metavar="FILE", help="file that holds the token, or USER:PASSWORD")
+    group.add_argument(
+        "--ca", type=Path, metavar="FILE", help="file of CA certificates to trust in addition to the system's"
+    )
+    group.add_argument("--insecure", action="store_true", help="accept any certificate")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print what was done")
     if machine:
         parser.add_argument("--json", action="store_true", help="print JSON")
 

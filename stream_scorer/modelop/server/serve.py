@@ -1,4 +1,8 @@
-"""Runs the server of `stream-scorer engine`: one port, until a signal comes."""
+"""The composition root of `stream-scorer engine`: one port, which serves all instances of the process.
+
+`serve` opens, in this order: the port, the folder of the data and the store in it, the instances (engines, Model Manage,
+Connect). It blocks while it serves, and closes all of them in the reverse order: jets end before the store closes.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,10 @@ _LAST_ANSWERS_S = 3
 
 
 def serve(settings: EngineSettings) -> int:
-    """Serve until SIGTERM or SIGINT, and return the exit code. Raises SettingsError and ModelError before it serves."""
+    """Serve until SIGTERM or SIGINT. Blocks. Returns the exit code; closes all that it opened.
+
+    A second signal ends open requests at once. Raises SettingsError and ModelError before it serves.
+    """
     token = read_token(settings.token, "--token") if settings.token else None
     baked = baked_from(os.environ)
     with contextlib.ExitStack() as stack:
@@ -61,7 +68,10 @@ def serve(settings: EngineSettings) -> int:
 
 
 def _run(server: uvicorn.Server, listener: socket.socket) -> int:
-    """Handle signals ourselves: uvicorn would end the process by the signal, before the jets have ended."""
+    """Serve until a signal comes, and return the exit code.
+
+    uvicorn's own handlers are not used: they would end the process by the signal, before the jets have ended.
+    """
     received: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:
@@ -79,7 +89,10 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> int:
 
 @contextlib.contextmanager
 def _own_folder(folder: Path) -> Iterator[Path]:
-    """Make and lock the folder: of two engines on one store, each would know half of the changes."""
+    """Make and lock the folder, and unlock it after the block. Raises SettingsError: it cannot be made, or is locked.
+
+    Two servers on one store would each know only their own changes.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (folder / "lock").open("w")

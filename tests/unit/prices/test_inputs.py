@@ -125,7 +125,7 @@ def adjusted(tmp_path, write):
     trend = {"epoch": "2001-01-01", "slope": 0.5, "intercept": 1.0}
     write_archive(tmp_path / "a.tar.gz", {"m.json": json.dumps({"trend": trend}).encode()})
     cpi = write("cpi.csv", "DATE,CPIAUCSL\n2000-11-01,10\n2000-12-01,20\n2001-01-01,.\n")
-    return adjustment(Located(tmp_path / "m.py", tmp_path / "a.tar.gz", tmp_path), None, cpi, lag_days=14)
+    return adjustment(Located(tmp_path / "m.py", tmp_path / "a.tar.gz", tmp_path), cpi, lag_days=14)
 
 
 CPI_FAULTS = {
@@ -157,7 +157,7 @@ def test_faults_of_a_cpi_series_are_told_with_file_and_line(case, adjusted, tmp_
     text, message = CPI_FAULTS[case]
     located = Located(tmp_path / "m.py", tmp_path / "a.tar.gz", tmp_path)
     with pytest.raises(SettingsError, match=message):
-        adjustment(located, None, write("cpi.csv", f"DATE,CPIAUCSL\n{text}"))
+        adjustment(located, write("cpi.csv", f"DATE,CPIAUCSL\n{text}"))
 
 
 @pytest.mark.parametrize(
@@ -182,4 +182,4 @@ def test_adjusted_values_come_back_by_the_cpi_that_was_known(adjusted):
 
 def test_a_model_whose_trend_is_not_told_cannot_take_adjusted_numbers(tmp_path, write):
     with pytest.raises(SettingsError, match=r"attachment of m\.py has no m\.json with a trend"):
-        adjustment(Located(tmp_path / "m.py", None, tmp_path), None, write("cpi.csv", "DATE,CPI\n2000-01-01,1\n"))
+        adjustment(Located(tmp_path / "m.py", None, tmp_path), write("cpi.csv", "DATE,CPI\n2000-01-01,1\n"))

@@ -1,4 +1,4 @@
-"""Record sets in both directions. Section [c]."""
+"""Record sets in both directions. Rules `c.*` of docs/conformance.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ModelOp contract, call by call. Section [b]."""
+"""The ModelOp contract, call by call. Rules `b.*` of docs/conformance.md."""
 
 from __future__ import annotations
 
