@@ -3,7 +3,7 @@
 StreamScorerError
 ├── SettingsError      exit 2   a person has to change settings
 │   ├── DescriptorError         a stream descriptor is wrong, or does not fit its slot
-│   └── StateError              the engine's state does not allow what was asked
+│   └── StateError              the state of an engine, a model or a service does not allow what was asked
 ├── ModelError         exit 3   the module, its schemas or its attachment cannot be used
 ├── RecordError        policy   the cause is one record: never fatal by itself
 │   ├── DecodeError             the bytes are not in the codec's encoding
@@ -45,6 +45,8 @@ class StreamScorerError(Exception):
 
 
 class SettingsError(StreamScorerError):
+    """A person has to change settings or files."""
+
     exit_code = EXIT_SETTINGS
 
 
@@ -53,10 +55,12 @@ class DescriptorError(SettingsError):
 
 
 class StateError(SettingsError):
-    pass
+    """What was asked cannot be done now: a model is closed, a service has run, an engine is in another state."""
 
 
 class ModelError(StreamScorerError):
+    """The module, its schemas or its attachment cannot be used, or its state cannot be kept."""
+
     exit_code = EXIT_MODEL
 
 
@@ -68,31 +72,43 @@ class RecordError(StreamScorerError):
 
 
 class DecodeError(RecordError):
+    """The bytes of the record are not in the encoding."""
+
     stage = "decode"
 
 
 class SchemaError(RecordError):
+    """The value of the record does not fit its schema."""
+
     stage = "schema"
 
 
 class ActionError(RecordError):
+    """The model raised an error at the record."""
+
     stage = "action"
 
 
 class EncodeError(RecordError):
+    """An output of the model does not fit its schema or encoding."""
+
     stage = "encode"
 
 
 class PublishError(RecordError):
+    """A broker or the client refuses the outputs of the record."""
+
     stage = "publish"
 
 
 class TransportError(StreamScorerError):
+    """A stream cannot be read or written."""
+
     exit_code = EXIT_BROKER
 
 
 class BrokerError(TransportError):
-    pass
+    """Kafka refused, or does not answer, and another try will not help."""
 
 
 class Unavailable(TransportError):

@@ -95,10 +95,9 @@ class Model:
         """
         check_on_reject(on_reject)
         check_values(values)
-        self._check_open()
         first = self._seen  # what makes the values may score with this model, too
         keys, records, misfits = self._records(values, key, first)
-        with self._hosted.inside():
+        with self._inside():
             try:
                 scored = self._scorer.score(records, misfits)
                 results = self._results(scored, keys, first)
@@ -116,7 +115,8 @@ class Model:
 
         A key that was not seen yet has the state that `begin` made; a model without state globals has {}.
         """
-        state = self._sessions.state_of(_VALUES, key_bytes(key))
+        with in_a_model:  # not within a batch of another thread
+            state = self._sessions.state_of(_VALUES, key_bytes(key))
         return dict(zip(self._hosted.module.state_names, state, strict=True))
 
     def end(self) -> list[Output]:
@@ -125,7 +125,6 @@ class Model:
         Without this call `end` is called when the model is closed, and its outputs are dropped. Raises ModelError;
         EncodeError: an output does not fit its slot; StateError: the model is closed.
         """
-        self._check_open()
         outputs: list[Output] = []
         misfits: list[EncodeError] = []
 
@@ -135,15 +134,19 @@ class Model:
             except EncodeError as error:
                 misfits.append(error)
 
-        with self._hosted.inside():
+        with self._inside():
             self._hosted.module.end(emit)
         if misfits:
             raise EncodeError(f"{self._hosted.module.path.name}: end(): {misfits[0]}") from misfits[0]
         return outputs
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StateError(f"model {self.name} is closed: use it within the `with` block of its open_model.")
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        with in_a_model:  # or another thread could close it at this point
+            if self._closed:
+                raise StateError(f"model {self.name} is closed: use it within the `with` block of its open_model.")
+            with self._hosted.inside():
+                yield
 
     def _schemas(self, kind: int) -> dict[int, Any]:
         schemas = self._hosted.schemas

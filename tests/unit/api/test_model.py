@@ -6,7 +6,8 @@ import math
 import os
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -299,6 +300,32 @@ def test_models_of_several_threads_are_each_in_their_own_directory(write, tmp_pa
     assert Path.cwd() == tmp_path
     assert sys.path == path_before
     assert not list(tmp_path.glob("stream-scorer-*"))
+
+
+def test_a_state_is_that_between_two_batches(write, monkeypatch):
+    """Another thread that asks for it waits for the end of the batch."""
+    started, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr("builtins.last_value", lambda: (started.set(), go_on.wait(30)), raising=False)
+    path = write(
+        "sum.py",
+        """
+        import builtins
+        total = 0
+        def action(x):
+            global total
+            total += x
+            if x == 2:
+                builtins.last_value()
+        """,
+    )
+    with open_model(path) as model, ThreadPoolExecutor(2) as pool:
+        scored = pool.submit(model.score, [1, 2])
+        assert started.wait(30)
+        state = pool.submit(model.state)
+        assert not wait([state], timeout=0.05).done
+        go_on.set()
+        assert scored.result(30) == []
+        assert state.result(30) == {"total": 3}
 
 
 def test_nothing_is_left_behind_where_the_directory_is_gone(mean, tmp_path, monkeypatch):
