@@ -55,7 +55,7 @@ def run(share: float) -> dict[str, Any]:
     result["round trip over HTTP"] = medians_of([figures["round trip over HTTP"] for figures in http])
     for name in ("round trip", "round trip over HTTP"):
         print(f"{name}: " + "{median_us:,.0f} us, 99 of 100 within {p99_us:,.0f} us".format(**result[name]))
-    one, two, rest = jobs
+    one_jet, two_jets, rest_stream = jobs
     lone, several = engine_http.CLIENTS
 
     def over(upper: list[float], lower: list[float], better: str) -> dict[str, Any]:
@@ -65,10 +65,10 @@ def run(share: float) -> dict[str, Any]:
         return [figures[key] for figures in rounds[name]]
 
     result["ratios"] = {
-        "records/s per core, engine / plain loop": over(each(one, "records_per_cpu_s"), plain, HIGHER),
-        "records/s, 2 jets / 1 jet": over(each(two, "records_per_s"), each(one, "records_per_s"), HIGHER),
-        "CPU, REST / inline": over(each(rest, "cpu_us_per_record"), each(one, "cpu_us_per_record"), LOWER),
-        "CPU, HTTP / REST": over(each(lone, "cpu_us_per_record"), each(rest, "cpu_us_per_record"), LOWER),
+        "records/s per core, engine / plain loop": over(each(one_jet, "records_per_cpu_s"), plain, HIGHER),
+        "records/s, 2 jets / 1 jet": over(each(two_jets, "records_per_s"), each(one_jet, "records_per_s"), HIGHER),
+        "CPU, REST / inline": over(each(rest_stream, "cpu_us_per_record"), each(one_jet, "cpu_us_per_record"), LOWER),
+        "CPU, HTTP / REST": over(each(lone, "cpu_us_per_record"), each(rest_stream, "cpu_us_per_record"), LOWER),
         "records/s, HTTP, 4 clients / 1": over(each(several, "records_per_s"), each(lone, "records_per_s"), HIGHER),
     }
     return result

@@ -52,8 +52,8 @@ def run(share: float) -> dict[str, Any]:
         f"{'arithmetic on one core':30} {'':8} {arithmetic:8.2f}   {FLOP * ITERATIONS / 1e9:.0f} GFLOP at {peak:.0f} GFLOP/s"
     )
 
-    def over(kind: str, one: str = "ours", other: str = "tutorial") -> list[float]:
-        return [a[kind] / b[kind] for a, b in zip(measured[one], measured[other], strict=True)]
+    def over(kind: str, way: str = "ours", other: str = "tutorial") -> list[float]:
+        return [a[kind] / b[kind] for a, b in zip(measured[way], measured[other], strict=True)]
 
     whole = {side: first[side]["wall_s"] + wall[side] * WHOLE / ITERATIONS for side in SIDES}
     print(f"all {WHOLE:,} iterations from the start, by these figures: ", end="")
@@ -221,8 +221,8 @@ def _products() -> Callable[[], None]:
     def part(kernels: Any, starts: Any, rows: Any, gates: Any) -> Any:
         def step(at: Any, *carried: Any) -> Any:  # by a kernel and back: each product needs the one before it
             return at + 1, *(
-                tf.matmul(tf.matmul(one, kernel), kernel, transpose_b=True)
-                for one, kernel in zip(carried, kernels, strict=True)
+                tf.matmul(tf.matmul(product, kernel), kernel, transpose_b=True)
+                for product, kernel in zip(carried, kernels, strict=True)
             )
 
         _, *ends = tf.while_loop(lambda at, *_: at < STEPS, step, (0, *starts), maximum_iterations=STEPS)
