@@ -43,6 +43,7 @@ class CsvLines:
     def _begin_record(self, at: int) -> None:
         self._start = self._at = at  # where the record begins, and how far it is read
         self._place = _FIELD
+        self._one_line = False  # it is broken in its first line, so the next separator ends it
         self._unseparated = 0  # between _at and this offset no separator begins
         self._next_separator = self._next_opening = -1  # offsets found ahead of _at, so that no byte is searched twice
 
@@ -65,7 +66,11 @@ class CsvLines:
             return []
         self._scan()
         while self._place == _QUOTED and (self._last or len(self._data) - self._start > MAX_QUOTED):
-            if not (self._give_up_line(len(self._data)) if self._start >= self._broken_up_to else self._give_up_all()):
+            if not (
+                self._give_up_line(len(self._data))
+                if self._start >= self._broken_up_to
+                else self._give_up_lines(len(self._data))
+            ):
                 break
             self._scan()
         self._drop_read()
@@ -89,12 +94,12 @@ class CsvLines:
             self._close_record(first)
         return first >= 0
 
-    def _give_up_all(self) -> bool:
-        """Take each line of the broken record as a record. Return False if it has one line only."""
-        *lines, rest = bytes(self._data[self._start :]).split(self._separator)
+    def _give_up_lines(self, at: int) -> bool:
+        """As `_give_up_line`, for a record that is read a second time: take each of its lines before `at` as a record."""
+        *lines, rest = bytes(self._data[self._start : at]).split(self._separator)
         for line in lines:
             self._records += self._record(line)
-        self._begin_record(len(self._data) - len(rest))
+        self._begin_record(at - len(rest))
         return bool(lines)
 
     def _scan(self) -> None:
@@ -128,8 +133,9 @@ class CsvLines:
             if not self._last and any(len(text) > len(tail) and text.startswith(tail) for text in (quote, *follows)):
                 self._at = at
                 return False
-            if tail and at > self._broken_up_to and self._give_up_line(at):
-                return True
+            if tail and data.find(self._separator, self._start, at) >= 0:
+                return self._give_up_line(at) if at > self._broken_up_to else self._give_up_lines(at)
+            self._one_line = bool(tail)
         self._at, self._place = after, _PLAIN
         return True
 
@@ -152,9 +158,9 @@ class CsvLines:
             if not self._last:
                 return False
             stop = len(data)
-        if self._next_opening < self._at:
+        if self._next_opening < self._at and not self._one_line:
             self._next_opening = data.find(self._opening, self._at, stop)
-        if 0 <= self._next_opening < stop:
+        if 0 <= self._next_opening < stop and not self._one_line:
             next_field = data.find(self._delimiter, self._at, stop)
             self._at, self._place = next_field + len(self._delimiter), _FIELD
         elif whole:

@@ -123,6 +123,8 @@ BROKEN = {
     "never closed": (b'1,"a\n2,b\n3,c', [b'1,"a', b"2,b", b"3,c"]),
     "open in the last line": (b'1,a\n2,"b', [b"1,a", b'2,"b']),
     "text behind, in one line": (b'1,"a"b\n2,b\n', [b'1,"a"b', b"2,b"]),
+    "text behind, then an open quote": (b'""a,"\n",b\n', [b'""a,"', b'",b']),
+    "text behind in lines read twice": (b'"\na","\n"a', [b'"', b'a","', b'"a']),
     "two of them": (b'1,"a\n2,"b\n3,c\n4,"d"\n', [b'1,"a', b'2,"b', b"3,c", b'4,"d"']),
 }
 
