@@ -151,7 +151,7 @@ def test_bad_records_go_to_dead_letters_and_back(kafka, dated_topics):
     assert "no dead letter at 0@999" in wrong.stderr
     wrong = run("dead-letters", "resubmit", **where)
     assert wrong.returncode == 2
-    assert "tells them, or --all." in wrong.stderr
+    assert "prints them, or --all." in wrong.stderr
 
 
 def test_a_topic_that_is_not_there_is_told_of_with_what_creates_it(kafka, topics, name):
