@@ -57,11 +57,9 @@ def score(
     model ends the run.
 
     Args:
-        model, attachment: as in `locate`.
-        schema_files: absolute paths of Avro schemas by name.
-        descriptors: ModelOp stream descriptors by slot. The first input without one is read from `stdin`,
+        model, attachment: as in `locate`. schema_files: absolute paths of Avro schemas by name.
+        descriptors: ModelOp stream descriptors by slot. The first input without one is read from fd `stdin`,
             outputs without one are written to `out`: JSON, a record a line.
-        stdin: file descriptor.
         rejects: gets a line for each record that does not fit, and the traceback of a model that fails.
         batch: most records of `stdin` that go to the model together.
     Raises:

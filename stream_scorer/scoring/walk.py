@@ -58,11 +58,9 @@ def walk(
     """Score every row of a history in order. Blocks until all rows are scored.
 
     Args:
-        model, attachment: as in `locate`.
-        schemas: absolute paths of Avro schemas by name.
+        model, attachment: as in `locate`. schemas: absolute paths of Avro schemas by name.
         symbol: put into each input record, and the key of the records.
-        cpi: file of the consumer price index. If given, the model's inputs are adjusted by it, and its forecasts are
-            converted back to index points.
+        cpi: file of the consumer price index, which adjusts the model's inputs; its forecasts are converted back.
         lag_days: days from the end of a month until its CPI figure is used.
         field: field of the output records that holds the forecast; None: the first of FIELDS with a number.
     Raises:

@@ -66,6 +66,7 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
     return signals.code
 
 
+# 44 lines: the order in which a worker opens its parts, read in one place.
 def work(
     model: str,
     settings: RunSettings,
@@ -81,10 +82,9 @@ def work(
     Raises StreamScorerError: the settings, the model or the cluster cannot be used, or the run fails.
 
     Args:
-        model: path of a module or bundle, or name of a shipped model.
+        model, show: as in `serve`.
         closing: gets all that is opened here. It is closed at the latest before the model's `end` is called.
         begun: called once before the first record, with the loop, which it may stop from any thread, and its status.
-        show: draws how far the restore of a partition is.
         apart: the process is not the model's alone: it is in the model's working directory only while the model works.
     """
     from stream_scorer.service.wiring import KafkaService  # Kafka's library only where there is Kafka
