@@ -47,17 +47,21 @@ def score_table(
         RecordError, ModelError, StateError: as `open_model` and `Model.score`.
         TypeError, ValueError: it is no DataFrame, or on_reject is neither.
     """
-    import pandas as pd
-
+    _check_frame(frame)
     check_on_reject(on_reject)
-    if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"score_table takes a pandas DataFrame, not {type(frame).__name__}: score values by score")
     with contextlib.ExitStack() as stack:
         opened = model if isinstance(model, Model) else stack.enter_context(open_model(model, attachment, schemas))
         values = _values(frame, column, opened.inputs[0], key)
         keys = iter(_keys(frame, key))
         results = opened.score(values, lambda _: next(keys), on_reject=on_reject)
         return _table(frame, results, opened.outputs)
+
+
+def _check_frame(frame: object) -> None:
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"score_table takes a pandas DataFrame, not {type(frame).__name__}: score values by score")
 
 
 def _values(frame: pd.DataFrame, column: str | None, schema: Any, key: str | None) -> list[Any]:
