@@ -211,7 +211,7 @@ def test_soak(own_broker, own_kafka, name, tmp_path, pytestconfig):
     job.judge(*started)
 
 
-def _ready(port, wanted, seconds=20):
+def _ready(port, wanted, seconds=120):
     """Whether /readyz comes to answer so."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

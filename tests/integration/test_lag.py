@@ -90,7 +90,7 @@ def test_the_lag_of_a_partition_that_is_being_set_up_counts_from_where_it_will_b
 
 def test_a_broker_that_is_away_and_a_transaction_that_stays_open(own_kafka, own_broker, name, monkeypatch, caplog):
     caplog.set_level(logging.INFO, kafka_lag.__name__)
-    monkeypatch.setattr(kafka_lag, "TELL_HELD_S", 0.5)
+    monkeypatch.setattr(kafka_lag, "LOG_HELD_S", 0.5)
     topic = own_kafka.create(name("in"))
     place = Partition(topic, 0)
     properties = kafka_config.consumer(own_kafka.servers, name("group"), {})

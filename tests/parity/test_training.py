@@ -173,7 +173,7 @@ def test_what_was_trained_on_is_left_for_drift_and_goes_into_the_bundle(files, t
     from stream_scorer_training.data import read_cpi, read_prices
     from stream_scorer_training.prepare import prepare
 
-    from stream_scorer.model.reference import MOST, read_reference, thinned
+    from stream_scorer.model.reference import MAX_SIZE, read_reference, thinned
 
     weights, bundle = tmp_path / "weights", tmp_path / "bundle"
     done = run("train", **files, out=weights, iterations=1, seeds=1, no_plots=True)
@@ -182,7 +182,7 @@ def test_what_was_trained_on_is_left_for_drift_and_goes_into_the_bundle(files, t
     assert seen == prepare(read_prices(files["prices"]), read_cpi(files["cpi"])).training.tolist()
     done = run("export", weights=weights, out=bundle)
     assert done.returncode == 0, done.stderr
-    assert len(seen) > MOST
+    assert len(seen) > MAX_SIZE
     assert read_reference(bundle / "reference.json") == thinned(seen)
 
 
