@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import yaml
 from starlette.responses import Response
 
-import stream_scorer
+from stream_scorer import version
 from stream_scorer.modelop.server.answers import HttpError, empty, exact, json_answer
 from stream_scorer.modelop.server.api import Api, Call
 from stream_scorer.modelop.server.store import Store
@@ -49,12 +49,12 @@ class Instance:
             store.put("id", name, "text/plain", self.id.encode())
 
     def health(self) -> dict[str, str]:
-        return {"id": self.id, "release": stream_scorer.__version__, "built_on": built_on()}
+        return {"id": self.id, "release": version.__version__, "built_on": built_on()}
 
 
 def built_on() -> str:
     """Return when this package was installed, in the form of `date`."""
-    written = Path(stream_scorer.__file__).stat().st_mtime
+    written = Path(version.__file__).stat().st_mtime
     return datetime.fromtimestamp(written, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
 
 

@@ -6,8 +6,8 @@ import html
 import re
 from typing import Any
 
-import stream_scorer
 from stream_scorer.modelop.server.api import Api, Operation
+from stream_scorer.version import __version__
 
 _NUMBERS = {"slot", "in", "out"}
 
@@ -23,7 +23,7 @@ def document(apis: dict[str, Api[Any]]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "stream-scorer engine: " + ", ".join(dict.fromkeys(api.title for api in apis.values())),
-            "version": stream_scorer.__version__,
+            "version": __version__,
         },
         "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         "paths": paths,
