@@ -108,7 +108,7 @@ class Client:
 sys.modules["confluent_kafka"] = client = Client()
 atexit.register(print, "at exit")
 print("done", end=" ")
-end(4)
+exit_process(4)
 """
 
 
