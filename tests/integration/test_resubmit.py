@@ -72,11 +72,12 @@ def test_each_record_goes_back_once_and_those_that_cannot_are_named(kafka, name)
         "0@4": f"topic '{source}' does not take its timestamp",
         "0@5": "max.message.bytes",
         "0@6": f"topic '{source}' has 2 partitions, and it came from partition 7",
-        "0@7": f"topic '{gone}' is not there",
+        "0@7": f"topic '{gone}' does not exist",
     }
     lines = dict(line.removeprefix("stream-scorer dead-letters: ").split(": ", 1) for line in done.stderr.splitlines())
     assert lines.keys() == refused.keys()
-    assert all(text in lines[place] for place, text in refused.items()), lines
+    for place, text in refused.items():
+        assert text in lines[place]
     values = [b"a", b"later", b"k", *(b"%d" % at for at in range(30))]
     assert collections.Counter(one.value() for one in kafka.wait_for(source, 33)) == collections.Counter(values)
     assert [one.key() for one in kafka.read(source) if one.value() == b"k"] == [None]
