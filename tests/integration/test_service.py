@@ -350,7 +350,7 @@ def test_replay_for_a_model_gives_the_records_that_it_takes(kafka, name, tmp_pat
     ]
     assert [(message.key(), message.timestamp()[1]) for message in found] == [(b"SP500", -DAY), (b"SP500", DAY)]
     wrong = run("replay", str(csv), adjusted=True, **told)
-    assert (wrong.returncode, "give one of them" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "Give one of the two" in wrong.stderr) == (2, True)
 
 
 def test_a_start_before_1970_is_found_among_older_records(kafka, dated_topics):

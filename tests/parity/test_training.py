@@ -211,7 +211,9 @@ def test_files_given_in_each_others_place_are_told(files, tmp_path):
     """A file of FRED may hold any series, prices too."""
     done = run("train", prices=files["cpi"], cpi=files["cpi"], out=tmp_path / "o")
     assert done.returncode == 2
-    assert re.search(r"cpi\.csv: a value every 31 days; daily closes are needed\. Are --prices and --cpi", done.stderr)
+    assert re.search(
+        r"cpi\.csv: a value every 31 days; daily closes are needed\. Were --prices and --cpi exchanged", done.stderr
+    )
     assert not done.stdout.strip()
 
 
