@@ -3,6 +3,8 @@
 1. the broker named by STREAM_SCORER_TEST_BROKER=host:port (`native` and `docker` choose one of the next two instead),
 2. a container, where a Docker engine answers,
 3. a process, where there are Java and Maven; as root on Debian or Ubuntu they are installed by apt.
+
+Over 300 lines: the three kinds and the choice between them are read together.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class AvroCodec(ValueCodec):
     def ends(self, data: bytes, last: bool) -> tuple[list[int], bool]:
         """Where the complete values and control records at the beginning of `data` end.
 
-        Returns their ends in order, and whether the bytes after them are no value.
+        Returns their ends in order, and whether the bytes after them cannot be a value.
 
         Args:
             last: no more bytes will come, so what looks like the beginning of a control record is a value.

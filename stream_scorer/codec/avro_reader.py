@@ -16,7 +16,7 @@ from stream_scorer.codec.schema_parts import type_of
 Read = Callable[[bytes, int], tuple[Any, int]]
 """Takes the bytes and the offset where a value begins; returns the value and the offset where it ends.
 
-Raises one of TRUNCATED, Unresolved or ValueError (the bytes are no value of the schema).
+Raises one of TRUNCATED, Unresolved or ValueError (the bytes are not a value of the schema).
 """
 TRUNCATED = (EOFError, IndexError, struct.error)
 """Errors of a `Read` if the bytes end too early."""

@@ -91,7 +91,7 @@ def _definition(schema: Any) -> Definition:
 
 
 def _explained(error: BaseException) -> Exception:
-    """Our error for all that is no answer of the registry: of the token's issuer, of the connection, or anything else."""
+    """Our error for a call that the registry did not answer: the token's issuer or the connection failed, or anything else."""
     for cause in chain(error):
         answer = getattr(cause, "response", None)
         if status := getattr(answer, "status_code", None):

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def bar() -> Callable[[str, int, int], None] | None:
-    """A function that draws (text, done, total) on stderr and removes the bar at the end; None if stderr is no terminal."""
+    """A function that draws (text, done, total) on stderr and removes the bar at the end; None if stderr is not a terminal."""
     console = Console(stderr=True)
     return _Bar(console).show if console.is_terminal and sys.stderr.isatty() else None
 

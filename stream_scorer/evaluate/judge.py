@@ -61,7 +61,7 @@ class StreamJudge:
         if not isinstance(datum, dict):
             return number, None, None, due
         low, high = (finite(_part(datum, name, self._outputs)) for name in (self._low, self._high))
-        # One bound is no interval: its coverage has no meaning.
+        # One bound does not make an interval, so there is no coverage to report.
         return (number, None, None, due) if low is None or high is None else (number, low, high, due)
 
     def met(self, pending: PendingForecast, value: Any) -> bool | None:

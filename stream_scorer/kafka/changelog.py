@@ -50,7 +50,7 @@ class KafkaChangelog:
     Args:
         properties: of a consumer, as for the source.
         topic: the changelog.
-        watch: is told how far each read is.
+        watch: called with the progress of each read.
     """
 
     def __init__(self, properties: Properties, topic: str, watch: Watch) -> None:

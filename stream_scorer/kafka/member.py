@@ -139,7 +139,7 @@ class Member:
                 raise KafkaException(at.error)
 
     def group_metadata(self) -> Any:
-        """The group as it is now, for a transaction; None while this consumer is no member with partitions.
+        """The group as it is now, for a transaction; None while this consumer is not a member with partitions.
 
         A classic group would let a consumer that never joined move its offsets. That must not happen.
         """

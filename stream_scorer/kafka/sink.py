@@ -136,7 +136,7 @@ class TransactionalSink(_Sink):
     Every call returns within about 30 s, and within a few seconds once `stopping`.
 
     Args:
-        group_metadata: the consumer's group as it is at the moment, or None if the consumer is no member. Called for every
+        group_metadata: the consumer's group as it is at the moment, or None if the consumer is not a member. Called for every
             commit.
         offsets: positions as they are committed.
         probe: ends transactions that hang under this id, whenever the producer is opened.

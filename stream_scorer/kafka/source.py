@@ -229,7 +229,7 @@ class KafkaSource:
             offsets = {partition: offset for partition, offset in offsets.items() if assignment.is_current(partition)}
             self._member.positions.start(offsets)
             self._note_positions()
-        # Last: who reads this line may rely on where each partition begins.
+        # This line comes last: by now it is fixed where each partition begins, and a person or a script may rely on it.
         log.info("assigned %s", ", ".join(map(str, offsets)) or "nothing new")
 
     def _begin_partition(self, partition: Partition) -> StartPosition:

@@ -49,7 +49,7 @@ class Restorer:
         store: None if no state is kept: the model has none, or --no-changelog.
         model: the identity of the model that runs.
         origin: the group and session mode that run; its topic id is not used.
-        watch: is told how far each restore is.
+        watch: called with the progress of each restore.
     """
 
     def __init__(

@@ -115,7 +115,7 @@ def _exchange(out: Mapping[str, types.ModuleType], back: Mapping[str, types.Modu
 
 
 def _down(module: Any, rest: str) -> Any:
-    """The part of a facade with this dotted name; or the first object on the way to it that is no facade."""
+    """The part of a facade with this dotted name; or the first object on the way to it that is not a facade."""
     for name in rest.split("."):
         if isinstance(module, Overlay):
             module = getattr(module, name, None)
