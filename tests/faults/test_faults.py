@@ -108,13 +108,13 @@ def test_broker_stopped_killed_and_started_again(own_broker, own_kafka, name, tm
         time.sleep(6)
         own_broker.resume()
         time.sleep(3)
-        assert _ready(port, 200)
+        _comes_to_answer(200, port, service)
         own_broker.kill()
-        assert _ready(port, 503)
+        _comes_to_answer(503, port, service)
         time.sleep(2)
         own_broker.start()
         job.finish(150)
-        assert _ready(port, 200)
+        _comes_to_answer(200, port, service)
         assert service.stop() == 0
     job.judge(service)
 
@@ -211,22 +211,23 @@ def test_soak(own_broker, own_kafka, name, tmp_path, pytestconfig):
     job.judge(*started)
 
 
-def _ready(port, wanted, seconds=120):
-    """Whether /readyz comes to answer so."""
+def _comes_to_answer(wanted, port, service, seconds=120):
+    """Wait until /readyz answers with this status code."""
     deadline = time.monotonic() + seconds
+    text = ""
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-                code = answer.status
+                code, text = answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            code = error.code
-            error.close()
-        except OSError:  # slow to answer: asked again until the deadline
-            code = None
+            with error:
+                code, text = error.code, error.read().decode()
+        except OSError as error:  # slow to answer: asked again until the deadline
+            code, text = None, repr(error)
         if code == wanted:
-            return True
+            return
         time.sleep(0.2)
-    return False
+    raise AssertionError(f"no {wanted} in {seconds} s, but {code} {text!r}:\n{service.text()[-8000:]}")
 
 
 def _disturb(broker, rng, job):
