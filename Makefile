@@ -4,8 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Two files at a time, for tests that want no broker. With one, the tests keep both cores of a small machine busy by
-# themselves; on a larger one: make test PYTEST="-n 2 --dist loadfile", each side has a broker of its own.
+# Two files at a time: most tests wait for a broker or a process for half of their time. Each side has a broker of its own.
+# One at a time, for a debugger say: make test PYTEST="-n 0 --pdb".
 BESIDE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # What starts no process, imports no TensorFlow and takes no seconds; the folders are those that have such tests.
 FAST := -m "not (broker or container or process or tensorflow or slow or soak)" --hypothesis-profile=quick \
@@ -22,7 +22,7 @@ demo: $(VENV)/.demo  ## the main job on an embedded broker: 1,000 prices in, 971
 	$(BIN)/stream-scorer demo $(DEMO)
 
 test: $(VENV)/.all  ## all tests, on a real Kafka broker (see README: where it comes from)
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest $(BESIDE) $(PYTEST)
 
 check: lint  ## lint, types and the fast tests, in a minute: no broker, no TensorFlow, no other process
 	$(BIN)/pytest $(BESIDE) $(FAST) $(PYTEST)
