@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
 import shutil
 from pathlib import Path, PurePosixPath
@@ -10,8 +10,10 @@ from pathlib import Path, PurePosixPath
 from stream_scorer.errors import ModelError
 from stream_scorer.model.sandbox import is_archive, unpack
 from stream_scorer.modelop.process.package import ModelPackage
-from stream_scorer.system.folders import new_temporary_folder
+from stream_scorer.system.folders import new_temporary_folder, remove_left_folders, remove_temporary_folder
 
+log = logging.getLogger(__name__)
+PREFIX = "stream-scorer-jet-"
 _ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 
 
@@ -19,7 +21,7 @@ class JetFolder:
     """On disk until `remove`. Raises ModelError: an attachment cannot be read, or its archive is not safe."""
 
     def __init__(self, package: ModelPackage) -> None:
-        self.path = new_temporary_folder("stream-scorer-jet-")
+        self.path = new_temporary_folder(PREFIX)
         self.sandbox = self.path / "sandbox"
         try:
             self.sandbox.mkdir()
@@ -50,5 +52,10 @@ class JetFolder:
             os.link(archive, self.sandbox / name)
 
     def remove(self) -> None:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(self.path)
+        remove_temporary_folder(self.path)
+
+
+def remove_left() -> None:
+    """Remove the folders of jets whose engine was killed. Those of living engines stay."""
+    if removed := remove_left_folders(PREFIX):
+        log.info("%d folders of jets were removed, which an engine that was killed had left", removed)

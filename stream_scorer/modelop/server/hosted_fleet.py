@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.modelop.process import jet_folder
 from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.modelop.server.connect import Connect
 from stream_scorer.modelop.server.engine import Engine
@@ -32,6 +33,7 @@ class HostedFleet:
 
     def __init__(self, settings: EngineSettings, baked: Baked, store: Store, address: tuple[str, int]) -> None:
         """Raises SettingsError and ModelError: what is baked in cannot be used. Blocks while a baked model is loaded."""
+        jet_folder.remove_left()
         self.pneumo = PneumoHub()
         self._closing = contextlib.ExitStack()
         schemas = {name: _json(path, f"SCHEMAS: {name}") for name, path in baked.schemas.items()}
