@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "kafka": "errors records parsing ports state",
     "modelop.endpoints": "errors records parsing system kafka",
     "modelop.streams": "errors records ports codec modelop.endpoints",
-    "modelop.process": "errors records ports system model state modelop.streams",
+    "modelop.process": "errors records parsing ports system model state modelop.streams",
     "modelop.dataflow": "errors records ports modelop.streams modelop.process",
     "modelop.client": "errors parsing system settings",
     "modelop.server": "errors version parsing system codec settings modelop.client modelop.streams modelop.process "
@@ -75,6 +75,7 @@ ONLY_IN = {
         "stream_scorer/commands/replay.py",
         "stream_scorer/commands/demo.py",
     ],
+    "yaml": ["stream_scorer/parsing/plain_yaml.py", "stream_scorer/modelop/server/instance.py"],
     "starlette": ["stream_scorer/modelop/server/*.py"],
     "uvicorn": ["stream_scorer/modelop/server/serve.py"],
     "websockets": ["stream_scorer/modelop/client/pneumo_listener.py"],

@@ -104,7 +104,7 @@ def remove_tree(path: Path) -> bool:
     before it is emptied, as a path may be too long for the system. Symbolic links are removed, not followed.
     """
     try:
-        os.chmod(path, 0o700)
+        path.chmod(0o700)
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return True
@@ -131,7 +131,7 @@ def _empty(top: int) -> None:
             os.chmod(name, 0o700, dir_fd=top)
             inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
             try:
-                for child in os.listdir(inner):
+                for child in os.listdir(inner):  # noqa: PTH208 - by descriptor: its path may be too long
                     if not _unlinked(child, inner):
                         with contextlib.suppress(OSError):
                             os.chmod(child, 0o700, dir_fd=inner)

@@ -12,10 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-import yaml
-
 from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.model.imports import importable, prefixes
+from stream_scorer.parsing import plain_yaml
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +47,7 @@ class Policy:
 
         Raises SettingsError.
         """
-        try:
-            entries = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise SettingsError(f"import policy: not YAML: {' '.join(str(error).split())}") from error
+        entries = plain_yaml.load(text, "import policy")
         if entries is None:
             return cls({}, text)
         if not isinstance(entries, dict):
@@ -76,14 +72,14 @@ def _rule(library: str, entry: Any) -> Rule:
     kind, command = (entry.get("policy"), entry.get("command")) if isinstance(entry, dict) else (entry, None)
     if kind not in _KINDS or not isinstance(command, str | None):
         raise SettingsError(
-            f"import policy: {library}: {entry!r} is none of {', '.join(_KINDS)}, or {{policy: install, command: ...}}."
+            f"import policy: {library}: {repr(entry)[:200]} is none of {', '.join(_KINDS)}, or {{policy: install, command: ...}}."
         )
     if command is not None and kind != "install":
         raise SettingsError(f"import policy: {library}: a command goes with policy install, not with {kind}.")
     try:
         return Rule(library, kind, None if command is None else tuple(shlex.split(command)))
     except ValueError as error:
-        raise SettingsError(f"import policy: {library}: command {command!r}: {error}.") from error
+        raise SettingsError(f"import policy: {library}: command {str(command)[:200]!r}: {error}.") from error
 
 
 def _install(rule: Rule) -> None:
@@ -97,7 +93,7 @@ def _install(rule: Rule) -> None:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_S, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:  # ValueError: a NUL in the command
         raise ModelError(f"import policy: {rule.library}: {shown!r} could not be run: {error}.") from error
     importlib.invalidate_caches()
     if done.returncode or not importable(rule.library):

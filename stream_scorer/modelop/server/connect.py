@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
 from starlette.responses import Response
 
-from stream_scorer.modelop.server.answers import HttpError, empty, exact, json_answer, one_line
+from stream_scorer.modelop.server.answers import HttpError, empty, exact, json_answer
 from stream_scorer.modelop.server.api import Call
 from stream_scorer.modelop.server.instance import Instance, Sensors, instance_api
 from stream_scorer.modelop.server.pneumo_hub import PneumoHub
 from stream_scorer.modelop.server.store import Store
+from stream_scorer.parsing import plain_yaml
 
 _FIELDS = ("id", "name", "api", "host", "port", "release", "built_on", "health")
 
@@ -46,11 +46,11 @@ class Connect(Instance):
         ]
 
     def configure(self, text: bytes) -> bool:
-        """Store a configuration in YAML. Return whether there was none before. Raises HttpError 400."""
-        value = parse_yaml(text, "configuration")
+        """Store a configuration in YAML. Return whether there was none before. Raises SettingsError, HttpError 400."""
+        value = plain_yaml.load(text, "configuration")
         if not isinstance(value, dict):
             raise HttpError(400, "the configuration is not a YAML mapping")
-        return self.store.put("config", "fleet", "application/json", json.dumps(value, default=str).encode())
+        return self.store.put("config", "fleet", "application/json", json.dumps(value).encode())
 
 
 API = instance_api("connect", "Connect")
@@ -117,26 +117,6 @@ def config(connect: Connect, call: Call) -> Response:
 )
 def history(connect: Connect, call: Call) -> Response:
     return json_answer(connect.pneumo.history(call.query))
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads plain YAML, and the tags that Python 2 gives its strings."""
-
-
-def _string(loader: _Loader, node: Any) -> Any:
-    return loader.construct_yaml_str(node)
-
-
-for _tag in ("unicode", "str"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:python/{_tag}", _string)
-
-
-def parse_yaml(text: bytes, name: str) -> Any:
-    """Return YAML, parsed; `name` says what it is. Raises HttpError 400."""
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise HttpError(400, f"{name} is not YAML: {one_line(error)}") from error
 
 
 def _host_port(header: str, usual: int) -> tuple[str, int] | None:
