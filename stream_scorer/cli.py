@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerError
 from stream_scorer.parsing.spelling import did_you_mean, is_text
+from stream_scorer.safe_text import INDENT, lines, one_line, say
 from stream_scorer.system.extras import install_hint
 from stream_scorer.version import __version__
 
@@ -70,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         text, code = _explained(error, argv)
         if text is None:
             raise
-        print(f"stream-scorer{''.join(f' {word}' for word in argv[:1] if word in COMMANDS)}: {text}", file=sys.stderr)
+        command = "".join(f" {word}" for word in argv[:1] if word in COMMANDS)
+        say(f"stream-scorer{command}: {lines(text, INDENT)}", file=sys.stderr)
         if isinstance(error, OSError):
             _discard_stdout()
     return code
@@ -78,14 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(usage())
+        say(usage())
         return 0 if argv else EXIT_SETTINGS
     if argv[0] in ("-V", "--version"):
-        print(f"stream-scorer {__version__}")
+        say(f"stream-scorer {__version__}")
         return 0
     name = argv[0]
     if name not in COMMANDS:
-        print(f"stream-scorer: no command {name!r}.{did_you_mean(name, COMMANDS)}\n\n{usage()}", file=sys.stderr)
+        say(f"stream-scorer: no command {name!r}.{did_you_mean(name, COMMANDS)}\n\n{usage()}", file=sys.stderr)
         return EXIT_SETTINGS
     from stream_scorer.settings.arguments import Parser
 
@@ -127,7 +129,7 @@ def _warn_of_variables(name: str) -> None:
     if "STREAM_SCORER_WORKER" not in os.environ and any(name.startswith("STREAM_SCORER_") for name in os.environ):
         unknown = importlib.import_module("stream_scorer.commands.variables").unknown(os.environ)
         for text in unknown:
-            print(f"stream-scorer {name}: warning: {text}", file=sys.stderr)
+            say(f"stream-scorer {name}: warning: {one_line(text)}", file=sys.stderr)
 
 
 def _open_closed_descriptors() -> None:

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[1]
 # Each part (a file or a folder of stream_scorer; in modelop/ each of its folders) and the parts it may import; all of them
 # stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records models version".split(), ""),
+    **dict.fromkeys("errors records models version safe_text".split(), ""),
     "parsing": "errors",
     "ports": "records",
-    "system": "errors",
+    "system": "errors safe_text",
     "settings": "errors parsing",
     "codec": "errors records parsing ports",
     "model": "errors records system",
@@ -24,25 +24,25 @@ MAY_IMPORT = {
     "prices": "errors parsing codec model",
     "evaluate": "errors records parsing ports prices",
     "scoring": "errors records parsing ports codec model prices state evaluate",
-    "report": "errors prices evaluate scoring",
-    "kafka": "errors records parsing ports state",
+    "report": "errors safe_text prices evaluate scoring",
+    "kafka": "errors records safe_text parsing ports state",
     "modelop.endpoints": "errors records parsing system kafka",
     "modelop.streams": "errors records ports codec modelop.endpoints",
     "modelop.process": "errors records parsing ports system model state modelop.streams",
     "modelop.dataflow": "errors records ports modelop.streams modelop.process",
-    "modelop.client": "errors parsing system settings",
+    "modelop.client": "errors safe_text parsing system settings",
     "modelop.server": "errors version parsing system codec settings modelop.client modelop.streams modelop.process "
     "modelop.dataflow",
     "service": "version errors records parsing ports system codec model settings state evaluate kafka scoring",
     "api": "errors records parsing ports system model settings scoring service",
     "testing": "errors records codec model service api",
-    "programs": "errors records ports system codec model kafka modelop.endpoints scoring modelop.streams service "
+    "programs": "errors records safe_text ports system codec model kafka modelop.endpoints scoring modelop.streams service "
     "modelop.process",
-    "training": "errors models system model settings prices evaluate scoring report",
-    "commands": "errors records parsing system codec model settings modelop.client prices evaluate kafka scoring modelop.streams "
-    "report service training programs modelop.server",
-    "cli": "version errors parsing system settings",
-    "__main__": "system cli",
+    "training": "errors models safe_text system model settings prices evaluate scoring report",
+    "commands": "errors records safe_text parsing system codec model settings modelop.client prices evaluate kafka scoring "
+    "modelop.streams report service training programs modelop.server",
+    "cli": "version errors safe_text parsing system settings",
+    "__main__": "safe_text system cli",
 }
 # Third-party packages that only some files may know.
 ONLY_IN = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas
 from stream_scorer.errors import SettingsError
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import number, whole_number, writable_folder
 
 WRONG_UNIT = 10
@@ -103,16 +104,16 @@ def run(args: argparse.Namespace) -> int:
     )
     summary, judged = report.summary(walked, prices, first=first, last=last, rolling=args.rolling, level=args.level)
     report.write(out, walked, prices, summary, judged)
-    print(summary["verdict"])
+    say(summary["verdict"])
     errors_by_name = summary["errors"]
     for name, errors in errors_by_name.items():
         skill = "" if errors["skill"] is None else f"  skill {errors['skill']:+.2%}"
-        print(f"  {name:<20} RMSE {errors['rmse']:>12,.4f}{skill}")
+        say(f"  {one_line(name):<20} RMSE {errors['rmse']:>12,.4f}{skill}")
     if args.cpi is None and errors_by_name["model"]["rmse"] > WRONG_UNIT * errors_by_name[LAST_VALUE]["rmse"]:
-        print(
+        say(
             "The forecasts are not in the unit of the prices. A model of adjusted values, as the flagship, needs --cpi CSV."
         )
-    print(f"{summary['judged']:,} days judged, {summary['rejected']['count']:,} prices rejected. {out / 'report.html'}")
+    say(f"{summary['judged']:,} days judged, {summary['rejected']['count']:,} prices rejected. {out / 'report.html'}")
     return 0
 
 

@@ -9,6 +9,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client.items import done, read_bytes, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json
+from stream_scorer.safe_text import say
 
 prepare = vendor_style
 
@@ -34,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     if answer.headers.get("content-type", "").startswith("application/json"):
         print_json(answer.json())
     else:
-        print(answer.text, end="" if answer.text.endswith("\n") else "\n")
+        say(answer.text, end="" if answer.text.endswith("\n") else "\n")
     return 0

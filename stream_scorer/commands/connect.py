@@ -10,6 +10,7 @@ from stream_scorer.errors import SettingsError, Unavailable
 from stream_scorer.modelop.client import saved
 from stream_scorer.modelop.client.http import Server
 from stream_scorer.modelop.client.options import read_token, vendor_style
+from stream_scorer.safe_text import say
 from stream_scorer.settings.arguments import number
 
 prepare = vendor_style
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     if args.verbose:
-        print(f"connected to {server.url}, saved in {file}")
+        say(f"connected to {server.url}, saved in {file}")
     return 0
 
 

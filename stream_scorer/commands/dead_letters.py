@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from stream_scorer.commands.kafka_flags import DeadLetterSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import SettingsError
+from stream_scorer.safe_text import lines, one_line, say
 from stream_scorer.settings.arguments import whole_number
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SHOWN_BYTES = 200
 """Bytes of a value that `show` prints."""
+SHOWN_CHARACTERS = 100
+"""Characters of a header that `list` prints."""
 SHOWN_LINES = 20
 """Most lines that `resubmit` prints about single dead letters."""
 
@@ -108,7 +111,7 @@ def _resubmit(
         _warn_lines(outcome.refused)
         if left := len(new) - len(good) + len(outcome.refused):
             summary += f". {left:,} were not, see above"
-        print(summary)
+        say(summary)
     return 1 if left else 0
 
 
@@ -139,7 +142,7 @@ def _warn_lines(lines: list[str]) -> None:
 
 
 def _warn(text: str) -> None:
-    print(f"stream-scorer dead-letters: {text}", file=sys.stderr)
+    say(f"stream-scorer dead-letters: {one_line(text)}", file=sys.stderr)
 
 
 def _topic_id(settings: DeadLetterSettings) -> str:
@@ -166,20 +169,26 @@ def _list(letters: list[DeadLetter], resubmitted: Callable[[DeadLetter], bool]) 
     again = 0
     for letter in letters:
         headers = letter.facts
-        message = headers.get("message", "").splitlines()[:1] or [""]
         done = resubmitted(letter)
         again += done
-        print(
-            f"{letter.place:>10}  {letter.source}  {headers.get('stage', '?'):7}  {headers.get('exception', '?')}: "
-            f"{message[0][:100]}{'  (re-submitted)' if done else ''}"
+        say(
+            f"{letter.place:>10}  {_shown(letter.source)}  {_shown(headers.get('stage', '?')):7}  "
+            f"{_shown(headers.get('exception', '?'))}: {_shown(headers.get('message', '').partition(chr(10))[0])}"
+            f"{'  (re-submitted)' if done else ''}"
         )
-    print(f"{len(letters):,} dead letters" + (f", {again:,} of them re-submitted" if again else ""))
+    say(f"{len(letters):,} dead letters" + (f", {again:,} of them re-submitted" if again else ""))
     return 0
+
+
+def _shown(text: str) -> str:
+    """A header of a dead letter, whoever wrote it, as a part of a line of the list."""
+    return one_line(text, SHOWN_CHARACTERS)
 
 
 def _show(letter: DeadLetter) -> None:
     record = letter.record
-    print(f"{letter.place} from {letter.source}" + (f": {letter.incomplete}" if letter.incomplete else ""))
+    incomplete = one_line(letter.incomplete or "")
+    say(f"{letter.place} from {one_line(letter.source)}" + (f": {incomplete}" if incomplete else ""))
     value = "null" if record.value is None else f"{len(record.value)} bytes: {record.value[:SHOWN_BYTES].hex(' ')}"
     for name, text in (
         ("key", "null" if (key := letter.original_key()) is None else repr(key)[1:]),
@@ -188,5 +197,5 @@ def _show(letter: DeadLetter) -> None:
         *((name, str(header)) for name, header in letter.original_headers()),
         *letter.facts.items(),
     ):
-        print(f"  {name:<10} " + text.rstrip().replace("\n", "\n" + " " * 13))
-    print()
+        say(f"  {one_line(name):<10} {lines(text.rstrip(), ' ' * 13)}")
+    say()

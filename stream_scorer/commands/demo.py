@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.safe_text import say
 from stream_scorer.settings.arguments import whole_number, writable_folder
 
 if TYPE_CHECKING:
@@ -54,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.system import logs
 
     logs.set_up("WARNING")
-    print("stream-scorer demo: prices -> topic -> LSTM -> topic")
-    print("  The broker is embedded: a stand-in in memory that speaks Kafka's protocol. It shows the path, not")
-    print("  the guarantees; those are tested on a real Kafka (make test).")
+    say("stream-scorer demo: prices -> topic -> LSTM -> topic")
+    say("  The broker is embedded: a stand-in in memory that speaks Kafka's protocol. It shows the path, not")
+    say("  the guarantees; those are tested on a real Kafka (make test).")
     series = _series(args)
-    print(f"  Prices: {series.origin}.")
-    print(f"  CPI: {series.cpi_origin}.")
+    say(f"  Prices: {series.origin}.")
+    say(f"  CPI: {series.cpi_origin}.")
     trend = shipped.shipped_trend()
     adjusted = prepare.adjust(series.prices, series.cpi, trend).iloc[-args.days :]
     if len(adjusted) < 31:
@@ -73,17 +74,17 @@ def run(args: argparse.Namespace) -> int:
     targets = adjusted.index[1:]
     values = [result.values.get(offset, math.nan) for offset in range(len(adjusted) - 1)]
     forecast = prepare.unadjust(values, targets, series.cpi, trend)
-    print(
+    say(
         f"\n{result.prices_in:,} prices in, {result.scores_out:,} scores out, {seconds:.1f} s with the model's start.\n"
     )
-    print("Forecasts in index points, beside the close of the day each was for:")
+    say("Forecasts in index points, beside the close of the day each was for:")
     shown = [None if math.isnan(value) else float(value) for value in [math.nan, *forecast]]
-    print(demo.table([str(date.date()) for date in adjusted.index], list(observed), shown, args.show))
+    say(demo.table([str(date.date()) for date in adjusted.index], list(observed), shown, args.show))
     args.out.mkdir(parents=True, exist_ok=True)
     picture = demo.picture_path(args.out)
     title = "Forecast and what then happened"
     plots.forecast_plot(picture, targets, observed.iloc[1:], forecast, title, f"Prices: {series.origin}")
-    print(f"\nPicture: {picture}")
+    say(f"\nPicture: {picture}")
     return 0
 
 

@@ -9,6 +9,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client.items import done, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json
+from stream_scorer.safe_text import one_line, say
 
 prepare = vendor_style
 _DONE = {"pause": "paused", "unpause": "running again", "reset": "reset"}
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print_json({"state": state})
         else:
-            print(state)
+            say(one_line(state))
         return 0
     engine.call("POST", f"/2/engine/{args.verb}", subject=f"engine {args.verb}")
     done(args, f"{engine.name} is {_DONE[args.verb]}")

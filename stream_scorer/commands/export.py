@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from stream_scorer.commands.model_flags import add_schema_flag
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import writable_folder
 
 
@@ -54,6 +55,6 @@ def run(args: argparse.Namespace) -> int:
     schemas = {name: load_schema(name, files, located.schema_dir).as_file() for name in names}
     manifest = export(located.module, args.weights, args.out, schemas, {0: args.input_topic, 1: args.output_topic})
     for name, entry in manifest["files"].items():
-        print(f"{entry['sha256'][:16]}  {entry['bytes']:>9,}  {name}")
-    print(f"{args.out}: {manifest['module']} sha256 {manifest['sha256']}")
+        say(f"{entry['sha256'][:16]}  {entry['bytes']:>9,}  {one_line(name)}")
+    say(f"{one_line(args.out)}: {one_line(manifest['module'])} sha256 {manifest['sha256']}")
     return 0

@@ -10,6 +10,7 @@ from stream_scorer.modelop.client.fleet_client import Fleet
 from stream_scorer.modelop.client.items import done, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json
+from stream_scorer.safe_text import say
 
 prepare = vendor_style
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             while True:
                 message = listener.next() or {}
                 if message.get("type") == "model-error":
-                    print(str(message.get("console", "")).rstrip())
+                    say(str(message.get("console", "")).rstrip())
                     return 3
                 if message.get("type") == "engine-state" and message.get("state") in ("finished", "error"):
                     return 0 if message["state"] == "finished" else 3

@@ -13,8 +13,9 @@ from stream_scorer.modelop.client.fleet_client import Fleet, Service, quoted
 from stream_scorer.modelop.client.items import done, read_bytes, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.rest_records import read_outputs, send_lines
-from stream_scorer.modelop.client.show import print_json, print_table
+from stream_scorer.modelop.client.show import print_json, print_table, write_bytes
 from stream_scorer.modelop.client.slot_table import print_slots
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
@@ -125,7 +126,7 @@ def _stored(args: argparse.Namespace, fleet: Fleet) -> int:
         answer = manage.call("PUT", path, source, subject=subject, headers=headers)
         done(args, f"{subject} {'added' if answer.status == 201 else 'replaced'}")
     elif args.verb == "show":
-        sys.stdout.buffer.write(manage.call("GET", path, subject=subject).body)
+        write_bytes(manage.call("GET", path, subject=subject).body)
     else:
         manage.call("DELETE", path, subject=subject)
         done(args, f"{subject} removed")
@@ -157,9 +158,9 @@ def _load(args: argparse.Namespace, fleet: Fleet) -> int:
             ("attach_libs", "to be found in attachments"),
         ):
             if info.get(field):
-                print(f"libraries {text}: {', '.join(info[field])}")
-        print(f"snapshots: {info.get('snapshots')}")
-    print("the model contains no errors")
+                say(f"libraries {text}: {one_line(', '.join(info[field]))}")
+        say(f"snapshots: {one_line(info.get('snapshots'))}")
+    say("the model contains no errors")
     return 0
 
 
@@ -169,20 +170,20 @@ def _inspect(args: argparse.Namespace, engine: Service) -> None:
     if args.json:
         print_json(model)
     elif model is None:
-        print("no model is loaded")
+        say("no model is loaded")
     else:
         lines = model.get("source", "").count("\n")
         print_table(
             ["Name", "Type", "Lines", "Snapshots"], [[model["name"], model["mtype"], lines, model["snapshots"]]]
         )
-        print()
+        say()
         print_slots(model["slots"])
-        print()
+        say()
         jets = model.get("jets") or []
         if jets:
             print_table(["Jet", "Pid", "Sandbox"], [[at, jet["pid"], jet["sandbox"]] for at, jet in enumerate(jets, 1)])
         else:
-            print("no jets run")
+            say("no jets run")
 
 
 def _slot(slot: int, parity: int) -> int:

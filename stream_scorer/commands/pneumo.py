@@ -9,6 +9,7 @@ from typing import Any
 from stream_scorer.modelop.client.items import verb
 from stream_scorer.modelop.client.options import add_server_flags, fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json
+from stream_scorer.safe_text import INDENT, lines, one_line, say
 from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             print_json(messages)
         else:
             for message in messages:
-                print(_line(message))
+                say(_line(message))
         return 0
     from stream_scorer.modelop.client.pneumo_listener import PneumoListener
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             message = listener.next()
             if message is None:
                 continue
-            print(json.dumps(message) if args.json else _line(message), flush=True)
+            say(json.dumps(message) if args.json else _line(message), flush=True)
             left = None if left is None else left - 1
     return 0
 
@@ -56,5 +57,6 @@ def _line(message: dict[str, Any]) -> str:
     }
     fields = " ".join(f"{name}={json.dumps(value)}" for name, value in rest.items())
     text = str(message.get("text") or message.get("console") or "").rstrip()
-    indented = "".join(f"\n    {line}" for line in text.splitlines())
-    return f"{message.get('timestamp')} {message.get('src')} {message.get('type')} {fields}".rstrip() + indented
+    indented = f"\n{INDENT}{lines(text, INDENT)}" if text else ""
+    head = one_line(f"{message.get('timestamp')} {message.get('src')} {message.get('type')} {fields}".rstrip())
+    return head + indented

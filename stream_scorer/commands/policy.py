@@ -8,6 +8,7 @@ from pathlib import Path
 from stream_scorer.modelop.client.items import done, read_bytes, verb
 from stream_scorer.modelop.client.models import POLICY_PREFIX
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.safe_text import say
 
 prepare = vendor_style
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     engine, kind = fleet_of(args).engine(), POLICY_PREFIX + args.type.lower()
     if args.verb == "show":
         text = engine.call("GET", "/1/policy", subject="policy", headers={"Accept": kind}).text
-        print(text, end="" if text.endswith("\n") else "\n")
+        say(text, end="" if text.endswith("\n") else "\n")
         return 0
     query = {"preinstall": str(args.preinstall)}
     headers = {"Content-Type": kind}

@@ -16,6 +16,7 @@ from stream_scorer.kafka.replay_rows import Row, read_rows, rows_of
 from stream_scorer.parsing.retention import FOREVER, retention_ms, topic_config
 from stream_scorer.parsing.times import timestamp_ms
 from stream_scorer.records import TOPIC_ENCODINGS
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import number, whole_number
 from stream_scorer.settings.kafka import KafkaSettings
 
@@ -132,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     count = _send(replayer, rows, args)
     seconds = time.monotonic() - started
-    print(f"{count:,} records to {args.topic} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} records/s")
+    say(f"{count:,} records to {one_line(args.topic)} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} records/s")
     return 0
 
 
@@ -183,7 +184,7 @@ def _prepare_topic(
 
 
 def _warn(text: str) -> None:
-    print(f"stream-scorer replay: {text}", file=sys.stderr)
+    say(f"stream-scorer replay: {one_line(text)}", file=sys.stderr)
 
 
 def _send(replayer: Replayer, rows: list[Row], args: argparse.Namespace) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stream_scorer.safe_text import one_line
+
 
 def bar() -> Callable[[str, int, int], None] | None:
     """A function that draws (text, done, total) on stderr and removes the bar at the end; None if stderr is not a terminal."""
@@ -17,7 +19,12 @@ def bar() -> Callable[[str, int, int], None] | None:
 
 class _Bar:
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         self._progress = Progress(*columns, console=console, transient=True)
         self._task = self._progress.add_task("")
         self._shown = False
@@ -31,4 +38,4 @@ class _Bar:
             self._progress.reset(self._task)
             self._progress.start()
             self._shown = True
-        self._progress.update(self._task, description=text, completed=done, total=total)
+        self._progress.update(self._task, description=one_line(text), completed=done, total=total)

@@ -10,6 +10,7 @@ from pathlib import Path
 from stream_scorer.modelop.client.fleet_client import quoted
 from stream_scorer.modelop.client.items import add_item_verbs, done, read_bytes, run_item_verb, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
+from stream_scorer.safe_text import lines, one_line, say
 
 prepare = vendor_style
 
@@ -28,13 +29,13 @@ def run(args: argparse.Namespace) -> int:
     if args.verb != "verify":
         return run_item_verb("schema", args, fleet)
     schema = fleet.model_manage().get(f"/1/schema/{quoted(args.name)}", subject=f"schema {args.name!r}")
-    lines = read_bytes(args.data).decode(errors="replace").splitlines() if args.data else []
+    values = read_bytes(args.data).decode(errors="replace").splitlines() if args.data else []
     engine = fleet.engine()
     id_ = engine.send("POST", "/2/active/schema/verify", schema, subject=f"schema {args.name!r}").json()["id"]
     done(args, "schema ok")
     bad = 0
     try:
-        for line in filter(str.strip, lines):
+        for line in filter(str.strip, values):
             problem = ""
             try:
                 body = json.dumps({"data": json.loads(line)}).encode()
@@ -46,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
                 if answer.status // 100 != 2:
                     problem = answer.text
             bad += bool(problem)
-            print(f"FAIL  {line}\n      {problem}" if problem else f"OK    {line}")
+            line = one_line(line)
+            say(f"FAIL  {line}\n      {lines(problem, ' ' * 6)}" if problem else f"OK    {line}")
     finally:
         engine.ask("DELETE", f"/2/active/schema/verify/{id_}")
     sys.stdout.flush()

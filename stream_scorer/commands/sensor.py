@@ -8,6 +8,7 @@ from stream_scorer.modelop.client.fleet_client import Fleet, Service, quoted
 from stream_scorer.modelop.client.items import add_item_verbs, done, run_item_verb, verb
 from stream_scorer.modelop.client.options import fleet_of, target_of, vendor_style
 from stream_scorer.modelop.client.show import print_json, print_names, print_table
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     path = "/2/active/sensor"
     if args.verb == "install":
         descriptor = fleet.model_manage().get(f"/1/sensor/{quoted(args.name)}", subject=f"sensor {args.name!r}")
-        print(target.send("POST", path, descriptor, subject=f"sensor {args.name!r}").json()["id"])
+        say(one_line(target.send("POST", path, descriptor, subject=f"sensor {args.name!r}").json()["id"]))
     elif args.verb == "uninstall":
         target.call("DELETE", f"{path}/{args.id}", subject=f"sensor {args.id}")
         done(args, f"sensor {args.id} is uninstalled from {target.name}")

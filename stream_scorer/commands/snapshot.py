@@ -10,6 +10,7 @@ from stream_scorer.modelop.client.items import done, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.rest_records import OCTETS
 from stream_scorer.modelop.client.show import print_json, print_table
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(metadata)
     else:
         for name, value in metadata.items():
-            print(f"{name + ':':<12} {value}")
+            say(f"{one_line(name) + ':':<12} {one_line(value)}")
     return 0
 
 

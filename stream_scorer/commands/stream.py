@@ -12,6 +12,7 @@ from stream_scorer.modelop.client.items import add_item_verbs, done, run_item_ve
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json, print_table
 from stream_scorer.modelop.streams import literals
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import whole_number
 
 prepare = vendor_style
@@ -78,7 +79,7 @@ def attach(args: argparse.Namespace, fleet: Fleet, stream: str, slot: int, *, dr
     if args.verbose or args.json:
         print_json(answer.json())
     if not args.json:
-        print("the stream descriptor contains no errors")
+        say("the stream descriptor contains no errors")
 
 
 def _named(fleet: Fleet, stream: str) -> tuple[str, Any]:
@@ -121,4 +122,4 @@ def _sample(args: argparse.Namespace, fleet: Fleet) -> None:
             text = record.decode()
         except UnicodeDecodeError:
             text = record.hex(" ")
-        print(f"{number:4}: {text}")
+        say(f"{number:4}: {one_line(text)}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from stream_scorer.commands.kafka_flags import TailSettings, add_kafka_flags, load_kafka
 from stream_scorer.errors import DecodeError, SettingsError
 from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import whole_number
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
         more = ""
         if scores and args.model is None and args.schema is None:
             more = " Scores that are Avro records need --for MODEL (or --schema FILE) and --field NAME."
-        print(f"stream-scorer tail: {tail.skipped:,} records skipped. {tail.problem}{more}", file=sys.stderr)
+        problem = one_line(tail.problem)
+        say(f"stream-scorer tail: {tail.skipped:,} records skipped. {problem}{more}", file=sys.stderr)
     return 0
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from stream_scorer.evaluate.tail import Row, Tail
+from stream_scorer.safe_text import one_line, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,7 @@ class _Json:
             "skill": row.skill,
         }
         # JSON has no infinity, which the error of two huge numbers may be.
-        print(json.dumps({name: None if _infinite(value) else value for name, value in fields.items()}), flush=True)
+        say(json.dumps({name: None if _infinite(value) else value for name, value in fields.items()}), flush=True)
 
     def refresh(self, *, changed: bool) -> None:
         pass
@@ -79,9 +80,9 @@ class _Lines:
 
     def add(self, row: Row) -> None:
         if self._head_due:
-            print(_line(COLUMNS))
+            say(_line(COLUMNS))
             self._head_due = False
-        print(_line(_cells(row)), flush=True)
+        say(_line(_cells(row)), flush=True)
 
     def refresh(self, *, changed: bool) -> None:
         pass
@@ -116,7 +117,7 @@ class _Table:
         judged = list(self._rows)[-max(1, room - len(pending)) :]
         series = f" of {self._tail.series:,} series" if self._tail.series > 1 else ""
         table = Table(
-            title=Text(f"{self._topic}: forecasts and what then happened"),
+            title=Text(f"{one_line(self._topic)}: forecasts and what then happened"),
             caption=Text(
                 f"{self._tail.judged:,} judged{series}. RMSE and skill: of each series, since this view began."
             ),

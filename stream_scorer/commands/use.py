@@ -8,6 +8,7 @@ import dataclasses
 from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client import saved
 from stream_scorer.modelop.client.options import add_server_flags, fleet_of, vendor_style
+from stream_scorer.safe_text import one_line, say
 
 prepare = vendor_style
 
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     kept = saved.load()
     if args.name is None:
         if kept.target:
-            print(kept.target)
+            say(one_line(kept.target))
         return 0
     fleet = fleet_of(args)
     instances = fleet.instances(name=args.name)
@@ -36,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
         dataclasses.replace(kept, preferred={**kept.preferred, instances[0]["api"]: args.name}, target=args.name)
     )
     if args.verbose:
-        print(f"{args.name} is the {instances[0]['api']} in use")
+        say(f"{one_line(args.name)} is the {one_line(instances[0]['api'])} in use")
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas
 from stream_scorer.errors import ModelError
+from stream_scorer.safe_text import INDENT, lines, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +29,9 @@ def run(args: argparse.Namespace) -> int:
     attachment, schemas = attachment_and_schemas(args)
     try:
         for line in verify(args.model, attachment, schemas, args.inputs):
-            print(f"ok  {line}", flush=True)
+            say(f"ok  {lines(line, INDENT)}", flush=True)
     except ModelError as error:
-        print(f"NOT ok  {error}", file=sys.stderr)
+        say(f"NOT ok  {lines(error, INDENT)}", file=sys.stderr)
         return 1
-    print("verified")
+    say("verified")
     return 0

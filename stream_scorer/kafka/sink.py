@@ -16,6 +16,7 @@ from stream_scorer.kafka.fences import Fences
 from stream_scorer.kafka.hanging import Probe
 from stream_scorer.kafka.routes import Routes
 from stream_scorer.records import Headers, Outgoing, Partition, Place, Reject, Snapshot
+from stream_scorer.safe_text import one_line
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class _Sink:
     def reject(self, reject: Reject) -> None:
         source = reject.source
         if not reject.refusals:
-            log.warning("rejected: %s", reject.line)
+            log.warning("rejected: %s", one_line(reject.line))
             self._routes.watch.rejected(reject)
         if topic := self._routes.dead_letters:
             value, key, timestamp, headers = self._routes.letter(reject, self._max_size)

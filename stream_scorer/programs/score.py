@@ -30,6 +30,7 @@ from stream_scorer.modelop.streams.stream import Stream
 from stream_scorer.programs import score_streams
 from stream_scorer.programs.score_streams import Pipes
 from stream_scorer.records import Batch, Partition, Record, Reject
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.scoring.hosting import HostedModel, Wired, host_model
 from stream_scorer.system.signals import stopping
 
@@ -108,7 +109,7 @@ def _run(host: _Host, pipes: Pipes) -> int:
         host.run()
         pipes.finish()
     if text := pipes.came_to_nothing():
-        print(f"stream-scorer score: {text}", file=sys.stderr)
+        say(f"stream-scorer score: {one_line(text)}", file=sys.stderr)
         return signals.code or EXIT_NOTHING
     return signals.code
 

@@ -23,6 +23,7 @@ from stream_scorer.modelop.streams.outlet import StreamOutlet
 from stream_scorer.modelop.streams.stream import Stream
 from stream_scorer.ports import Inlet, Outlet, SlotCodec
 from stream_scorer.records import Batch, Control
+from stream_scorer.safe_text import INDENT, lines, one_line
 from stream_scorer.scoring.progress_lines import all_rejected_text
 
 _ALONE_S, _AMONG_OTHERS_S = 1.0, 0.02
@@ -109,8 +110,7 @@ class Pipes:
         self._outputs_rejected += output
         self._rejected += not output
         self._first_reject = self._first_reject or first
-        # JSON may hold half a surrogate pair, which UTF-8 cannot.
-        self.tell(line.encode(errors="backslashreplace").decode())
+        self.tell(one_line(line))
 
     def _too_long(self, slot: int, record: bytes, why: str) -> None:
         """Reject a record that exceeds the limit; `record` is its beginning."""
@@ -119,8 +119,8 @@ class Pipes:
         self.reject(line, first=line, output=False)
 
     def tell(self, text: str) -> None:
-        """Write a line to the rejects."""
-        self._rejects.write(text + "\n")
+        """Write a line, or the lines of a traceback, to the rejects."""
+        self._rejects.write(lines(text, INDENT) + "\n")
 
     def finish(self) -> None:
         """Finish all outputs. Blocks until they are written."""

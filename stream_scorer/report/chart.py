@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_scorer.prices.history import Floats
+from stream_scorer.safe_text import one_line
 
 WIDTH, HEIGHT = 960, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 30
@@ -64,7 +65,7 @@ def bars(labels: Sequence[str], values: Sequence[float], unit: str, mark: float 
         role = "accent" if value < base else "quiet"
         parts.append(
             f'<rect class="{role}" x="{left:.1f}" y="{top:.1f}" width="{0.7 * step:.1f}" height="{max(bottom - top, 0.5):.1f}">'
-            f"<title>{html.escape(label)}: {value:.4g}</title></rect>"
+            f"<title>{html.escape(one_line(label))}: {value:.4g}</title></rect>"
         )
         if at % every == 0:
             parts.append(_text(scale.x(at) + 0.5 * step, HEIGHT - 10, label, "middle"))
@@ -135,10 +136,10 @@ def _ticks(labels: Sequence[str], scale: _Scale) -> list[str]:
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(one_line(text))}</text>'
 
 
 def _picture(parts: Sequence[str], legend: Sequence[tuple[str, str]]) -> str:
-    keys = "".join(f'<span class="key {role}">{html.escape(label)}</span>' for role, label in legend)
+    keys = "".join(f'<span class="key {role}">{html.escape(one_line(label))}</span>' for role, label in legend)
     head = f'<p class="legend">{keys}</p>' if keys else ""
     return f'{head}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from stream_scorer.safe_text import one_line
+
 _STYLE = """
 :root { --ink: #1f2d3d; --accent: #c8553d; --quiet: #588b8b; --rule: #d5dce2; --paper: #fdfdfb; }
 @media (prefers-color-scheme: dark) {
@@ -48,25 +50,30 @@ def page(title: str, parts: Sequence[str]) -> str:
     """The whole page. `parts`: HTML, as the functions below make it; they escape the texts they are given."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
+        f"<title>{_escaped(title)}</title><style>{_STYLE}</style></head>\n<body>\n<h1>{_escaped(title)}</h1>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
 
 
 def heading(text: str) -> str:
-    return f"<h2>{html.escape(text)}</h2>"
+    return f"<h2>{_escaped(text)}</h2>"
 
 
 def paragraph(text: str, role: str = "") -> str:
-    return f"<p{f' class={chr(34)}{role}{chr(34)}' if role else ''}>{html.escape(text)}</p>"
+    return f"<p{f' class={chr(34)}{role}{chr(34)}' if role else ''}>{_escaped(text)}</p>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    cells = "".join(f"<th>{_escaped(name)}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def figure(picture: str) -> str:
     return f"<figure>{picture}</figure>"
+
+
+def _escaped(text: str) -> str:
+    """No markup, and no character that hides or turns around what follows."""
+    return html.escape(one_line(text))

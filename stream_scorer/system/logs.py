@@ -1,4 +1,4 @@
-"""Log lines on stderr, one a record: text for people, or JSON."""
+"""Log lines on stderr, one a record: text for people, or JSON. What a record says cannot forge another record."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import logging
 import sys
 import time
 
+from stream_scorer.safe_text import INDENT, lines
+
+_LIBRARIES = ("asyncio", "uvicorn", "websockets")
+"""Their warnings and tracebacks carry what a client of the engine has sent."""
+
 
 class TextFormatter(logging.Formatter):
     converter = staticmethod(time.gmtime)
@@ -14,8 +19,14 @@ class TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
 
+    def format(self, record: logging.LogRecord) -> str:
+        """A record begins at the start of its line, and nothing else does."""
+        return lines(super().format(record), INDENT)
 
-class JsonFormatter(TextFormatter):
+
+class JsonFormatter(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
@@ -29,11 +40,11 @@ class JsonFormatter(TextFormatter):
 
 
 def set_up(level: str, form: str = "text") -> None:
-    """Send the records of this package and of librdkafka to stderr. `form`: text or json."""
+    """Send the records of this package and of librdkafka to stderr, and the warnings of others. `form`: text or json."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    for name in ("stream_scorer", "librdkafka"):
+    for name in ("stream_scorer", "librdkafka", *_LIBRARIES):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
-        logger.setLevel(level)
+        logger.setLevel("WARNING" if name in _LIBRARIES and level != "ERROR" else level)
         logger.propagate = False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.safe_text import one_line
 from stream_scorer.settings.arguments import whole_number, writable_folder
 from stream_scorer.system.stderr import without_banners
 
@@ -123,7 +124,7 @@ def _bars(console: Console, args: argparse.Namespace) -> Iterator[Listener]:
             progress.update(tasks[seed], completed=done, loss=f"{loss:.5f}")
 
         def resumed(seed: int, done: int) -> None:
-            console.print(f"seed {seed} goes on after {done:,} iterations: {args.out} holds them")
+            _say(console, f"seed {seed} goes on after {done:,} iterations: {args.out} holds them")
 
         yield Listener(resumed, progressed)
 
@@ -134,7 +135,7 @@ def _print(console: Any, report: dict[str, Any], out: Path) -> None:
     for name in ("prices", "cpi"):
         source = report["data"][name]
         for gap in source["gaps"]:
-            console.print(f"{source['source']}: nothing between {gap['after']} and {gap['before']}, {gap['days']} days")
+            _say(console, f"{source['source']}: nothing between {gap['after']} and {gap['before']}, {gap['days']} days")
     training, test = report["training"], report["test"]
     table = Table(title=f"what the weights are worth (seed {training['seed']})", title_justify="left")
     table.add_column("figure")
@@ -154,6 +155,11 @@ def _print(console: Any, report: dict[str, Any], out: Path) -> None:
     ):
         table.add_row(name, value)
     console.print(table)
-    console.print(report["why_two_figures"])
-    console.print(f"[bold]{report['verdict']}[/bold]")
-    console.print(f"written to {out}; the whole report: {out / 'report.html'}")
+    _say(console, report["why_two_figures"])
+    _say(console, report["verdict"], "bold")
+    _say(console, f"written to {out}; the whole report: {out / 'report.html'}")
+
+
+def _say(console: Any, text: str, style: str = "") -> None:
+    """Print a text that may name files: neither markup nor control characters of their names count."""
+    console.print(one_line(text), style=style, markup=False)

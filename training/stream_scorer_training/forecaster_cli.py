@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import whole_number, writable_folder
 from stream_scorer.system.stderr import without_banners
 
@@ -56,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
             out,
             split=args.split,
             lag_days=args.cpi_lag_days,
-            on_step=lambda text: print(text, flush=True),
+            on_step=lambda text: say(text, flush=True),
         )
     report = forecaster_report.test_once(args.prices, out, choice, args.symbol)
-    print(report["verdict"])
-    print(f"written to {out}: {choice['attachment']} is the attachment, the whole report: report.html")
+    say(report["verdict"])
+    say(f"written to {one_line(out)}: {choice['attachment']} is the attachment, the whole report: report.html")
     return 0

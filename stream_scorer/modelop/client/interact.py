@@ -11,6 +11,7 @@ from stream_scorer.modelop.client.fleet_client import Fleet, Service
 from stream_scorer.modelop.client.http import Refused
 from stream_scorer.modelop.client.pneumo_listener import PneumoListener
 from stream_scorer.modelop.client.rest_records import receive, send
+from stream_scorer.safe_text import one_line, say
 
 
 def interact(engine: Service, fleet: Fleet) -> None:
@@ -23,7 +24,7 @@ def interact(engine: Service, fleet: Fleet) -> None:
     with _rejections(engine, fleet, slots) as rejections:
         while True:
             if sys.stdin.isatty():
-                print(f"{slot}> ", end="", flush=True)
+                say(f"{slot}> ", end="", flush=True)
             line = sys.stdin.readline()
             if not line:
                 return
@@ -34,7 +35,7 @@ def interact(engine: Service, fleet: Fleet) -> None:
                 send(engine, slot, text.encode())
                 _print_outputs(engine, [number for number in slots if number % 2])
                 for rejection in rejections.waiting():
-                    print(rejection)
+                    say(one_line(rejection))
 
 
 def _print_outputs(engine: Service, slots: list[int]) -> None:
@@ -42,7 +43,7 @@ def _print_outputs(engine: Service, slots: list[int]) -> None:
     for slot in slots:
         with contextlib.suppress(EOFError, Refused):
             while (output := receive(engine, slot)) is not None:
-                print(f"{'' if slot == 1 else f'[{slot}] '}{output.decode(errors='replace')}", flush=True)
+                say(f"{'' if slot == 1 else f'[{slot}] '}{one_line(output.decode(errors='replace'))}", flush=True)
 
 
 class _Rejections:

@@ -12,6 +12,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client.fleet_client import Fleet, quoted
 from stream_scorer.modelop.client.options import add_server_flags
 from stream_scorer.modelop.client.show import print_json, print_names
+from stream_scorer.safe_text import one_line, say
 
 
 def verb(verbs: Any, name: str, text: str, *, machine: bool = False) -> argparse.ArgumentParser:
@@ -55,7 +56,7 @@ def run_item_verb(kind: str, args: argparse.Namespace, fleet: Fleet) -> int:
 def done(args: argparse.Namespace, text: str) -> None:
     """Print what was done, with -v only: silence is success, as with the vendor's client."""
     if args.verbose:
-        print(text)
+        say(one_line(text))
 
 
 def read_bytes(file: Path | None) -> bytes:

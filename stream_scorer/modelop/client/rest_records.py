@@ -8,6 +8,8 @@ from typing import TextIO
 
 from stream_scorer.modelop.client.fleet_client import Service
 from stream_scorer.modelop.client.http import Refused
+from stream_scorer.modelop.client.show import write_bytes
+from stream_scorer.safe_text import say
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -56,19 +58,17 @@ def waiting(engine: Service, slot: int) -> Iterator[bytes]:
 
 def read_outputs(engine: Service, slot: int, *, go_on: bool, wait: bool) -> None:
     """Print one output, or all; say on stderr that the stream is at its end."""
-    out = sys.stdout.buffer
     if not wait:
         try:
             record = receive(engine, slot)
         except EOFError:
-            print("(end of stream)", file=sys.stderr)
+            say("(end of stream)", file=sys.stderr)
             return
         if record is not None:
-            out.write(record + b"\n")
+            write_bytes(record + b"\n")
         return
     for record in waiting(engine, slot):
-        out.write(record + b"\n")
-        out.flush()
+        write_bytes(record + b"\n")
         if not go_on:
             return
-    print("(end of stream)", file=sys.stderr)
+    say("(end of stream)", file=sys.stderr)

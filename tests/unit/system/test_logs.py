@@ -37,3 +37,16 @@ def test_setting_up_twice_tells_once(capsys):
     logs.set_up("INFO")
     LOGGER.info("once")
     assert capsys.readouterr().err.count("once") == 1
+
+
+def test_no_text_of_a_record_forges_another_record(capsys):
+    logs.set_up("INFO")
+    forged = "key \x1b[31m\r\n2026-01-01T00:00:00.000Z INFO stream_scorer: all is well\u2028"
+    LOGGER.error("rejected: %s", forged, exc_info=ValueError(forged))
+    logging.getLogger("uvicorn.error").error("%s", forged)
+    err = capsys.readouterr().err
+    begins = [line for line in err.split("\n") if line and not line.startswith(" ")]
+    assert [line.split()[1] for line in begins] == ["ERROR", "ERROR"]
+    assert "\x1b" not in err
+    assert err.count("\\x1b[31m") == 3
+    assert len(err.splitlines()) == err.count("\n")
