@@ -122,9 +122,9 @@ def own_broker(broker: Broker) -> Iterator[Broker]:
         yield own
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def secured() -> Iterator[SecuredBroker]:
-    """A second broker, with TLS and SASL, for as long as a module of tests needs it."""
+    """A second broker, with TLS, SASL and ACLs, for the rest of the run from the first test on that needs it."""
     if os.environ.get(VARIABLE) != "native" and docker_answers() and not shutil.which("java"):
         pytest.skip("a broker with TLS and SASL is run by Java, which is not here")
     with _running(SecuredBroker, " with TLS and SASL") as secured:
