@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "modelop.client": "errors safe_text parsing system settings",
     "modelop.server": "errors version parsing system codec settings modelop.client modelop.streams modelop.process "
     "modelop.dataflow",
-    "service": "version errors records parsing ports system codec model settings state evaluate kafka scoring",
+    "service": "version errors records safe_text parsing ports system codec model settings state evaluate kafka scoring",
     "api": "errors records parsing ports system model settings scoring service",
     "testing": "errors records codec model service api",
     "programs": "errors records safe_text ports system codec model kafka modelop.endpoints scoring modelop.streams service "

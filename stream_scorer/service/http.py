@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from stream_scorer.parsing.addresses import Address, listen
+from stream_scorer.safe_text import one_line
 from stream_scorer.service.status import Status
+from stream_scorer.system.http_server import Answer, HttpServer
 
 PREFIX = "stream_scorer_"
 
@@ -26,7 +26,9 @@ class _Collector:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
         status = self._status
-        yield InfoMetricFamily(PREFIX + "model", "the model file", {"name": status.model, "sha256": status.sha256})
+        yield InfoMetricFamily(
+            PREFIX + "model", "the model file", {"name": one_line(status.model), "sha256": status.sha256}
+        )
         yield GaugeMetricFamily(PREFIX + "ready", "1 while it scores", float(status.ready()))
         for name, value in status.counters():
             yield CounterMetricFamily(PREFIX + name, f"{name.replace('_', ' ')} since the start", value)
@@ -36,7 +38,7 @@ class _Collector:
         text = "1 once a record was sent that is older than the topic keeps, see /status"
         at_risk = GaugeMetricFamily(PREFIX + "topic_retention_at_risk", text, labels=["topic"])
         for topic, warning in status.at_risk().items():
-            at_risk.add_metric([topic], float(warning is not None))
+            at_risk.add_metric([one_line(topic)], float(warning is not None))
         yield at_risk
 
 
@@ -51,7 +53,7 @@ def _lag(status: Status) -> Iterator[Any]:
     text = "for how long nothing could be read, as the next record is in an open transaction or behind one; 0 if it can"
     held = GaugeMetricFamily(PREFIX + "held_seconds", text, labels=place)
     for partition, lag in status.lag().items():
-        labels = [partition.topic, str(partition.number)]
+        labels = [one_line(partition.topic), str(partition.number)]
         held.add_metric(labels, lag.held_s)
         if lag.records is not None:
             records.add_metric(labels, lag.records)
@@ -68,12 +70,10 @@ class HttpControl:
     def __init__(self, address: Address) -> None:
         self._status: Status | None = None
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         listener = listen(address, "--http")
-        self._server = ThreadingHTTPServer(address, self._handler(), bind_and_activate=False)
-        self._server.socket.close()
-        self._server.socket = listener
         self.port: int = listener.getsockname()[1]
-        threading.Thread(target=self._server.serve_forever, name="control", daemon=True).start()
+        self._server = HttpServer(listener, self.answer, "control")
 
     def show(self, status: Status) -> None:
         """Serve the status of this worker from now on."""
@@ -81,35 +81,18 @@ class HttpControl:
         self._status = status
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        """Stop listening, and give the answers that are under way. Blocks for a second at most."""
+        self._server.close()
 
-    def answer(self, path: str) -> tuple[int, bytes, str]:
-        """(HTTP status, body, content type) of a GET request. Safe from any thread."""
+    def answer(self, path: str) -> Answer:
+        """The answer to a GET request. Safe from any thread."""
         status = self._status
         if path == "/metrics":
-            return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
+            return Answer(200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8")
         if path in ("/livez", "/readyz"):
             ok = path == "/livez" if status is None else status.live() if path == "/livez" else status.ready()
-            return (200, b"ok\n", "text/plain") if ok else (503, b"not ok, see /status\n", "text/plain")
+            return Answer(200, b"ok\n", "text/plain") if ok else Answer(503, b"not ok, see /status\n", "text/plain")
         if path in ("/", "/status"):
             description = {"phase": "loading", "ready": False} if status is None else status.describe()
-            return 200, json.dumps(description, indent=1).encode(), "application/json"
-        return 404, b"/livez /readyz /status /metrics\n", "text/plain"
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        control = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                code, body, content_type = control.answer(self.path)
-                self.send_response(code)
-                self.send_header("Content-Type", content_type)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                """Probes every few seconds would fill the log."""
-
-        return Handler
+            return Answer(200, json.dumps(description, indent=1).encode(), "application/json")
+        return Answer(404, b"/livez /readyz /status /metrics\n", "text/plain")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
+import sys
 import urllib.error
 import urllib.request
-from http.server import ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -40,9 +39,7 @@ class FakeSessions:
 
 
 @pytest.fixture
-def service(monkeypatch):
-    quick = functools.partialmethod(ThreadingHTTPServer.serve_forever, 0.01)  # shuts down as quickly
-    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", quick)
+def service():
     loop, progress, lag = FakeLoop(), Progress(), {Partition("prices", 1): Lag(17, age_s=2.5)}
     model = SimpleNamespace(name="toy", sha256="ab" * 32)
     source = {"lag": lag, "rebalances": 2}
@@ -185,6 +182,24 @@ def test_figures_of_judged_forecasts_are_told_with_the_rest(service):
     assert (told["evaluations"], told["forecast_mse"]) == (12, 0.25)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the client library reads /proc")
+def test_figures_of_the_process_are_told_before_there_is_a_worker_too():
+    server = HttpControl(Address("127.0.0.1", 0))
+    try:
+        text = getter(server)("/metrics")[1]
+    finally:
+        server.close()
+    for name in ("cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds", "start_time_seconds"):
+        assert f"\nprocess_{name} " in text
+
+
+def test_a_name_of_any_bytes_is_a_label(service):
+    """A file's name that is not UTF-8 would be no text of the answer, and a line feed would forge a metric."""
+    service.status.model = "toy\udcff\nforged 1\x1b"
+    told = [line for line in service.get("/metrics")[1].splitlines() if line.startswith("stream_scorer_model_info")]
+    assert told == [f'stream_scorer_model_info{{name="toy\\\\udcff\\\\nforged 1\\\\x1b",sha256="{"ab" * 32}"}} 1.0']
+
+
 def test_other_paths_name_what_there_is(service):
     assert service.get("/nothing") == (404, "/livez /readyz /status /metrics\n")
 
@@ -196,7 +211,7 @@ def test_before_there_is_a_worker_it_is_alive_and_not_ready(service):
         assert get("/livez") == (200, "ok\n")
         assert get("/readyz") == (503, "not ok, see /status\n")
         assert json.loads(get("/status")[1]) == {"phase": "loading", "ready": False}
-        assert get("/metrics") == (200, "")
+        assert "stream_scorer" not in get("/metrics")[1]
         server.show(service.status)
         assert get("/readyz") == (200, "ok\n")
         assert "stream_scorer_ready 1.0" in get("/metrics")[1]
