@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from stream_scorer.codec.avro import read_avro, wrong_bytes
 from stream_scorer.codec.avro_bounds import Guard, guard_of
 from stream_scorer.codec.avro_reader import Read
 from stream_scorer.codec.avro_resolution import resolved
-from stream_scorer.codec.registry import Registry, UnknownSchema
+from stream_scorer.codec.registry import MAX_KNOWN, Registry, UnknownSchema
 from stream_scorer.codec.schema import Schema
 from stream_scorer.codec.value_codec import null_value
 from stream_scorer.errors import DecodeError, EncodeError
@@ -37,7 +38,7 @@ class FramedCodec:
         self._registry = registry
         self._schema_id = schema_id
         self._subject = subject
-        self._writers: dict[int, tuple[Read, Guard | None]] = {}
+        self._writers: OrderedDict[int, tuple[Read, Guard | None]] = OrderedDict()
 
     def decode(self, data: bytes | None) -> Any:
         if data is None:
@@ -51,6 +52,8 @@ class FramedCodec:
             return self._inner.decode(value)
         if number not in self._writers:
             self._writers[number] = self._writer(number)
+            if len(self._writers) > MAX_KNOWN:
+                self._writers.popitem(last=False)
         read, guard = self._writers[number]
         return read_avro(value, read, self._schema.name, guard)
 
@@ -63,6 +66,11 @@ class FramedCodec:
         return resolved(writer, self._schema), guard_of(writer)
 
     def decode_many(self, batch: Sequence[bytes | None]) -> list[Any]:
+        if self._registry is not None:
+            heads = {data[: _HEAD.size] for data in batch if data}
+            numbers = {_HEAD.unpack(head)[1] for head in heads if len(head) == _HEAD.size and not head[0]}
+            if new := numbers - self._writers.keys():
+                self._registry.look_ahead(new)
         return [self.decode(data) for data in batch]
 
     def encode(self, value: Any) -> bytes:

@@ -8,7 +8,6 @@ BrokerError     a person has to change something: everything else
 from __future__ import annotations
 
 import ssl
-import urllib.parse
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -20,17 +19,27 @@ MAX_TEXT = 300
 """Characters kept of a registry's answer."""
 NO_SUCH_SCHEMA = 40403
 """A registry's error code for an unknown schema. A 404 without it has another cause: a wrong path, a proxy, a gateway."""
+NO_VERSION = 42202
+"""Its code for a number that no version can be."""
 MAX_WAIT_S = 60.0
 """Longest Retry-After that is obeyed."""
 _PASSING = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ssl.SSLWantReadError)
 _HINTS = {
-    301: "Give the URL it points to as --schema-registry.",
-    401: "It wants other credentials: in the URL, or by --registry (basic.auth.user.info, bearer.auth.token, ...).",
-    403: "It knows the user, who may not do this: allow Read, and Write for the subjects of outputs.",
+    301: "Give the URL it points to as --schema-registry. It was not followed: credentials are for this address alone.",
+    400: "400 means that it cannot take the request: is --schema-registry the whole URL of a registry, with its path, and "
+    "https where it wants that?",
+    401: "401 means that it wants other credentials: --registry basic.auth.user.info=@FILE (USER:PASSWORD), "
+    "bearer.auth.token=@FILE, or a certificate.",
+    403: "403 means that this user may not do it: allow {right}",
     404: "Is there a path missing in --schema-registry, or something else than a registry at that address?",
     407: "A proxy on the way wants credentials: give http_proxy, or --registry proxy=URL.",
     409: "409 means an incompatible schema under that subject: alter the subject's compatibility, or give "
     "--output-schema-id.",
+    422: "422 means that it takes no such schema or subject: correct the model's output schema, or give --output-schema-id.",
+}
+_RIGHTS = {
+    "GET": "Read on the subjects that have this schema.",
+    "POST": "Write on this subject, or register the schema yourself and give --output-schema-id.",
 }
 
 
@@ -61,26 +70,40 @@ class Definition(NamedTuple):
     references: tuple[Reference, ...] = ()
 
 
-def without_credentials(url: str) -> str:
-    """The URL of a registry without user, password and query: for texts, and for paths to be appended."""
-    parts = urllib.parse.urlsplit(url)
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+def one_line(text: object) -> str:
+    """The beginning of a text from outside, as one line without control characters."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)[:MAX_TEXT]).split())
+
+
+class Way(Protocol):
+    """How a registry is reached, for texts: its URL without credentials, and in words which credentials were sent."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def sent(self) -> str: ...
+
+    def hide(self, text: str) -> str:
+        """The text without our secrets."""
 
 
 class Calls(Protocol):
     """The three requests to a schema registry that scoring needs. Each blocks for about `TIMEOUT_S` at most.
 
-    Each raises BadAnswer, NoRegistry, or its library's error for a failed connection.
+    Each raises BadAnswer, NoRegistry, or its library's error for a failed connection. Safe from several threads at once.
     """
 
-    where: str
-    """The registry's URL, without credentials."""
+    @property
+    def access(self) -> Way: ...
 
     def by_id(self, number: int) -> Definition: ...
 
     def by_version(self, subject: str, version: int) -> Definition: ...
 
     def register(self, subject: str, schema: str) -> int: ...
+
+    def close(self) -> None: ...
 
 
 class BadAnswer(Exception):
@@ -99,18 +122,21 @@ def unread(body: str) -> Exception:
     """The error for a body that cannot be read as JSON: it is incomplete, or not from a registry."""
     if body.lstrip().startswith("{"):
         return ConnectionError("the answer was cut off")
+    return NoRegistry(f"the answer is not JSON but {body[:100]!r}")
     return NoRegistry(f"the answer is not JSON but {' '.join(body[:100].split())!r}")
 
 
-def classify(where: str, request: str, error: Exception) -> UnknownSchema | Unanswered | BrokerError:
-    """Our error for the failure of a request to the registry at the URL `where`."""
-    at = f"schema registry {where}: {request}"
+def classify(way: Way, request: str, error: Exception) -> UnknownSchema | Unanswered | BrokerError:
+    """Our error for the failure of a request to a registry. Its text has no secret, also if an answer repeats ours."""
+    at, said = f"schema registry {way.url}: {request}", one_line(way.hide(str(error)))
     if isinstance(error, BadAnswer):
-        return _refused(at, error)
+        return _refused(at, request, said, way.sent, error)
     if isinstance(error, NoRegistry):
         return BrokerError(
-            f"{at}: {error}. Something else answers there, or in between (a proxy, a login page). Correct --schema-registry."
+            f"{at}: {said}. Something else answers there, or in between (a proxy, a login page). Correct --schema-registry."
         )
+    if isinstance(error, UnicodeError):  # before any byte was sent
+        return BrokerError(f"{at}: it cannot be asked ({said}). Correct --schema-registry.")
     for cause in chain(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return BrokerError(
@@ -122,17 +148,19 @@ def classify(where: str, request: str, error: Exception) -> UnknownSchema | Unan
                 f"{at}: no TLS connection ({cause}). Does it speak http only, or want a client's certificate (--registry "
                 "ssl.certificate.location=FILE, ssl.key.location=FILE)?"
             )
-    return Unanswered(f"{at}: no answer ({error or type(error).__name__}). Check --schema-registry.")
+    return Unanswered(f"{at}: no answer ({said or type(error).__name__}). Check --schema-registry.")
 
 
-def _refused(at: str, error: BadAnswer) -> UnknownSchema | Unanswered | BrokerError:
-    text = f"{at} answered {error.status}: {error}"
+def _refused(at: str, request: str, said: str, sent: str, error: BadAnswer) -> UnknownSchema | Unanswered | BrokerError:
+    text = f"{at} answered {error.status}: {said}"
     if error.status == 404 and error.code == NO_SUCH_SCHEMA:
-        return UnknownSchema(str(error))
+        return UnknownSchema(said)
+    if error.status == 422 and error.code == NO_VERSION:
+        return UnknownSchema(f"it refers to a schema that cannot be ({request}: {said})")
     if error.status in (408, 429) or error.status >= 500:
         return Unanswered(text) if error.after_s is None else Busy(text, min(max(error.after_s, 0.0), MAX_WAIT_S))
-    hint = _HINTS.get(301 if error.status < 400 else error.status, "")
-    return BrokerError(f"{text}. {hint}".rstrip())
+    hint = _HINTS.get(301 if error.status < 400 else error.status, "").format(right=_RIGHTS[request.partition(" ")[0]])
+    return BrokerError(f"{text.rstrip('.')} ({sent}). {hint}".rstrip())
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,52 +1,49 @@
-"""Requests to a schema registry by Confluent's client: own CAs, client certificates, bearer tokens, OAuth, proxies."""
+"""Requests to a schema registry by Confluent's client, for tokens of an issuer (OAuth)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from stream_scorer.codec.registry_answers import (
-    MAX_TEXT,
-    TIMEOUT_S,
-    BadAnswer,
-    Definition,
-    NoRegistry,
-    Reference,
-    chain,
-    unread,
-    without_credentials,
+from stream_scorer.codec.registry_access import (
+    CERTIFICATE,
+    CLUSTER,
+    KEY_PASSWORD,
+    SOURCE,
+    STATIC,
+    TOKEN,
+    USER_INFO,
+    Access,
 )
+from stream_scorer.codec.registry_answers import BadAnswer, Definition, NoRegistry, Reference, chain, one_line, unread
 from stream_scorer.errors import SettingsError
 
 T = TypeVar("T")
 
 
 class ConfluentCalls:
-    """The `Calls` of a registry. properties: of Confluent's client.
+    """The `Calls` of a registry. Confluent's client follows no redirect.
 
-    Raises SettingsError: the client is not installed, a file is missing, or the client refuses a property.
+    Raises SettingsError: the client is not installed, or refuses a property.
     """
 
-    def __init__(self, url: str, properties: Mapping[str, str]) -> None:
+    def __init__(self, access: Access) -> None:
+        self.access = access
         try:
             from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
             from confluent_kafka.schema_registry.error import OAuthTokenError
         except ImportError as error:
             raise SettingsError(
-                f"--registry {next(iter(properties))} needs an extra that is not installed ({error.name}): "
+                f"--registry {next(iter(access.properties))} needs an extra that is not installed ({error.name}): "
                 "pip install 'stream-scorer[registry]'."
             ) from error
         self._schema, self._bad, self._no_token = Schema, SchemaRegistryError, OAuthTokenError
-        self.where = without_credentials(url)
-        for key, value in properties.items():
-            if key.endswith(".location") and not Path(value).exists():  # the client's error does not name the file
-                raise SettingsError(f"--registry {key}: there is no {value}.")
         try:
-            self._client = SchemaRegistryClient(_settings(url, properties))
+            self._client = SchemaRegistryClient(_settings(access))
         except Exception as error:
-            raise SettingsError(f"--registry: {type(error).__name__}: {error}. Correct its KEY=VALUE.") from error
+            text = access.hide(f"{type(error).__name__}: {error}")
+            raise SettingsError(f"--registry: {text}. Correct its KEY=VALUE.") from error
 
     def by_id(self, number: int) -> Definition:
         return self._ask(lambda: _definition(self._client.get_schema(number)))
@@ -57,11 +54,14 @@ class ConfluentCalls:
     def register(self, subject: str, schema: str) -> int:
         return self._ask(lambda: int(self._client.register_schema(subject, self._schema(schema, "AVRO"))))
 
+    def close(self) -> None:
+        self._client.close()
+
     def _ask(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except self._bad as error:
-            raise BadAnswer(error.http_status_code, error.error_code, str(error.error_message)[:MAX_TEXT]) from error
+            raise BadAnswer(error.http_status_code, error.error_code, str(error.error_message)) from error
         except NoRegistry:
             raise
         except self._no_token as error:  # its context has the cause
@@ -70,15 +70,21 @@ class ConfluentCalls:
             raise _explained(error) from error
 
 
-def _settings(url: str, properties: Mapping[str, str]) -> dict[str, Any]:
-    """The client must not retry: the loop does, logs it, and hears SIGTERM meanwhile."""
-    settings: dict[str, Any] = {"url": url, "max.retries": 0, **properties}
-    settings["timeout"] = float(properties.get("timeout", TIMEOUT_S))
+def _settings(access: Access) -> dict[str, Any]:
+    """The client must not retry: the loop does, logs it, and hears SIGTERM meanwhile.
+
+    The URL is without credentials: the HTTP library logs it.
+    """
+    properties = access.properties
+    settings: dict[str, Any] = {"url": access.url, "max.retries": 0, **properties, "timeout": access.timeout_s}
+    if access.user_info is not None:
+        settings[USER_INFO] = access.user_info
+    if CERTIFICATE in properties:  # else OpenSSL would ask the terminal for the password of an encrypted key, and wait
+        settings.setdefault(KEY_PASSWORD, "")
     if any(key.startswith("bearer.auth.") for key in properties):
-        source = "STATIC_TOKEN" if "bearer.auth.token" in properties else "OAUTHBEARER"
-        settings.setdefault("bearer.auth.credentials.source", source)
-        settings.setdefault("bearer.auth.logical.cluster", "")  # only Confluent's cloud needs a value
-        if settings["bearer.auth.credentials.source"] == "OAUTHBEARER":
+        settings.setdefault(SOURCE, STATIC if TOKEN in properties else "OAUTHBEARER")
+        settings.setdefault(CLUSTER, "")  # only Confluent's cloud needs a value
+        if settings[SOURCE] == "OAUTHBEARER":
             settings.setdefault("bearer.auth.scope", "")
     return settings
 
@@ -101,4 +107,4 @@ def _explained(error: BaseException) -> Exception:
         # By name, because the client uses httpx or httpx2, whichever is installed.
         if isinstance(cause, OSError) or any(kind.__name__ == "TransportError" for kind in type(cause).__mro__):
             return ConnectionError(f"{type(cause).__name__}: {cause}")
-    return NoRegistry(f"no answer of a registry, or no token for it ({type(error).__name__}: {str(error)[:MAX_TEXT]})")
+    return NoRegistry(f"no answer of a registry, or no token for it ({type(error).__name__}: {one_line(error)})")

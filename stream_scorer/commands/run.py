@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGINT, SIGTERM
+from typing import Any
 
 from stream_scorer.service.settings import RunSettings
 from stream_scorer.settings.declared import add_flags, load
+
+log = logging.getLogger(__name__)
+_SECRET = ("basic.auth.user.info", "bearer.auth.token", "bearer.auth.client.secret", "ssl.key.password")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         from stream_scorer.system import logs
 
         logs.set_up(settings.log_level, settings.log_format)
+        _warn_of_visible_secrets(vars(args))
         if settings.workers == 1 or line:
             from stream_scorer.commands.run_bar import bar
             from stream_scorer.service import app
@@ -38,6 +46,19 @@ def run(args: argparse.Namespace) -> int:
         return signals.code
     commands = [worker_command(sys.argv[2:] + _worker_flags(settings, number)) for number in range(settings.workers)]
     return supervise(commands, settings.longest_step_s(), until_end=settings.until_end)
+
+
+def _warn_of_visible_secrets(flags: Mapping[str, Any]) -> None:
+    """Every user of a machine can read the command lines of all its processes."""
+    given = {key.strip(): value for key, _, value in (str(pair).partition("=") for pair in flags.get("registry", ()))}
+    seen = [f"--registry {key}" for key in _SECRET if given.get(key, "@")[:1] != "@"]
+    if "@" in urllib.parse.urlsplit(flags.get("schema_registry", "")).netloc:
+        seen.append("--schema-registry")
+    if seen:
+        log.warning(
+            "%s: what is secret in it stands in the list of processes (ps). Give it as @FILE, or by a variable.",
+            ", ".join(seen),
+        )
 
 
 def _worker_flags(settings: RunSettings, number: int) -> list[str]:

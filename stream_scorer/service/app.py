@@ -15,7 +15,7 @@ from collections.abc import Callable
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING
 
-from stream_scorer.codec.registry import open_registry
+from stream_scorer.codec.registry import Registry, open_registry
 from stream_scorer.errors import EXIT_DONE, EXIT_NOTHING
 from stream_scorer.model.locate import locate
 from stream_scorer.scoring.hosting import absolute_paths, host_model, host_model_apart
@@ -93,7 +93,7 @@ def work(
     located = locate(model, settings.attachment)
     check_outputs(located.module, settings)
     control = _open_http(settings, closing)
-    registry = open_registry(settings.schema_registry, settings.registry) if settings.schema_registry else None
+    registry = _open_registry(settings, closing)
     kafka = KafkaService(settings, group=settings.group or located.module.stem, closing=closing)
     kafka.check_topics()
     host = host_model_apart if apart else host_model
@@ -125,6 +125,14 @@ def _open_http(settings: RunSettings, closing: Closing) -> HttpControl | None:
     control = HttpControl(settings.http_address())
     closing.add("the HTTP server", control.close)
     return control
+
+
+def _open_registry(settings: RunSettings, closing: Closing) -> Registry | None:
+    if not settings.schema_registry:
+        return None
+    registry = open_registry(settings.schema_registry, settings.registry)
+    closing.add("the schema registry", registry.close)
+    return registry
 
 
 def _tame_collector() -> None:

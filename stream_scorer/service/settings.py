@@ -63,12 +63,17 @@ class RunSettings(KafkaSettings):
         "registry: values begin with the schema registry's five bytes, a zero and the schema id",
         choices=("none", "registry"),
     )
-    schema_registry: str = setting("", "URL of the schema registry, for --framing registry", metavar="URL")
+    schema_registry: str = setting(
+        "",
+        "URL of the schema registry, for --framing registry; @FILE: it is read from the file",
+        metavar="URL",
+        from_file=True,
+    )
     registry: dict[str, str] = setting(
         {},
-        "a property of the schema registry's client, named as in Confluent's clients: basic.auth.user.info, "
-        "ssl.ca.location, ssl.certificate.location, bearer.auth.token, ...; the value @FILE is read from the file; repeat "
-        "the flag for more",
+        "a property of the connection to the schema registry, named as in Confluent's clients: basic.auth.user.info "
+        "(USER:PASSWORD), bearer.auth.token, ssl.ca.location, ssl.certificate.location, ssl.key.location, "
+        "ssl.key.password, proxy, timeout, ...; the value @FILE is read from the file; repeat the flag for more",
     )
     output_schema_id: int | None = setting(None, "schema id of scores, if there is no --schema-registry", low=0)
     pass_headers: bool = setting(False, "copy all headers of an input to its scores (traceparent is always copied)")

@@ -24,13 +24,20 @@ T = TypeVar("T")
 
 
 def setting(
-    default: Any, text: str, *, metavar: str = "", choices: tuple[str, ...] = (), low: float | None = None
+    default: Any,
+    text: str,
+    *,
+    metavar: str = "",
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    from_file: bool = False,
 ) -> Any:
     """A dataclass field with its help text, allowed values and lower bound. A dict as default makes a KEY=VALUE setting.
 
     metavar: stands for the value in the usage (default: by the type of the field).
+    from_file: the value may be secret, and `@FILE` is read from the file, as in KEY=VALUE settings.
     """
-    metadata = {"help": text, "metavar": metavar, "choices": choices, "low": low}
+    metadata = {"help": text, "metavar": metavar, "choices": choices, "low": low, "from_file": from_file}
     if isinstance(default, dict):
         metadata["metavar"] = metavar or "KEY=VALUE"
         return dataclasses.field(default_factory=dict, metadata=metadata)
@@ -115,6 +122,8 @@ def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
         raise SettingsError(f"{origin}: {raw!r} is not text in UTF-8.")
     if _is_map(kind):
         return to_map(raw, origin)
+    if field.metadata["from_file"] and isinstance(raw, str):
+        raw = _secret("", raw.strip(), origin)
     if raw == "" and field.default is None:  # compose files and charts pass an unset variable as an empty text
         return None
     try:
@@ -199,12 +208,13 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def _secret(key: str, value: str, origin: str) -> str:
     if not value.startswith("@") or value.startswith("@@"):
         return value.removeprefix("@")
+    where = f"{origin}: {key}" if key else origin
     try:
         return Path(value[1:]).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise SettingsError(f"{origin}: {key}: the file {value[1:]} cannot be read ({error.strerror}).") from error
+        raise SettingsError(f"{where}: the file {value[1:]} cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise SettingsError(f"{origin}: {key}: the file {value[1:]} is not text in UTF-8.") from error
+        raise SettingsError(f"{where}: the file {value[1:]} is not text in UTF-8.") from error
 
 
 def _absolute(key: str, value: str) -> str:

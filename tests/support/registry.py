@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 import time
@@ -29,6 +30,8 @@ class Reply(NamedTuple):
     """The answer ends so many bytes before what Content-Length says."""
     length: bool = True
     slow_s: float = 0.0
+    drip_s: float = 0.0
+    """Seconds between bytes, of an answer without HTTP."""
 
 
 class Schemas(ThreadingHTTPServer):
@@ -38,12 +41,19 @@ class Schemas(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.texts: dict[int, Any] = {7: '"float"', 8: '"string"'}
         self.subjects: dict[tuple[str, int], dict[str, Any]] = {}
         self.asked: list[tuple[str, str, str | None]] = []
+        self.targets: list[str] = []
+        """What was asked for, as it stood in the request."""
+        self.connections = 0
+        self.together: threading.Barrier | None = None
+        """So many requests wait for each other before any is answered."""
+        self._open: list[Any] = []
         self.refuse: dict[str, Reply] = {}
         self.refuse_all: Reply | None = None
         self.registered: dict[str, str] = {}
@@ -57,10 +67,19 @@ class Schemas(ThreadingHTTPServer):
     def get_request(self) -> tuple[Any, Any]:
         """Accept; the handshake happens later, in the thread of the request."""
         connection, address = super().get_request()
+        self.connections += 1
+        self._open.append(connection)
         connection.settimeout(30)
         if self._tls:
             connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
+
+    def hang_up(self) -> None:
+        """Close the connections that clients keep open, and wait until that is done."""
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up, or whose TLS handshake fails, are part of the tests: no traceback."""
@@ -77,6 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(path, Reply(200, text if isinstance(text, dict) else {"schema": text}))
         elif parts[:1] == ["subjects"] and (parts[1], int(parts[3])) in self.server.subjects:
             self._answer(path, Reply(200, self.server.subjects[parts[1], int(parts[3])]))
+        elif parts[:1] == ["subjects"] and int(parts[3]) < 0:
+            self._answer(path, Reply(422, {"error_code": 42202, "message": "The specified version is not valid"}))
         elif parts[:1] == ["subjects"]:
             self._answer(path, Reply(404, {"error_code": 40401, "message": f"Subject '{parts[1]}' not found."}))
         else:
@@ -93,11 +114,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, reply: Reply) -> None:
         self.server.asked.append((self.command, path, self.headers["Authorization"]))
+        self.server.targets.append(self.path)
+        if self.server.together:
+            self.server.together.wait(60)
         reply = self.server.reply(path, reply)
         time.sleep(reply.slow_s)
+        self.close_connection |= not reply.length or reply.cut > 0 or reply.status == 0
         data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
         if reply.status == 0:
-            self.wfile.write(data)
+            for byte in data if reply.drip_s else ():
+                time.sleep(reply.drip_s)
+                self.wfile.write(bytes([byte]))
+            self.wfile.write(b"" if reply.drip_s else data)
             return
         self.send_response(reply.status)
         if reply.length:
@@ -112,6 +140,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 T = TypeVar("T", bound=Schemas)
+
+
+class KeepingHandler(_Handler):
+    """Connections stay open, as those of registries do."""
+
+    protocol_version = "HTTP/1.1"
 
 
 @contextlib.contextmanager
@@ -147,6 +181,17 @@ class Certificates:
             key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()),
         )
         return certificate, secret
+
+    def encrypted(self, name: str, password: bytes) -> Path:
+        """The file of the key of a certificate that was made, encrypted."""
+        from cryptography.hazmat.primitives import serialization as form
+
+        key = form.load_pem_private_key((self._folder / f"{name}.key").read_bytes(), None)
+        path = self._folder / f"{name}.encrypted.key"
+        path.write_bytes(
+            key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.BestAvailableEncryption(password))
+        )
+        return path
 
     def server(self, name: str = "127.0.0.1", *, wants_client: bool = False) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

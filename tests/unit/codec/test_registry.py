@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import io
 import json
+import struct
 import sys
+import threading
 import time
 
 import fastavro
@@ -14,15 +17,18 @@ from fastavro.utils import generate_one
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_scorer.codec import codec_for, registry_http
 from stream_scorer.codec import registry as registry_module
-from stream_scorer.codec import registry_http
 from stream_scorer.codec.registry import MAX_ID, UNKNOWN_S, Registry, UnknownSchema, open_registry
+from stream_scorer.codec.registry_access import USER_INFO, access
 from stream_scorer.codec.registry_confluent import ConfluentCalls
+from stream_scorer.codec.schema import make_schema
 from stream_scorer.codec.schema_references import joined_schema
-from stream_scorer.errors import BrokerError, SettingsError, StreamScorerError, Unavailable
-from tests.support.registry import TOKEN, Certificates, Reply, registry
+from stream_scorer.errors import BrokerError, DecodeError, SettingsError, StreamScorerError, Unavailable
+from tests.support.registry import TOKEN, Certificates, KeepingHandler, Reply, registry
 
 ID, SUBJECT = "/schemas/ids/7", "/subjects/scores-value/versions"
+DOUBLE = make_schema("double", "double")
 STOPS, WAITS, UNKNOWN = BrokerError, Unavailable, UnknownSchema
 
 
@@ -46,7 +52,8 @@ def _no_others(certificates, monkeypatch):
 @pytest.fixture(params=["own", "confluent"])
 def opened(request):
     """Either client. The other one is only chosen for what our own cannot."""
-    return lambda url: Registry(ConfluentCalls(url, {})) if request.param == "confluent" else open_registry(url, {})
+    calls = ConfluentCalls if request.param == "confluent" else registry_http.HttpCalls
+    return lambda url, properties={}: Registry(calls(access(url, properties)))
 
 
 def _code(number):
@@ -96,19 +103,56 @@ def test_what_each_answer_means(schemas, opened, said, error):
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(301, "points to https://there"), (401, "other credentials"), (404, "path missing"), (409, "incompatible schema")],
+    [
+        (301, "points to https://there"),
+        (400, r"said \[31mx .*cannot take the request: is --schema-registry the whole URL"),
+        (401, r"\(a user and a password were sent\).*other credentials"),
+        (403, r"\(a user and a password were sent\).*allow Read on the subjects"),
+        (404, "path missing"),
+        (409, "incompatible schema"),
+        (422, "takes no such schema"),
+    ],
 )
 def test_a_text_says_what_to_change(schemas, status, hint):
-    schemas.refuse_all = Reply(status, b"", {"Location": "https://there/x"} if status == 301 else {})
-    with pytest.raises(BrokerError, match=f"answered {status}.*{hint}"):
-        open_registry(schemas.url, {}).schema(7)
+    """In one line, without what a terminal would obey."""
+    said = {"error_code": 1, "message": "said\n\x1b[31mx\u202e"}
+    schemas.refuse_all = Reply(status, said, {"Location": "https://there/x"} if status == 301 else {})
+    with pytest.raises(BrokerError, match=f"answered {status}.*{hint}") as caught:
+        open_registry(schemas.url, {USER_INFO: "us:secret"}).schema(7)
+    assert str(caught.value).isprintable()
+    with pytest.raises(BrokerError, match=f"answered {status}") as caught:
+        open_registry(schemas.url, {}).register("scores-value", '"int"')
+    assert "no credentials were sent" in str(caught.value)
+    assert status != 403 or "Write on this subject" in str(caught.value)
 
 
-def test_credentials_are_not_sent_to_where_it_points(schemas):
+SECRETS = {
+    "a password": ({USER_INFO: "us@er:p:w,%ord"}, ["p:w,%ord", "dXNAZXI6cDp3LCVvcmQ=", "p%3Aw%2C%25ord"]),
+    "a token": ({"bearer.auth.token": "t0ken-abcdef"}, ["t0ken-abcdef"]),
+}
+
+
+@pytest.mark.parametrize("given", SECRETS)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_credentials_are_not_sent_to_where_it_points(schemas, opened, given, status):
+    """Another port is another host. Nor do the texts have them, whatever the answer repeats of them."""
+    properties, secrets = SECRETS[given]
     with registry() as elsewhere:
-        schemas.refuse_all = Reply(301, b"", {"Location": elsewhere.url + ID})
-        with pytest.raises(BrokerError):
-            open_registry(schemas.url.replace("//", "//user:secret@"), {}).schema(7)
+        text = " ".join(secrets) * 20
+        schemas.refuse_all = Reply(status, text.encode(), {"Location": f"{elsewhere.url}{ID}?{secrets[0]}"})
+        for ask in (lambda: opened(schemas.url, properties).schema(7),
+                    lambda: opened(schemas.url, properties).register("s", '"int"')):  # fmt: skip
+            with pytest.raises(BrokerError, match=f"answered {status}") as caught:
+                ask()
+            assert not [secret for secret in secrets if secret[:8] in str(caught.value)]
+        assert elsewhere.asked == []
+
+
+def test_an_issuer_that_points_elsewhere_gets_no_secret_there(schemas, oauth):
+    with registry() as elsewhere:
+        schemas.refuse[TOKEN] = Reply(307, b"", {"Location": elsewhere.url + TOKEN})
+        with pytest.raises(StreamScorerError):
+            oauth.schema(7)
         assert elsewhere.asked == []
 
 
@@ -129,12 +173,16 @@ def test_nobody_listens(opened):
         opened(url).schema(7)
 
 
-def test_an_answer_that_takes_too_long(schemas, opened, monkeypatch):
-    monkeypatch.setattr(registry_http, "TIMEOUT_S", 0.2)
-    monkeypatch.setattr("stream_scorer.codec.registry_confluent.TIMEOUT_S", 0.2)
+def test_an_answer_that_takes_too_long(schemas, opened):
     schemas.refuse_all = Reply(200, {"schema": '"float"'}, slow_s=1.0)
     with pytest.raises(Unavailable, match="no answer"):
-        opened(schemas.url).schema(7)
+        opened(schemas.url, {"timeout": "0.2"}).schema(7)
+
+
+def test_an_answer_that_comes_byte_by_byte_is_cut(schemas):
+    schemas.refuse_all = Reply(0, b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100, drip_s=0.05)
+    with pytest.raises(Unavailable, match="no answer"):
+        open_registry(schemas.url, {"timeout": "0.3"}).schema(7)
 
 
 def test_an_answer_without_end_is_none_of_a_registry(schemas, monkeypatch):
@@ -162,13 +210,59 @@ def test_an_id_that_is_not_known_is_asked_for_again_after_a_while(schemas, opene
     assert one.schema(55) == "int"
 
 
-def test_what_is_remembered_of_unknown_ids_has_a_bound(schemas, monkeypatch):
+def test_what_is_remembered_has_a_bound(schemas, monkeypatch):
     monkeypatch.setattr(registry_module, "_MAX_UNKNOWN", 2)
+    monkeypatch.setattr(registry_module, "MAX_KNOWN", 2)
+    schemas.texts = dict.fromkeys(range(5), '"float"')
     one = open_registry(schemas.url, {})
     for number in range(100, 105):
         with pytest.raises(UnknownSchema):
             one.schema(number)
-    assert len(one._unknown) <= 2
+        assert one.schema(number - 100) == "float"
+    assert list(one._unknown) == [103, 104]
+    assert list(one._schemas) == [3, 4]
+
+
+def _framed(numbers):
+    return [struct.pack(">bI", 0, number) + struct.pack("<d", 0.5) for number in numbers]
+
+
+def test_many_unknown_ids_are_asked_for_at_once_and_once_each(schemas, opened):
+    """Each record of a batch may have an id of its own. 16 requests wait for each other in the test's registry."""
+    schemas.texts[7] = '"double"'
+    schemas.together = threading.Barrier(registry_module.AT_ONCE)
+    codec = codec_for("avro-binary", DOUBLE, framing="registry", registry=opened(schemas.url))
+    batch = _framed([7, *range(1000, 1000 + 4 * registry_module.AT_ONCE - 1)])
+    with pytest.raises(DecodeError, match="knows no schema 10"):
+        codec.decode_many(batch)
+    for data in batch[1:]:
+        with pytest.raises(DecodeError, match="Schema not found"):
+            codec.decode(data)
+    assert codec.decode(batch[0]) == 0.5
+    assert len(schemas.asked) == 4 * registry_module.AT_ONCE
+
+
+def test_ahead_of_a_batch_a_registry_that_is_away_is_not_asked_for_every_id(schemas):
+    schemas.refuse_all = Reply(503, b"", {"Retry-After": "30"})
+    codec = codec_for("avro-binary", DOUBLE, framing="registry", registry=open_registry(schemas.url, {}))
+    with pytest.raises(Unavailable):
+        codec.decode_many(_framed(range(1000)))
+    assert len(schemas.asked) == registry_module.AT_ONCE + 1
+    with pytest.raises(Unavailable, match="wants no request"):
+        codec.decode_many(_framed(range(1000)))
+    assert len(schemas.asked) == registry_module.AT_ONCE + 1
+
+
+def test_one_connection_serves_many_requests_and_a_closed_one_is_opened_anew(schemas):
+    schemas.texts = dict.fromkeys(range(30), '"float"')
+    schemas.RequestHandlerClass = KeepingHandler
+    with contextlib.closing(open_registry(schemas.url, {})) as one:
+        for number in range(10):
+            one.schema(number)
+        assert schemas.connections == 1
+        schemas.hang_up()
+        assert one.schema(10) == "float"
+        assert schemas.connections == 2
 
 
 def test_a_number_that_no_id_can_be_is_not_asked_for(schemas, opened):
@@ -250,39 +344,45 @@ def test_credentials_are_sent_and_not_told(schemas, given):
     assert "p%3Aw" not in str(caught.value)
 
 
-def test_confluents_client_has_them_too(schemas):
-    one = Registry(ConfluentCalls(schemas.url.replace("//", "//us%40er:p%3Aw@"), {}))
+def test_confluents_client_has_them_too_and_logs_none(schemas, caplog):
+    caplog.set_level("DEBUG")
+    one = Registry(ConfluentCalls(access(schemas.url.replace("//", "//us%40er:p%3Aw@"), {})))
     assert one.schema(7) == "float"
     assert schemas.asked == [("GET", ID, "Basic dXNAZXI6cDp3")]
     schemas.refuse_all = Reply(401)
     with pytest.raises(BrokerError) as caught:
         one.schema(8)
     assert "p%3Aw" not in str(caught.value)
+    assert "HTTP Request" in caplog.text
+    assert "p%3Aw" not in caplog.text
 
 
-def test_a_ca_of_ones_own(certificates):
+def test_a_ca_of_ones_own(certificates, opened):
     with registry(tls=certificates.server()) as server:
         with pytest.raises(BrokerError, match=r"not trusted.*--registry ssl\.ca\.location=FILE"):
-            open_registry(server.url, {}).schema(7)
-        with pytest.raises(BrokerError, match="not trusted"):
-            open_registry(server.url, {"timeout": "5"}).schema(7)
-        assert open_registry(server.url, {"ssl.ca.location": str(certificates.ca)}).schema(7) == "float"
+            opened(server.url).schema(7)
+        assert opened(server.url, {"ssl.ca.location": str(certificates.ca)}).schema(7) == "float"
 
 
-def test_a_certificate_of_another_name(certificates):
+def test_a_certificate_of_another_name(certificates, opened):
     with registry(tls=certificates.server("elsewhere.example")) as server:  # noqa: SIM117
         with pytest.raises(BrokerError, match="not trusted"):
-            open_registry(server.url, {"ssl.ca.location": str(certificates.ca)}).schema(7)
+            opened(server.url, {"ssl.ca.location": str(certificates.ca)}).schema(7)
 
 
-def test_a_registry_that_wants_a_clients_certificate(certificates):
+def test_a_registry_that_wants_a_clients_certificate(certificates, opened):
     certificate, key = certificates.make("client")
     ca = {"ssl.ca.location": str(certificates.ca)}
     mine = {"ssl.certificate.location": str(certificate), "ssl.key.location": str(key)}
     with registry(tls=certificates.server(wants_client=True)) as server:
         with pytest.raises(BrokerError, match=r"no TLS connection.*ssl\.certificate\.location=FILE"):
-            open_registry(server.url, ca).schema(7)
-        assert open_registry(server.url, ca | mine).schema(7) == "float"
+            opened(server.url, ca).schema(7)
+        assert opened(server.url, ca | mine).schema(7) == "float"
+        mine["ssl.key.location"] = str(certificates.encrypted("client", b"open sesame"))
+        assert opened(server.url, ca | mine | {"ssl.key.password": "open sesame"}).schema(7) == "float"
+        for wrong in ({}, {"ssl.key.password": "sesame"}):  # without one OpenSSL would ask the terminal, and wait
+            with pytest.raises(SettingsError, match=r"ssl\.key\.password=@FILE"):
+                access(server.url, ca | mine | wrong)
 
 
 def test_tls_to_a_registry_that_has_none(schemas, opened):
@@ -295,9 +395,25 @@ def test_no_tls_to_a_registry_that_has_it(certificates, opened):
         opened(server.url.replace("https:", "http:")).schema(7)
 
 
-def test_a_bearer_token(schemas):
-    assert open_registry(schemas.url, {"bearer.auth.token": "abc"}).schema(7) == "float"
+def test_a_bearer_token(schemas, opened):
+    assert opened(schemas.url, {"bearer.auth.token": "abc"}).schema(7) == "float"
     assert schemas.asked == [("GET", ID, "Bearer abc")]
+
+
+@pytest.mark.parametrize("given", ["property", "environment"])
+def test_a_proxy_is_asked_with_its_own_password(schemas, monkeypatch, given):
+    """The test's registry stands in for the proxy, which gets whole URLs."""
+    url = schemas.url.replace("//", "//us:proxy-secret@")
+    monkeypatch.setenv("no_proxy", "")
+    if given == "environment":
+        monkeypatch.setenv("http_proxy", url)
+    one = open_registry("http://registry.invalid:8081", {"proxy": url} if given == "property" else {})
+    assert one.schema(7) == "float"
+    assert schemas.targets == [f"http://registry.invalid:8081{ID}"]
+    schemas.refuse_all = Reply(407, b"no proxy-secret")
+    with pytest.raises(BrokerError, match="--registry proxy=URL") as caught:
+        one.schema(8)
+    assert given == "environment" or "secret" not in str(caught.value)
 
 
 @pytest.fixture
@@ -339,26 +455,33 @@ WRONG = {
     "unknown": ({"ssl.ca.locaton": "x"}, r"no such property. Did you mean ssl\.ca\.location\?"),
     "url": ({"url": "http://x"}, "no such property"),
     "no file": ({"ssl.ca.location": "/nowhere/ca.pem"}, r"ssl\.ca\.location: there is no /nowhere/ca\.pem"),
-    "no certificate": ({"ssl.ca.location": __file__}, ": SSLError"),
-    "a key alone": ({"ssl.key.location": __file__}, r"ssl\.certificate\.location required"),
-    "no pair": ({"basic.auth.user.info": "user"}, "USER:PASSWORD"),
+    "no certificate": ({"ssl.ca.location": __file__}, "has no certificates in PEM"),
+    "no certificate of ours": ({"ssl.certificate.location": __file__}, "no certificate with its key in PEM"),
+    "a key alone": ({"ssl.key.location": __file__}, r"ssl\.certificate\.location is missing"),
+    "no pair": ({"basic.auth.user.info": "secret"}, "USER:PASSWORD"),
+    "two": ({"basic.auth.user.info": "a:secret", "bearer.auth.token": "secret"}, "one of the two"),
     "half of a client": ({"bearer.auth.client.id": "me"}, r"bearer\.auth\.client\.secret"),
-    "no number": ({"timeout": "soon"}, "could not convert"),
+    "no number": ({"timeout": "soon"}, "number of seconds"),
+    "no time": ({"timeout": "nan"}, "number of seconds"),
+    "a line end in a token": ({"bearer.auth.token": "secret\r\nX: y"}, "printable ASCII"),
+    "a source that is none": ({"bearer.auth.credentials.source": "SASL"}, "Unrecognized bearer"),
+    "no URL": ({"proxy": "secret"}, "proxy: expected a URL"),
 }
 
 
 @pytest.mark.parametrize(("properties", "text"), WRONG.values(), ids=WRONG)
 def test_wrong_properties_are_told_before_a_socket_opens(properties, text):
-    with pytest.raises(SettingsError, match=rf"--registry.*{text}"):
+    with pytest.raises(SettingsError, match=rf"--registry.*{text}") as caught:
         open_registry("http://127.0.0.1:1", properties)
+    assert "secret" not in str(caught.value).replace("client.secret", "")
 
 
 def test_without_the_extra_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka.schema_registry", None)
     with pytest.raises(
-        SettingsError, match=r"--registry ssl\.ca\.location needs .*pip install 'stream-scorer\[registry\]'"
+        SettingsError, match=r"--registry bearer\.auth\.client\.id needs .*pip install 'stream-scorer\[registry\]'"
     ):
-        open_registry("https://127.0.0.1:1", {"ssl.ca.location": "ca.pem"})
+        open_registry("https://127.0.0.1:1", {"bearer.auth.client.id": "me"})
     open_registry("http://127.0.0.1:1", {"basic.auth.user.info": "a:b"})
 
 
@@ -407,6 +530,77 @@ def test_several_types_on_one_topic(schemas, opened):
 def test_a_reference_that_the_registry_does_not_have_stops(schemas, opened):
     schemas.texts[7] = _referring(_record("R", "A"), ("A", "gone"))
     with pytest.raises(BrokerError, match="GET /subjects/gone/versions/1 answered 404"):
+        opened(schemas.url).schema(7)
+
+
+def _inside(kind, times):
+    for _ in range(times):
+        kind = {"type": "array", "items": kind}
+    return json.dumps(kind)
+
+
+HOSTILE = {
+    "brackets": "[" * 100_000,
+    "closed brackets": "[" * 100_000 + "]" * 100_000,
+    "objects": '{"type":' * 100_000 + '"int"' + "}" * 100_000,
+    "nested": _inside("int", 300),
+    "digits": '{"type":"fixed","name":"F","size":' + "9" * 5_000 + "}",
+    "long": json.dumps("x" * registry_module.MAX_SCHEMA),
+    "wide": json.dumps([{"type": "map", "values": "int"}] * 50_000),
+    "a control character": json.dumps({"type": "\x1b[31m\nforged"}),
+    "half a character": json.dumps("\ud800"),
+    "null": "null",
+    "a number": "7",
+    "nothing": "",
+    "no fields": '{"type": "record", "name": ["R"], "fields": 7}',
+    "fastavro's own": '{"type": "record", "name": "R", "fields": [], "__fastavro_parsed": true}',
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_schema_costs_its_own_records(schemas, opened, text):
+    """As a schema, and as one that a good schema refers to. It is asked for once."""
+    schemas.texts[5] = text
+    schemas.texts[6] = _referring(_record("R", "int"), ("B", "bad"))
+    schemas.subjects["bad", 1] = {"schema": text}
+    one = opened(schemas.url)
+    for number in (5, 5, 6, 6):
+        with pytest.raises(UnknownSchema) as caught:
+            one.schema(number)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 500
+    assert len(schemas.asked) == 3
+    assert one.schema(7) == "float"
+
+
+REFERENCES = {
+    "a version that none can be": ("known", -7),
+    "half a character": ("\ud800", 1),
+    "two lines": ("a\nb", 1),
+    "another path": ("..", 1),
+}
+
+
+@pytest.mark.parametrize(("subject", "version"), REFERENCES.values(), ids=REFERENCES)
+def test_a_reference_that_leads_nowhere_costs_its_own_records(schemas, opened, subject, version):
+    schemas.texts[5] = {
+        "schema": '"int"', "references": [{"name": "X", "subject": subject, "version": version}]
+    }  # fmt: skip
+    with pytest.raises(UnknownSchema, match="it refers to a s") as caught:
+        opened(schemas.url).schema(5)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("number", [-1, 2**31, 10**400])
+def test_a_number_that_no_id_can_be_is_not_written_before_outputs(schemas, opened, number):
+    schemas.refuse_all = Reply(200, {"id": number})
+    with pytest.raises(BrokerError, match=r"no id|not JSON|no answer of"):
+        opened(schemas.url).register("s", '"int"')
+
+
+def test_an_answer_of_brackets_is_none_of_a_registry(schemas, opened):
+    schemas.refuse_all = Reply(200, b"[" * 100_000)
+    with pytest.raises(BrokerError, match="Something else answers there"):
         opened(schemas.url).schema(7)
 
 

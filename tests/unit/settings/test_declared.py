@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_scorer.commands.kafka_flags import DeadLetterSettings, TailSettings, load_kafka
+from stream_scorer.commands.run import _warn_of_visible_secrets
 from stream_scorer.errors import SettingsError
 from stream_scorer.service.settings import RunSettings
 from stream_scorer.settings.declared import add_flags, load, to_map
@@ -280,3 +281,28 @@ def test_the_evaluation_topic_has_no_other_use(topic):
 def test_settings_of_evaluation_mean_nothing_without_it(name):
     with pytest.raises(SettingsError, match="need --evaluate"):
         _load({name: "x"})
+
+
+def test_a_setting_that_may_be_secret_is_read_from_a_file(tmp_path):
+    """Its text is in no error."""
+    file = tmp_path / "url"
+    file.write_text("http://user:secret@registry.example\n")
+    needed = {"input_topic": "a", "output_topic": "b", "framing": "registry"}
+    for flags, env in (({"schema_registry": f"@{file}"}, {}), ({}, {"STREAM_SCORER_SCHEMA_REGISTRY": f"@{file}"})):
+        loaded = load(RunSettings, {**needed, **flags}, None, env)
+        assert loaded.schema_registry == "http://user:secret@registry.example"
+    with pytest.raises(SettingsError, match=r"--schema-registry: the file /nowhere cannot be read"):
+        load(RunSettings, {**needed, "schema_registry": "@/nowhere"}, None, {})
+    file.write_text("secret of another kind")
+    with pytest.raises(SettingsError, match="expected a URL") as caught:
+        load(RunSettings, {**needed, "schema_registry": f"@{file}"}, None, {})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_secret_in_the_command_line_is_warned_of_and_not_shown(caplog):
+    _warn_of_visible_secrets({"schema_registry": "http://u:secret@h", "registry": ["bearer.auth.token=secret"]})
+    assert "--registry bearer.auth.token, --schema-registry: what is secret in it stands in" in caplog.text
+    assert "u:secret" not in caplog.text
+    caplog.clear()
+    _warn_of_visible_secrets({"schema_registry": "@file", "registry": ["basic.auth.user.info=@file", "timeout=5"]})
+    assert caplog.text == ""
