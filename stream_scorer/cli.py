@@ -46,7 +46,10 @@ COMMANDS = {
     ),
     "backtest": ("stream_scorer.commands.backtest", "forecast over a history of prices, and report how good it was"),
     "export": ("stream_scorer.commands.export", "write a model as a bundle that any ModelOp engine takes"),
-    "verify": ("stream_scorer.commands.verify", "check a model or bundle: contract, schemas, hashes, equal bits"),
+    "verify": (
+        "stream_scorer.commands.verify",
+        "check a model or bundle: hashes; then execute it: contract, schemas, equal bits",
+    ),
 }
 
 

@@ -51,6 +51,7 @@ ONLY_IN = {
         "stream_scorer/modelop/endpoints/kafka.py",
         "stream_scorer/codec/registry_confluent.py",
     ],
+    "cryptography": ["stream_scorer/model/signature.py"],
     "msgpack": ["stream_scorer/codec/*.py", "stream_scorer/modelop/streams/envelopes.py"],
     "boto3": ["stream_scorer/modelop/endpoints/s3.py"],
     "fastavro": ["stream_scorer/codec/*.py", "stream_scorer/state/snapshots.py"],

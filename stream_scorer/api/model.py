@@ -22,6 +22,7 @@ from stream_scorer.api.outcome import (
 )
 from stream_scorer.errors import EncodeError, RecordError, SchemaError, StateError
 from stream_scorer.model.locate import locate
+from stream_scorer.model.trust import Trust
 from stream_scorer.ports import Codec
 from stream_scorer.records import Partition, Place, Record, Reject
 from stream_scorer.scoring.hosting import HostedModel, absolute_paths, host_model_apart, in_a_model
@@ -189,7 +190,12 @@ class Model:
 
 @contextlib.contextmanager
 def open_model(
-    model: str | Path, attachment: str | Path | None = None, schemas: Mapping[str, str | Path] | None = None
+    model: str | Path,
+    attachment: str | Path | None = None,
+    schemas: Mapping[str, str | Path] | None = None,
+    *,
+    unverified: bool = False,
+    require_signature: str | Path | None = None,
 ) -> Iterator[Model]:
     """Load a model and call its `begin`; a context manager that gives a Model. Its `end` is called after the block.
 
@@ -201,12 +207,18 @@ def open_model(
         model: path of a module file or of a bundle, or the name of a shipped model ("sp500_forecast").
         attachment: archive of the model's files; None: attachment.tar.gz beside the module, if it is there.
         schemas: files of Avro schemas by the names that the model uses; None: NAME.avsc beside the module.
+        unverified: use a bundle although its files are not what its manifest.json says.
+        require_signature: file of Ed25519 public keys in PEM: use only a bundle that one of them has signed. Attachment and
+            schemas are then those of the bundle.
     Raises:
+        SettingsError: what is asked of the bundle contradicts itself, or the keys cannot be read.
         ModelError: it cannot be found, loaded or begun, its state cannot be kept, or it needs an engine.
     """
     with in_a_model:  # relative paths lead from the process's own directory
         archive, files = absolute_files(attachment, schemas)
-        located = locate(str(model), archive)
+        trust = Trust(unverified, Path(require_signature) if require_signature is not None else None)
+        trust.check_files([archive, *files.values()])
+        located = locate(str(model), archive, trust)
     with host_model_apart(located, files, endless=False) as hosted:
         opened = Model(hosted)
         try:

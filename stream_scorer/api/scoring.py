@@ -24,6 +24,8 @@ def score(
     *,
     attachment: str | Path | None = None,
     schemas: Mapping[str, str | Path] | None = None,
+    unverified: bool = False,
+    require_signature: str | Path | None = None,
     on_reject: Literal["raise"] = "raise",
     batch: int = BATCH,
 ) -> Iterator[Output]: ...
@@ -35,6 +37,8 @@ def score(
     *,
     attachment: str | Path | None = None,
     schemas: Mapping[str, str | Path] | None = None,
+    unverified: bool = False,
+    require_signature: str | Path | None = None,
     on_reject: Literal["return"],
     batch: int = BATCH,
 ) -> Iterator[Output | Rejected]: ...
@@ -45,6 +49,8 @@ def score(
     *,
     attachment: str | Path | None = None,
     schemas: Mapping[str, str | Path] | None = None,
+    unverified: bool = False,
+    require_signature: str | Path | None = None,
     on_reject: Literal["raise", "return"] = "raise",
     batch: int = BATCH,
 ) -> Iterator[Any]:
@@ -54,6 +60,7 @@ def score(
         model: an open Model, or what `open_model` takes, then opened at the first output and closed after the last one;
             relative paths lead from where `score` was called.
         values: may be endless: at most `batch` of them are taken at a time and scored together.
+        attachment, schemas, unverified, require_signature: as in `open_model`, which they are for.
         key, on_reject: as in `Model.score`. With "raise" the outputs of earlier batches have been given by then.
     Raises:
         RecordError, ModelError, StateError: as `open_model` and `Model.score`, when the outputs are asked for.
@@ -66,7 +73,9 @@ def score(
     if isinstance(model, Model):
         return _in_batches(model, values, key, on_reject, batch)
     with in_a_model:
-        opening = open_model(absolute(str(model)), *absolute_files(attachment, schemas))
+        keys = None if require_signature is None else Path(require_signature).resolve()
+        files = absolute_files(attachment, schemas)
+        opening = open_model(absolute(str(model)), *files, unverified=unverified, require_signature=keys)
     return _opened_in_batches(opening, values, key, on_reject, batch)
 
 

@@ -23,6 +23,8 @@ def score_table(
     column: str | None = None,
     attachment: str | Path | None = None,
     schemas: Mapping[str, str | Path] | None = None,
+    unverified: bool = False,
+    require_signature: str | Path | None = None,
     on_reject: Literal["raise", "return"] = "raise",
 ) -> pd.DataFrame:
     """Score the rows of a frame in order. Blocks while the model works. Needs the extra `adjust` (pandas).
@@ -35,6 +37,7 @@ def score_table(
         column: the one column of values. Else a row is a record: a field of the schema of slot 0 is the column of its
             name, and without a schema every column but `key` is a field. A model that takes no records takes the only
             column there is beside `key`.
+        attachment, schemas, unverified, require_signature: as in `open_model`, which they are for.
         on_reject: "raise" at the first row that cannot be scored; an open Model is then as before. "return": such rows
             have one row in the result, with the columns `stage` and `message`.
     Returns:
@@ -50,7 +53,13 @@ def score_table(
     _check_frame(frame)
     check_on_reject(on_reject)
     with contextlib.ExitStack() as stack:
-        opened = model if isinstance(model, Model) else stack.enter_context(open_model(model, attachment, schemas))
+        opened = (
+            model
+            if isinstance(model, Model)
+            else stack.enter_context(
+                open_model(model, attachment, schemas, unverified=unverified, require_signature=require_signature)
+            )
+        )
         values = _values(frame, column, opened.inputs[0], key)
         keys = iter(_keys(frame, key))
         results = opened.score(values, lambda _: next(keys), on_reject=on_reject)

@@ -14,13 +14,27 @@ from stream_scorer.errors import ModelError
 _SHIPPED = tuple(Path(__file__).parents[up] / "schemas" for up in (1, 2))  # in the wheel, in a checkout
 
 
-def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
+def load_schema(
+    name: str, files: Mapping[str, Path], folder: Path, contents: Mapping[str, bytes] | None = None
+) -> Schema:
     """The schema called `name`: the file that `files` gives, else NAME.avsc or NAME in `folder`, else a primitive type.
+
+    contents: the files of `folder` by name, if they have been read before and are not to be read again.
 
     Raises ModelError: there is no such file, or no Avro schema in it.
     """
-    places = [files[name]] if name in files else [folder / f"{name}.avsc", folder / name]
-    path = next((place for place in places if place.is_file()), None)
+    beside = [folder / f"{name}.avsc", folder / name]
+    places = [files[name]] if name in files else beside
+    try:
+        if name not in files and contents is not None:
+            known = {folder / file: data for file, data in contents.items()}
+            path = next((place for place in places if place in known), None)
+            text = known[path] if path else b""
+        else:
+            path = next((place for place in places if place.is_file()), None)
+            text = path.read_bytes() if path else b""
+    except OSError as error:
+        raise ModelError(f"schema {name[:200]!r}: cannot be read ({error.strerror}).") from error
     if path is None:
         if name in PRIMITIVES and name not in files:
             return make_schema(name, name)
@@ -29,8 +43,8 @@ def load_schema(name: str, files: Mapping[str, Path], folder: Path) -> Schema:
             f"Give it by --schema {name}=FILE.avsc."
         )
     try:
-        return checked_schema(name, json.loads(path.read_text()))
-    except (OSError, ValueError, RecursionError) as error:
+        return checked_schema(name, json.loads(text.decode()))
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"schema {name!r}: {path} is not an Avro schema: {type(error).__name__}: {error}.") from error
 
 

@@ -6,7 +6,7 @@ import argparse
 import datetime
 from pathlib import Path
 
-from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas
+from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas, trust_of
 from stream_scorer.errors import SettingsError
 from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import number, whole_number, writable_folder
@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         cpi=args.cpi.resolve() if args.cpi else None,
         lag_days=args.cpi_lag_days,
         field=args.forecast_field,
+        trust=trust_of(args),
     )
     summary, judged = report.summary(walked, prices, first=first, last=last, rolling=args.rolling, level=args.level)
     report.write(out, walked, prices, summary, judged)

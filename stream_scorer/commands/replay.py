@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream_scorer.commands.kafka_flags import add_kafka_flags, load_kafka
+from stream_scorer.commands.model_flags import add_trust_flags, trust_of
 from stream_scorer.errors import SettingsError
 from stream_scorer.kafka.replay_rows import Row, read_rows, rows_of
 from stream_scorer.parsing.retention import FOREVER, retention_ms, topic_config
@@ -72,6 +73,7 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="publish records of this model's input schema, with the date, close, symbol (--key) and other columns of FILE",
     )
+    add_trust_flags(parser)
     parser.add_argument(
         "--encoding",
         default="avro-binary",
@@ -112,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.codec.schema import make_schema
     from stream_scorer.commands.model_schema import schema_of
 
-    schema = schema_of(args.model, 0) if args.model else make_schema("double", "double")
+    schema = schema_of(args.model, 0, trust_of(args)) if args.model else make_schema("double", "double")
     rows = list(itertools.islice(_records(args, schema) if args.model else _rows(args), args.limit))
     from stream_scorer.codec import codec_for
     from stream_scorer.kafka import config as kafka_config

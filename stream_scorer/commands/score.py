@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas
+from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas, trust_of
 from stream_scorer.errors import SettingsError
 from stream_scorer.settings.arguments import LEVELS, whole_number
 
@@ -59,19 +59,25 @@ def run(args: argparse.Namespace) -> int:
                 raise SettingsError(f"--{option} {slot}={path}: slot {slot} has a stream already.")
             descriptors[slot] = pipes.descriptor(path) if option == "stream" else pipes.file_stream(str(path.resolve()))
     attachment, schemas = attachment_and_schemas(args)
+    trust = trust_of(args)
     with contextlib.ExitStack() as stack:
         rejects = stack.enter_context(args.rejects.open("w")) if args.rejects else sys.stderr
         # What a model prints goes to stderr, not among the scores.
         out = stack.enter_context(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        return score(args.model, attachment, schemas, descriptors, sys.stdin.fileno(), out, rejects, args.batch)
+        return score(args.model, attachment, schemas, descriptors, sys.stdin.fileno(), out, rejects, args.batch, trust)
 
 
 def _by_slot(option: str, given: list[str]) -> Iterator[tuple[int, Path]]:
     parity = {"input": 0, "output": 1}
     for text in given:
         number, _, path = text.partition("=")
-        if not number.isdigit() or not path or int(number) % 2 != parity.get(option, int(number) % 2):
+        if (
+            not (number.isascii() and number.isdigit())
+            or len(number) > 9
+            or not path
+            or int(number) % 2 != parity.get(option, int(number) % 2)
+        ):
             expected = {"input": "an even number", "output": "an odd number"}.get(option, "a number")
             raise SettingsError(f"--{option} {text}: expected SLOT=FILE, with SLOT {expected}.")
         yield int(number), Path(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream_scorer.commands.kafka_flags import TailSettings, add_kafka_flags, load_kafka
+from stream_scorer.commands.model_flags import add_trust_flags, trust_of
 from stream_scorer.errors import DecodeError, SettingsError
 from stream_scorer.parsing.times import timestamp_ms
 from stream_scorer.safe_text import one_line, say
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     schema.add_argument(
         "--schema", type=Path, metavar="FILE", help="Avro schema file of the scores, if there is no model file"
     )
+    add_trust_flags(parser)
     add_kafka_flags(parser, TailSettings)
 
 
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_kafka(TailSettings, args)
     scores, evaluations = settings.scores(), settings.evaluations()
     _check_start(args.start)
-    schema = _schema(args.model, args.schema)
+    schema = _schema(args.model, args.schema, args)
     from stream_scorer.codec.evaluations import AnyEvaluation
     from stream_scorer.commands.tail_view import view
     from stream_scorer.evaluate.tail import Tail
@@ -107,13 +109,13 @@ def _check_start(start: str) -> None:
             ) from None
 
 
-def _schema(model: str | None, file: Path | None) -> Schema:
+def _schema(model: str | None, file: Path | None, args: argparse.Namespace) -> Schema:
     from stream_scorer.codec.schema import make_schema
     from stream_scorer.codec.schema_rules import checked_schema
     from stream_scorer.commands.model_schema import schema_of
 
     if model is not None:
-        return schema_of(model, 1)
+        return schema_of(model, 1, trust_of(args))
     if file is None:
         return make_schema("score", "double")
     try:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas
+from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas, trust_of
 from stream_scorer.errors import ModelError
 from stream_scorer.safe_text import INDENT, lines, say
 
@@ -27,8 +27,9 @@ def run(args: argparse.Namespace) -> int:
 
     logs.set_up("WARNING")
     attachment, schemas = attachment_and_schemas(args)
+    trust = trust_of(args)
     try:
-        for line in verify(args.model, attachment, schemas, args.inputs):
+        for line in verify(args.model, attachment, schemas, args.inputs, trust):
             say(f"ok  {lines(line, INDENT)}", flush=True)
     except ModelError as error:
         say(f"NOT ok  {lines(error, INDENT)}", file=sys.stderr)

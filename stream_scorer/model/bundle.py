@@ -6,21 +6,29 @@ The module's bytes are copied unchanged. No time and nothing of the machine gets
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import ModelError
-from stream_scorer.model.annotations import parse
-from stream_scorer.model.archive import read_archive, write_archive
-from stream_scorer.model.reference import REFERENCE, read_reference, thinned
+from stream_scorer.model.archive import archive_bytes, read_archive
+from stream_scorer.model.locate import Located
+from stream_scorer.model.manifest import (
+    FORMAT,
+    MANIFEST,
+    SIGNATURE,
+    files_not_listed,
+    is_plain_name,
+    read_manifest,
+    shown,
+)
+from stream_scorer.model.reference import REFERENCE, parse_reference, read_reference, thinned
 from stream_scorer.model.requirements import requirements
+from stream_scorer.model.signature import sign
+from stream_scorer.model.trust import ATTACHMENT, attached
 
-MANIFEST = "manifest.json"
-ATTACHMENT = "attachment.tar.gz"
-FORMAT = 1
 _DOCKERFILE = """\
 ARG ENGINE_IMAGE=modelop/engine:latest
 FROM ${ENGINE_IMAGE}
@@ -29,30 +37,41 @@ RUN pip3 install --isolated -r requirements.txt
 """
 
 
-def is_bundle(path: Path) -> bool:
-    return (path / MANIFEST).is_file()
+@dataclass(frozen=True)
+class Exported:
+    """manifest: as it was written. others: a line for each other thing in the folder, with which the bundle is refused."""
+
+    manifest: dict[str, Any]
+    others: list[str]
 
 
 def export(
-    module: Path, weights: Path | None, out: Path, schemas: Mapping[str, str], topics: Mapping[int, str]
-) -> dict[str, Any]:
-    """Write the bundle of a module into the directory `out`, and return its manifest.
+    model: Located,
+    weights: Path | None,
+    out: Path,
+    schemas: Mapping[str, str],
+    topics: Mapping[int, str],
+    key: Path | None = None,
+) -> Exported:
+    """Write the bundle of a model into the directory `out`. Files of an earlier bundle that are in it are removed.
 
     Args:
         weights: directory whose files named after the module are attached; None: the attachment beside the module, if any.
         schemas: JSON text of each schema that the module names.
         topics: topic of the Kafka stream descriptor of each slot.
+        key: file of the private key that signs the bundle; None: it is not signed.
     Raises:
-        ModelError: the weights, or a package that the module imports, are missing.
-        SettingsError: `reference.json` of the training is not a list of numbers.
+        ModelError: the weights, or a package that the module imports, are missing; a name cannot be that of a file.
+        SettingsError: `reference.json` of the training is not a list of numbers, or there is no key in its file.
     """
-    code = module.read_bytes()
-    source = importlib.util.decode_source(code)
-    annotations = parse(source, str(module))
-    attached = _attached(module, weights)
+    module, program = model.module, model.program
+    annotations = program.annotations
+    if key is not None:
+        sign(b"", key)  # so that a wrong key is told before anything is written
+    packed = _attached(model, weights)
     files: dict[str, bytes] = {
-        module.name: code,
-        "requirements.txt": requirements(source, module, annotations.compat, attached).encode(),
+        module.name: program.data,
+        "requirements.txt": requirements(program.source, module, annotations.compat, packed).encode(),
         "Dockerfile": _DOCKERFILE.encode(),
         "rest.json": _json({"Transport": "REST", "Encoding": "json"}),
         **{f"{name}.avsc": text.encode() for name, text in schemas.items()},
@@ -60,19 +79,40 @@ def export(
     for slot, topic in topics.items():
         name = "kafka-in.json" if slot % 2 == 0 else "kafka-out.json"
         files[name] = _json(_kafka_stream(topic, annotations.schemas.get(slot)))
-    # If the training left a sample of its inputs, the service compares the inputs of the topic with it.
-    sample = (weights or module.parent) / REFERENCE
-    if sample.is_file():
-        files[REFERENCE] = _json(thinned(read_reference(sample)))
+    if sample := _sample(model, weights):
+        files[REFERENCE] = _json(thinned(sample))
+    for name in files:
+        if not is_plain_name(name):
+            raise ModelError(
+                f"{module}: a bundle cannot have a file named {shown(name)}. Give the schema or module another name."
+            )
+    if packed:
+        files[ATTACHMENT] = archive_bytes(packed)
+    manifest = _manifest(module.name, files)
+    data = _json(manifest)
+    _write(out, {**files, MANIFEST: data} | ({} if key is None else {SIGNATURE: sign(data, key)}))
+    return Exported(manifest, files_not_listed(out, files))
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write a bundle. Its manifest is the last file but for the signature: what is left of a write that fails is refused."""
     out.mkdir(parents=True, exist_ok=True)
-    if attached:
-        write_archive(out / ATTACHMENT, attached)
-        files[ATTACHMENT] = (out / ATTACHMENT).read_bytes()
+    try:
+        before = {*read_manifest(out).files, SIGNATURE}
+    except ModelError:
+        before = {SIGNATURE}
+    for name in before - files.keys():
+        (out / name).unlink(missing_ok=True)
     for name, data in files.items():
         (out / name).write_bytes(data)
-    manifest = _manifest(module.name, files)
-    (out / MANIFEST).write_bytes(_json(manifest))
-    return manifest
+
+
+def _sample(model: Located, weights: Path | None) -> list[float] | None:
+    """A sample of the inputs in training, if it left one: the service compares the inputs of the topic with it."""
+    if weights is not None:
+        return read_reference(weights / REFERENCE) if (weights / REFERENCE).is_file() else None
+    data = model.beside(REFERENCE)
+    return None if data is None else parse_reference(data, model.module.parent / REFERENCE)
 
 
 def _manifest(module: str, files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -87,49 +127,11 @@ def _manifest(module: str, files: Mapping[str, bytes]) -> dict[str, Any]:
     }
 
 
-def read_manifest(bundle: Path) -> dict[str, Any]:
-    """The manifest of a bundle. Raises ModelError: there is none, or it has another format."""
-    path = bundle / MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read as a manifest: {error}. Export the bundle again.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not {"module", "files"} <= manifest.keys():
-        raise ModelError(f"{path}: not a manifest of format {FORMAT}. Export the bundle again.")
-    return manifest
-
-
-def module_of(bundle: Path) -> str:
-    return str(read_manifest(bundle)["module"])
-
-
-def check_manifest(bundle: Path) -> list[str]:
-    """One line for each file that differs from the manifest; [] if none does. Raises ModelError as `read_manifest`."""
-    manifest = read_manifest(bundle)
-    problems = []
-    for name, listed in manifest["files"].items():
-        path = bundle / name
-        if not path.is_file():
-            problems.append(f"{name} is missing")
-        elif (sha256 := hashlib.sha256(path.read_bytes()).hexdigest()) != listed["sha256"]:
-            problems.append(f"{name} has sha256 {sha256[:12]}..., not {listed['sha256'][:12]}...")
-    known = {MANIFEST, *manifest["files"]}
-    problems += [f"{path.name} is not listed" for path in sorted(bundle.iterdir()) if path.name not in known]
-    if manifest["files"].get(manifest["module"], {}).get("sha256") != manifest.get("sha256"):
-        problems.append("the sha256 of the module differs from that of its file")
-    return problems
-
-
-def attachment_beside(module: Path) -> Path | None:
-    """The attachment of a module: MODULE.tar.gz, which a folder with several modules needs, else attachment.tar.gz."""
-    places = (module.with_suffix(".tar.gz"), module.parent / ATTACHMENT)
-    return next((place for place in places if place.is_file()), None)
-
-
-def _attached(module: Path, weights: Path | None) -> dict[str, bytes]:
+def _attached(model: Located, weights: Path | None) -> dict[str, bytes]:
+    module = model.module
     if weights is None:
-        beside = attachment_beside(module)
-        return read_archive(beside) if beside else {}
+        with attached(model.attachment, model.sha256) as copy:
+            return read_archive(copy.path) if copy else {}
     ready = weights / f"{module.stem}.tar.gz"
     if ready.is_file():  # an attachment that the training has made: it may hold files of other names
         return read_archive(ready)

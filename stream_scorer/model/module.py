@@ -30,15 +30,16 @@ class Module:
     inside its `sandbox`, where the module body and `begin` find their files.
 
     Args:
+        file: the module's file, or what was read of it before.
         attachments: names of the model's files, for `begin`.
         endless: the input never ends, such as a topic: refuse a model that needs an end.
     Raises:
         ModelError: the file cannot be read, compiled or executed, breaks the contract, or needs the ModelOp engine.
     """
 
-    def __init__(self, path: Path, attachments: Sequence[str] = (), *, endless: bool = True) -> None:
-        self._program = program = read_program(path)
-        self.path, self.name, self.sha256 = path, program.name, program.sha256
+    def __init__(self, file: Path | Program, attachments: Sequence[str] = (), *, endless: bool = True) -> None:
+        self._program = program = file if isinstance(file, Program) else read_program(file)
+        self.path, self.name, self.sha256 = program.path, program.name, program.sha256
         self.annotations = program.annotations
         self._definition = definition_of(program.name, "python3", attachments)
         self._host = host = Host(program)

@@ -21,9 +21,10 @@ from stream_scorer.model.compat import python2
 
 @dataclass(frozen=True)
 class Program:
-    """sha256: of the file's bytes, in hex. source: its text. code: its compiled form, for `exec`."""
+    """data: the file's bytes. sha256: of these, in hex. source: its text. code: its compiled form, for `exec`."""
 
     path: Path
+    data: bytes
     sha256: str
     source: str
     code: types.CodeType
@@ -67,13 +68,15 @@ def compile_program(code: bytes, path: Path) -> Program:
     try:
         source = importlib.util.decode_source(code)  # by the encoding that its first lines declare
         program = compile(code, str(path), "exec", dont_inherit=True)
+    except (RecursionError, MemoryError, OverflowError) as error:  # what Python's own parser raises on 10,000 brackets
+        raise ModelError(f"{path}: cannot be compiled: its code is nested too deep, or too large.") from error
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise ModelError(
             f"{path}:{line}: not Python {sys.version_info.major}.{sys.version_info.minor}: {error}."
             + python2.advice(code.decode(errors="replace"), error)
         ) from error
-    return Program(path, hashlib.sha256(code).hexdigest(), source, program, parse(source, str(path)))
+    return Program(path, code, hashlib.sha256(code).hexdigest(), source, program, parse(source, str(path)))
 
 
 def quiet_tensorflow() -> None:

@@ -18,17 +18,32 @@ MAX_SIZE = 512
 def read_reference(path: Path) -> list[float]:
     """The numbers of a JSON list in a file. Raises SettingsError: there are fewer than 2, or something else is in it."""
     try:
-        numbers = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return parse_reference(path.read_bytes(), path)
+    except OSError as error:
+        raise SettingsError(f"reference sample {path}: cannot be read as JSON ({error}). {_HINT}") from error
+
+
+def parse_reference(data: bytes, path: Path) -> list[float]:
+    """As `read_reference`, from the content of the file."""
+    try:
+        numbers = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"reference sample {path}: cannot be read as JSON ({error}). {_HINT}") from error
     if not isinstance(numbers, list) or len(numbers) < MIN_SIZE:
         raise SettingsError(f"reference sample {path}: expected a list of at least {MIN_SIZE} numbers. {_HINT}")
     for at, number in enumerate(numbers):
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not _finite(number):
             raise SettingsError(
-                f"reference sample {path}: expected a finite number at entry {at}, found {number!r}. {_HINT}"
+                f"reference sample {path}: expected a finite number at entry {at}, found {str(number)[:40]}. {_HINT}"
             )
     return [float(number) for number in numbers]
+
+
+def _finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an int of more than 300 digits
+        return False
 
 
 def thinned(numbers: Sequence[float]) -> list[float]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from stream_scorer.errors import SettingsError
 from stream_scorer.model.archive import read_archive
 from stream_scorer.model.locate import Located
+from stream_scorer.model.trust import attached
 
 LAG_DAYS = 31
 """Days from the end of a month until its CPI figure is used, so that no figure is used before it was published.
@@ -57,11 +58,11 @@ class Adjustment:
 
 def adjustment(located: Located, cpi: Path, lag_days: int = LAG_DAYS) -> Adjustment:
     """The adjustment by the trend in the model's attachment and a CSV of the CPI. Raises SettingsError, ModelError."""
-    archive = located.attachment
     facts = f"{located.module.stem}.json"
     try:
-        trend = json.loads(read_archive(archive)[facts])["trend"] if archive else None
-    except (KeyError, ValueError, TypeError):
+        with attached(located.attachment, located.sha256) as archive:
+            trend = json.loads(read_archive(archive.path)[facts])["trend"] if archive else None
+    except (KeyError, ValueError, TypeError, RecursionError):
         trend = None
     if trend is None:
         raise SettingsError(

@@ -19,8 +19,9 @@ from stream_scorer.errors import EXIT_NOTHING, ModelError, RecordError
 from stream_scorer.model.host import definition_of
 from stream_scorer.model.locate import locate
 from stream_scorer.model.module import needs_an_engine
-from stream_scorer.model.program import Program, read_program
+from stream_scorer.model.program import Program
 from stream_scorer.model.sandbox import sandbox
+from stream_scorer.model.trust import CHECKED, Trust, attached
 from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
 from stream_scorer.modelop.process.fastscore import importable
 from stream_scorer.modelop.process.results import CallResult, ModelFailed
@@ -50,6 +51,7 @@ def score(
     out: BinaryIO,
     rejects: TextIO,
     batch: int | None = None,
+    trust: Trust = CHECKED,
 ) -> int:
     """Run a model until its inputs end or a signal comes. Blocks. Returns the exit code; closes all that it opened.
 
@@ -58,7 +60,7 @@ def score(
     model ends the run.
 
     Args:
-        model, attachment: as in `locate`. schema_files: absolute paths of Avro schemas by name.
+        model, attachment, trust: as in `locate`. schema_files: absolute paths of Avro schemas by name.
         descriptors: ModelOp stream descriptors by slot. The first input without one is read from fd `stdin`,
             outputs without one are written to `out`: JSON, a record a line.
         rejects: gets a line for each record that does not fit, and the traceback of a model that fails.
@@ -66,8 +68,8 @@ def score(
     Raises:
         SettingsError, ModelError, TransportError.
     """
-    located = locate(model, attachment)
-    program = read_program(located.module)
+    located = locate(model, attachment, trust)
+    program = located.program
     simple = not descriptors and needs_an_engine(program) is None
     batch = batch or (SERVICE_BATCH if simple else ENGINE_BATCH)
     streams = score_streams.streams_of(program, descriptors, located, schema_files, batch)
@@ -78,7 +80,8 @@ def score(
             hosted = stack.enter_context(host_model(located, schema_files, endless=False))
             host = _ServiceHost(pipes, hosted)
         else:
-            stack.enter_context(sandbox(located.attachment))
+            copy = stack.enter_context(attached(located.attachment, located.sha256))
+            stack.enter_context(sandbox(copy and copy.path))
             host = _EngineHost(pipes, program, streams, located.attachments)
         return _run(host, pipes)
 

@@ -152,7 +152,7 @@ def streams_of(
         )
 
     def find_schema(name: str) -> Any:
-        return json.loads(load_schema(name, schema_files, located.schema_dir).canonical)
+        return json.loads(load_schema(name, schema_files, located.schema_dir, located.contents).canonical)
 
     def stream(slot: int) -> Stream:
         raw = descriptors.get(slot) or _lines(batch)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import ModelError
-from stream_scorer.model.bundle import check_manifest, is_bundle
 from stream_scorer.model.locate import locate
+from stream_scorer.model.manifest import is_bundle
+from stream_scorer.model.trust import CHECKED, Trust
 from stream_scorer.ports import Codec
 from stream_scorer.records import Outgoing, Partition, Record, Reject
 from stream_scorer.scoring.hosting import HostedModel, host_model
@@ -23,22 +24,26 @@ _NUMBERS = ("double", "float", "int", "long")
 Scores = dict[int, list[Any]]
 
 
-def verify(model: str, attachment: Path | None, schemas: dict[str, Path], inputs: Path | None) -> Iterator[str]:
+def verify(
+    model: str, attachment: Path | None, schemas: dict[str, Path], inputs: Path | None, trust: Trust = CHECKED
+) -> Iterator[str]:
     """Run the checks in turn, and yield a line of text for each that holds. Raises ModelError at the first that fails.
 
-    Each step blocks while the model scores. The model is closed when the iterator ends or is closed.
+    Each step blocks while the model scores. The model is closed when the iterator ends or is closed. The model's code is
+    executed, but for the checks of the manifest and the signature, which come first.
 
     Args:
-        model, attachment: as in `locate`.
+        model, attachment, trust: as in `locate`.
         schemas: absolute paths of Avro schemas by name.
         inputs: file of JSON, a value per line; None: inputs are made up from the schema, if that is possible.
     """
-    located = locate(model, attachment)
-    if is_bundle(Path(model)):
-        problems = check_manifest(Path(model))
-        if problems:
-            raise ModelError(f"{model}: not what its manifest says: {'; '.join(problems)}. Export it again.")
+    located = locate(model, attachment, trust)
+    if located.contents is not None:
         yield "manifest: every file is there and has its sha256"
+    elif is_bundle(Path(model)):
+        yield "manifest: NOT checked, as --unverified says"
+    if trust.signers is not None:
+        yield f"signature: by a key in {trust.signers}"
     samples = _read(inputs) if inputs else None
     with host_model(located, schemas) as hosted:
         module = hosted.module

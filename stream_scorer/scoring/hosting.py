@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import threading
@@ -22,6 +21,7 @@ from stream_scorer.errors import ModelError
 from stream_scorer.model.locate import Located
 from stream_scorer.model.module import Module
 from stream_scorer.model.sandbox import sandbox
+from stream_scorer.model.trust import attached
 from stream_scorer.ports import Codec, Judge
 from stream_scorer.records import Record
 from stream_scorer.scoring.scorer import Scored, Scorer
@@ -64,11 +64,11 @@ class HostedModel:
         apart: the process is not in the sandbox; the scorers of `wire` enter it by themselves.
     """
 
-    def __init__(self, module: Module, schemas: dict[int, Schema | None], attachment: Path | None) -> None:
+    def __init__(self, module: Module, schemas: dict[int, Schema | None], attachment: str | None) -> None:
         self.folder, self.apart = Path.cwd(), False
         self.module = module
         self.schemas = schemas
-        self.identity = module.sha256 if attachment is None else f"{module.sha256}+{_sha256(attachment)}"
+        self.identity = module.sha256 if attachment is None else f"{module.sha256}+{attachment}"
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
@@ -131,13 +131,14 @@ def host_model(located: Located, schema_files: Mapping[str, Path], *, endless: b
         schema_files: absolute paths by the names of schemas; other names are looked for in the folder of the module.
         endless: the input has no end, as a topic has none. A model that needs the end is refused.
     """
-    attachment = located.attachment
-    with sandbox(attachment):
+    with attached(located.attachment, located.sha256) as attachment, sandbox(attachment and attachment.path):
         started = time.perf_counter()
-        module = Module(located.module, located.attachments, endless=endless)
+        module = Module(located.program, located.attachments, endless=endless)
         names = module.annotations.schemas
         schemas = {
-            slot: load_schema(names[slot], schema_files, located.schema_dir) if slot in names else None
+            slot: load_schema(names[slot], schema_files, located.schema_dir, located.contents)
+            if slot in names
+            else None
             for slot in sorted(module.annotations.slots_in_use)
         }
         module.begin()
@@ -150,7 +151,7 @@ def host_model(located: Located, schema_files: Mapping[str, Path], *, endless: b
             ", batched" if module.batched else "",
         )
         try:
-            yield HostedModel(module, schemas, attachment)
+            yield HostedModel(module, schemas, attachment and attachment.sha256)
         except BaseException:
             with _only_logged():
                 module.end()
@@ -204,11 +205,6 @@ class _OneByOne:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def absolute_paths(files: Mapping[str, str]) -> dict[str, Path]:

@@ -15,6 +15,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.evaluate.accuracy import Forecast
 from stream_scorer.evaluate.judge import finite
 from stream_scorer.model.locate import locate
+from stream_scorer.model.trust import CHECKED, Trust
 from stream_scorer.parsing.times import DAY_MS, EPOCH, moment_ms
 from stream_scorer.prices.adjust import LAG_DAYS, Adjustment, adjustment
 from stream_scorer.prices.feed import inputs
@@ -54,11 +55,12 @@ def walk(
     cpi: Path | None = None,
     lag_days: int = LAG_DAYS,
     field: str | None = None,
+    trust: Trust = CHECKED,
 ) -> Walk:
     """Score every row of a history in order. Blocks until all rows are scored.
 
     Args:
-        model, attachment: as in `locate`. schemas: absolute paths of Avro schemas by name.
+        model, attachment, trust: as in `locate`. schemas: absolute paths of Avro schemas by name.
         symbol: put into each input record, and the key of the records.
         cpi: file of the consumer price index, which adjusts the model's inputs; its forecasts are converted back.
         lag_days: days from the end of a month until its CPI figure is used.
@@ -66,7 +68,7 @@ def walk(
     Raises:
         SettingsError: the files cannot be used, or no output is a forecast. ModelError: the model fails.
     """
-    located = locate(model, attachment)
+    located = locate(model, attachment, trust)
     adjusted = adjustment(located, cpi, lag_days) if cpi else None
     with host_model(located, schemas or {}) as hosted:
         values = inputs(hosted.schemas.get(0), prices, symbol, adjusted)

@@ -90,8 +90,8 @@ def work(
     from stream_scorer.service.wiring import KafkaService  # Kafka's library only where there is Kafka
 
     settings = with_absolute_paths(settings)
-    located = locate(model, settings.attachment)
-    check_outputs(located.module, settings)
+    located = locate(model, settings.attachment, settings.trust())
+    check_outputs(located.program, settings)
     control = _open_http(settings, closing)
     registry = _open_registry(settings, closing)
     kafka = KafkaService(settings, group=settings.group or located.module.stem, closing=closing)

@@ -90,8 +90,8 @@ class MemoryService:
 
     def _begin(self, opening: contextlib.ExitStack) -> None:
         settings, log = with_absolute_paths(self._settings), self._log
-        located = locate(self._model, settings.attachment)
-        scoring.check_outputs(located.module, settings)
+        located = locate(self._model, settings.attachment, settings.trust())
+        scoring.check_outputs(located.program, settings)
         self.hosted = hosted = opening.enter_context(host_model_apart(located, absolute_paths(settings.schema)))
         judge = scoring.judge_of(hosted, settings, located, None)
         self.sessions, scorer = scoring.wire(hosted, settings, None, judge)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from stream_scorer.codec.evaluations import evaluation_codec
@@ -15,8 +14,8 @@ from stream_scorer.evaluate.judge import StreamJudge, check_fields
 from stream_scorer.evaluate.rolling import RollingFigures
 from stream_scorer.model.locate import Located
 from stream_scorer.model.module import Module
-from stream_scorer.model.program import read_program
-from stream_scorer.model.reference import REFERENCE, read_reference
+from stream_scorer.model.program import Program
+from stream_scorer.model.reference import REFERENCE, parse_reference, read_reference
 from stream_scorer.scoring.hosting import HostedModel, Wired
 from stream_scorer.service.policies import FailurePolicy, RestorePolicy
 from stream_scorer.service.settings import RunSettings
@@ -24,12 +23,12 @@ from stream_scorer.service.settings import RunSettings
 log = logging.getLogger(__name__)
 
 
-def check_outputs(path: Path, settings: RunSettings) -> None:
+def check_outputs(program: Program, settings: RunSettings) -> None:
     """Compares output slots and topics, before the model is loaded.
 
     Raises SettingsError: an output slot in use has no topic. ModelError: the module cannot be read.
     """
-    in_use, topics = read_program(path).annotations.outputs, settings.output_topics()
+    path, in_use, topics = program.path, program.annotations.outputs, settings.output_topics()
     if lacking := sorted(set(in_use) - topics.keys()):
         given = ",".join(f"{slot}={topics.get(slot, 'TOPIC')}" for slot in in_use)
         raise SettingsError(
@@ -61,12 +60,10 @@ def judge_of(
         schema = hosted.schemas.get(slot)
         if schema is not None:
             check_fields(settings.evaluate_field, settings.evaluate_date, slot, schema.parsed)
-    beside = located.module.parent / REFERENCE
-    reference = settings.reference or (beside if beside.is_file() else None)
     window = settings.evaluate_window
     return StreamJudge(
         evaluation_codec(settings.output_encoding, registry, f"{topic}-value"),
-        RollingFigures(window, Drift(window, None if reference is None else read_reference(reference))),
+        RollingFigures(window, Drift(window, _reference(settings, located))),
         slot=settings.forecasts(),
         field=settings.evaluate_field,
         low=settings.evaluate_low,
@@ -75,6 +72,18 @@ def judge_of(
         inputs=meaning_of(hosted.schemas.get(0)),
         outputs=meaning_of(hosted.schemas.get(settings.forecasts())),
     )
+
+
+def _reference(settings: RunSettings, located: Located) -> list[float] | None:
+    """The sample that the inputs are compared with: the one that the settings name, else the model's; None: there is none."""
+    if settings.reference is not None:
+        return read_reference(settings.reference)
+    path = located.module.parent / REFERENCE
+    try:
+        data = located.beside(REFERENCE)
+    except OSError:
+        return read_reference(path)  # which says why it cannot be read
+    return None if data is None else parse_reference(data, path)
 
 
 def wire(hosted: HostedModel, settings: RunSettings, registry: Registry | None, judge: StreamJudge | None) -> Wired:

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.model.trust import Trust
 from stream_scorer.parsing.addresses import Address, is_url, read_address
 from stream_scorer.parsing.retention import retention_ms
 from stream_scorer.parsing.times import timestamp_ms
@@ -36,6 +37,13 @@ class RunSettings(KafkaSettings):
     )
     schema: dict[str, str] = setting(
         {}, "Avro schema file for a schema name in the model; repeat the flag for more", metavar="NAME=FILE"
+    )
+    unverified: bool = setting(
+        False,
+        "use a bundle although its files are not what its manifest.json says: whoever changed them runs code here",
+    )
+    require_signature: Path | None = setting(
+        None, "file of Ed25519 public keys in PEM: use only a bundle that one of them has signed (`export --sign`)"
     )
     session: str = setting(
         "key",
@@ -180,6 +188,7 @@ class RunSettings(KafkaSettings):
     def __post_init__(self) -> None:
         self.need("input_topic", "output_topic", "bootstrap_servers")
         self._check_topics()
+        self.trust().check_files([self.attachment, *self.schema])
         _check_start(self.start)
         retention_ms(self.retention)
         if self.http:
@@ -201,6 +210,10 @@ class RunSettings(KafkaSettings):
             )
         if self.on_bad_record != "dead-letter" and self.dead_letter_topic:
             raise SettingsError(f"--dead-letter-topic contradicts --on-bad-record {self.on_bad_record}.")
+
+    def trust(self) -> Trust:
+        """What is asked of the model's files. Raises SettingsError."""
+        return Trust(self.unverified, self.require_signature)
 
     def _check_topics(self) -> None:
         """No topic may have two uses: records written for one would be read as the other."""

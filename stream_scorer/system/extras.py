@@ -5,6 +5,7 @@ from __future__ import annotations
 _OF_EXTRA = {
     "tensorflow": ("tensorflow",),
     "engine": ("yaml", "starlette", "anyio", "uvicorn", "httptools", "websockets"),
+    "signing": ("cryptography",),
     "s3": ("boto3", "botocore"),
     "evaluate": ("scipy",),
     "adjust": ("pandas", "sklearn"),

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 from stream_scorer.errors import ModelError
-from stream_scorer.model.sandbox import is_archive, unpack
+from stream_scorer.model.archive import is_archive, unpack
 from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.system.folders import new_temporary_folder, remove_left_folders, remove_temporary_folder
 

@@ -14,9 +14,9 @@ from typing import Any
 from stream_scorer.errors import ModelError
 from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
+from stream_scorer.model.archive import is_archive, member_names
 from stream_scorer.model.imports import Import, find_imports, importable, prefixes
 from stream_scorer.model.program import Program
-from stream_scorer.model.sandbox import is_archive, member_names
 from stream_scorer.modelop.process.import_policy import Policy
 from stream_scorer.modelop.process.package import ModelPackage
 

@@ -29,7 +29,7 @@ def test_the_attachment_beside_it(write):
 
 
 def test_a_bundle_by_its_directory(write, tmp_path):
-    export(write("toy.py", SOURCE), None, tmp_path / "bundle", {}, {})
+    export(locate(str(write("toy.py", SOURCE))), None, tmp_path / "bundle", {}, {})
     found = locate(str(tmp_path / "bundle"))
     assert (found.module, found.schema_dir) == (tmp_path / "bundle" / "toy.py", tmp_path / "bundle")
 

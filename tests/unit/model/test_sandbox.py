@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from stream_scorer.errors import ModelError
-from stream_scorer.model import sandbox as sandboxes
-from stream_scorer.model.sandbox import sandbox, unpack
+from stream_scorer.model import archive as archives
+from stream_scorer.model.archive import unpack
+from stream_scorer.model.sandbox import sandbox
 
 
 def _tar(path, members, mode="w:gz"):
@@ -116,7 +117,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
 
 @pytest.mark.parametrize("make", [_tar, _zip])
 def test_a_bomb_is_refused_by_the_size_it_declares(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(sandboxes, "MAX_BYTES", 1000)
+    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
     unpack(make(tmp_path / "good", {"a": b"x" * 500, "b": b"x" * 500}), tmp_path)
     with pytest.raises(ModelError, match="unpacks to 1,001 bytes, more than the 1,000 allowed"):
         unpack(make(tmp_path / "bomb", {"a": b"x" * 500, "b": b"x" * 501}), tmp_path)
