@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.model import manifest as manifests
 from stream_scorer.model.manifest import MANIFEST, SIGNATURE, Listed, Manifest
 from stream_scorer.model.signature import check_signature, read_signature
-from stream_scorer.system.folders import new_temporary_folder
+from stream_scorer.system.folders import new_temporary_folder, remove_temporary_folder
 
 ATTACHMENT = "attachment.tar.gz"
 _ARCHIVES = (".tar.gz", ".tgz", ".zip")
@@ -163,4 +162,4 @@ def attached(attachment: Path | None, sha256: str | None = None) -> Iterator[Att
             )
         yield Attached(copy, digest.hexdigest())
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_temporary_folder(folder)
