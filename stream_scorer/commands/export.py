@@ -65,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     manifest = exported.manifest
     for name, entry in manifest["files"].items():
         say(f"{entry['sha256'][:16]}  {entry['bytes']:>9,}  {one_line(name)}")
-    say(f"{one_line(args.out)}: {one_line(manifest['module'])} sha256 {manifest['sha256']}{', signed' if args.sign else ''}")
+    say(
+        f"{one_line(args.out)}: {one_line(manifest['module'])} sha256 {manifest['sha256']}{', signed' if args.sign else ''}"
+    )
     if exported.others:
         problem = f"{'; '.join(exported.others)} in the manifest of {args.out}: the bundle is refused until it is gone."
         say(f"stream-scorer export: {one_line(problem)}", file=sys.stderr)
