@@ -33,6 +33,7 @@ MAX_RATIO, SMALL = 200, 256 << 20
 """Above SMALL bytes, an archive may unpack to no more than MAX_RATIO times its own size. Weights pack by less than 20."""
 MAX_NAME, MAX_PATH, MAX_DEPTH = 255, 1000, 32
 """Bytes of a name, bytes of a path, names in a path."""
+_NAMES = (".zip", ".tgz", ".tar.gz", ".tar")
 _MAX_HEADERS = 64 << 10
 """Bytes of the headers of one member, which are read into memory."""
 _MAX_DIRECTORY = 4 << 20
@@ -63,6 +64,9 @@ class _Archive(Protocol):
 
     def open(self, member: Member) -> IO[bytes]:
         """The content of a file."""
+
+    def check(self) -> None:
+        """Compare the contents with their checksums, if it has any. Raises one of _BROKEN."""
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
@@ -111,9 +115,11 @@ def unpack(path: Path, into: Path) -> None:
 
 
 def member_names(path: Path) -> list[str]:
-    """Names of the files in an archive. Raises ModelError as `unpack`."""
+    """Names of the files in an archive. Raises ModelError as `unpack`, also if a file in it is broken."""
     with _opened(path) as archive:
-        return [str(member.path) for member in _checked(path, archive) if not member.folder]
+        names = [str(member.path) for member in _checked(path, archive) if not member.folder]
+        archive.check()
+        return names
 
 
 def is_archive(path: Path) -> bool:
@@ -121,6 +127,11 @@ def is_archive(path: Path) -> bool:
     if not path.is_file():
         return False
     return _is_tar(path) or zipfile.is_zipfile(path)
+
+
+def is_packed(attachment: Path) -> bool:
+    """Whether an attachment has to be unpacked: it is an archive by its content, or by its name and then a broken one."""
+    return is_archive(attachment) or attachment.name.lower().endswith(_NAMES)
 
 
 @contextlib.contextmanager
@@ -234,6 +245,9 @@ class _Tar:
         assert content is not None, "a plain file"
         return content
 
+    def check(self) -> None:
+        """There are no checksums of files; that of the whole is compared as the list is read."""
+
 
 class _Zip:
     """A context manager."""
@@ -263,6 +277,10 @@ class _Zip:
 
     def open(self, member: Member) -> IO[bytes]:
         return self._zip.open(member.key)
+
+    def check(self) -> None:
+        if broken := self._zip.testzip():
+            raise zipfile.BadZipFile(f"{shown(broken)} is broken in it")
 
 
 def _decompressed(path: Path) -> IO[bytes]:

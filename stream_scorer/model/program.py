@@ -67,10 +67,11 @@ def compile_program(code: bytes, path: Path) -> Program:
     """Compiles the bytes of a file. path: its name in errors and tracebacks. Raises ModelError as `read_program`."""
     try:
         source = importlib.util.decode_source(code)  # by the encoding that its first lines declare
+        source.encode()  # not every encoding keeps out halves of surrogate pairs
         program = compile(code, str(path), "exec", dont_inherit=True)
     except (RecursionError, MemoryError, OverflowError) as error:  # what Python's own parser raises on 10,000 brackets
         raise ModelError(f"{path}: cannot be compiled: its code is nested too deep, or too large.") from error
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, LookupError) as error:
         line = getattr(error, "lineno", None) or 1
         raise ModelError(
             f"{path}:{line}: not Python {sys.version_info.major}.{sys.version_info.minor}: {error}."

@@ -27,7 +27,7 @@ _CONVERT = (
 )
 
 
-def advice(source: str, error: SyntaxError | ValueError) -> str:
+def advice(source: str, error: Exception) -> str:
     """What to change, to be appended to the error's text; "" if the line has no form that we know."""
     lines = source.splitlines()
     number = getattr(error, "lineno", None) or 1

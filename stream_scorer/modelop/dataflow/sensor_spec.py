@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_scorer.errors import DescriptorError
+from stream_scorer.modelop.streams.transport_kinds import shown
 
 _FIELDS = {"version", "description", "tap", "activate", "report", "filter", "aggregate", "sink"}
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _QUANTITY = re.compile(r"\s*([-+]?[\d.]+(?:e[-+]?\d+)?)\s*([kmgt]?)b?\s*", re.IGNORECASE)
+_LARGEST = 1e300
+_MAX_TAP = 200  # characters of a name
+_SECONDS = 1e9  # about 30 years
 _RANGES = ("within-range", "outside-range")
 _COMPARISONS = (">", ">=", "<", "<=")
 DEFAULT_REPORT_S = 1.0
@@ -114,10 +119,12 @@ def parse(descriptor: Any) -> SensorSpec:
     """Return a sensor descriptor, checked. Raises DescriptorError: one line, which names the field."""
     fields = _fields(descriptor, "sensor descriptor", _FIELDS)
     tap = fields.get("tap")
-    if not isinstance(tap, str):
-        raise DescriptorError(f"sensor descriptor: Tap is {tap!r}: give the name of a tapping point, as in sys.memory.")
+    if not isinstance(tap, str) or len(tap) > _MAX_TAP:
+        raise DescriptorError(
+            f"sensor descriptor: Tap is {shown(tap)}: give the name of a tapping point, as in sys.memory."
+        )
     if (sink := fields.get("sink")) not in (None, "pneumo", "Pneumo"):
-        raise DescriptorError(f"sensor {tap}: Sink {sink!r} is not supported: leave it out, reports go to Pneumo.")
+        raise DescriptorError(f"sensor {tap}: Sink {shown(sink)} is not supported: leave it out, reports go to Pneumo.")
     activation, interval_s, duration_s, max_reads = _activation(tap, fields.get("activate"))
     report = _fields(fields.get("report") or {}, f"sensor {tap}: Report", {"interval"})
     aggregate, sample_size = _aggregate(tap, fields.get("aggregate", "accumulate"))
@@ -127,7 +134,7 @@ def parse(descriptor: Any) -> SensorSpec:
         interval_s=interval_s,
         duration_s=duration_s,
         max_reads=max_reads,
-        report_s=_quantity(f"sensor {tap}: Report.Interval", report.get("interval", DEFAULT_REPORT_S), least=0),
+        report_s=_quantity(f"sensor {tap}: Report.Interval", report.get("interval", DEFAULT_REPORT_S), 0, _SECONDS),
         filter=_filter(tap, fields.get("filter")),
         aggregate=aggregate,
         sample_size=sample_size,
@@ -136,10 +143,10 @@ def parse(descriptor: Any) -> SensorSpec:
 
 def _fields(value: Any, name: str, known: set[str]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise DescriptorError(f"{name} is {value!r}: it must be an object.")
+        raise DescriptorError(f"{name} is {shown(value)}: it must be an object.")
     unknown = [key for key in value if key.lower() not in known]
     if unknown:
-        raise DescriptorError(f"{name}: no field {unknown[0]!r}; there are {', '.join(sorted(known))}.")
+        raise DescriptorError(f"{name}: no field {shown(unknown[0])}; there are {', '.join(sorted(known))}.")
     return {key.lower(): content for key, content in value.items()}
 
 
@@ -150,21 +157,21 @@ def _activation(tap: str, value: Any) -> tuple[str, float, float | None, int | N
     fields = _fields(value, field, {"type", "intensity", "interval", "duration", "maxreads"})
     kind = str(fields.get("type", "permanent")).lower()
     if kind not in ("permanent", "regular", "random"):
-        raise DescriptorError(f"{field}.Type is {kind!r}: it must be permanent, regular or random.")
+        raise DescriptorError(f"{field}.Type is {shown(kind)}: it must be permanent, regular or random.")
     interval = 0.0
     if kind != "permanent":
         if ("interval" in fields) == ("intensity" in fields):
             raise DescriptorError(f"{field}: give either Interval (seconds) or Intensity (times a second).")
         if "interval" in fields:
-            interval = _quantity(f"{field}.Interval", fields["interval"], least=0.001)
+            interval = _quantity(f"{field}.Interval", fields["interval"], 0.001, _SECONDS)
         else:
-            interval = 1 / _quantity(f"{field}.Intensity", fields["intensity"], least=1e-6)
+            interval = 1 / _quantity(f"{field}.Intensity", fields["intensity"], 1e-6, 1000)
     duration, reads = fields.get("duration"), fields.get("maxreads")
     return (
         kind,
         interval,
-        None if duration is None else _quantity(f"{field}.Duration", duration, least=0),
-        None if reads is None else int(_quantity(f"{field}.MaxReads", reads, least=1)),
+        None if duration is None else _quantity(f"{field}.Duration", duration, 0, _SECONDS),
+        None if reads is None else int(_quantity(f"{field}.MaxReads", reads, 1)),
     )
 
 
@@ -180,7 +187,7 @@ def _filter(tap: str, value: Any) -> Filter | None:
     if kind in _RANGES:
         low = _quantity(f"{field}.MinValue", fields.get("minvalue"))
         return Filter(kind, low, _quantity(f"{field}.MaxValue", fields.get("maxvalue")))
-    raise DescriptorError(f"{field}.Type is {kind!r}: it must be {', '.join((*_COMPARISONS, *_RANGES))}.")
+    raise DescriptorError(f"{field}.Type is {shown(kind)}: it must be {', '.join((*_COMPARISONS, *_RANGES))}.")
 
 
 def _aggregate(tap: str, value: Any) -> tuple[str | None, int | None]:
@@ -190,22 +197,23 @@ def _aggregate(tap: str, value: Any) -> tuple[str | None, int | None]:
     fields = _fields({"Type": value} if isinstance(value, str) else value, field, {"type", "samplesize"})
     kind = str(fields.get("type", "accumulate")).lower()
     if kind not in ("accumulate", "sum", "count"):
-        raise DescriptorError(f"{field} is {kind!r}: it must be accumulate, sum, count or null.")
+        raise DescriptorError(f"{field} is {shown(kind)}: it must be accumulate, sum, count or null.")
     size = fields.get("samplesize")
-    return kind, None if size is None else int(_quantity(f"{field}.SampleSize", size, least=1))
+    return kind, None if size is None else int(_quantity(f"{field}.SampleSize", size, 1))
 
 
-def _quantity(field: str, value: Any, least: float | None = None) -> float:
+def _quantity(field: str, value: Any, least: float = -_LARGEST, most: float = _LARGEST) -> float:
     """Return a number, given as such or as text with a unit: "1G" is 1073741824."""
-    quantity: float | None = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        quantity = float(value)
-    elif isinstance(value, str) and (match := _QUANTITY.fullmatch(value)):
-        try:
+    quantity = math.nan
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            quantity = float(value)
+        elif isinstance(value, str) and (match := _QUANTITY.fullmatch(value)):
             quantity = float(match[1]) * _UNITS[match[2].lower()]
-        except ValueError:
-            quantity = None
-    if quantity is None or quantity != quantity or (least is not None and quantity < least):
-        limit = "" if least is None else f" of {least:g} or more"
-        raise DescriptorError(f'{field} is {value!r}: it must be a number{limit}, as in 2.5 or "1G".')
+    except (ValueError, OverflowError):
+        pass
+    if not least <= quantity <= most:  # neither is NaN
+        raise DescriptorError(
+            f'{field} is {shown(value)}: it must be a number from {least:g} to {most:g}, as in 2.5 or "1G".'
+        )
     return quantity

@@ -12,6 +12,7 @@ from stream_scorer.parsing.times import timestamp_s
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 1000
+_LAST = 1e15
 
 
 class TimeFeed(NothingToSettle):
@@ -63,7 +64,8 @@ class TimeFeed(NothingToSettle):
         if not self._period_s:
             due = self._next + _AT_ONCE
         else:
-            due = max(int((self._passed() - self._delay_s) / self._period_s), self._next)
+            # A period of 1e-300 s would give infinity.
+            due = max(int(min((self._passed() - self._delay_s) / self._period_s, _LAST)), self._next)
         return due if self._count is None else min(due, self._count - 1)
 
     def _offset(self, number: int) -> float:

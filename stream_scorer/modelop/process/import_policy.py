@@ -76,6 +76,8 @@ def _rule(library: str, entry: Any) -> Rule:
         )
     if command is not None and kind != "install":
         raise SettingsError(f"import policy: {library}: a command goes with policy install, not with {kind}.")
+    if "\0" in (command or ""):
+        raise SettingsError(f"import policy: {library}: command {command!r} has a zero byte.")
     try:
         return Rule(library, kind, None if command is None else tuple(shlex.split(command)))
     except ValueError as error:

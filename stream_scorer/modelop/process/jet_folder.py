@@ -8,13 +8,12 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 from stream_scorer.errors import ModelError
-from stream_scorer.model.archive import is_archive, unpack
+from stream_scorer.model.archive import is_packed, unpack
 from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.system.folders import new_temporary_folder, remove_left_folders, remove_temporary_folder
 
 log = logging.getLogger(__name__)
 PREFIX = "stream-scorer-jet-"
-_ARCHIVES = (".zip", ".tgz", ".tar.gz", ".tar")
 
 
 class JetFolder:
@@ -45,7 +44,7 @@ class JetFolder:
                 shutil.copyfile(content, archive)
             except OSError as error:
                 raise ModelError(f"attachment {name}: {content} cannot be read ({error.strerror}).") from error
-        if is_archive(archive) or name.lower().endswith(_ARCHIVES):
+        if is_packed(archive):
             unpack(archive, self.sandbox)
         # Some models open the archive itself.
         if not (self.sandbox / name).exists():

@@ -14,7 +14,7 @@ from typing import Any
 from stream_scorer.errors import ModelError
 from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
-from stream_scorer.model.archive import is_archive, member_names
+from stream_scorer.model.archive import is_packed, member_names
 from stream_scorer.model.imports import Import, find_imports, importable, prefixes
 from stream_scorer.model.program import Program
 from stream_scorer.modelop.process.import_policy import Policy
@@ -151,7 +151,7 @@ def _attached_modules(package: ModelPackage) -> Iterator[str]:
             if isinstance(path, bytes):
                 path = Path(folder, PurePosixPath(name).name or "attachment")
                 path.write_bytes(content)  # type: ignore[arg-type]
-            if not is_archive(path):
+            if not is_packed(path):
                 continue
             for member in member_names(path):
                 first, *rest = PurePosixPath(member).parts or ("",)

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from stream_scorer import safe_text
 from stream_scorer.errors import (
     EndOfInput,
     ModelError,
@@ -15,6 +16,7 @@ from stream_scorer.errors import (
     SettingsError,
     StreamScorerError,
     TransportError,
+    text_of,
 )
 
 
@@ -35,7 +37,7 @@ def json_answer(value: Any, status: int = 200) -> Response:
 
 
 def text(value: str, status: int = 200) -> Response:
-    return exact(value.encode(), "text/plain; charset=utf-8", status)
+    return exact(value.encode(errors="backslashreplace"), "text/plain; charset=utf-8", status)
 
 
 def exact(body: bytes, content_type: str, status: int = 200) -> Response:
@@ -65,4 +67,5 @@ def failure(error: BaseException) -> Response | None:
 
 
 def one_line(error: BaseException | str) -> str:
-    return " ".join(str(error).split())
+    """Return a text without line breaks and of limited size. What a terminal or UTF-8 would stumble over is escaped."""
+    return safe_text.one_line(" ".join((text_of(error) if isinstance(error, BaseException) else error).split()))

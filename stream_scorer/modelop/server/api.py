@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -15,12 +15,16 @@ from starlette.routing import Route
 
 from stream_scorer.modelop.server.answers import HttpError, failure, one_line, text
 from stream_scorer.modelop.server.multipart import header_text
+from stream_scorer.modelop.server.names import check_name
+from stream_scorer.parsing import strict_json
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _AT_ONCE = 100
 """Threads for each path: requests that wait on one path do not delay those of other paths."""
+_ID_DIGITS = 18
+_MOST = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Call:
             value = float(number_text) if number_text else default
         except ValueError:
             value = -1.0
-        if not 0 <= value < 1e9:
-            raise HttpError(refuse, f"{name}={number_text!r} is not a number from 0 on")
+        if not 0 <= value <= _MOST:
+            raise HttpError(refuse, f"{name}={number_text[:60]!r} is not a number from 0 to {_MOST:,}")
         return value
 
     def slot(self, name: str = "slot") -> int:
@@ -54,12 +58,14 @@ class Call:
             raise HttpError(400, f"slot {digits!r} is not a number: inputs are 0, 2, 4..., outputs 1, 3, 5...")
         return int(digits)
 
-    def json(self, name: str) -> Any:
-        """Return the body, parsed; `name` says what it is. Raises HttpError 400."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise HttpError(400, f"{name} is not JSON: {one_line(error)}") from error
+    def number_in_path(self, name: str = "id") -> int | None:
+        """Return an id in the path; None if it is not one that this server gives."""
+        digits = self.path[name]
+        return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _ID_DIGITS else None
+
+    def json(self, name: str, *, nan: bool = False) -> Any:
+        """Return the body, parsed; `name` says what it is. Raises SettingsError: it is not JSON (`strict_json.load`)."""
+        return strict_json.load(self.body, name, nan=nan)
 
 
 Handler = Callable[[Any, Call], Response]
@@ -125,6 +131,7 @@ def _bound(handlers: Mapping[str, Handler], instance: Any, max_body: int) -> Cal
     async def handle(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" and "HEAD" not in handlers else request.method
         try:
+            _check_path(request)
             body = await _read(request, max_body)
             headers = {name.decode("latin-1"): header_text(value) for name, value in request.headers.raw}
             call = Call(request.path_params, request.query_params, headers, body)
@@ -134,11 +141,21 @@ def _bound(handlers: Mapping[str, Handler], instance: Any, max_body: int) -> Cal
         except Exception as error:
             answer = failure(error)
             if answer is None:
-                log.exception("%s %s failed", request.method, request.url.path)
+                log.exception("%s %s failed", request.method, ascii(request.scope["path"]))
                 answer = text(f"{type(error).__name__}: {one_line(error)}; the engine's log has more", 500)
             return answer
 
     return handle
+
+
+def _check_path(request: Request) -> None:
+    """Raises HttpError 400: the path is not UTF-8, which servers do not say, or it has a name that nothing can have."""
+    try:
+        urllib.parse.unquote_to_bytes(request.scope.get("raw_path") or b"").decode()
+    except UnicodeDecodeError as error:
+        raise HttpError(400, f"the path is not UTF-8: {error}") from error
+    for name, value in request.path_params.items():
+        check_name(value, name)
 
 
 async def _read(request: Request, limit: int) -> bytes:

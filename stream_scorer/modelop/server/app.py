@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from stream_scorer.modelop.client.fleet_client import PREFIX
 from stream_scorer.modelop.server import connect, engine_api, engine_api_1, model_manage
-from stream_scorer.modelop.server.answers import json_answer, text
+from stream_scorer.modelop.server.answers import json_answer, one_line, text
 from stream_scorer.modelop.server.api import Api
 from stream_scorer.modelop.server.hosted_fleet import HostedFleet
 from stream_scorer.modelop.server.openapi import document, page
@@ -67,11 +67,11 @@ def make_app(fleet: HostedFleet, max_body: int) -> Starlette:
 
 
 async def _no_path(request: Request, _: Exception) -> Response:
-    return text(f"nothing at {request.url.path}: /docs lists the paths", 404)
+    return text(one_line(f"nothing at {request.scope['path']}: /docs lists the paths"), 404)
 
 
 async def _no_method(request: Request, error: Exception) -> Response:
-    answer = text(f"{request.method} does not go with {request.url.path}: /docs lists the paths", 405)
+    answer = text(one_line(f"{request.method} does not go with {request.scope['path']}: /docs lists the paths"), 405)
     if isinstance(error, HTTPException) and error.headers:
         answer.headers.update(error.headers)
     return answer

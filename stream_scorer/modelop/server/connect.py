@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from stream_scorer.modelop.server.pneumo_hub import PneumoHub
 from stream_scorer.modelop.server.store import Store
 from stream_scorer.parsing import plain_yaml
 
+_HOST = re.compile(r"([\w.~%-]+|\[[\da-fA-F:.%\w]+\])(?::([0-9]{1,5}))?")
 _FIELDS = ("id", "name", "api", "host", "port", "release", "built_on", "health")
 
 
@@ -39,7 +41,7 @@ class Connect(Instance):
 
     def fleet(self, host_header: str) -> list[dict[str, Any]]:
         """Return all instances but Connect itself, with the address that the client has used."""
-        host, port = _host_port(host_header, 443 if self._tls else 80) or self._address
+        host, port = _host_port(host_header, 443 if self._tls else 80) if host_header else self._address
         return [
             {"name": each.name, "api": each.api, "host": host, "port": port, "health": "ok", **each.health()}
             for each in self._instances
@@ -119,9 +121,10 @@ def history(connect: Connect, call: Call) -> Response:
     return json_answer(connect.pneumo.history(call.query))
 
 
-def _host_port(header: str, usual: int) -> tuple[str, int] | None:
-    """Return host and port of a Host header. An IPv6 address keeps its brackets, as in a URL."""
-    host, colon, port = header.rpartition(":")
-    if colon and port.isdecimal() and host:
-        return host, int(port)
-    return (header, usual) if header else None
+def _host_port(header: str, usual: int) -> tuple[str, int]:
+    """Return host and port of a Host header. An IPv6 address keeps its brackets, as in a URL. Raises HttpError 400."""
+    match = _HOST.fullmatch(header)
+    port = int(match[2] or usual) if match else 0
+    if not match or not 1 <= port <= 65535:
+        raise HttpError(400, f"Host: {header[:60]!r} is not of the form HOST or HOST:PORT")
+    return match[1], port

@@ -73,18 +73,19 @@ class Engine(Instance):
                 del self._schemas[next(iter(self._schemas))]
         return id_
 
-    def check_data(self, id_: str, value: Any) -> None:
+    def check_data(self, id_: int | None, value: Any) -> None:
         """Raises HttpError: 404 if no schema has the id, 400 if the value does not fit."""
-        schema = self._schemas.get(int(id_)) if id_.isdecimal() else None
+        schema = self._schemas.get(id_ or 0)
         if schema is None:
-            raise HttpError(404, f"no schema with id {id_}: post it to /2/active/schema/verify")
+            raise HttpError(404, "no schema with this id: post it to /2/active/schema/verify")
         problem = data_problem(schema, value)
         if problem:
             raise HttpError(400, problem)
 
-    def drop_schema(self, id_: str) -> bool:
+    def drop_schema(self, id_: int | None) -> bool:
+        """Return whether there was one."""
         with self._lock:
-            return id_.isdecimal() and self._schemas.pop(int(id_), None) is not None
+            return self._schemas.pop(id_ or 0, None) is not None
 
     def close(self) -> None:
         self.manifold.close()

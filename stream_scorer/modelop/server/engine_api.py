@@ -16,6 +16,7 @@ from stream_scorer.modelop.server.content_types import MODEL_TYPES, RUN_HERE, SC
 from stream_scorer.modelop.server.engine import Engine
 from stream_scorer.modelop.server.instance import instance_api
 from stream_scorer.modelop.server.loads import read_package
+from stream_scorer.modelop.server.names import check_name
 from stream_scorer.modelop.streams import opening
 from stream_scorer.modelop.streams.descriptor import parse
 from stream_scorer.modelop.streams.stream import Stream
@@ -132,7 +133,8 @@ def attach(engine: Engine, call: Call) -> Response:
 
 
 def attach_at(engine: Engine, call: Call, slot: int) -> Response:
-    name = multipart.parameters(call.headers.get("content-disposition", "")).get("name") or f"stream-{slot}"
+    given = multipart.parameters(call.headers.get("content-disposition", "")).get("name")
+    name = check_name(given or f"stream-{slot}", "stream name")
     dry_run = call.flag("dry-run")
     interpreted = engine.manifold.attach(slot, name, call.json("stream descriptor"), dry_run=dry_run)
     return json_answer(interpreted) if dry_run else empty()
@@ -156,10 +158,10 @@ def verify_schema(engine: Engine, call: Call) -> Response:
 @API.on("POST", "/2/active/schema/verify/{id}", "check data against a schema that was kept",
         {204: "it fits", 400: "a reason", 404: "no such schema"}, body=_JSON)  # fmt: skip
 def verify_data(engine: Engine, call: Call) -> Response:
-    wrapped = call.json("record")
+    wrapped = call.json("record", nan=True)  # as the codec of json does, unless a stream says Strict
     if not isinstance(wrapped, dict) or "data" not in wrapped:
         raise HttpError(400, 'wrap the record: {"data": RECORD}')
-    engine.check_data(call.path["id"], wrapped["data"])
+    engine.check_data(call.number_in_path(), wrapped["data"])
     return empty()
 
 
@@ -167,7 +169,7 @@ def verify_data(engine: Engine, call: Call) -> Response:
     "DELETE", "/2/active/schema/verify/{id}", "drop a schema that was kept", {204: "dropped", 404: "no such schema"}
 )
 def drop_schema(engine: Engine, call: Call) -> Response:
-    if not engine.drop_schema(call.path["id"]):
+    if not engine.drop_schema(call.number_in_path()):
         raise HttpError(404, f"no schema with id {call.path['id']}")
     return empty()
 

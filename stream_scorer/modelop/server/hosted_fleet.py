@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from stream_scorer.modelop.server.policy_store import PolicyStore
 from stream_scorer.modelop.server.process_sensors import ProcessSensors
 from stream_scorer.modelop.server.settings import Baked, EngineSettings, read_token
 from stream_scorer.modelop.server.store import Store
+from stream_scorer.parsing import strict_json
 
 log = logging.getLogger(__name__)
 MODEL_MANAGE = "model-manage-1"
@@ -114,7 +114,4 @@ def _read(path: Path, variable: str) -> bytes:
 
 
 def _json(path: Path, variable: str) -> Any:
-    try:
-        return json.loads(_read(path, variable))
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{variable} {path}: not JSON ({error}).") from error
+    return strict_json.load(_read(path, variable), f"{variable} {path}")

@@ -112,11 +112,10 @@ def _add_sensors(api: Api[Instance]) -> None:
     @api.on("DELETE", "/1/control/sensor/{id}", "remove a sensor (old)", removed)
     @api.on("DELETE", "/2/active/sensor/{id}", "remove a sensor", removed)
     def remove(instance: Instance, call: Call) -> Response:
-        id_ = call.path["id"]
         try:
-            instance.sensors.remove(int(id_))
-        except (KeyError, ValueError) as error:
-            raise HttpError(404, f"sensor {id_} is not installed") from error
+            instance.sensors.remove(call.number_in_path() or 0)
+        except KeyError as error:
+            raise HttpError(404, f"sensor {call.path['id']} is not installed") from error
         return empty()
 
 

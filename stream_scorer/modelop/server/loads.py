@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.modelop.server import multipart
-from stream_scorer.modelop.server.answers import HttpError, one_line
+from stream_scorer.modelop.server.answers import HttpError
 from stream_scorer.modelop.server.api import Call
 from stream_scorer.modelop.server.content_types import MODEL_TYPES, RUN_HERE, SCHEMA, attachment_type, model_type
-from stream_scorer.modelop.server.model_manage import check_file_name, check_model_type
+from stream_scorer.modelop.server.model_manage import check_model_type
+from stream_scorer.modelop.server.names import check_file_name, check_name
+from stream_scorer.parsing import strict_json
 
 # One of the vendor's clients closes the quotes early: ref="urn:fastscore:attachment:m":x.zip
 _REFERENCE = re.compile(r'urn:fastscore:attachment:([^:";]+)"?:"?([^";\r\n]+)')
@@ -28,8 +29,8 @@ def read_package(call: Call, fetch: Fetch) -> ModelPackage:
     """
     content_type = call.headers.get("content-type", "")
     if not multipart.value_of(content_type).startswith("multipart/"):
-        name = multipart.parameters(call.headers.get("content-disposition", "")).get("name") or "model"
-        return ModelPackage(name, _runnable(content_type), call.body, (), {})
+        parameters = multipart.parameters(call.headers.get("content-disposition", ""))
+        return ModelPackage(_model_name(parameters), _runnable(content_type), call.body, (), {})
     attachments: list[tuple[str, bytes | Path]] = []
     schemas: dict[str, Any] = {}
     model: tuple[str, str, bytes] | None = None
@@ -38,9 +39,10 @@ def read_package(call: Call, fetch: Fetch) -> ModelPackage:
         parameters = multipart.parameters(part.headers.get("content-disposition", ""))
         part_type = part.headers.get("content-type", "")
         if kind == "x-model" or (not kind and model_type(part_type)):
-            model = parameters.get("name") or "model", _runnable(part_type), part.body
+            model = _model_name(parameters), _runnable(part_type), part.body
         elif kind == "x-schema" or multipart.value_of(part_type) == SCHEMA:
-            schemas[parameters.get("name", "")] = _schema(parameters.get("name", ""), part.body)
+            name = check_name(parameters.get("name", ""), "schema name")
+            schemas[name] = strict_json.load(part.body, f"embedded schema {name!r}")
         elif kind == "attachment":
             attachments.append(_attachment(part, parameters.get("filename") or parameters.get("name") or "", fetch))
         else:
@@ -57,11 +59,8 @@ def _runnable(content_type: str) -> str:
     return name
 
 
-def _schema(name: str, body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise HttpError(400, f"embedded schema {name!r} is not JSON: {one_line(error)}") from error
+def _model_name(parameters: Mapping[str, str]) -> str:
+    return check_name(parameters.get("name") or "model", "model name")
 
 
 def _attachment(part: multipart.Part, name: str, fetch: Fetch) -> tuple[str, bytes]:

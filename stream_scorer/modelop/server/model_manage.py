@@ -17,6 +17,7 @@ from stream_scorer.modelop.server.content_types import (
     model_type,
 )
 from stream_scorer.modelop.server.instance import Instance, Sensors, instance_api
+from stream_scorer.modelop.server.names import check_file_name
 from stream_scorer.modelop.server.store import Item, SnapshotInfo, Store
 
 
@@ -120,13 +121,6 @@ def check_model_type(content_type: str) -> str:
             400, f"Content-Type {content_type!r} is not a type of model: for Python it is {[*MODEL_TYPES][1]}"
         )
     return kind
-
-
-def check_file_name(name: str) -> str:
-    """Return the name of an attachment, which becomes a file in the model's directory. Raises HttpError 400."""
-    if not name or name in (".", "..") or any(letter in name for letter in "/\\\0"):
-        raise HttpError(400, f"attachment name {name!r} is not a plain file name")
-    return name
 
 
 # Schemas, streams and sensors are JSON, stored by name. Whether they are correct is checked when an engine uses them.

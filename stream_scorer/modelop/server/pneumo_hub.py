@@ -94,6 +94,7 @@ def _passes(message: Mapping[str, Any], filters: Mapping[str, str]) -> bool:
 
 
 async def _wait_for_disconnect(socket: WebSocket) -> None:
-    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        while True:
-            await socket.receive_text()
+    """Read and drop what a listener sends, text or bytes."""
+    with contextlib.suppress(RuntimeError):
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass

@@ -9,6 +9,7 @@ from typing import Any
 from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.dataflow.sensors import Sensors
 from stream_scorer.modelop.dataflow.taps import Taps
+from stream_scorer.modelop.streams.transport_kinds import shown
 
 
 class ProcessSensors:
@@ -22,7 +23,7 @@ class ProcessSensors:
     def install(self, descriptor: dict[str, Any]) -> int:
         if descriptor.get("Tap") not in self.points():
             raise SettingsError(
-                f"Tap {descriptor.get('Tap')!r} is not a tapping point here: {', '.join(self.points())}."
+                f"sensor descriptor: Tap {shown(descriptor.get('Tap'))} is not a tapping point here: {', '.join(self.points())}."
             )
         return self._sensors.install(descriptor)
 

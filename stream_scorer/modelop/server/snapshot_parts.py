@@ -56,7 +56,7 @@ def date_range(text: str) -> tuple[datetime | None, datetime | None]:
         return None, None
     first, dashes, last = text.partition("--")
     if not dashes:
-        raise HttpError(400, f"date-range {text!r} is not of the form A--B")
+        raise HttpError(400, f"date-range {text[:60]!r} is not of the form A--B")
     return _moment(first), _moment(last, whole_day=True)
 
 
@@ -66,8 +66,10 @@ def _moment(text: str, *, whole_day: bool = False) -> datetime | None:
     try:
         # A plus sign that a client has not escaped arrives as a blank.
         moment = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
+        if whole_day and "T" not in text and moment.time() == time():
+            moment += timedelta(days=1, microseconds=-1)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except ValueError as error:
-        raise HttpError(400, f"date-range: {text!r} is not a date or time of ISO 8601") from error
-    if whole_day and "T" not in text and moment.time() == time():
-        moment += timedelta(days=1, microseconds=-1)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise HttpError(400, f"date-range: {text[:60]!r} is not a date or time of ISO 8601") from error
+    except OverflowError as error:
+        raise HttpError(400, f"date-range: {text[:60]!r} is not within the years 1 to 9999 of UTC") from error

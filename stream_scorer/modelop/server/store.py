@@ -181,4 +181,6 @@ class Store:
 
 def _stamp(time: datetime) -> str:
     """Return a time as text that sorts in the order of time."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (
+        time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    )  # %Y writes no zeros before

@@ -111,8 +111,8 @@ def _loop(fields: dict[str, Any]) -> bool:
 
 def _linger_ms(fields: dict[str, Any]) -> int | None:
     linger_ms: int | None = fields.get("LingerTime", 3000)
-    if linger_ms is not None and not parts.is_whole(linger_ms, 0):
-        raise parts.refuse("LingerTime", "null or a whole number of ms", linger_ms)
+    if linger_ms is not None and not parts.is_whole(linger_ms, 0, parts.MAX_MS):
+        raise parts.refuse("LingerTime", f"null or a whole number of ms, up to {parts.MAX_MS}", linger_ms)
     return linger_ms
 
 

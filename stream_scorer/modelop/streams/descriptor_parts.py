@@ -14,6 +14,7 @@ _ENCODINGS = ("json", "utf-8", "csv", "msgpack", "avro-binary", "bert", "soap-rp
 _ENCODING_ALIASES = {"utf8": "utf-8", "avro": "avro-binary"}
 _ENCODING_OPTIONS = {"csv": ("QuoteCharacter", "Delimiter"), "json": ("Strict", "Unions")}
 _MAX_SIZE = 64 << 20
+MAX_MS = 10**12  # about 30 years; longer waits overflow a clock
 _ENVELOPES: dict[str, dict[str, Any]] = {
     "delimited": {"Separator": "\n"},
     "fixed": {"Size": None},
@@ -152,12 +153,12 @@ def batching(given: Any) -> Batching:
         raise refuse("Batching", '"normal", "explicit", null or an object', given)
     watermark = given.get("Watermark", _NORMAL.watermark)
     nagle = given.get("NagleTime", _NORMAL.nagle_ms)
-    for key, value, low in (("Watermark", watermark, 1), ("NagleTime", nagle, 0)):
-        if value is not None and not is_whole(value, low):
-            raise refuse(f"Batching: {key}", f"null or a whole number from {low}", value)
+    for key, value, low, most in (("Watermark", watermark, 1, MAX_WHOLE), ("NagleTime", nagle, 0, MAX_MS)):
+        if value is not None and not is_whole(value, low, most):
+            raise refuse(f"Batching: {key}", f"null or a whole number from {low} to {most}", value)
     return Batching(watermark, nagle)
 
 
-def is_whole(value: Any, low: int) -> bool:
-    """Whether it is an integer of at least `low` that fits 64 bits; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= MAX_WHOLE
+def is_whole(value: Any, low: int, most: int = MAX_WHOLE) -> bool:
+    """Whether it is an integer from `low` to `most`, at most of 64 bits; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= most

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from stream_scorer.codec.bert import write_integer
+from stream_scorer.errors import StreamScorerError, TransportError
 from stream_scorer.modelop.endpoints.base import Drain, Feed
 from stream_scorer.modelop.streams.secrets import revealed
 from stream_scorer.modelop.streams.stream import Stream
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def feed_opener(stream: Stream) -> Callable[[], Feed]:
@@ -19,7 +24,7 @@ def feed_opener(stream: Stream) -> Callable[[], Feed]:
     """
     fields = revealed(stream.transport)
     make = _FEEDS[stream.transport.type]
-    return lambda: make(stream, fields)
+    return lambda: _opened(make, stream, fields)
 
 
 def open_drain(stream: Stream) -> Drain:
@@ -27,7 +32,20 @@ def open_drain(stream: Stream) -> Drain:
 
     Raises TransportError (it cannot be reached) and DescriptorError (a secret cannot be read).
     """
-    return _DRAINS[stream.transport.type](stream, revealed(stream.transport))
+    return _opened(_DRAINS[stream.transport.type], stream, revealed(stream.transport))
+
+
+def _opened(make: Callable[[Stream, dict[str, Any]], T], stream: Stream, fields: dict[str, Any]) -> T:
+    """Raises TransportError for whatever a library makes of an odd address: UnicodeError of a host name, InvalidURL..."""
+    try:
+        return make(stream, fields)
+    except StreamScorerError:
+        raise
+    except Exception as error:
+        log.debug("a stream of %s cannot be opened", stream.transport.type, exc_info=True)
+        raise TransportError(
+            f"{stream.transport.type}: the stream cannot be opened: {type(error).__name__}: {error}."
+        ) from error
 
 
 # A transport is imported when a stream of it is opened: most engines use two of them.
