@@ -50,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             command.add_argument(
                 "--to", metavar="TOPIC", help="send them to this topic (default: the topic they came from)"
             )
+            text = "also send those that say they came from this topic, and not from --input-topic; may be repeated"
+            command.add_argument("--allow", metavar="TOPIC", action="append", default=[], help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,11 +80,29 @@ def run(args: argparse.Namespace) -> int:
         for letter in selected:
             _show(letter)
         return 0
-    return _resubmit(cluster, selected, settings, args)
+    return _resubmit(cluster, selected, settings, args, _allowed(settings, args))
+
+
+def _allowed(settings: DeadLetterSettings, args: argparse.Namespace) -> set[str]:
+    """The topics that records may go back to: whoever can write a dead letter can put any topic into it.
+
+    Raises SettingsError: there is none, and no --to.
+    """
+    allowed = {*args.allow, settings.source()} - {""}
+    if not allowed and not args.to:
+        raise SettingsError(
+            "dead-letters resubmit needs --input-topic TOPIC, the topic that the records came from and go back to, or --to "
+            "TOPIC. What a dead letter says of it is not enough."
+        )
+    return allowed
 
 
 def _resubmit(
-    cluster: Cluster, letters: list[DeadLetter], settings: DeadLetterSettings, args: argparse.Namespace
+    cluster: Cluster,
+    letters: list[DeadLetter],
+    settings: DeadLetterSettings,
+    args: argparse.Namespace,
+    allowed: set[str],
 ) -> int:
     """Send dead letters again. Returns 0; 1 if some were not sent, whose reasons are printed. Raises StreamScorerError."""
     from stream_scorer.kafka import config as kafka_config
@@ -98,7 +118,7 @@ def _resubmit(
     resubmission = Resubmission(producer, receipts, _topic_id(settings), args.to)
     reader = kafka_config.consumer(servers, "dead-letters", extra)
     new = letters if args.again else resubmission.new(letters, reader)
-    good = _without_obstacles(cluster, new, args.to, servers)
+    good = _without_obstacles(cluster, new, args.to, allowed, servers)
     outcome = resubmission.outcome
     try:
         resubmission.send(good)
@@ -115,21 +135,24 @@ def _resubmit(
     return 1 if left else 0
 
 
-def _without_obstacles(cluster: Cluster, letters: list[DeadLetter], to: str | None, servers: str) -> list[DeadLetter]:
+def _without_obstacles(
+    cluster: Cluster, letters: list[DeadLetter], to: str | None, allowed: set[str], servers: str
+) -> list[DeadLetter]:
     """The letters that can be sent. Prints why the others cannot, and which ones their topic will not keep for long."""
     from stream_scorer.kafka.dead_letters import obstacles
     from stream_scorer.kafka.retention import Keeping, check_resubmitted
 
     times: dict[str, list[int]] = {}
     for letter in letters:
-        if (topic := to or letter.facts.get("topic")) and letter.record.timestamp is not None:
+        topic = to or letter.facts.get("topic", "")
+        if (to or topic in allowed) and letter.record.timestamp is not None:
             times.setdefault(topic, []).append(letter.record.timestamp)
     configs = cluster.configs(filter(cluster.exists, times), _warn)
     keepings = {topic: Keeping.of(topic, config) for topic, config in configs.items()}
     for topic, keeping in keepings.items():
         for text in check_resubmitted(keeping, times[topic], time.time_ns() // 1_000_000, servers):
             _warn(text)
-    checked = list(obstacles(letters, to, cluster.count, keepings))
+    checked = list(obstacles(letters, to, allowed, cluster.count, keepings))
     _warn_lines([f"{letter.place}: {obstacle}" for letter, obstacle in checked if obstacle])
     return [letter for letter, obstacle in checked if not obstacle]
 

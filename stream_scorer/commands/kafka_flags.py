@@ -12,6 +12,7 @@ from stream_scorer.service.settings import RunSettings, topics_by_slot
 from stream_scorer.settings.declared import add_flags, load, setting
 from stream_scorer.settings.kafka import KafkaSettings
 
+_SUFFIX = ".dead-letters"
 T = TypeVar("T", bound=KafkaSettings)
 
 
@@ -46,7 +47,12 @@ class DeadLetterSettings(KafkaSettings):
         """The topic of the dead letters. Raises SettingsError."""
         if not self.dead_letter_topic:
             self.need("input_topic")
-        return self.dead_letter_topic or f"{self.input_topic}.dead-letters"
+        return self.dead_letter_topic or f"{self.input_topic}{_SUFFIX}"
+
+    def source(self) -> str:
+        """The topic that the records came from; an empty text if neither its name nor a default name tells it."""
+        named = self.dead_letter_topic
+        return self.input_topic or (named.removesuffix(_SUFFIX) if named.endswith(_SUFFIX) else "")
 
 
 def add_kafka_flags(parser: argparse.ArgumentParser, cls: type[KafkaSettings]) -> None:

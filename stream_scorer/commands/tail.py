@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from stream_scorer.commands.kafka_flags import TailSettings, add_kafka_flags, load_kafka
 from stream_scorer.commands.model_flags import add_trust_flags, trust_of
 from stream_scorer.errors import DecodeError, SettingsError
-from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.parsing.times import start_ms
 from stream_scorer.safe_text import one_line, say
 from stream_scorer.settings.arguments import whole_number
 
@@ -100,9 +100,9 @@ def _follow(
 
 
 def _check_start(start: str) -> None:
-    if start not in ("earliest", "latest") and not start.isdecimal():
+    if start not in ("earliest", "latest"):
         try:
-            timestamp_ms(start)
+            start_ms(start)
         except ValueError:
             raise SettingsError(
                 f"--from {start!r} is not earliest, latest, a date or time such as 2024-02-29T14:30, or ms since 1970."

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 COLUMNS = ("time", "key", "forecast", "actual", "error", "naive error", "RMSE", "skill")
+FIELDS = (
+    "forecast",
+    "actual",
+    "naive",
+    "error",
+    "naive_error",
+    "low",
+    "high",
+    "forecast_offset",
+    "forecast_timestamp",
+    "actual_offset",
+)
+"""Of an evaluation, as its schema has them."""
 WIDTHS = (19, 12, 12, 12, 12, 12, 12, 8)
 FULL_WIDTH = 100
 """Width of a terminal, in characters, that shows every column in full."""
@@ -60,10 +73,11 @@ def view(tail: Tail, topic: str, *, as_json: bool) -> Iterator[View]:
 
 class _Json:
     def add(self, row: Row) -> None:
+        evaluation = row.evaluation or {}
         fields = {
             "key": None if row.key is None else row.key.decode(errors="replace"),
             "timestamp": row.time,
-            **(row.evaluation or {}),
+            **{name: _plain(evaluation[name]) for name in FIELDS if name in evaluation},
             "rmse": row.rmse,
             "skill": row.skill,
         }
@@ -182,6 +196,11 @@ def _key(key: bytes | None) -> str:
         return "-"
     text = "".join(letter if letter.isprintable() else "?" for letter in key.decode(errors="replace"))
     return text if len(text) <= 12 else text[:11] + "…"
+
+
+def _plain(value: object) -> object:
+    """A number of an evaluation; None for what somebody else wrote in its place."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _infinite(value: object) -> bool:

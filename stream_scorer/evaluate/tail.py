@@ -85,8 +85,9 @@ class Tail:
         partition = source[0] if source else str(record.partition)
         series = partition, record.key
         running = self._running.setdefault(series, _Running())
-        forecast, actual = evaluation["forecast"], evaluation["actual"]
-        error, naive_error = forecast - actual, evaluation["naive"] - actual
+        # As doubles: an integer of JSON may be too large for a square, which then is infinite.
+        forecast, actual, naive = (float(evaluation[name]) for name in ("forecast", "actual", "naive"))
+        error, naive_error = forecast - actual, naive - actual
         rmse, skill = running.add(error, naive_error)
         running.last = max(running.last, evaluation.get("forecast_offset", -1))
         if series in self._pending and self._pending[series][0] <= running.last:

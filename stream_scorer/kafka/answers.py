@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]
 
 from stream_scorer.kafka.errors import may_pass, persist
-from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.parsing.times import start_ms
 from stream_scorer.records import Partition
 
 FIRST, END = OFFSET_BEGINNING, OFFSET_END
@@ -109,8 +109,8 @@ def begin_at(consumer: Consumer, partition: Partition, start: str, timeout_s: fl
     first, end = bounds(consumer, partition, timeout_s)
     if start in ("earliest", "latest"):
         return end if start == "latest" else first, None
-    start_ms = int(start) if start.isdecimal() else timestamp_ms(start)
-    if start_ms < 0:  # brokers do not look up times before 1970, which records may have
-        return first, start_ms
-    offset = offsets(consumer, [partition], start_ms, timeout_s)[partition]
-    return end if offset < 0 else offset, start_ms
+    since = start_ms(start)
+    if since < 0:  # brokers do not look up times before 1970, which records may have
+        return first, since
+    offset = offsets(consumer, [partition], since, timeout_s)[partition]
+    return end if offset < 0 else offset, since

@@ -31,12 +31,12 @@ def metadata(topic_id: str, began_with: int) -> str:
 
 
 def committed_at(offset: int, text: str | None) -> CommittedPosition | None:
-    """From a committed offset as a broker gives it, below 0 if there is none, and its metadata."""
+    """From a committed offset as a broker gives it, below 0 if there is none, and its metadata, whoever wrote them."""
     if offset < 0:
         return None
     before, _, topic_id = (text or "").partition(_TOPIC_ID)
     count = before.removeprefix(_BEGAN_WITH).strip()
-    return CommittedPosition(offset, topic_id, int(count) if count.isdecimal() else 0)
+    return CommittedPosition(offset, topic_id, int(count) if count.isdecimal() and len(count) < 10 else 0)
 
 
 class Commits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from stream_scorer.errors import SettingsError
@@ -14,6 +14,8 @@ from stream_scorer.records import Headers, Record
 
 OURS = ("__streams.errors.", "__scorer.")
 RESUBMITTED = "__scorer.resubmitted"
+_EXCEPTION = "__streams.errors.exception"
+_MAX_MS, _PARTITION_DIGITS = 2**63 - 1, 9
 
 
 class DeadLetter(NamedTuple):
@@ -50,9 +52,13 @@ class DeadLetter(NamedTuple):
         return None if "key.null" in self.facts else self.record.key
 
     def original_timestamp(self) -> int | None:
-        """In ms since 1970; None if the record had none."""
+        """In ms since 1970; None if the record had none, or if the header that tells it is not a time."""
         timestamp = self.facts.get("timestamp")
-        return self.record.timestamp if timestamp is None else int(timestamp)
+        return self.record.timestamp if timestamp is None else _number(timestamp, _MAX_MS)
+
+    def original_partition(self) -> int | None:
+        """The number of the partition; None if no header tells it."""
+        return _number(self.facts.get("partition", ""), 10**_PARTITION_DIGITS)
 
     def original_headers(self) -> Headers:
         return [header for header in self.record.headers or [] if not header[0].startswith(OURS)]
@@ -67,11 +73,14 @@ def read_dead_letters(properties: Properties, topic: str) -> Iterator[DeadLetter
 def facts_of(headers: Headers | None) -> dict[str, str]:
     """The values of headers with our names, by name without prefix, whoever wrote them.
 
-    No value becomes an empty text, and bytes that are not UTF-8 are replaced.
+    No value becomes an empty text, and bytes that are not UTF-8 are replaced. Of several headers of a name the last counts,
+    as ours are written behind those of the record; and those that say how the record was changed, only behind the reason.
     """
+    headers = headers or []
+    reason = max((at for at, (name, _) in enumerate(headers) if name == _EXCEPTION), default=0)
     facts = {}
-    for name, value in headers or []:
-        if name.startswith(OURS):
+    for at, (name, value) in enumerate(headers):
+        if name.startswith(OURS) and (at >= reason or name.startswith(OURS[0])):
             text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
             facts[name.removeprefix(OURS[0]).removeprefix(OURS[1])] = text
     return facts
@@ -90,12 +99,17 @@ def select(letters: Iterable[DeadLetter], places: Iterable[str]) -> list[DeadLet
 
 
 def obstacles(
-    letters: Iterable[DeadLetter], to: str | None, partitions: Callable[[str], int], keepings: Mapping[str, Keeping]
+    letters: Iterable[DeadLetter],
+    to: str | None,
+    allowed: Collection[str],
+    partitions: Callable[[str], int],
+    keepings: Mapping[str, Keeping],
 ) -> Iterator[tuple[DeadLetter, str | None]]:
     """Each letter with the reason why its record cannot be sent again; None if no reason is known.
 
     Args:
         to: the topic to send to, instead of where the record came from.
+        allowed: the topics that may be sent to if `to` is None: whoever writes a dead letter says where it came from.
         partitions: the partition count of a topic; 0: it does not exist.
         keepings: what topics take and keep, as far as that is known.
     """
@@ -105,27 +119,43 @@ def obstacles(
         yield (
             letter,
             _incomplete(letter)
-            or _misplaced(letter, to, partitions)
+            or _misplaced(letter, to, allowed, partitions)
             or _not_taken(letter, keepings.get(target), now_ms),
         )
 
 
+def _number(text: str, limit: int) -> int | None:
+    """A whole number from 0 to `limit`; None if the text is none."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 20 or int(text) > limit:
+        return None
+    return int(text)
+
+
 def _incomplete(letter: DeadLetter) -> str | None:
+    if "timestamp" in letter.facts and letter.original_timestamp() is None:
+        return f"its header {OURS[1]}timestamp is {letter.facts['timestamp'][:40]!r}, which is no time in ms since 1970"
     if lacks := letter.incomplete:
         return f"{lacks}. The whole record is {letter.source}, while that topic keeps it"
     return None
 
 
-def _misplaced(letter: DeadLetter, to: str | None, partitions: Callable[[str], int]) -> str | None:
+def _misplaced(
+    letter: DeadLetter, to: str | None, allowed: Collection[str], partitions: Callable[[str], int]
+) -> str | None:
     if to is not None:
         return None
-    topic, number = letter.facts.get("topic"), letter.facts.get("partition", "")
-    if not topic or not number.isdecimal():
+    topic, number = letter.facts.get("topic"), letter.original_partition()
+    if not topic or number is None:
         return f"its headers {OURS[0]}topic and partition do not say where it came from: give --to TOPIC"
+    if topic not in allowed:
+        return (
+            f"its header says that it came from topic {topic[:249]!r}, and this command may write to "
+            f"{', '.join(map(repr, sorted(allowed))) or 'none'} only: if that is right, give --allow TOPIC"
+        )
     count = partitions(topic)
     if not count:
         return f"topic {topic!r} does not exist: create it, or give --to TOPIC"
-    if int(number) >= count:
+    if number >= count:
         return f"topic {topic!r} has {count} partitions, and it came from partition {number}: give --to TOPIC"
     return None
 

@@ -200,7 +200,7 @@ class Resubmission:
             target,
             record.value,
             letter.original_key(),
-            -1 if self._to else int(letter.facts["partition"]),
+            -1 if self._to else letter.original_partition() or 0,
             timestamp=stamp(letter.original_timestamp()),
             headers=[*letter.original_headers(), (RESUBMITTED, back.encode())],
             on_delivery=delivered,

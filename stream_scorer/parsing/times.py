@@ -21,6 +21,18 @@ def timestamp_ms(text: str) -> int:
     return round(timestamp_s(text) * 1000)
 
 
+def start_ms(text: str) -> int:
+    """Milliseconds since 1970 of a start as people give it: an ISO 8601 date or time, or a whole number of milliseconds.
+
+    Raises ValueError: neither, or a number that Kafka's 64 bits do not hold.
+    """
+    if not (text.isascii() and text.isdecimal()):
+        return timestamp_ms(text)
+    if len(text) > 19 or int(text) >= 2**63:
+        raise ValueError("more than 2^63 ms")
+    return int(text)
+
+
 def moment_ms(value: Any) -> int | None:
     """Milliseconds since 1970 of a value in a record; None if it is no date or time.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from stream_scorer.errors import CommitAborted, EndOfInput, Refused
-from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.parsing.times import start_ms
 from stream_scorer.ports import KeepAlive
 from stream_scorer.records import Outgoing, Partition, Place, Record, Reject, Snapshot, StateRecord
 from stream_scorer.state.snapshots import POSITION_KEY, SnapshotWriter, read_saved
@@ -119,7 +119,7 @@ class MemoryInputs:
             return 0
         if start == "latest":
             return len(records)
-        since = int(start) if start.isdecimal() else timestamp_ms(start)
+        since = start_ms(start)
         return next((record.offset for record in records if (record.timestamp or 0) >= since), len(records))
 
     def back(self, partition: Partition, before: int, count: int, keep_alive: KeepAlive) -> int:

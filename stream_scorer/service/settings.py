@@ -9,7 +9,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.model.trust import Trust
 from stream_scorer.parsing.addresses import Address, is_url, read_address
 from stream_scorer.parsing.retention import retention_ms
-from stream_scorer.parsing.times import timestamp_ms
+from stream_scorer.parsing.times import start_ms
 from stream_scorer.records import TOPIC_ENCODINGS
 from stream_scorer.settings.declared import setting, to_map
 from stream_scorer.settings.kafka import KafkaSettings
@@ -259,7 +259,7 @@ class RunSettings(KafkaSettings):
     def longest_step_s(self) -> float:
         """Seconds that one step may take before the group removes the worker: max.poll.interval.ms. Raises SettingsError."""
         given = self.kafka.get(MAX_POLL, "300000")
-        if not (given.isascii() and given.isdecimal()):
+        if not (given.isascii() and given.isdecimal()) or len(given) > 18:
             raise SettingsError(f"--kafka {MAX_POLL}={given}: expected a number of milliseconds.")
         return int(given) / 1000
 
@@ -290,10 +290,10 @@ def topics_by_slot(text: str) -> dict[int, str]:
 
 
 def _check_start(start: str) -> None:
-    if start in ("committed", "earliest", "latest") or start.isdecimal():
+    if start in ("committed", "earliest", "latest"):
         return
     try:
-        timestamp_ms(start)
+        start_ms(start)
     except ValueError:
         raise SettingsError(
             f"--start {start!r} is not committed, earliest, latest, a date or time such as 2024-02-29T14:30, "

@@ -277,7 +277,7 @@ def test_what_is_resubmitted_to_a_topic_that_does_not_keep_it_is_told(kafka, nam
     topics = {"input_topic": source, "output_topic": name("out"), "group": name("group"), "dead_letter_topic": letters}
     score_topic(ECHO, kafka.servers, create_topics=True, **topics)
     kafka.wait_for(letters, 1)
-    again = {"all": True, "topic": letters, "bootstrap_servers": kafka.servers}
+    again = {"all": True, "topic": letters, "input_topic": source, "bootstrap_servers": kafka.servers}
     assert "re-submitted are older" not in run("dead-letters", "resubmit", **again).stderr
     _alter(kafka, f"--entity-name {source} --add-config retention.ms={DAY // 2}")
     done = run("dead-letters", "resubmit", again=True, **again)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream_scorer.cli import main
 from stream_scorer.codec.evaluations import AnyEvaluation, EvaluationCodec
@@ -172,11 +175,105 @@ def test_a_dumb_terminal_gets_lines(monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 41
 
 
+def _json(fields):
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}").encode()
+
+
+ODD = st.sampled_from(
+    [
+        *(
+            "null",
+            "true",
+            "[]",
+            "[[1]]",
+            "{}",
+            '"x"',
+            '"\\\\ud800"',
+            "NaN",
+            "Infinity",
+            "1e400",
+            "1e308",
+            "-1e308",
+            "0",
+            "1",
+        ),
+        *("1" + "0" * 308, "1" + "0" * 4299, "9" * 5000, "[" * 900 + "]" * 900, "[" * 100_000),
+    ]
+)
+FIELD = st.sampled_from(
+    ["forecast", "actual", "naive", "low", "high", "error", "forecast_offset", "key", "timestamp", "x"]
+)
+VALUE = st.one_of(
+    st.none(),
+    st.binary(max_size=60),
+    ODD.map(str.encode),
+    st.tuples(st.floats(), st.floats(), st.floats()).map(lambda three: struct.pack("<5d", *three, 0, 0) + bytes(5)),
+    st.dictionaries(FIELD, ODD, max_size=4).map(
+        lambda odd: _json({"forecast": "1", "actual": "2", "naive": "3"} | odd)
+    ),
+)
+HEADER = [b"\xff/1/2", b"in/0/5", b"in/0/" + b"9" * 5000, "in/0/\u0665"]
+SOURCE = st.one_of(st.none(), st.just(""), st.binary(max_size=9), st.sampled_from(HEADER))
+RECORDS = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.builds(
+            Record,
+            st.just(Partition("ev", 0)),
+            st.integers(0, 9),
+            st.none() | st.binary(max_size=3),
+            VALUE,
+            st.none() | st.integers(-(2**63), 2**63 - 1),
+            st.none() | st.lists(st.tuples(st.just("scorer-source"), SOURCE), max_size=2),
+        ),
+    ),
+    max_size=6,
+)
+MONEY = {"type": "bytes", "logicalType": "decimal", "precision": 5, "scale": 2}
+RECORD = {
+    "type": "record",
+    "name": "R",
+    "fields": [{"name": "f", "type": ["null", MONEY]}, {"name": "g", "type": "long"}],
+}
+
+
+@given(RECORDS, st.sampled_from([("", "double"), ("f", RECORD), ("g", RECORD)]))
+def test_no_record_of_anybody_ends_it(records, kind):
+    """Every record that is an evaluation is shown, as JSON that any program reads."""
+    field, schema = kind
+    tail = Tail(AnyEvaluation().decode, _forecasts(field, make_schema("r", schema)))
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        views = [tail_view._Json(), tail_view._Lines()]
+        for is_score, record in records:
+            if is_score:
+                tail.add_score(record)
+            elif (row := tail.add_evaluation(record)) is not None:
+                for view in views:
+                    view.add(row)
+        for row in tail.pending():
+            tail_view._cells(row)
+    shown = [json.loads(line, parse_constant=pytest.fail) for line in out.getvalue().splitlines() if line[:1] == "{"]
+    assert len(shown) == tail.judged
+    assert all(isinstance(value, int | float | None) for one in shown for name, value in one.items() if name != "key")
+
+
+def test_integers_of_json_whose_squares_no_double_holds_are_shown():
+    tail = _tail()
+    value = b'{"forecast": 1%s, "actual": -1%s, "naive": 0, "key": "forged", "low": [1]}' % (b"0" * 308, b"0" * 308)
+    row = tail.add_evaluation(Record(Partition("ev", 0), 0, b"k", value, None, None))
+    assert (row.error, row.rmse) == (math.inf, math.inf)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        tail_view._Json().add(row)
+    shown = json.loads(out.getvalue())
+    assert (shown["key"], shown["low"], shown["rmse"]) == ("k", None, None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         ([], "tail needs --output-topic or --evaluation-topic"),
         (["--output-topic", "x", "--limit", "0"], "argument --limit: 0 is not between 1 and"),
+        (["--output-topic", "x", "--from", "9" * 5000], "is not earliest, latest"),
         (["--output-topic", "x", "--from", "monday"], "--from 'monday' is not earliest, latest"),
         (["--output-topic", "x", "--schema", "/no/such"], "--schema /no/such: cannot be read as a JSON schema"),
     ],

@@ -28,6 +28,8 @@ def test_what_is_written_is_read(topic_id, began_with, offset):
         (-1001, None, None),
         (5, None, CommittedPosition(5, "", 0)),
         (5, "", CommittedPosition(5, "", 0)),
+        (5, f"began-with={'9' * 5000} topic-id=x", CommittedPosition(5, "x", 0)),
+        (5, "began-with=\u00b2 topic-id=x", CommittedPosition(5, "x", 0)),
         (5, "somebody else's", CommittedPosition(5, "", 0)),
         (5, "topic-id=abc", CommittedPosition(5, "abc", 0)),
         (5, "began-with=x topic-id=abc", CommittedPosition(5, "abc", 0)),
