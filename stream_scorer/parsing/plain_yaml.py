@@ -16,7 +16,7 @@ from stream_scorer.errors import SettingsError
 MAX_BYTES = 256 << 10
 """Of a text: the reader takes seconds for this."""
 MAX_DEPTH = 64
-MAX_NODES, MAX_CHARACTERS = 200_000, 4 << 20
+MAX_NODES, MAX_CHARACTERS = 150_000, 512 << 10
 """Of what a text stands for, with each alias counted as what it stands for."""
 _STRING = "tag:yaml.org,2002:str"
 _TEXTS = {"tag:yaml.org,2002:python/unicode", "tag:yaml.org,2002:python/str"}

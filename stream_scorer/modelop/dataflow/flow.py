@@ -176,6 +176,12 @@ class Flow:
         """Whether no batch waits for the jets."""
         return not self._waiting
 
+    @property
+    def scored(self) -> bool:
+        """Whether all inputs are at their end, and nothing waits for the jets."""
+        with self.changed:
+            return self._life.state == FINISHING and self.empty
+
     def abandon_inputs(self) -> None:
         """An explicit model has returned: drop what waits, and take all inputs for read."""
         with self.changed:

@@ -62,6 +62,7 @@ class Manifold:
         self._attached = AttachedStreams(find_schema, self._taps)
         self._run: Run | None = None
         self._jets = 1
+        self._resets = 0
         self._snapshot: bytes | None = None
         self.sensors = Sensors(self._taps, self._events.emit, self._places)
 
@@ -83,11 +84,13 @@ class Manifold:
         be opened) and StateError; then nothing has changed.
         """
         self._expect("load a model", INIT, RUNNING, PIGGING, PAUSED)
-        policy = self.policy
+        policy, resets = self.policy, self._resets
         model = loaded_model.load(package, self._find_schema, policy)
         policy.install(model.info["install_libs"])  # without the lock: it may take minutes, and a reset must not wait
         with self._control:
             self._expect("load a model", INIT, RUNNING, PIGGING, PAUSED)
+            if self._resets != resets:
+                raise StateError(f"model {package.name} is not loaded: the engine was reset meanwhile. Load it again.")
             attached = self._attached.by_slot
             model.check_slots(attached, running=self._run is not None)
             streams = self._attached.parse_all(model)
@@ -199,7 +202,10 @@ class Manifold:
 
     def reset(self) -> None:
         """Move to INIT from any state: no model, no streams, no cells and pools, one jet. Blocks for some seconds at most."""
+        if (run := self._run) is not None:
+            run.flow.close()  # a control call that waits for jets, with the lock, ends now
         with self._control:
+            self._resets += 1
             if self._run is not None:
                 self._run.close()
                 self._run = None

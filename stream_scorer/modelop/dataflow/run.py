@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 from stream_scorer.errors import DescriptorError, StateError, TransportError
@@ -11,7 +12,7 @@ from stream_scorer.modelop.dataflow.flow import Flow, Rules
 from stream_scorer.modelop.dataflow.lifecycle import FINISHING, PAUSED, Lifecycle
 from stream_scorer.modelop.dataflow.slot_streams import Input, Output, SlotStream
 from stream_scorer.modelop.dataflow.taps import Taps, Traffic
-from stream_scorer.modelop.dataflow.worker import Worker
+from stream_scorer.modelop.dataflow.worker import KILL_S, Worker
 from stream_scorer.modelop.process import snapshot as snapshots
 from stream_scorer.modelop.process.jet import Jet
 from stream_scorer.modelop.process.results import CallResult, Failure
@@ -151,11 +152,11 @@ class Run:
         self._stop()
         for output in self._outputs.values():
             output.close()
-        for worker in self._workers:
-            worker.kill()
+        self._kill()
         for stream in self._inputs.values():
             stream.close()
-        self._finisher.join(FINISHER_S)
+        if self._finisher.ident is not None:
+            self._finisher.join(FINISHER_S)
 
     def deliver(self, worker: Worker, result: CallResult) -> None:
         by_slot: dict[int, list[bytes]] = {}
@@ -190,8 +191,7 @@ class Run:
                 return
             self.flow.close()
         self._stop()
-        for worker in self._workers:
-            worker.kill()
+        self._kill()
 
     def started(self, worker: Worker) -> None:
         self._events.config("jet", "start", worker.sandbox)
@@ -241,11 +241,20 @@ class Run:
     def _retire(self, leaving: list[Worker]) -> None:
         """Make jets leave, and kill those that have not within LEAVE_S."""
         self.scale(0)
+        with self.flow.changed:
+            self.flow.changed.wait_for(
+                lambda: self.flow.closed or not any(worker.alive for worker in leaving), LEAVE_S
+            )
         for worker in leaving:
-            worker.join(LEAVE_S)
             if worker.alive:
                 self._events.log(WARNING, f"jet {worker.sandbox}: killed: it has not ended within {LEAVE_S:g} s")
                 worker.kill()
+
+    def _kill(self) -> None:
+        """Kill all jets. Blocks for KILL_S at most, and for the removal of their folders."""
+        until = time.monotonic() + KILL_S
+        for worker in self._workers:
+            worker.kill(until - time.monotonic())
 
     def _write(self, slot: int, write: Callable[[Output], None]) -> None:
         output = self._outputs.get(slot)
@@ -269,7 +278,9 @@ class Run:
             if self.flow.closed:
                 return
         self._stop()
-        completed = [worker for worker in self._workers if worker.completed]
+        # Jets that have left before have their process closed. One that stays goes before one that leaves.
+        completed = [worker for worker in self._workers if worker.completed and worker.ready]
+        completed.sort(key=lambda worker: not worker.leaving)
         steps: list[Callable[[], None]] = [output.finish for output in self._outputs.values()]
         if self._on_snapshot is not None and completed:
             keep, jet = self._on_snapshot, completed[-1].jet
@@ -277,6 +288,8 @@ class Run:
                 0, lambda: keep(jet.snapshot())
             )  # first: a client that sees the end of the outputs may ask for it
         for step in steps:
+            if self.flow.closed:
+                break  # a reset has closed the streams
             try:
                 step()
             except Exception as error:  # noqa: BLE001 - it ends the run, not the engine, and the other steps follow
@@ -296,5 +309,5 @@ class Run:
                 self.flow.abandon_inputs()
             return self._life.state == FINISHING
         return all(worker.completed or not worker.alive for worker in self._workers) and (
-            self.flow.empty or any(worker.completed for worker in self._workers)
+            self.flow.empty or any(worker.completed and not worker.leaving for worker in self._workers)
         )

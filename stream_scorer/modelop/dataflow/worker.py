@@ -56,7 +56,7 @@ class Worker:
         self.handed: bytes | None = None
         self.handed_at = 0.0
         self._listener, self._flow = listener, listener.flow
-        self._killed = False
+        self._killed = self._over = False
         self._checked_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"jet-{sandbox}", daemon=True)
 
@@ -65,26 +65,25 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        """Whether its thread still has something to do, or has not begun."""
+        return not self._over
 
     @property
     def gone(self) -> bool:
         """Whether its jet is closed, and not kept for the end of the run."""
-        return not self.alive and not (self.completed and not self.leaving)
+        return self._over and not self.ready
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
 
-    def kill(self) -> None:
-        """End the jet's process now, whatever it does. Blocks for KILL_S at most. Safe from any thread."""
+    def kill(self, wait_s: float = KILL_S) -> None:
+        """End the jet's process now, whatever it does. Blocks for `wait_s` at most. Safe from any thread."""
         self._killed = True
         if threading.current_thread() is self._thread:
             return  # it closes the jet itself when it leaves
-        deadline = time.monotonic() + KILL_S
-        while self._thread.is_alive() and time.monotonic() < deadline:
-            if self.jet.pid:  # a jet that is closed before it has a process would still start it
-                self.jet.close(0)
-            self._thread.join(0.02)
+        self.jet.close(0)
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, wait_s))
         if self.completed:
             self.close()
 
@@ -117,9 +116,12 @@ class Worker:
                 self._listener.failed(error)
         finally:
             self._flow.starts.remove(self)
-            if self._killed or self.leaving or not self.completed:
+            # A jet that leaves when all is scored may be the last one, which has the state for a snapshot.
+            kept = self.completed and (not self.leaving or self._flow.scored)
+            if self._killed or not kept:
                 self.close()
             with self._flow.changed:
+                self._over = True
                 self._flow.changed.notify_all()
 
     def _unwanted(self) -> bool:

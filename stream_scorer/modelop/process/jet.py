@@ -86,8 +86,7 @@ class Jet:
             )
         self.busy = True
         try:
-            self._folder = JetFolder(self._package)
-            self._process = JetProcess(self._shared, self._on_console, str(self._folder.path))
+            self._make_process()
             self._begin(saved, wait_for_others)
         except ModelFailed as error:
             self.failure = error.failure
@@ -98,6 +97,16 @@ class Jet:
             raise
         finally:
             self.busy = False
+
+    def _make_process(self) -> None:
+        """Raises ModelError: an attachment cannot be unpacked, or `close` was called meanwhile."""
+        folder = JetFolder(self._package, lambda: self._closed)  # may take long
+        with self._closing:
+            self._folder = folder
+            if self._closed:  # nobody would end a process that is started now
+                folder.remove()
+                raise ModelError(f"{self._package.name}: the jet was closed before it had started.")
+            self._process = JetProcess(self._shared, self._on_console, str(folder.path))
 
     def _begin(self, saved: snapshots.ModelSnapshot | None, wait_for_others: Callable[[], None]) -> None:
         assert self._folder is not None
@@ -198,7 +207,7 @@ class Jet:
     def close(self, timeout_s: float = 5) -> None:
         """End the process, by a kill after `timeout_s` or if a call is under way, and remove its directory.
 
-        Safe from any thread; may be called again.
+        Safe from any thread; may be called again. A `start` that is under way ends soon, and starts no process any more.
         """
         with self._closing:
             if self._closed:

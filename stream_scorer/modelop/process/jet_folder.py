@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from stream_scorer.errors import ModelError
@@ -19,12 +20,15 @@ PREFIX = "stream-scorer-jet-"
 class JetFolder:
     """On disk until `remove`. Raises ModelError: an attachment cannot be read, or its archive is not safe."""
 
-    def __init__(self, package: ModelPackage) -> None:
+    def __init__(self, package: ModelPackage, stop: Callable[[], bool] = lambda: False) -> None:
+        """`stop` is asked before each attachment: if it returns True, ModelError is raised."""
         self.path = new_temporary_folder(PREFIX)
         self.sandbox = self.path / "sandbox"
         try:
             self.sandbox.mkdir()
             for name, content in sorted(package.attachments, key=lambda attachment: attachment[0]):
+                if stop():
+                    raise ModelError(f"{package.name}: it is not needed any more.")
                 self._attach(PurePosixPath(name).name or "attachment", content)
             self.module = self.sandbox / package.file_name
             if self.module.exists():  # an attachment has a file of that name, which the model may read
