@@ -242,9 +242,7 @@ class Run:
         """Make jets leave, and kill those that have not within LEAVE_S."""
         self.scale(0)
         with self.flow.changed:
-            self.flow.changed.wait_for(
-                lambda: self.flow.closed or not any(worker.alive for worker in leaving), LEAVE_S
-            )
+            self.flow.changed.wait_for(lambda: self.flow.closed or not any(worker.alive for worker in leaving), LEAVE_S)
         for worker in leaving:
             if worker.alive:
                 self._events.log(WARNING, f"jet {worker.sandbox}: killed: it has not ended within {LEAVE_S:g} s")

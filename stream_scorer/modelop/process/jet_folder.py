@@ -27,8 +27,7 @@ class JetFolder:
         try:
             self.sandbox.mkdir()
             for name, content in sorted(package.attachments, key=lambda attachment: attachment[0]):
-                if stop():
-                    raise ModelError(f"{package.name}: it is not needed any more.")
+                _check(stop, package)
                 self._attach(PurePosixPath(name).name or "attachment", content)
             self.module = self.sandbox / package.file_name
             if self.module.exists():  # an attachment has a file of that name, which the model may read
@@ -56,6 +55,11 @@ class JetFolder:
 
     def remove(self) -> None:
         remove_temporary_folder(self.path)
+
+
+def _check(stop: Callable[[], bool], package: ModelPackage) -> None:
+    if stop():
+        raise ModelError(f"{package.name}: its jet was closed before it had started.")
 
 
 def remove_left() -> None:

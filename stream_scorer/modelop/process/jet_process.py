@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import codecs
 import contextlib
 import fcntl
 import logging
@@ -21,6 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from stream_scorer.modelop.process.console import MAX_LINE, ConsoleLines
 from stream_scorer.modelop.process.frames import Channel
 from stream_scorer.modelop.process.shared import SharedState
 from stream_scorer.system.stderr import is_banner
@@ -47,7 +47,7 @@ class JetProcess:
         self._on_console = on_console
         self._tail = ""
         self._delivering = False
-        self._partial_line = ""
+        self._lines = ConsoleLines()
         control, child_control = socket.socketpair()
         shared_values, child_shared_values = socket.socketpair()
         life, self._life = os.pipe()
@@ -106,7 +106,7 @@ class JetProcess:
     def wait_for_console(self) -> None:
         """Block until `on_console` has what the process has printed so far, or for _CONSOLE_WAIT_S."""
         until = time.monotonic() + _CONSOLE_WAIT_S
-        while time.monotonic() < until and (self._delivering or self._partial_line or _unread(self._console)):
+        while time.monotonic() < until and (self._delivering or self._lines.holds or _unread(self._console)):
             time.sleep(0.0005)
 
     def dump_stack(self) -> None:
@@ -147,29 +147,20 @@ class JetProcess:
             time.sleep(0.002)
 
     def _read_console(self) -> None:
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         poll = select.poll()
         poll.register(self._console, select.POLLIN)
         while True:
             self._delivering = False
-            if not poll.poll(_PARTIAL_LINE_S * 1000 if self._partial_line else None):
-                self._deliver_partial_line()
+            if not poll.poll(_PARTIAL_LINE_S * 1000 if self._lines.holds else None):
+                self._deliver(self._lines.take())
                 continue
             self._delivering = True
-            chunk = os.read(self._console, 1 << 16)
-            self._partial_line += decoder.decode(chunk, final=not chunk)
+            chunk = os.read(self._console, MAX_LINE)
             if not chunk:
                 break
-            whole = self._partial_line.rfind("\n") + 1
-            if whole:
-                lines, self._partial_line = self._partial_line[:whole], self._partial_line[whole:]
-                self._deliver(lines)
-        self._deliver_partial_line()
+            self._deliver(self._lines.feed(chunk))
+        self._deliver(self._lines.take(final=True))
         self._delivering = False
-
-    def _deliver_partial_line(self) -> None:
-        self._deliver(self._partial_line)
-        self._partial_line = ""
 
     def _deliver(self, text: str) -> None:
         lines = [line for line in text.splitlines(keepends=True) if not is_banner(line.encode())]

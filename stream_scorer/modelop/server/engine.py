@@ -20,7 +20,7 @@ from stream_scorer.modelop.server.store import Store
 from stream_scorer.modelop.streams.schemas import data_problem, verified
 
 log = logging.getLogger(__name__)
-_CONSOLE_LINES = 1000
+_CONSOLE_TEXTS, _CONSOLE_CHARACTERS = 1000, 4 << 20
 _MAX_SCHEMAS = 1000
 _LEVELS = {128: logging.DEBUG, 64: logging.INFO, 32: logging.INFO, 16: logging.WARNING}
 
@@ -32,7 +32,7 @@ class Engine(Instance):
         self.library = library
         self.policies = policies
         self._pneumo = pneumo
-        self._console: deque[str] = deque(maxlen=_CONSOLE_LINES)
+        self._console = _Console()
         self.name = name
         self.manifold = Manifold(
             find_schema=library.schema,
@@ -58,10 +58,7 @@ class Engine(Instance):
 
     def console(self) -> list[str]:
         """Return what models have printed since the last call."""
-        printed = []
-        while self._console:
-            printed.append(self._console.popleft())
-        return printed
+        return self._console.take()
 
     def prepare_schema(self, definition: Any) -> int:
         """Keep a schema, and return the id to check data by. Raises DescriptorError."""
@@ -89,3 +86,26 @@ class Engine(Instance):
 
     def close(self) -> None:
         self.manifold.close()
+
+
+class _Console:
+    """The last texts that models have printed, limited in number and length. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._texts: deque[str] = deque()
+        self._characters = 0
+
+    def append(self, text: str) -> None:
+        with self._lock:
+            self._texts.append(text)
+            self._characters += len(text)
+            while len(self._texts) > _CONSOLE_TEXTS or self._characters > _CONSOLE_CHARACTERS:
+                self._characters -= len(self._texts.popleft())
+
+    def take(self) -> list[str]:
+        with self._lock:
+            texts = [*self._texts]
+            self._texts.clear()
+            self._characters = 0
+            return texts
