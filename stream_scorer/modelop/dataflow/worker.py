@@ -146,7 +146,7 @@ class Worker:
         if self.handing_over:
             self.handed, self.handed_at = self.jet.snapshot(), time.monotonic()
             return None
-        return self.jet.end()
+        return self.jet.end(self._write_part)
 
     def _feed(self, batch: Batch) -> bool:
         """Return whether the jet can go on."""
@@ -154,7 +154,7 @@ class Worker:
         self.input.passed(batch.records)
         began, took_s, rejected = time.monotonic(), 0.0, 0
         try:
-            result = self.jet.feed(batch)
+            result = self.jet.feed(batch, self._write_part)
             took_s = time.monotonic() - began
             if self._killed:
                 return False
@@ -180,18 +180,19 @@ class Worker:
             self.busy = True
             return batch
 
-        def write(result: CallResult) -> None:
-            self._flow.wait_while_paused()
-            if not self._killed:
-                self._listener.deliver(self, result)
-
         self.busy = True
         self._flow.enter()
         try:
-            return self.jet.run_explicit(read, write)
+            return self.jet.run_explicit(read, self._write_part)
         finally:
             self._flow.done()
             self.busy = False
+
+    def _write_part(self, result: CallResult) -> None:
+        """Write outputs of a call that has not returned. Blocks while the engine is paused."""
+        self._flow.wait_while_paused()
+        if not self._killed:
+            self._listener.deliver(self, result)
 
     def _pig(self, batch: Batch) -> None:
         assert batch.control is not None

@@ -23,12 +23,12 @@ from stream_scorer.modelop.process import fastscore, snapshot
 from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
 from stream_scorer.modelop.process.frames import Channel, Frame, pack_outputs, unpack
 from stream_scorer.modelop.process.limits import Limits
+from stream_scorer.modelop.process.parts import Parts
 from stream_scorer.modelop.process.results import CallResult, ModelFailed
 from stream_scorer.modelop.process.runner import Runner
 from stream_scorer.modelop.process.shared import SharedClient
 from stream_scorer.modelop.streams.codec_spec import CodecSpec
 from stream_scorer.records import Batch, Control
-from stream_scorer.state import values
 
 
 class Child:
@@ -39,6 +39,8 @@ class Child:
         self._shared = shared
         self._progress = progress
         self._stack = contextlib.ExitStack()
+        self._parts = Parts(control, progress)
+        self._forked = False
         self._runner: Runner
         self._slots: Slots
 
@@ -59,6 +61,7 @@ class Child:
             if request.head["do"] == "leave":
                 return
             try:
+                self._parts.call_begins()
                 handlers[request.head["do"]](request)
             except ModelFailed as error:
                 self._answer({"error": str(error), "failure": error.failure._asdict()})
@@ -81,13 +84,13 @@ class Child:
             fastscore.importable(self._shared, slot_class(self._slots) if explicit else None),
         )
         if not explicit:
+            self._parts.of(runner.outputs)  # an explicit model sends each output when it writes it
             runner.load()
         self._answer({})
 
     def _restore(self, request: Frame) -> None:
-        names, state = request.head["names"], values.load(request.body)
-        self._runner.namespace.update(zip(names, state, strict=True))
-        self._answer({})
+        left_out = snapshot.put_back(self._runner.namespace, self._runner.state_names(), request)
+        self._answer({"left_out": left_out})
 
     def _begin(self, request: Frame) -> None:
         self._runner.begin(request.head["definition"])
@@ -121,7 +124,15 @@ class Child:
 
     def _answer(self, head: dict[str, Any], body: bytes = b"") -> None:
         _flush_console()
-        self._control.send({"do": "answer", **head}, body)
+        if self._forked:
+            os._exit(0)  # a process that the model has forked, and that came back to us: only the jet itself answers
+        with self._parts.last():
+            self._control.send({"do": "answer", **head}, body)
+
+    def forked(self) -> None:
+        """Called in a process that the model has forked: it must not answer in the name of the jet."""
+        self._forked = True
+        self._control.close()
 
 
 def _batch_of(request: Frame) -> Batch:
@@ -159,6 +170,8 @@ def _exit_with_engine(life: int) -> None:
 
 def main() -> None:
     control, shared, life, progress = map(int, sys.argv[1:])
+    for descriptor in (control, shared, life, progress):
+        os.set_inheritable(descriptor, False)  # a program that the model starts has no use for them
     sys.argv[1:] = []
     faulthandler.enable(all_threads=False)
     for stream in (sys.stdout, sys.stderr):
@@ -175,7 +188,9 @@ def main() -> None:
     logging.getLogger().setLevel(logging.INFO)  # so that `logging.info` of a model reaches its console
     with contextlib.suppress(EOFError, BrokenPipeError):
         counter = memoryview(mmap.mmap(progress, 8)).cast("q")
-        Child(channel, SharedClient(socket.socket(fileno=shared)), counter).serve()
+        child = Child(channel, SharedClient(socket.socket(fileno=shared)), counter)
+        os.register_at_fork(after_in_child=child.forked)
+        child.serve()
     _flush_console()
     # Do not wait for threads that the model has left running, nor for exit handlers of libraries.
     os._exit(0)

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 _LENGTHS = struct.Struct("<IQ")
-_CHUNK = 1 << 16
+_CHUNK, _MAX_CHUNK = 1 << 16, 1 << 20
+MAX_HEAD, MAX_BODY = 64 << 20, 4 << 30
+"""Bytes. The peer may be a model that writes to a descriptor it does not know: then the lengths are any numbers."""
 
 
 class Frame(NamedTuple):
@@ -48,15 +50,23 @@ class Channel:
     def receive(self, timeout_s: float | None = None) -> Frame:
         """Return the next frame. Blocks up to `timeout_s` for its first bytes; None: for ever.
 
-        Raises TimeoutError, and EOFError when the peer is gone.
+        Raises TimeoutError, EOFError when the peer is gone, and ValueError: what came is not a frame.
         """
         self._fill(_LENGTHS.size, timeout_s)
         head, body = _LENGTHS.unpack_from(self._buffer)
+        if head > MAX_HEAD or body > MAX_BODY:
+            raise ValueError(f"a frame of {head:,} and {body:,} bytes")
         start, stop = _LENGTHS.size + head, _LENGTHS.size + head + body
         self._fill(stop, None)
         text, content = self._buffer[_LENGTHS.size : start], bytes(memoryview(self._buffer)[start:stop])
         del self._buffer[:stop]
-        return Frame(json.loads(text), content)
+        try:
+            decoded = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+        if not isinstance(decoded, dict):
+            raise ValueError("its head is not an object")
+        return Frame(decoded, content)
 
     def _fill(self, count: int, timeout_s: float | None) -> None:
         while len(self._buffer) < count:
@@ -67,7 +77,7 @@ class Channel:
                 if [descriptor for descriptor, _ in ready] == [self._exit_descriptor]:
                     raise EOFError
             try:
-                chunk = self._socket.recv(max(_CHUNK, count - len(self._buffer)))
+                chunk = self._socket.recv(max(_CHUNK, min(_MAX_CHUNK, count - len(self._buffer))))
             except OSError as error:
                 raise EOFError from error
             if not chunk:

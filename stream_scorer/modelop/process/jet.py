@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import struct
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from stream_scorer.records import Batch
 
 log = logging.getLogger(__name__)
 
+Write = Callable[[CallResult], None]
 _NO_LIMITS = Limits()
 _STACK_S = 1.0
 """How long a process may take to write its stack after its call has exceeded the limit."""
@@ -141,19 +143,24 @@ class Jet:
         except ValueError as error:
             raise ModelError(f"snapshot: its cells and pools cannot be read ({error}).") from error
 
-    def feed(self, batch: Batch) -> CallResult:
+    def feed(self, batch: Batch, write: Write | None = None) -> CallResult:
         """Give the model one batch. If the model fails, exits or exceeds its limit, the result has a `failure`.
 
-        Raises ModelError: the jet is not running.
+        Args:
+            write: takes outputs of a call that takes long, or has many, before it has returned. May block, and the model
+                waits. None: all outputs are in the result.
+
+        Raises ModelError: the jet is not running. Raises what `write` raises.
         """
+        parts = _Parts(write)
         if self._process:
             self._process.begin_call()
-        answer = self._ask(_batch_head(batch, "feed"), pack(batch.records), self._limits.call_s)
+        answer = self._ask(_batch_head(batch, "feed"), pack(batch.records), self._limits.call_s, parts.serve)
         if isinstance(answer, str):
-            return CallResult(failure=self._exit_failure("action()", answer, batch))
-        return _result_of(answer)
+            return parts.with_last(CallResult(failure=self._exit_failure("action()", answer, batch)))
+        return parts.with_last(_result_of(answer))
 
-    def run_explicit(self, read: Callable[[int], Batch | None], write: Callable[[CallResult], None]) -> CallResult:
+    def run_explicit(self, read: Callable[[int], Batch | None], write: Write) -> CallResult:
         """Run the module body of an explicit model. Raises what `read` and `write` raise, and ModelError.
 
         Args:
@@ -179,12 +186,13 @@ class Jet:
             return CallResult(failure=self._exit_failure("the module body", answer, last[0] if last else None))
         return _result_of(answer)
 
-    def end(self) -> CallResult:
-        """Call the model's `end`. Raises ModelError: the jet is not running."""
-        answer = self._ask({"do": "end"}, b"", self._limits.call_s)
+    def end(self, write: Write | None = None) -> CallResult:
+        """Call the model's `end`. `write` as that of `feed`. Raises ModelError: the jet is not running."""
+        parts = _Parts(write)
+        answer = self._ask({"do": "end"}, b"", self._limits.call_s, parts.serve)
         if isinstance(answer, str):
-            return CallResult(failure=self._exit_failure("end()", answer, None))
-        return _result_of(answer)
+            return parts.with_last(CallResult(failure=self._exit_failure("end()", answer, None)))
+        return parts.with_last(_result_of(answer))
 
     def snapshot(self) -> bytes:
         """Return the model's state globals, cells and pools as ASCII text. Raises ModelError."""
@@ -240,13 +248,13 @@ class Jet:
                 frame = self._receive(process, limit_s)
                 if isinstance(frame, str):
                     return frame
-                kind = frame.head["do"]
+                kind = frame.head.get("do")
                 if kind == "answer":
                     if head["do"] != "feed" or frame.head.get("failure"):
                         process.wait_for_console()
                     return frame
                 if kind == "log":
-                    log.log(frame.head["level"], "%s", frame.head["text"])
+                    log.log(int(frame.head.get("level", logging.INFO)), "%s", frame.head.get("text"))
                 elif serve is not None:
                     serve(frame)
         except BaseException:
@@ -263,6 +271,12 @@ class Jet:
                 return process.control.receive(limit_s)
             except EOFError:
                 return process.exit_text()
+            except ValueError as error:
+                process.kill()
+                return (
+                    f"{process.exit_text()}\nit wrote to the engine what is not a message ({error}): a model must not write "
+                    "to descriptors that it has not opened"
+                )
             except TimeoutError:
                 if process.record_in_hand != record:
                     continue
@@ -292,9 +306,35 @@ class Jet:
         return self.explicit or slot in self._package.program().annotations.recordsets
 
 
+class _Parts:
+    """Outputs of a call before it has returned."""
+
+    def __init__(self, write: Write | None) -> None:
+        self._write = write
+        self._kept: list[tuple[int, bytes]] = []
+
+    def serve(self, frame: Frame) -> None:
+        part = _result_of(frame)
+        if self._write is None:
+            self._kept += part.outputs
+        else:
+            self._write(part)
+
+    def with_last(self, result: CallResult) -> CallResult:
+        """Return the result of the call, with the parts before it that nobody took."""
+        result.outputs[:0] = self._kept
+        return result
+
+
 def _result_of(answer: Frame) -> CallResult:
     _raise_error(answer)
-    return CallResult.from_json(answer.head, unpack_outputs(answer.body))
+    try:
+        return CallResult.from_json(answer.head, unpack_outputs(answer.body))
+    except (ValueError, TypeError, KeyError, AttributeError, struct.error, MemoryError) as error:
+        raise ModelError(
+            f"the model's process answered what is not a result ({type(error).__name__}: {error}): a model must not write to "
+            "descriptors that it has not opened."
+        ) from error
 
 
 def _batch_head(batch: Batch, kind: str) -> dict[str, Any]:

@@ -9,8 +9,12 @@ from stream_scorer.errors import ActionError, EncodeError, RecordError, SchemaEr
 from stream_scorer.model.host import Host
 from stream_scorer.model.recordsets import is_set, plain, records_of
 from stream_scorer.modelop.process.results import CallResult, shown_value
+from stream_scorer.modelop.streams.envelopes import MAX_RECORD
 from stream_scorer.ports import SlotCodec
 from stream_scorer.records import Control
+
+PART_BYTES = 4 << 20
+"""A call whose outputs reach this size hands them on, so that a generator of any length takes no more memory."""
 
 OnReject = Callable[[int, bytes | None, RecordError], None]
 
@@ -20,11 +24,17 @@ class Outputs:
 
     Args:
         on_reject: called for each rejected output with its slot, None and the error.
+
+    Attributes:
+        hand_on: called when PART_BYTES wait; it calls `take_part`. None: all outputs of a call stay here until `take`.
     """
+
+    hand_on: Callable[[], None] | None = None
 
     def __init__(self, host: Host, codecs: Mapping[int, SlotCodec], on_reject: OnReject | None = None) -> None:
         self._on_reject = on_reject
         self.result = CallResult()
+        self._waiting = 0  # bytes of the outputs in `result`
         self._in_use = in_use = host.annotations.outputs
         self._sets = host.annotations.recordsets
         self._codecs = {slot: codecs[slot] for slot in in_use if slot in codecs}
@@ -35,7 +45,16 @@ class Outputs:
     def take(self) -> CallResult:
         """Return outputs and rejects since the last call."""
         result, self.result = self.result, CallResult()
+        self._waiting = 0
         return result
+
+    def take_part(self) -> list[tuple[int, bytes]]:
+        """Return the outputs of a call that goes on. Its counts stay. May be called while another thread writes."""
+        outputs = self.result.outputs
+        taken = outputs[:]
+        del outputs[: len(taken)]  # the model may have added others, behind these
+        self._waiting = 0
+        return taken
 
     def write(self, slot: int, datum: Any) -> None:
         """Raises ActionError: no such slot, or the datum is not a record set where one is needed."""
@@ -69,8 +88,17 @@ class Outputs:
                 if self._on_reject is not None:
                     self._on_reject(slot, None, error)
                 return
+            self._waiting += len(record)
+            if self._waiting >= PART_BYTES and len(record) > MAX_RECORD:
+                self._waiting -= len(record)
+                result.reject(
+                    "encoding", slot, lambda: f"an output of {len(record):,} bytes; at most {MAX_RECORD:,} go"
+                )
+                return
             result.outputs.append((slot, record))
             result.output_count[slot] = result.output_count.get(slot, 0) + 1
+            if self._waiting >= PART_BYTES and self.hand_on is not None:
+                self.hand_on()
 
         return emit
 

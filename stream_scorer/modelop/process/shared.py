@@ -77,7 +77,8 @@ class SharedState:
     def serve(self, connection: socket.socket) -> None:
         """Answer one jet until it is gone, then release what it had locked. Blocks; a thread for each jet."""
         channel, depth = Channel(connection), 0
-        with contextlib.suppress(EOFError, OSError, ValueError, KeyError):
+        # KeyError and TypeError: a model has written to a descriptor that it does not know.
+        with contextlib.closing(channel), contextlib.suppress(EOFError, OSError, ValueError, KeyError, TypeError):
             try:
                 while True:
                     request = channel.receive()
@@ -85,7 +86,6 @@ class SharedState:
             finally:
                 for _ in range(depth):
                     self._lock.release()
-        channel.close()
 
     def _answer(self, request: Frame, channel: Channel, depth: int) -> int:
         operation = request.head["do"]

@@ -12,6 +12,7 @@ import json
 from typing import Any, NamedTuple
 
 from stream_scorer.errors import ModelError
+from stream_scorer.modelop.process.frames import Frame
 from stream_scorer.state import values
 
 _HEAD = "stream-scorer-snapshot 1 "
@@ -64,6 +65,25 @@ def with_last_shared(blobs: list[bytes]) -> list[bytes]:
     """
     snapshots = [read(blob) for blob in blobs]
     return [write(snapshot._replace(shared=snapshots[-1].shared)) for snapshot in snapshots]
+
+
+def put_back(namespace: dict[str, Any], state_names: tuple[str, ...], request: Frame) -> list[str]:
+    """Set the globals of a model to those of a snapshot. Return the names that are left out.
+
+    Those would replace a function of the model, or what Python itself needs, and cannot be of a snapshot of this model.
+
+    Raises ModelError: the bytes are not a state.
+    """
+    names = request.head["names"]
+    try:
+        state = dict(zip(names, values.load(request.body), strict=True))
+    except ValueError as error:
+        raise ModelError(f"snapshot: its state cannot be read ({error}). Restore another one.") from error
+    left_out = [
+        name for name in names if name not in state_names and (name.startswith("__") or callable(namespace.get(name)))
+    ]
+    namespace.update({name: value for name, value in state.items() if name not in left_out})
+    return left_out
 
 
 def savable(namespace: dict[str, Any], names: tuple[str, ...]) -> tuple[tuple[str, ...], bytes, list[str]]:
