@@ -93,6 +93,19 @@ def test_parts_and_the_rest_keep_their_order(engine):
     assert engine.outputs(15) == [b"%d" % n for n in [*range(12), *range(3)]]
 
 
+def _spraying(message):
+    """A model that writes bytes to every descriptor that it has not opened."""
+    return f"""
+import os, struct
+def action(x):
+    for descriptor in range(3, 64):
+        try: os.write(descriptor, {message})
+        except OSError: pass
+    yield x
+"""
+
+
+ANSWER = b'{"do": "answer", "encoding": [], "count": 7}'
 HOSTILE = {
     "exits": ("import os\ndef action(x):\n    os._exit(3)\n", "exit status 3"),
     "kills itself": ("import os\ndef action(x):\n    os.kill(os.getpid(), 9)\n", "SIGKILL"),
@@ -101,21 +114,9 @@ HOSTILE = {
         "import os\ndef action(x):\n    os.close(1); os.close(2)\n    print('x')\n    yield 1 / 0\n",
         "",
     ),
-    "writes garbage as a message": (
-        "import os\ndef action(x):\n    for d in range(3, 64):\n        try: os.write(d, b'\\xff' * 100)\n        except OSError: pass\n"
-        "    yield x\n",
-        "message",
-    ),
-    "writes a message that is no object": (
-        "import os, struct\ndef action(x):\n    for d in range(3, 64):\n        try: os.write(d, struct.pack('<IQ', 2, 0) + b'[]')\n"
-        "        except OSError: pass\n    yield x\n",
-        "message",
-    ),
-    "answers what is no result": (
-        'import os, struct\nhead = b\'{"do": "answer", "encoding": [], "count": 7}\'\ndef action(x):\n    for d in range(3, 64):\n'
-        "        try: os.write(d, struct.pack('<IQ', len(head), 0) + head)\n        except OSError: pass\n    yield x\n",
-        "not a result",
-    ),
+    "writes garbage": (_spraying(r"b'\xff' * 100"), "message"),
+    "writes a message that is no object": (_spraying("struct.pack('<IQ', 2, 0) + b'[]'"), "message"),
+    "answers what is no result": (_spraying(f"struct.pack('<IQ', {len(ANSWER)}, 0) + {ANSWER!r}"), "not a result"),
     "writes to a slot that is not there": ("def action(x):\n    yield (77, x)\n", "77"),
 }
 
@@ -154,20 +155,26 @@ def test_what_is_printed_past_python_is_console_and_escapes_are_text(engine):
     )
     engine.input(0, b"1")
     engine.outputs(1)
-    said = until(
-        lambda: (
-            "".join(e["text"] for e in engine.of_type("model-console")).count("\n") >= 2
-            and engine.of_type("model-console")
-        )
-    )
-    assert "".join(event["text"] for event in said).endswith("one \x1b[31m\ufffd\ntwo\n")
+    until(lambda: _console(engine).count("\n") >= 2)
+    assert _console(engine) == "one \x1b[31m\ufffd\ntwo\n"
+
+
+def _console(engine):
+    return "".join(event["text"] for event in engine.of_type("model-console"))
+
+
+CLOSING = """
+import os
+def action(x):
+    os.makedirs("a/b/c")
+    for folder in ("a/b", "a", "."):
+        os.chmod(folder, 0)
+    yield os.getcwd()
+"""
 
 
 def test_a_closed_folder_of_a_model_is_removed(engine):
-    engine.run_model(
-        "import os\ndef action(x):\n    os.makedirs('a/b/c'); os.chmod('a/b', 0); os.chmod('a', 0); os.chmod('.', 0)\n    yield os.getcwd()\n",
-        BOTH,
-    )
+    engine.run_model(CLOSING, BOTH)
     engine.input(0, b"1")
     (folder,) = map(json.loads, engine.outputs(1))
     assert jet_folder.PREFIX in folder

@@ -20,6 +20,7 @@ from stream_scorer.modelop.dataflow.sensors import Sensors
 from stream_scorer.modelop.dataflow.taps import Taps
 from stream_scorer.modelop.dataflow.worker import Worker
 from stream_scorer.modelop.process import snapshot as snapshots
+from stream_scorer.modelop.process import snapshot_check
 from stream_scorer.modelop.process.import_policy import Policy
 from stream_scorer.modelop.process.jet import Jet
 from stream_scorer.modelop.process.package import ModelPackage
@@ -89,8 +90,9 @@ class Manifold:
         policy.install(model.info["install_libs"])  # without the lock: it may take minutes, and a reset must not wait
         with self._control:
             self._expect("load a model", INIT, RUNNING, PIGGING, PAUSED)
-            if self._resets != resets:
-                raise StateError(f"model {package.name} is not loaded: the engine was reset meanwhile. Load it again.")
+            self._expect_no_reset(resets, f"model {package.name} is not loaded")
+            if self._run is None and self._snapshot is not None:
+                snapshots.check_model(self._snapshot, package.name)
             attached = self._attached.by_slot
             model.check_slots(attached, running=self._run is not None)
             streams = self._attached.parse_all(model)
@@ -229,10 +231,18 @@ class Manifold:
                 self._run.scale(jets)
 
     def restore(self, blob: bytes) -> None:
-        """Set the snapshot that jets start from, before or after the load. Raises StateError, ModelError (it is corrupt)."""
+        """Set the snapshot that jets start from, before or after the load. Blocks for about a second.
+
+        Raises StateError, and ModelError: it is corrupt, too large, or of another model than the one that is loaded.
+        """
+        self._expect("restore a snapshot", INIT)
+        resets = self._resets
+        snapshot_check.check(blob)
         with self._control:
             self._expect("restore a snapshot", INIT)
-            snapshots.read(blob)
+            self._expect_no_reset(resets, "the snapshot is not restored")
+            if self._model is not None:
+                snapshots.check_model(blob, self._model.package.name)
             self._snapshot = blob
 
     def status(self) -> dict[str, Any]:
@@ -295,6 +305,10 @@ class Manifold:
         if state not in states:
             hint = "Reset it first." if INIT in states or state in (FINISHED, ERROR) else ""
             raise StateError(f"cannot {doing}: the engine is in state {state}. {hint}".rstrip())
+
+    def _expect_no_reset(self, resets: int, doing: str) -> None:
+        if self._resets != resets:
+            raise StateError(f"{doing}: the engine was reset meanwhile. Try again.")
 
     def _workers(self) -> list[Worker]:
         run = self._run

@@ -82,10 +82,8 @@ class Jet:
         Raises ModelError; `failure` has the traceback if the model's code has failed.
         """
         saved = snapshots.read(self._snapshot) if self._snapshot is not None else None
-        if saved and saved.model != self._package.name:
-            raise ModelError(
-                f"snapshot: it is of model {saved.model!r}, and {self._package.name!r} is loaded. Restore another one."
-            )
+        if self._snapshot is not None:
+            snapshots.check_model(self._snapshot, self._package.name)
         self.busy = True
         try:
             self._make_process()

@@ -65,7 +65,7 @@ class JetProcess:
                     stderr=console_in,
                     pass_fds=passed,
                     start_new_session=True,
-                    env=_environment(),
+                    env=environment(),
                 )
             finally:
                 child_control.close()
@@ -186,7 +186,7 @@ def _unread(descriptor: int) -> bool:
     return count[0] > 0
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Our environment without our own settings, which may hold secrets."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)} | {
         "PYTHONIOENCODING": "utf-8"

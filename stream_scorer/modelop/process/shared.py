@@ -65,7 +65,7 @@ class SharedState:
     def restore(self, data: bytes) -> None:
         """Replace all values by those of a dump. If several jets restore the same dump, only the first does.
 
-        Raises ValueError: it is not a dump.
+        Raises ValueError: it is not a dump. The values themselves are not read: see `check_dump`.
         """
         restored = _read(data)
         digest = hashlib.sha256(data).digest()
@@ -148,5 +148,13 @@ def _read(data: bytes) -> dict[Place, bytes]:
     for place, value in read[0].items():
         if not (isinstance(place, tuple) and all(isinstance(part, str) for part in place) and isinstance(value, bytes)):
             raise ValueError("not cells and pools")
-        values.load(value)
     return read[0]
+
+
+def check_dump(data: bytes) -> None:
+    """Read a dump with all its values, as jets will. Raises ValueError: it is not a dump."""
+    for place, value in _read(data).items():
+        if len(values.load(value)) != 1 or place[:1] not in (("cell",), ("pool",)):
+            raise ValueError("not cells and pools")
+        if place[0] == "pool":
+            values.load(bytes.fromhex(place[2]) if len(place) == 3 else b"broken")

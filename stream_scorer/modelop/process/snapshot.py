@@ -51,11 +51,19 @@ def read(blob: bytes) -> ModelSnapshot:
         shared, names, state = values.load(content)
         if not (isinstance(shared, bytes) and isinstance(names, tuple) and isinstance(state, bytes)):
             raise ValueError("its content is not a state")  # noqa: TRY301
-        return ModelSnapshot(str(head["model"]), str(head["sha256"]), shared, names, state)
+        if not all(isinstance(name, str) for name in (head["model"], head["sha256"], *names)):
+            raise ValueError("a name in it is not a text")  # noqa: TRY301
+        return ModelSnapshot(head["model"], head["sha256"], shared, names, state)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             f"snapshot: {len(blob)} bytes cannot be read ({error}). Give the contents of a snapshot as it was saved."
         ) from error
+
+
+def check_model(blob: bytes, name: str) -> None:
+    """Raises ModelError: the snapshot is of a model with another name."""
+    if (saved := read(blob).model) != name:
+        raise ModelError(f"snapshot: it is of model {saved[:100]!r}, and {name!r} is loaded. Restore another one.")
 
 
 def with_last_shared(blobs: list[bytes]) -> list[bytes]:

@@ -7,7 +7,7 @@ import json
 
 from starlette.responses import Response
 
-from stream_scorer.errors import StreamScorerError, Unavailable
+from stream_scorer.errors import StateError, Unavailable
 from stream_scorer.modelop.dataflow.manifold import ROUNDTRIP_MS
 from stream_scorer.modelop.server import multipart
 from stream_scorer.modelop.server.answers import HttpError, empty, exact, json_answer, one_line
@@ -211,11 +211,17 @@ def _output(engine: Engine, slot: int) -> Response:
     return empty(202) if record is None else exact(record, "application/octet-stream")
 
 
-@API.on("PUT", "/1/job/state", "restore a snapshot, in INIT", {204: "done", 403: "corrupt, or too late"}, body=_OCTETS)
+@API.on(
+    "PUT",
+    "/1/job/state",
+    "restore a snapshot, in INIT",
+    {204: "done", 400: "corrupt, or of another model", 403: "too late"},
+    body=_OCTETS,
+)
 def restore(engine: Engine, call: Call) -> Response:
     try:
         engine.manifold.restore(call.body)
-    except StreamScorerError as error:
+    except StateError as error:
         raise HttpError(403, one_line(error)) from error
     return empty()
 

@@ -295,7 +295,7 @@ def test_snapshots_are_kept_and_restored(idle):
     idle.run(source, "sum")
     assert idle.score(4) == [7]
     idle.ask("POST", "/2/engine/reset")
-    assert idle.ask("PUT", "/1/job/state", b"nonsense").status == 403
+    assert idle.ask("PUT", "/1/job/state", b"nonsense").status == 400
 
 
 def test_an_import_policy_is_kept_and_obeyed(idle):
