@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from stream_scorer.model.archive import unpack
-from stream_scorer.system.folders import new_temporary_folder
+from stream_scorer.system.folders import PREFIX, new_temporary_folder, remove_left_folders, remove_temporary_folder
 
 
 @contextlib.contextmanager
 def sandbox(attachment: Path | None) -> Iterator[Path]:
     """A new working directory with the attachment unpacked, for the time of the block. It applies to the whole process.
 
+    What earlier processes of this user have left, because they were killed, is removed before.
     Relative paths refer to it within the block, so resolve your own before. Raises ModelError as `unpack`; SettingsError: no
     directory can be made.
     """
     home = Path.cwd()
-    inside = new_temporary_folder("stream-scorer-")
+    remove_left_folders(PREFIX)
+    inside = new_temporary_folder(PREFIX)
     try:
         if attachment is not None:
             unpack(attachment, inside)
@@ -38,4 +39,4 @@ def sandbox(attachment: Path | None) -> Iterator[Path]:
             os.chdir(home)
         with contextlib.suppress(ValueError):
             sys.path.remove(str(inside))
-        shutil.rmtree(inside, ignore_errors=True)
+        remove_temporary_folder(inside)

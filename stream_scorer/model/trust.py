@@ -16,7 +16,7 @@ from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.model import manifest as manifests
 from stream_scorer.model.manifest import MANIFEST, SIGNATURE, Listed, Manifest
 from stream_scorer.model.signature import check_signature, read_signature
-from stream_scorer.system.folders import new_temporary_folder, remove_temporary_folder
+from stream_scorer.system.folders import PREFIX, new_temporary_folder, remove_temporary_folder
 
 ATTACHMENT = "attachment.tar.gz"
 _ARCHIVES = (".tar.gz", ".tgz", ".zip")
@@ -142,7 +142,7 @@ def attached(attachment: Path | None, sha256: str | None = None) -> Iterator[Att
     if attachment is None:
         yield None
         return
-    folder = new_temporary_folder("stream-scorer-")
+    folder = new_temporary_folder(PREFIX)
     try:
         digest, copy = hashlib.sha256(), folder / attachment.name
         try:

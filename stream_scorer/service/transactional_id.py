@@ -33,6 +33,9 @@ class _Lock(Protocol):
 class InstanceNumber:
     """The lowest number that no other living process of this host holds under the same name.
 
+    text: the number, as a part of a transactional id. Where only files can be locked, which two users do not share, it has
+    the number of the user before it.
+
     Held until `release`, or until the process ends, however it ends: the lock is the kernel's. Nothing of the environment
     chooses its place: two services meet whatever their variables say.
 
@@ -46,6 +49,7 @@ class InstanceNumber:
             lock = _lock(f"{stem}.{number}")
             if lock is not None:
                 self.number, self._lock = number, lock
+                self.text = f"{os.getuid()}-{number}" if isinstance(lock, _FileLocks) else str(number)
                 return
         raise SettingsError(f"{MAX_SERVICES} living services have the name {name}. Give this one another --instance.")
 
@@ -60,7 +64,7 @@ def _lock(name: str) -> _Lock | None:
             return _lock_socket(name)
         except OSError as error:  # a sandbox that has no such sockets
             log.debug("no abstract socket (%s): a file is locked instead", error)
-    return _lock_file(name)
+    return _lock_files(name)
 
 
 def _lock_socket(name: str) -> socket.socket | None:
@@ -79,30 +83,53 @@ def _lock_socket(name: str) -> socket.socket | None:
     return lock
 
 
-def _lock_file(name: str) -> _Lock | None:
-    """Where there are no abstract sockets: a lock on a file in a folder that is this user's alone."""
-    reasons = []
+class _FileLocks:
+    """Locks on files, released together."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+
+    def close(self) -> None:
+        while self.held:
+            os.close(self.held.pop())
+
+
+def _lock_files(name: str) -> _FileLocks | None:
+    """Where there are no abstract sockets: locks on files, in each folder that is this user's alone.
+
+    In each: if one of them cannot be used for a while, two services still meet in the other. Nothing that somebody else has
+    put in the place of a folder or file is opened, followed or waited for.
+    """
+    locks, reasons = _FileLocks(), []
     for folder in _folders():
         try:
-            _check_own(folder)
-            descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            file = os.fdopen(descriptor, "a")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                return None
-            except OSError:
-                file.close()
-                raise
+            locks.held.append(_lock_file(folder, name))
+        except BlockingIOError:
+            locks.close()
+            return None
         except OSError as error:
             reasons.append(f"{folder}: {error.strerror or error}")
-        else:
-            return file
-    raise SettingsError(
-        f"no folder for the lock of this service's transactional id ({'; '.join(reasons)}). Make one of them a folder "
-        "of this user, which nobody else may write to."
-    )
+    if not locks.held:
+        raise SettingsError(
+            f"no folder for the lock of this service's transactional id ({'; '.join(reasons)}). Make one of them a folder "
+            "of this user, which nobody else may write to."
+        )
+    return locks
+
+
+def _lock_file(folder: Path, name: str) -> int:
+    """The descriptor of a locked file. Raises BlockingIOError if another process holds the lock, else OSError."""
+    _check_own(folder)
+    descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "the file of the lock is not a plain file")
 
 
 def _folders() -> list[Path]:

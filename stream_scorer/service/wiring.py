@@ -198,7 +198,7 @@ class KafkaService:
         self._closing.add(
             "the transactional id", number.release
         )  # after the producer: another service may take it then
-        transactional_id = f"{name}.{number.number}"
+        transactional_id = f"{name}.{number.text}"
         log.info("transactional id %s", transactional_id)
         written = [*routes.topics.values(), *filter(None, [routes.dead_letters, changelog and changelog[0]])]
         return TransactionalSink(

@@ -12,11 +12,14 @@ import logging
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
 
 log = logging.getLogger(__name__)
+PREFIX = "stream-scorer-model-"
+"""Of folders with the files of one model, in the process that runs it. Nothing else has names that begin so."""
 _locks: dict[Path, int] = {}
 """The descriptor that holds the lock of each folder of this process."""
 
@@ -32,6 +35,17 @@ def user_folder(variable: str, default: str) -> Path:
         return Path.home() / default / "stream-scorer"
     except RuntimeError as error:
         raise SettingsError(f"there is no home directory. Set {variable}, or HOME.") from error
+
+
+def others_may_write(folder: Path) -> str | None:
+    """Why somebody else than this user and root may change what is in a folder; None if nobody may, or it is not there."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    if found.st_uid not in (os.getuid(), 0):
+        return f"it belongs to user {found.st_uid}"
+    return "all users may write to it" if found.st_mode & 0o002 else None
 
 
 def new_temporary_folder(prefix: str) -> Path:
@@ -58,6 +72,16 @@ def remove_temporary_folder(path: Path) -> None:
     descriptor = _locks.pop(path, None)
     if descriptor is not None:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A temporary folder for the time of the block. Raises SettingsError: none can be made."""
+    path = new_temporary_folder(prefix)
+    try:
+        yield path
+    finally:
+        remove_temporary_folder(path)
 
 
 def remove_left_folders(prefix: str) -> int:

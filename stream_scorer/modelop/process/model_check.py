@@ -6,9 +6,8 @@ Rules `b.load-checks`, `j.imp`, `j.policy` and `j.unsafe`.
 from __future__ import annotations
 
 import ast
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from stream_scorer.errors import ModelError
@@ -18,7 +17,9 @@ from stream_scorer.model.archive import is_packed, member_names
 from stream_scorer.model.imports import Import, find_imports, importable, prefixes
 from stream_scorer.model.program import Program
 from stream_scorer.modelop.process.import_policy import Policy
+from stream_scorer.modelop.process.jet_folder import PREFIX
 from stream_scorer.modelop.process.package import ModelPackage
+from stream_scorer.system.folders import temporary_folder
 
 TYPES = ("python3", "python", "python2")
 _OURS = ("fastscore", "imp")
@@ -146,10 +147,10 @@ def _check_there(program: Program, imported: Import) -> None:
 def _attached_modules(package: ModelPackage) -> Iterator[str]:
     """Yield the top-level modules in the attachments. Raises ModelError: an archive is not safe."""
     for name, content in package.attachments:
-        with tempfile.TemporaryDirectory(prefix="stream-scorer-") as folder:
+        with temporary_folder(PREFIX) as folder:
             path = content
             if isinstance(path, bytes):
-                path = Path(folder, PurePosixPath(name).name or "attachment")
+                path = folder / (PurePosixPath(name).name or "attachment")
                 path.write_bytes(content)  # type: ignore[arg-type]
             if not is_packed(path):
                 continue

@@ -25,6 +25,7 @@ from stream_scorer.modelop.server.hosted_fleet import HostedFleet
 from stream_scorer.modelop.server.settings import MIB, EngineSettings, baked_from, is_loopback, read_token
 from stream_scorer.modelop.server.store import Store
 from stream_scorer.parsing.addresses import Address, listen
+from stream_scorer.system.folders import others_may_write
 
 log = logging.getLogger(__name__)
 _LAST_ANSWERS_S = 3
@@ -95,7 +96,9 @@ def _own_folder(folder: Path) -> Iterator[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (folder / "lock").open("w")
+        # Whoever can write to the folder may have put a link, or a pipe that blocks, in the place of the lock.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        lock = os.fdopen(os.open(folder / "lock", flags, 0o600), "rb", buffering=0)
     except OSError as error:
         raise SettingsError(f"--data {folder}: {error.strerror}. Give a directory that can be written.") from error
     with lock:
@@ -103,6 +106,8 @@ def _own_folder(folder: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise SettingsError(f"--data {folder}: another engine uses it. Stop that one, or give another.") from error
+        if text := others_may_write(folder):
+            log.warning("--data %s: %s. Who can write to it gives the engine models, which are code.", folder, text)
         yield folder
 
 

@@ -6,8 +6,10 @@ import contextlib
 import importlib
 import io
 import os
+import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -163,3 +165,26 @@ def test_an_encrypted_zip_is_told(tmp_path):
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(ModelError, match="cannot be unpacked"):
         unpack(tmp_path / "a.zip", tmp_path)
+
+
+@pytest.mark.process
+def test_what_a_killed_process_has_left_goes_with_the_next_sandbox(tmp_path, monkeypatch):
+    """The sandbox of a living process stays, and so does every other folder of the place."""
+    code = "import sys; from stream_scorer.model.sandbox import sandbox; inside = sandbox(None); "
+    code += "print(inside.__enter__(), flush=True); sys.stdin.read()"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    for name in ("stream-scorer-1000", "stream-scorer-kafka-x", "mine"):
+        (tmp_path / name).mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        left = Path(other.stdout.readline().strip())
+        (left / "weights").touch()
+        with sandbox(None):
+            assert left.is_dir()
+        other.kill()
+        other.wait()
+        with sandbox(None):
+            assert not left.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"stream-scorer-1000", "stream-scorer-kafka-x", "mine"}

@@ -107,7 +107,7 @@ def test_two_users_of_a_host_get_two_numbers(name):
 @pytest.mark.process
 def test_without_sockets_a_file_in_the_home_is_locked(folders, name):
     home = f"import types; import stream_scorer.service.transactional_id as m; m._folders = lambda: [m.Path({str(folders[0])!r})]"
-    other, number = _held(name, prepare=f"{home}; m._lock_socket = m._lock_file")
+    other, number = _held(name, prepare=f"{home}; m._lock_socket = m._lock_files")
     with other:
         assert number == 0
         mine = InstanceNumber(name)
@@ -139,7 +139,26 @@ def _a_file(folder: Path):
     folder.touch()
 
 
+def _a_pipe(folder: Path):
+    """Whoever opens it waits for a writer."""
+    os.mkfifo(folder)
+
+
+def _for_the_group(folder: Path):
+    folder.mkdir()
+    folder.chmod(0o770)
+
+
+def _a_closed_one(folder: Path):
+    folder.mkdir(mode=0o000)
+
+
 WRONG = {
+    "a pipe": (_a_pipe, "exists"),
+    "open to the group": (_for_the_group, "others may write"),
+    "closed": pytest.param(
+        (_a_closed_one, "denied"), marks=pytest.mark.skipif(os.geteuid() == 0, reason="root opens what is closed")
+    ),
     "a link": (_link, "a link"),
     "open to all": (_open_to_all, "others may write"),
     "a file": (_a_file, "exists"),
@@ -167,6 +186,45 @@ def test_without_any_folder_the_service_ends_and_says_why(folders, name, wrong):
         make(folder)
     with pytest.raises(SettingsError, match=rf"(?s)locks: .*{reason}.*tmp.*{reason}"):
         InstanceNumber(name)
+
+
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "folder", "link"]
+)
+def test_what_lies_in_the_place_of_a_lock_is_not_opened(folders, name, put):
+    InstanceNumber(name).release()
+    (lock,) = folders[0].iterdir()
+    lock.unlink()
+    put(lock)
+    first, second = InstanceNumber(name), InstanceNumber(name)
+    assert (first.number, second.number) == (0, 1)
+    second.release()
+    first.release()
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_folder_that_fails_for_a_while_makes_no_two_services_miss_each_other(folders, name, broken):
+    InstanceNumber(name).release()
+    folders[broken].chmod(0o777)
+    first = InstanceNumber(name)
+    folders[broken].chmod(0o700)
+    second = InstanceNumber(name)
+    assert (first.number, second.number) == (0, 1)
+    second.release()
+    first.release()
+
+
+def test_two_users_without_a_common_lock_get_two_ids(folders, name):
+    mine = InstanceNumber(name)
+    assert mine.text == f"{os.getuid()}-0"
+    mine.release()
+
+
+@sockets
+def test_where_all_users_share_the_lock_the_id_is_the_number(name):
+    mine = InstanceNumber(name)
+    assert mine.text == "0"
+    mine.release()
 
 
 def test_a_user_without_an_entry_has_the_other_folder(folders, name, monkeypatch):

@@ -92,3 +92,11 @@ def test_a_folder_that_cannot_be_removed_is_named(monkeypatch, caplog):
     monkeypatch.setattr(folders, "remove_tree", lambda _: False)
     folders.remove_temporary_folder(folder)
     assert str(folder) in caplog.text
+
+
+@pytest.mark.parametrize(("mode", "text"), [(0o777, "all users"), (0o1777, "all users"), (0o775, None), (0o700, None)])
+def test_who_else_may_write_to_a_folder(mode, text, tmp_path):
+    tmp_path.chmod(mode)
+    found = folders.others_may_write(tmp_path)
+    assert found is None if text is None else text in found
+    assert folders.others_may_write(tmp_path / "nothing") is None
