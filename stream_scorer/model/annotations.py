@@ -72,7 +72,7 @@ class Annotations:
 def parse(source: str, file: str = "<module>") -> Annotations:
     """All smart comments of a module's source. Raises ModelError with file:line for a wrong value."""
     reader = _Reader(file)
-    for number, line in enumerate(source.splitlines(), 1):
+    for number, line in enumerate(source.split("\n"), 1):  # not at other characters: Python counts its lines so
         if match := _LINE.match(line):
             reader.take(number, match["prefix"].lower(), match["tag"], match["value"].strip())
         elif match := _ROLE.match(line):
@@ -168,8 +168,10 @@ class _Reader:
         schemas: dict[int, str] = {}
         actions: dict[int, str] = {}
         sets: dict[int, bool] = {}
+        last = {(tag, selector): number for number, (tag, selector, _) in enumerate(self._per_slot)}
         for number, (tag, selector, value) in enumerate(self._per_slot):
-            if _is_number(selector) and number < self._dropped.get(int(selector), 0):
+            overridden = last[tag, selector] != number
+            if overridden or (_is_number(selector) and number < self._dropped.get(int(selector), 0)):
                 continue
             for slot in _selected(selector, self._in_use):
                 if tag == "schema":

@@ -11,14 +11,15 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import GeneratorType
-from typing import Any
+from typing import Any, TypeVar
 
 from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
-from stream_scorer.model.program import Program
+from stream_scorer.model.program import Program, reading
 from stream_scorer.model.recordsets import make_set, plain
 from stream_scorer.model.state_names import StateFinder
 
+_T = TypeVar("_T")
 Emit = Callable[[int, Any], None]
 """Takes the slot and the datum of one output. It must encode or copy the datum at once: the model may change it later.
 
@@ -77,11 +78,16 @@ class Host:
         named = self.annotations.state
         if named is not None:
             return named
-        return self._finder().names()
+        return self._find(lambda finder: finder.names())
 
     def views(self) -> list[tuple[str, str]]:
         """Names of global arrays that change in place, each with the name of another that shares its memory."""
-        return self._finder().views()
+        return self._find(lambda finder: finder.views())
+
+    def _find(self, read: Callable[[StateFinder], _T]) -> _T:
+        """Raises ModelError: the code is nested too deep to be read."""
+        with reading(self.program.path):
+            return read(self._finder())
 
     def _finder(self) -> StateFinder:
         names = [*(self.annotations.batch or ()), *self.callback_names.values()]

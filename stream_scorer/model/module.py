@@ -14,7 +14,7 @@ import numpy as np
 from stream_scorer.errors import ActionError, ModelError, is_for_the_host, text_of
 from stream_scorer.model.host import Emit, Host, definition_of
 from stream_scorer.model.imports import find_imports
-from stream_scorer.model.program import Program, read_program
+from stream_scorer.model.program import Program, read_program, reading
 from stream_scorer.records import State
 from stream_scorer.system.extras import install_hint
 from stream_scorer.system.stderr import without_banners
@@ -101,11 +101,16 @@ class Module:
             )
 
     def state(self) -> State:
-        """The values of the state globals, not copies."""
+        """The values of the state globals, not copies. Raises ModelError: the model has deleted one."""
         namespace, names = self.namespace, self.state_names
-        if len(names) == 1:  # the most common case, and called twice per record
-            return (namespace[names[0]],)
-        return tuple([namespace[name] for name in names])
+        try:
+            if len(names) == 1:  # the most common case, and called twice per record
+                return (namespace[names[0]],)
+            return tuple([namespace[name] for name in names])
+        except KeyError as error:
+            raise ModelError(
+                f"{self.path}: global {error} is part of the model's state, and the model has deleted it. Set it to None instead."
+            ) from None
 
     def set_state(self, state: State) -> None:
         namespace, names = self.namespace, self.state_names
@@ -203,7 +208,9 @@ def needs_an_engine(program: Program) -> str | None:
         return "'# fastscore.action: unused' makes it a model that reads its slots itself"
     if annotations.inputs != [0]:
         return f"its inputs are the slots {', '.join(map(str, annotations.inputs)) or '(none)'}"
-    if any(imported.top == "fastscore" for imported in find_imports(ast.parse(program.source))):
+    with reading(program.path):
+        imports = list(find_imports(ast.parse(program.source)))
+    if any(imported.top == "fastscore" for imported in imports):
         return "it imports fastscore, whose cells, pools and slots only the ModelOp engine has"
     return None
 

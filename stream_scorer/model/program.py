@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
 import sys
 import traceback
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,17 @@ def compile_program(code: bytes, path: Path) -> Program:
             + python2.advice(code.decode(errors="replace"), error)
         ) from error
     return Program(path, code, hashlib.sha256(code).hexdigest(), source, program, parse(source, str(path)))
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What reads the code of the file in the block goes down into it. Raises ModelError: it is nested too deep for that."""
+    try:
+        yield
+    except RecursionError as error:
+        raise ModelError(
+            f"{path}: its code is nested too deep to be read, as in an expression of 2,000 terms. Make several statements of it."
+        ) from error
 
 
 def quiet_tensorflow() -> None:

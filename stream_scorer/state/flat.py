@@ -27,7 +27,10 @@ _COPIES: dict[type, Callable[[Any], Any]] = {
 
 def copy(state: State) -> State:
     """A full copy of a flat state."""
-    return tuple([value[:] if type(value) is list else _copy(value) for value in state])
+    try:
+        return tuple([value[:] if type(value) is list else _copy(value) for value in state])
+    except Exception:  # noqa: BLE001 - of a class of the model, as below: the state was not flat, and the batch is scored again
+        return state
 
 
 def _copy(value: Any) -> Any:
@@ -37,6 +40,13 @@ def _copy(value: Any) -> Any:
 
 def is_flat(states: Iterable[State]) -> bool:
     """Whether all states are flat, and no two of them share a container."""
+    try:
+        return _is_flat(states)
+    except Exception:  # noqa: BLE001 - a class of the model may raise anything when it is looked at: it is not flat
+        return False
+
+
+def _is_flat(states: Iterable[State]) -> bool:
     containers = 0
     ids = set()
     for state in states:

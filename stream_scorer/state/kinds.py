@@ -47,12 +47,27 @@ def _frozenset(plain: Any) -> frozenset[Any]:
     return value
 
 
+def _sorted(value: frozenset[Any]) -> tuple[Any, ...]:
+    try:
+        return tuple(sorted(value, key=repr))
+    except ValueError:  # Python writes no int of more than 4,300 digits
+        return tuple(sorted(value, key=_text))
+
+
+def _text(value: Any) -> str:
+    if type(value) is int:
+        return f"{value:x}"
+    if type(value) in (tuple, frozenset):
+        return f"{type(value).__name__} {sorted(map(_text, value)) if type(value) is frozenset else list(map(_text, value))}"
+    return repr(value)
+
+
 _PLAIN: dict[type, tuple[bytes, Callable[[Any], Any]]] = {
     datetime.datetime: (b"datetime", datetime.datetime.isoformat),
     datetime.date: (b"date", datetime.date.toordinal),
     datetime.timedelta: (b"timedelta", lambda value: (value.days, value.seconds, value.microseconds)),
     Decimal: (b"Decimal", str),
-    frozenset: (b"frozenset", lambda value: tuple(sorted(value, key=repr))),
+    frozenset: (b"frozenset", _sorted),
 }
 _MADE: dict[bytes, Callable[[Any], Any]] = {
     b"datetime": _datetime,

@@ -95,7 +95,10 @@ def _read_origin(state: bytes) -> Origin:
     """The origin in a position record. Early versions left it empty."""
     if not state:
         return Origin()
-    origin = json.loads(state)
+    try:
+        origin = json.loads(state)
+    except RecursionError as error:
+        raise ValueError(f"not the origin of a state: {state[:40]!r}") from error
     if not isinstance(origin, dict):
         raise ValueError(f"not the origin of a state: {state[:40]!r}")
     return Origin(*(str(origin.get(name, "")) for name in Origin._fields))

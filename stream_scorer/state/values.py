@@ -38,11 +38,18 @@ class Unsupported(TypeError):
 
 
 def dump(values: Iterable[Any]) -> bytes:
-    """The bytes of the values, one after the other. Raises Unsupported."""
+    """The bytes of the values, one after the other. Raises Unsupported, and nothing else."""
     out: list[bytes] = []
     seen: dict[int, int] = {}
-    for value in values:
-        _write(value, out, 0, seen)
+    try:
+        for value in values:
+            _write(value, out, 0, seen)
+    except Unsupported:
+        raise
+    except (
+        Exception
+    ) as error:  # objects of the model's own classes run its code, even when only their type is looked at
+        raise Unsupported(f"a value that is too large, or whose own code raises {type(error).__name__}") from error
     return b"".join(out)
 
 

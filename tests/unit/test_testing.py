@@ -265,3 +265,37 @@ def test_a_restart_finds_its_files_though_the_process_has_moved_on(total, tmp_pa
         monkeypatch.chdir("/")
         driver.restart()
         assert driver.send(1.0)[0].value == 2.0
+
+
+NOT_KEPT = {
+    "a state that is deleted": "n = 1\ndef action(x):\n    global n\n    n = 2\n    del n\n    yield x",
+    "500 lists": "n = 1\ndef action(x):\n    global n\n    for _ in range(500): n = [n]\n    yield x",
+    "a frozenset of 500": "n = 1\ndef action(x):\n    global n\n    for _ in range(500): n = frozenset([n])\n    yield x",
+    "a time whose zone raises": "import datetime\nclass Z(datetime.tzinfo):\n    def utcoffset(self, t): raise OSError\n"
+    "n = 1\ndef action(x):\n    global n\n    n = datetime.datetime(2020, 1, 1, tzinfo=Z())\n    yield x",
+}
+
+
+@pytest.mark.parametrize("case", NOT_KEPT)
+def test_a_state_that_cannot_be_kept_is_named(case, write):
+    with (
+        Driver(write("toy.py", NOT_KEPT[case])) as driver,
+        pytest.raises(ModelError, match="global 'n' is part of the model's"),
+    ):
+        driver.send_all([1.0, 2.0])
+
+
+def test_code_that_is_nested_too_deep_to_be_read_is_told(write):
+    source = f"n = 0\ndef action(x):\n    global n\n    n = {'+'.join(['1'] * 2500)}\n    yield x"
+    for named in ("", "# stream-scorer.state: n\n"):
+        with pytest.raises(ModelError, match="nested too deep to be"), Driver(write("toy.py", named + source)):
+            pass
+
+
+def test_a_state_of_huge_ints_goes_over_a_restart(write):
+    source = "n = frozenset()\ndef action(x):\n    global n\n    n |= {10**5000 + len(n)}\n    yield len(n)"
+    with Driver(write("toy.py", source)) as driver:
+        driver.send(1.0, key="a")
+        driver.restart()
+        assert driver.send(1.0, key="a")[0].value == 2
+        assert driver.state("a") == {"n": {10**5000, 10**5000 + 1}}

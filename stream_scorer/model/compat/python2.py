@@ -21,6 +21,8 @@ _FORMS = [
     ),
     (r"lambda\s*\(", "a parameter cannot be a tuple in Python 3: lambda pair: ... pair[0]"),
 ]
+_MAX_LINE = 500
+"""Characters of a line that are searched: some of these patterns take time by the square of the length."""
 _CONVERT = (
     "A Python 2 module has to be converted first: `2to3 -w FILE` of Python 3.12 or earlier does most of it, "
     "but check by hand what / (now true division) and strings mean."
@@ -29,12 +31,13 @@ _CONVERT = (
 
 def advice(source: str, error: Exception) -> str:
     """What to change, to be appended to the error's text; "" if the line has no form that we know."""
-    lines = source.splitlines()
+    lines = source.split("\n")
     number = getattr(error, "lineno", None) or 1
     # If a line is incomplete, the error is reported at the line after it.
     for line in lines[number - 1 : number] + lines[max(number - 2, 0) : number - 1]:
+        code = _without_strings(line.strip()[:_MAX_LINE])
         for pattern, hint in _FORMS:
-            if re.search(pattern, _without_strings(line)):
+            if re.search(pattern, code):
                 return f" {hint[0].upper()}{hint[1:]}. {_CONVERT}"
     if isinstance(error, TabError):
         return f" Tabs and spaces mixed: Python 2 took a tab for eight spaces. {_CONVERT}"

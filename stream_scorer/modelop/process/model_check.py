@@ -15,7 +15,7 @@ from stream_scorer.model import callbacks
 from stream_scorer.model.annotations import Annotations
 from stream_scorer.model.archive import is_packed, member_names
 from stream_scorer.model.imports import Import, find_imports, importable, prefixes
-from stream_scorer.model.program import Program
+from stream_scorer.model.program import Program, reading
 from stream_scorer.modelop.process.import_policy import Policy
 from stream_scorer.modelop.process.jet_folder import PREFIX
 from stream_scorer.modelop.process.package import ModelPackage
@@ -39,10 +39,11 @@ def check_model(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str,
         raise ModelError(f"{package.name}: models of type {package.mtype!r} do not run here, only {', '.join(TYPES)}.")
     program = package.program()
     tree = ast.parse(program.source)
-    if not program.annotations.explicit:
-        _check_callbacks(program, tree)
-    attached = {*program.annotations.module_attached, *_attached_modules(package)}
-    installs, warns = _check_imports(program, tree, attached, policy)
+    with reading(program.path):
+        if not program.annotations.explicit:
+            _check_callbacks(program, tree)
+        attached = {*program.annotations.module_attached, *_attached_modules(package)}
+        installs, warns = _check_imports(program, tree, attached, policy)
     return {
         "slots": _slots(program.annotations),
         "install_libs": installs,

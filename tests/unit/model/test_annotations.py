@@ -245,3 +245,15 @@ def test_a_slot_dropped_and_named_again_is_what_was_said_last():
     assert (found.schemas, found.actions, found.inputs) == ({2: "b"}, {2: "c"}, [0, 2])
     found = parse("# fastscore.schema.2: a\n# fastscore.slot.2: unused\n# fastscore.slot.2: in-use")
     assert (found.schemas, found.inputs) == ({}, [0, 2])
+
+
+@pytest.mark.parametrize("separator", ["\x0c", "\x0b", "\x1c", "\x85", "\u2028"])
+def test_a_line_ends_where_python_ends_it(separator):
+    source = f"# fastscore.schema.0: double{separator}# fastscore.schema.1: int\n# fastscore.window: 1\n"
+    assert 1 not in parse(source).schemas
+
+
+def test_the_last_of_many_comments_counts_and_time_grows_with_their_number():
+    many = "".join(f"# fastscore.schema.$all: s{at}\n" for at in range(30_000))
+    slots = "".join(f"# fastscore.slot.{slot}: in-use\n" for slot in range(250))
+    assert set(parse(slots + many).schemas.values()) == {"s29999"}

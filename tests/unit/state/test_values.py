@@ -286,3 +286,40 @@ def test_many_names_of_one_object_stay_one_object():
     back = load(data)
     assert back[30][0] is back[30][1] is back[29]
     assert dump(back) == data
+
+
+def test_ints_that_python_writes_as_no_text_are_kept():
+    huge = 10**5000
+    state = [huge, {huge: -huge}, {huge}, frozenset([huge, 1, (huge, frozenset([-huge]))]), Decimal(huge)]
+    assert load(dump(state)) == tuple(state)
+    assert dump([frozenset([huge, 1])]) == dump([frozenset([1, huge])])
+
+
+class _Meta(type):
+    def __hash__(cls):
+        raise OSError
+
+
+_RAISING = {
+    "type": _Meta("Own", (), {}),
+    "class": type("Own", (), {"__class__": property(lambda _: 1 / 0)}),
+    "repr": type("Own", (), {"__repr__": lambda _: 1 / 0}),
+}
+
+
+@pytest.mark.parametrize("what", _RAISING)
+@pytest.mark.parametrize("around", [lambda own: own, lambda own: [own], lambda own: frozenset([own, 1])])
+def test_objects_whose_own_code_raises_are_not_kept(what, around):
+    state = [around(_RAISING[what]())]
+    with pytest.raises(Unsupported):
+        dump(state)
+    assert not flat.is_flat([tuple(state)])
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: (inner,), lambda inner: frozenset([inner])])
+def test_what_is_nested_500_deep_is_not_kept(wrap):
+    value = frozenset()
+    for _ in range(500):
+        value = wrap(value)
+    with pytest.raises(Unsupported, match=r"nested more than 64 deep|RecursionError"):
+        dump([value])
