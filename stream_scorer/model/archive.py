@@ -13,12 +13,11 @@ import io
 import lzma
 import math
 import os
-import shutil
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple, Protocol
 
@@ -97,21 +96,26 @@ def read_archive(path: Path) -> dict[str, bytes]:
         }
 
 
-def unpack(path: Path, into: Path) -> None:
+def unpack(path: Path, into: Path, stop: Callable[[], bool] = lambda: False) -> None:
     """Unpack an archive of plain files into a folder. Owners, modes and times are not taken from it.
+
+    `stop` is asked now and then; when it returns True, nothing more is unpacked.
 
     Raises ModelError: no such file, not an archive, more than the limits above, or a member that is a link, a device or a
     sparse file, or that is outside of the folder.
     """
     with _opened(path) as archive:
         for member in _checked(path, archive):
+            if stop():
+                return
             target = into / member.path
             if member.folder:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as content, target.open("wb") as file:
-                shutil.copyfileobj(content, file)
+                while not stop() and (chunk := content.read(1 << 20)):
+                    file.write(chunk)
 
 
 def member_names(path: Path) -> list[str]:

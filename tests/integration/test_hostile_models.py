@@ -8,6 +8,7 @@ import resource
 
 import pytest
 
+from stream_scorer.modelop.dataflow.processes import has_exited
 from stream_scorer.modelop.process import jet_folder
 from support.manifold import REST, Engine, alive, until
 
@@ -139,6 +140,32 @@ def test_a_process_that_the_model_forks_does_not_answer_for_it(engine):
     for number in range(5):
         engine.input(0, b"%d" % number)
         assert engine.outputs(1) == [b"%d" % number]
+
+
+ESCAPING = """
+import os, time, fastscore
+cell = fastscore.cells("a")
+def escape(_):
+    if not os.fork():
+        os.setsid()
+        print(os.getpid(), flush=True)
+        time.sleep(600)
+        os._exit(0)
+    time.sleep(600)
+def action(x):
+    cell.update(escape)
+"""
+
+
+def test_a_process_that_leaves_the_group_ends_too_and_does_not_keep_the_lock(engine):
+    """It holds the sockets of its parent, which was in `update`: a reset waited for its end."""
+    engine.run_model(ESCAPING, BOTH)
+    engine.input(0, b"1")
+    until(lambda: "\n" in _console(engine))
+    escaped = int(_console(engine))
+    assert alive(escaped)
+    _works(engine)
+    until(lambda: has_exited(escaped))
 
 
 def test_what_is_printed_past_python_is_console_and_escapes_are_text(engine):

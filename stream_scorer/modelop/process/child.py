@@ -19,7 +19,7 @@ from typing import Any
 
 from stream_scorer.errors import ModelError
 from stream_scorer.model.program import read_program
-from stream_scorer.modelop.process import fastscore, snapshot
+from stream_scorer.modelop.process import descendants, fastscore, snapshot
 from stream_scorer.modelop.process.explicit_slots import Slots, slot_class
 from stream_scorer.modelop.process.frames import Channel, Frame, pack_outputs, unpack
 from stream_scorer.modelop.process.limits import Limits
@@ -158,11 +158,12 @@ class _EngineLogHandler(logging.Handler):
 
 
 def _exit_with_engine(life: int) -> None:
-    """Kill the process group when the engine is gone, so that nothing the model has started is left behind."""
+    """Kill all processes of this jet when the engine is gone, so that nothing the model has started is left behind."""
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             os.read(life, 1)
+        descendants.kill(os.environ)
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, name="life", daemon=True).start()

@@ -21,14 +21,15 @@ class JetFolder:
     """On disk until `remove`. Raises ModelError: an attachment cannot be read, or its archive is not safe."""
 
     def __init__(self, package: ModelPackage, stop: Callable[[], bool] = lambda: False) -> None:
-        """`stop` is asked before each attachment: if it returns True, ModelError is raised."""
+        """`stop` is asked now and then: if it returns True, ModelError is raised."""
         self.path = new_temporary_folder(PREFIX)
         self.sandbox = self.path / "sandbox"
         try:
             self.sandbox.mkdir()
             for name, content in sorted(package.attachments, key=lambda attachment: attachment[0]):
                 _check(stop, package)
-                self._attach(PurePosixPath(name).name or "attachment", content)
+                self._attach(PurePosixPath(name).name or "attachment", content, stop)
+            _check(stop, package)
             self.module = self.sandbox / package.file_name
             if self.module.exists():  # an attachment has a file of that name, which the model may read
                 self.module = self.path / package.file_name
@@ -37,7 +38,7 @@ class JetFolder:
             self.remove()
             raise
 
-    def _attach(self, name: str, content: bytes | Path) -> None:
+    def _attach(self, name: str, content: bytes | Path, stop: Callable[[], bool]) -> None:
         archive = self.path / "attachments" / name
         archive.parent.mkdir(exist_ok=True)
         if isinstance(content, bytes):
@@ -48,7 +49,7 @@ class JetFolder:
             except OSError as error:
                 raise ModelError(f"attachment {name}: {content} cannot be read ({error.strerror}).") from error
         if is_packed(archive):
-            unpack(archive, self.sandbox)
+            unpack(archive, self.sandbox, stop)
         # Some models open the archive itself.
         if not (self.sandbox / name).exists():
             os.link(archive, self.sandbox / name)

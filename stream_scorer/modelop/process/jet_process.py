@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from stream_scorer.modelop.process import descendants
 from stream_scorer.modelop.process.console import MAX_LINE, ConsoleLines
 from stream_scorer.modelop.process.frames import Channel
 from stream_scorer.modelop.process.shared import SharedState
@@ -49,7 +50,8 @@ class JetProcess:
         self._delivering = False
         self._lines = ConsoleLines()
         control, child_control = socket.socketpair()
-        shared_values, child_shared_values = socket.socketpair()
+        self._shared, child_shared_values = socket.socketpair()
+        self._mark = descendants.new_mark()
         life, self._life = os.pipe()
         self._console, console_in = os.pipe()
         with tempfile.TemporaryFile(dir=folder) as progress:
@@ -65,7 +67,7 @@ class JetProcess:
                     stderr=console_in,
                     pass_fds=passed,
                     start_new_session=True,
-                    env=environment(),
+                    env=environment() | self._mark,
                 )
             finally:
                 child_control.close()
@@ -77,7 +79,7 @@ class JetProcess:
         self.control = Channel(control, self._exit_descriptor)
         self._reader = threading.Thread(target=self._read_console, name="console", daemon=True)
         self._reader.start()
-        threading.Thread(target=shared.serve, args=(shared_values,), name="shared", daemon=True).start()
+        threading.Thread(target=shared.serve, args=(self._shared,), name="shared", daemon=True).start()
 
     @property
     def record_in_hand(self) -> int:
@@ -127,6 +129,10 @@ class JetProcess:
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        descendants.kill(self._mark)
+        # If one of them is left, it must not hold the lock of cells and pools.
+        with contextlib.suppress(OSError):
+            self._shared.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close all descriptors. After `leave` or `kill`."""
