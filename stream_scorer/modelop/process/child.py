@@ -163,10 +163,14 @@ def _exit_with_engine(life: int) -> None:
     def wait() -> None:
         with contextlib.suppress(OSError):
             os.read(life, 1)
-        descendants.kill(os.environ)
-        os.killpg(0, signal.SIGKILL)
+        _kill_all()
 
     threading.Thread(target=wait, name="life", daemon=True).start()
+
+
+def _kill_all() -> None:
+    descendants.kill(os.environ)
+    os.killpg(0, signal.SIGKILL)
 
 
 def main() -> None:
@@ -187,11 +191,13 @@ def main() -> None:
     ours.propagate = False
     ours.setLevel(logging.INFO)
     logging.getLogger().setLevel(logging.INFO)  # so that `logging.info` of a model reaches its console
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    try:
         counter = memoryview(mmap.mmap(progress, 8)).cast("q")
         child = Child(channel, SharedClient(socket.socket(fileno=shared)), counter)
         os.register_at_fork(after_in_child=child.forked)
         child.serve()
+    except (EOFError, BrokenPipeError):
+        _kill_all()  # the engine is gone; the thread that waits for that may come too late
     _flush_console()
     # Do not wait for threads that the model has left running, nor for exit handlers of libraries.
     os._exit(0)

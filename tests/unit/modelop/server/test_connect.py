@@ -77,9 +77,27 @@ def test_configuration(engine):
     assert engine.ask("GET", f"{C}/1/config", q="none").status == 404
 
 
-@pytest.mark.parametrize("text", [b"a: [", b"- 1", b"!!python/object/apply:os.system ['touch x']", b"\xff"])
+BOMB = "a: &a [x, x, x]\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)).replace(
+    "*a0", "*a"
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [",
+        "- 1",
+        "!!python/object/apply:os.system ['touch x']",
+        b"\xff",
+        BOMB,
+        "a: &a [*a]",
+        "[" * 50_000,
+        "? {a: b}\n: c",
+    ],
+)
 def test_what_is_no_configuration_is_refused(engine, text):
-    answer = engine.ask("PUT", f"{C}/1/config", text, {"Content-Type": "application/x-yaml"})
+    body = text if isinstance(text, bytes) else text.encode()
+    answer = engine.ask("PUT", f"{C}/1/config", body, {"Content-Type": "application/x-yaml"})
     assert (answer.status, "\n" in answer.text) == (400, False)
 
 

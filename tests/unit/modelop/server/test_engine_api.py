@@ -296,6 +296,18 @@ def test_snapshots_are_kept_and_restored(idle):
     assert idle.score(4) == [7]
     idle.ask("POST", "/2/engine/reset")
     assert idle.ask("PUT", "/1/job/state", b"nonsense").status == 400
+    inner = blob.replace(b"sha256", b"sha-1")
+    assert idle.ask("PUT", "/1/job/state", inner).status == 400
+    assert idle.ask("PUT", "/1/job/state", b"").status == 400
+    idle.load("other", source)
+    foreign = idle.ask("PUT", "/1/job/state", blob)
+    assert (foreign.status, "of model 'sum'" in foreign.text) == (400, True)
+    idle.ask("POST", "/2/engine/reset")
+    idle.ask("PUT", "/1/job/state", blob)
+    assert idle.load("other", source).status == 400
+    assert idle.load("sum", source).status == 204
+    idle.attach()
+    assert idle.ask("PUT", "/1/job/state", blob).status == 403, "too late"
 
 
 def test_an_import_policy_is_kept_and_obeyed(idle):
