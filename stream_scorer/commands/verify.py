@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stream_scorer.commands.model_flags import add_model_flags, attachment_and_schemas, trust_of
 from stream_scorer.errors import ModelError
-from stream_scorer.safe_text import INDENT, lines, say
+from stream_scorer.safe_text import INDENT, lines, one_line, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     trust = trust_of(args)
     try:
         for line in verify(args.model, attachment, schemas, args.inputs, trust):
-            say(f"ok  {lines(line, INDENT)}", flush=True)
+            say(f"ok  {one_line(line)}", flush=True)
     except ModelError as error:
         say(f"NOT ok  {lines(error, INDENT)}", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,22 @@ from stream_scorer.safe_text import one_line
 from stream_scorer.service.status import Status
 from stream_scorer.system.http_server import Answer, HttpServer
 
+PROCESS_S = 1.0
 PREFIX = "stream_scorer_"
+
+
+class _Process:
+    """Figures of the process, at most once a second: to count its open files takes longer the more there are."""
+
+    def __init__(self) -> None:
+        self._collector = ProcessCollector(registry=None)
+        self._metrics: list[Any] = []
+        self._due = 0.0
+
+    def collect(self) -> Iterator[Any]:
+        if (now := time.monotonic()) >= self._due:
+            self._metrics, self._due = list(self._collector.collect()), now + PROCESS_S
+        yield from self._metrics
 
 
 class _Collector:
@@ -70,7 +86,7 @@ class HttpControl:
     def __init__(self, address: Address) -> None:
         self._status: Status | None = None
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._registry.register(_Process())
         listener = listen(address, "--http")
         self.port: int = listener.getsockname()[1]
         self._server = HttpServer(listener, self.answer, "control")
