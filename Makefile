@@ -13,7 +13,7 @@ FAST := -m "not (broker or container or process or tensorflow or slow or soak)" 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format faults soak bench bench-peers images compose clean
+.PHONY: help demo test check lint format faults soak bench bench-peers audit sbom images compose clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,15 @@ bench: $(VENV)/.all  ## speed, latency, memory, start-up: tables and JSON, and r
 bench-peers: $(VENV)/.all  ## the same two jobs in other engines, each in an environment of its own
 	$(BIN)/python -m bench.peers $(BENCH)
 
+# Asks a vulnerability service on the network, so no test and no CI step waits for it. It fails on a package that the
+# service does not know, too: that one has not been looked at.
+audit: $(VENV)/.all  ## known vulnerabilities of all packages that are installed here (needs PyPI)
+	@$(BIN)/pip freeze --exclude-editable >$(VENV)/packages.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement $(VENV)/packages.txt $(AUDIT)
+
+sbom: $(VENV)/.all  ## sbom.json: all packages that are installed here, with versions and licences (CycloneDX)
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json $(BIN)/python
+
 images:  ## container images of the service and of a broker
 	docker/build
 
@@ -56,7 +65,7 @@ compose: images  ## the main job in containers: Kafka, the service, a replay
 	docker/up
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client.fleet_client import quoted
-from stream_scorer.modelop.client.items import done, read_bytes, verb
+from stream_scorer.modelop.client.items import add_trust_flags, done, read_bytes, trust_of, verb
 from stream_scorer.modelop.client.models import attachment_type
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.show import print_json, print_names, print_table
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     upload = verb(verbs, "upload", "add or replace an archive of a model's files")
     upload.add_argument("model", metavar="MODEL")
     upload.add_argument("file", metavar="FILE", type=Path, help="the archive: .zip, .tar.gz or .tgz")
+    add_trust_flags(upload)
     verb(
         verbs, "list", "list the names of a model's attachments; with -v also types and sizes", machine=True
     ).add_argument("model", metavar="MODEL")
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     path, subject = f"{path}/{quoted(name)}", f"attachment {name!r} of {args.model!r}"
     if args.verb == "upload":
         headers = {"Content-Type": attachment_type(name)}
-        answer = manage.call("PUT", path, read_bytes(args.file), subject=subject, headers=headers)
+        answer = manage.call("PUT", path, read_bytes(args.file, trust_of(args)), subject=subject, headers=headers)
         done(args, f"{subject} {'added' if answer.status == 201 else 'replaced'}")
     elif args.verb == "remove":
         manage.call("DELETE", path, subject=subject)

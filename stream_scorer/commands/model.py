@@ -10,7 +10,7 @@ from typing import Any
 from stream_scorer.errors import SettingsError
 from stream_scorer.modelop.client import models
 from stream_scorer.modelop.client.fleet_client import Fleet, Service, quoted
-from stream_scorer.modelop.client.items import done, read_bytes, verb
+from stream_scorer.modelop.client.items import add_trust_flags, done, read_bytes, trust_of, verb
 from stream_scorer.modelop.client.options import fleet_of, vendor_style
 from stream_scorer.modelop.client.rest_records import read_outputs, send_lines
 from stream_scorer.modelop.client.show import print_json, print_table, write_bytes
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE",
         help=f"type of the model: {', '.join(models.TYPES)}; also written -type:python3 (default: by the extension of FILE)",
     )
+    add_trust_flags(add)
     verb(verbs, "list", "list the models in Model Manage", machine=True)
     verb(verbs, "show", "print a model's source").add_argument("name", metavar="NAME")
     verb(verbs, "remove", "remove a model, its attachments and snapshots").add_argument("name", metavar="NAME")
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser_of_verb.add_argument(
             "attachment", metavar="FILE", nargs="?", type=Path, help="archive to use instead of the model's attachments"
         )
+        add_trust_flags(parser_of_verb)
         parser_of_verb.add_argument(
             "--schema",
             action="append",
@@ -121,7 +123,7 @@ def _stored(args: argparse.Namespace, fleet: Fleet) -> int:
         return 0
     path, subject = f"/1/model/{quoted(args.name)}", f"model {args.name!r}"
     if args.verb == "add":
-        source = read_bytes(args.file)
+        source = read_bytes(args.file, trust_of(args))
         headers = {"Content-Type": models.model_type(args.type, args.file, source)}
         answer = manage.call("PUT", path, source, subject=subject, headers=headers)
         done(args, f"{subject} {'added' if answer.status == 201 else 'replaced'}")
@@ -140,9 +142,11 @@ def _load(args: argparse.Namespace, fleet: Fleet) -> int:
         if not colon:
             raise SettingsError(f"--schema {given!r} is not of the form NAME:FILE.")
         # As in the vendor's client, the schema itself may stand in place of a file.
-        schemas[name] = Path(file).read_text() if Path(file).is_file() else file
+        schemas[name] = read_bytes(Path(file), trust_of(args)).decode() if Path(file).is_file() else file
     verify = args.verb == "verify"
-    body = models.load(fleet.model_manage(), fleet.engine(), args.name, args.attachment, schemas, dry_run=verify)
+    body = models.load(
+        fleet.model_manage(), fleet.engine(), args.name, args.attachment, schemas, dry_run=verify, trust=trust_of(args)
+    )
     if not verify:
         done(args, f"model {args.name} is loaded")
         return 0

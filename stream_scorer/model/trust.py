@@ -115,8 +115,18 @@ def _check_archive(path: Path, listed: Listed) -> None:
 
 
 def read_part(path: Path, data: bytes, trust: Trust = CHECKED) -> bytes:
-    """Return `data`, the content of `path`. Raises ModelError: a manifest is beside it and says that it is another content."""
-    manifest = None if trust.unverified else manifests.manifest_beside(path)
+    """Return `data`, the content of the file `path`, for whoever uses the files of a bundle one by one.
+
+    Raises ModelError: a manifest is beside the file and says that it is another content; or `trust` asks for a signature, and the
+    file is of no signed bundle. SettingsError: the public keys cannot be read.
+    """
+    if trust.unverified:
+        return data
+    manifest = manifests.manifest_beside(path)
+    if trust.signers is not None:
+        if manifest is None or path.name not in manifest.files:
+            raise ModelError(f"{path}: --require-signature asks for a file of a signed bundle, and this is none.")
+        check_signature(manifest.data, read_signature(path.parent), trust.signers, str(path.parent))
     if manifest is not None and path.name in manifest.files:
         try:
             manifests.check_bytes(path.name, data, manifest.files[path.name])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.model.trust import Trust, read_part
 from stream_scorer.modelop.client.fleet_client import Fleet, quoted
 from stream_scorer.modelop.client.options import add_server_flags
 from stream_scorer.modelop.client.show import print_json, print_names
@@ -22,11 +23,32 @@ def verb(verbs: Any, name: str, text: str, *, machine: bool = False) -> argparse
     return parser
 
 
+def add_trust_flags(parser: argparse.ArgumentParser) -> None:
+    """Add --unverified and --require-signature, for a verb that sends a file, which may be one of a bundle."""
+    parser.add_argument(
+        "--unverified",
+        action="store_true",
+        help="send a file of a bundle although it is not what its manifest.json says",
+    )
+    parser.add_argument(
+        "--require-signature",
+        type=Path,
+        metavar="PUB",
+        help="file of Ed25519 public keys in PEM: send only a file of a bundle that one of them has signed",
+    )
+
+
+def trust_of(args: argparse.Namespace) -> Trust:
+    """What these flags ask for. Raises SettingsError: they contradict each other."""
+    return Trust(args.unverified, args.require_signature)
+
+
 def add_item_verbs(verbs: Any, kind: str) -> None:
     """Add the parsers of the four verbs. kind: "schema", "stream" or "sensor"."""
     add = verb(verbs, "add", f"add or replace a {kind}")
     add.add_argument("name", metavar="NAME")
     add.add_argument("file", metavar="FILE", type=Path, nargs="?", help="file of JSON (default: stdin)")
+    add_trust_flags(add)
     verb(verbs, "list", f"list the names of all {kind}s", machine=True)
     show = verb(verbs, "show", f"print a {kind}", machine=True)
     show.add_argument("name", metavar="NAME")
@@ -44,7 +66,7 @@ def run_item_verb(kind: str, args: argparse.Namespace, fleet: Fleet) -> int:
     if args.verb == "show":
         print_json(manage.get(path, subject=f"{kind} {args.name!r}"))
     elif args.verb == "add":
-        value = read_json(args.file)
+        value = read_json(args.file, trust_of(args))
         answer = manage.send("PUT", path, value, subject=f"{kind} {args.name!r}")
         done(args, f"{kind} {args.name} {'added' if answer.status == 201 else 'replaced'}")
     elif args.verb == "remove":
@@ -59,19 +81,23 @@ def done(args: argparse.Namespace, text: str) -> None:
         say(one_line(text))
 
 
-def read_bytes(file: Path | None) -> bytes:
-    """Return the bytes of a file, or of stdin. Raises SettingsError."""
+def read_bytes(file: Path | None, trust: Trust | None = None) -> bytes:
+    """Return the bytes of a file, or of stdin. Raises SettingsError.
+
+    trust: the file may be one of a bundle, and is then checked. Raises ModelError: it is refused.
+    """
     if file is None:
         return sys.stdin.buffer.read()
     try:
-        return file.read_bytes()
+        data = file.read_bytes()
+        return data if trust is None else read_part(file, data, trust)
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from error
 
 
-def read_json(file: Path | None) -> Any:
+def read_json(file: Path | None, trust: Trust | None = None) -> Any:
     """Return the JSON of a file, or of stdin. Raises SettingsError."""
     try:
-        return json.loads(read_bytes(file))
-    except ValueError as error:
+        return json.loads(read_bytes(file, trust))
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{file or 'stdin'}: not JSON ({error}).") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.model.trust import CHECKED, Trust
 from stream_scorer.modelop.client.fleet_client import Service, quoted
 from stream_scorer.modelop.client.items import read_bytes
 
@@ -81,13 +82,21 @@ def archive_type(name: str) -> str | None:
 
 
 def load(
-    manage: Service, engine: Service, name: str, override: Path | None, schemas: Mapping[str, str], *, dry_run: bool
+    manage: Service,
+    engine: Service,
+    name: str,
+    override: Path | None,
+    schemas: Mapping[str, str],
+    *,
+    dry_run: bool,
+    trust: Trust = CHECKED,
 ) -> bytes:
     """Load a model of Model Manage into an engine, which fetches the attachments itself. Return the answer's body.
 
     Args:
         override: an archive to send in place of the attachments, as the one named override.
         schemas: JSON text by name, to send with the model.
+        trust: what is asked of the override.
 
     Raises:
         Refused: as `call` does.
@@ -97,7 +106,7 @@ def load(
     parts: list[tuple[str, str, bytes]] = []
     if override is not None:
         head = 'attachment; filename="override"'
-        parts.append((head, attachment_type(override.name), read_bytes(override)))
+        parts.append((head, attachment_type(override.name), read_bytes(override, trust)))
     else:
         listed = manage.get(f"/1/model/{quoted(name)}/attachment", subject=f"attachments of {name!r}")
         parts += [_reference(manage, name, attachment) for attachment in listed]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.model.trust import Trust, read_part
 from stream_scorer.modelop.process import jet_folder
 from stream_scorer.modelop.process.package import ModelPackage
 from stream_scorer.modelop.server.connect import Connect
@@ -36,7 +37,7 @@ class HostedFleet:
         jet_folder.remove_left()
         self.pneumo = PneumoHub()
         self._closing = contextlib.ExitStack()
-        schemas = {name: _json(path, f"SCHEMAS: {name}") for name, path in baked.schemas.items()}
+        schemas = {name: _json(path, f"SCHEMAS: {name}", settings.trust()) for name, path in baked.schemas.items()}
         library = Library(store if settings.model_manage else None, remote(settings, os.environ), schemas)
         self.engines = [
             Engine(name, store, library, self.pneumo, PolicyStore(store, name, settings.policy))
@@ -55,7 +56,7 @@ class HostedFleet:
             settings.tls_cert is not None,
         )
         try:
-            self._bake(baked)
+            self._bake(baked, settings.trust())
         except BaseException:
             self.close()
             raise
@@ -70,7 +71,7 @@ class HostedFleet:
         self._closing.callback(sensors.close)
         return sensors
 
-    def _bake(self, baked: Baked) -> None:
+    def _bake(self, baked: Baked, trust: Trust) -> None:
         if baked.configuration is not None:
             self.connect.configure(_read(baked.configuration, "FASTSCORE_CONFIG"))
         manifold = self.engines[0].manifold
@@ -78,8 +79,9 @@ class HostedFleet:
             kind = "python3" if baked.model.suffix in (".py", ".py3") else baked.model.suffix
             if kind != "python3":
                 raise SettingsError(f"MODEL {baked.model}: this engine runs Python models, .py or .py3.")
-            attachments = tuple((path.name, _read(path, "ATTACHMENTS")) for path in baked.attachments)
-            manifold.load(ModelPackage(baked.model.stem, kind, _read(baked.model, "MODEL"), attachments, {}))
+            attachments = tuple((path.name, _read(path, "ATTACHMENTS", trust)) for path in baked.attachments)
+            source = _read(baked.model, "MODEL", trust)
+            manifold.load(ModelPackage(baked.model.stem, kind, source, attachments, {}))
             log.info("engine-1: model %s is loaded, as MODEL says", baked.model)
         for slot, path in baked.streams.items():
             manifold.attach(slot, path.stem, _json(path, f"STREAMS: {slot}"))
@@ -106,12 +108,14 @@ def remote(settings: EngineSettings, env: Mapping[str, str]) -> RemoteModelManag
     return RemoteModelManage(url, token=token, insecure=settings.connect_insecure, ca=settings.connect_ca)
 
 
-def _read(path: Path, variable: str) -> bytes:
+def _read(path: Path, variable: str, trust: Trust | None = None) -> bytes:
+    """trust: the file may be one of a bundle, and is then checked. Raises SettingsError; ModelError: it is refused."""
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{variable} {path}: cannot be read ({error.strerror}).") from error
+    return data if trust is None else read_part(path, data, trust)
 
 
-def _json(path: Path, variable: str) -> Any:
-    return strict_json.load(_read(path, variable), f"{variable} {path}")
+def _json(path: Path, variable: str, trust: Trust | None = None) -> Any:
+    return strict_json.load(_read(path, variable, trust), f"{variable} {path}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.model.trust import Trust
 from stream_scorer.parsing.addresses import Address, read_address
 from stream_scorer.settings.declared import setting
 from stream_scorer.system.folders import user_folder
@@ -48,6 +49,13 @@ class EngineSettings:
         False,
         "accept any certificate of --connect-prefix: the vendor's are self-signed",
     )
+    unverified: bool = setting(
+        False, "load MODEL and what goes with it although they are not what the manifest.json beside them says"
+    )
+    require_signature: Path | None = setting(
+        None,
+        "file of Ed25519 public keys in PEM: MODEL, ATTACHMENTS and SCHEMAS have to be of a bundle that one has signed",
+    )
     policy: Path | None = setting(None, "YAML file with the import policy of engines that were given none")
     max_body: int = setting(512, "largest request body, in MiB, at most 900", low=1)
     log_level: str = setting("INFO", "lowest level to log", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
@@ -55,6 +63,7 @@ class EngineSettings:
 
     def __post_init__(self) -> None:
         host = self.address.host
+        self.trust()
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("--tls-cert and --tls-key go together: give both, or neither.")
         if self.token is None and not self.insecure and not is_loopback(host):
@@ -64,6 +73,10 @@ class EngineSettings:
             )
         if self.max_body > 900:
             raise SettingsError("--max-body: SQLite keeps no more than 900 MiB in one place.")
+
+    def trust(self) -> Trust:
+        """What is asked of the files that the environment names. Raises SettingsError."""
+        return Trust(self.unverified, self.require_signature)
 
     @property
     def address(self) -> Address:

@@ -29,6 +29,9 @@ from stream_scorer.model.archive import write_archive
 from stream_scorer.model.bundle import export
 from stream_scorer.model.locate import locate
 from stream_scorer.model.trust import Trust, attached
+from stream_scorer.modelop.server.hosted_fleet import HostedFleet
+from stream_scorer.modelop.server.settings import EngineSettings, baked_from
+from stream_scorer.modelop.server.store import Store
 from stream_scorer.scoring.hosting import host_model
 from stream_scorer.testing import Driver
 
@@ -429,3 +432,55 @@ def test_a_schema_cannot_be_named_so_that_it_is_written_elsewhere(tmp_path, writ
 
 def test_the_default_is_to_check():
     assert Trust(unverified=False, signers=None) == trusts.CHECKED
+
+
+UPLOADS = {
+    "model add": (["model", "add", "toy"], "toy.py"),
+    "attachment upload": (["attachment", "upload", "toy"], "attachment.tar.gz"),
+    "schema add": (["schema", "add", "number"], "number.avsc"),
+    "stream add": (["stream", "add", "rest"], "rest.json"),
+}
+
+
+@pytest.mark.parametrize("case", UPLOADS)
+def test_parts_of_a_changed_bundle_are_not_sent_to_an_engine(case, made, bundle, capsys, monkeypatch):
+    words, name = UPLOADS[case]
+    sent = []
+    monkeypatch.setattr("stream_scorer.modelop.client.fleet_client.Fleet.model_manage", lambda fleet: _Server(sent))
+    command = [*words, str(bundle / name), "--server", "http://127.0.0.1:1"]
+    assert main([*command, "--require-signature", str(made[2])]) == 0
+    assert len(sent) == 1
+    _append(name)(bundle)
+    assert main(command) == 3
+    assert f"not what its manifest says: {name} has sha256" in capsys.readouterr().err
+    assert len(sent) == 1
+    assert main([*command, "--unverified"]) == 0
+    (bundle / "manifest.json").unlink()
+    assert main([*command, "--require-signature", str(made[2])]) == 3
+    assert "asks for a file of a signed bundle" in capsys.readouterr().err
+
+
+class _Server:
+    def __init__(self, sent):
+        self._sent = sent
+
+    def call(self, method, path, body=b"", **_):
+        self._sent.append((method, path, body))
+        return self
+
+    send = call
+    status = 201
+
+
+@pytest.mark.parametrize("name", ["toy.py", "attachment.tar.gz", "number.avsc"])
+def test_an_engine_does_not_load_a_changed_bundle_that_its_environment_names(name, made, bundle, tmp_path, executed):
+    files = {"MODEL": bundle / "toy.py", "ATTACHMENTS": bundle / "attachment.tar.gz"}
+    environment = {**{key: str(path) for key, path in files.items()}, "SCHEMAS": f"number:{bundle / 'number.avsc'}"}
+    _append(name)(bundle)
+    settings = EngineSettings(require_signature=made[2])
+    with (
+        contextlib.closing(Store(tmp_path / "data")) as store,
+        pytest.raises(ModelError, match="not what its manifest says"),
+    ):
+        HostedFleet(settings, baked_from(environment), store, ("127.0.0.1", 1))
+    assert not executed()
