@@ -31,8 +31,8 @@ MAY_IMPORT = {
     "modelop.process": "errors records parsing ports system model state modelop.streams",
     "modelop.dataflow": "errors records ports modelop.streams modelop.process",
     "modelop.client": "model errors safe_text parsing system settings",
-    "modelop.server": "model errors version safe_text parsing system codec settings modelop.client modelop.streams modelop.process "
-    "modelop.dataflow",
+    "modelop.server": "model errors version safe_text parsing system codec settings modelop.client "
+    "modelop.streams modelop.process modelop.dataflow",
     "service": "version errors records safe_text parsing ports system codec model settings state evaluate kafka scoring",
     "api": "errors records parsing ports system model settings scoring service",
     "testing": "errors records codec model service api",
