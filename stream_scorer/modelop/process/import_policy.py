@@ -18,7 +18,7 @@ from stream_scorer.parsing import plain_yaml
 
 log = logging.getLogger(__name__)
 
-_KINDS = ("prohibit", "warn", "install")
+KINDS = ("prohibit", "warn", "install")
 _INSTALL_S = 900
 _installing = threading.Lock()
 
@@ -52,7 +52,7 @@ class Policy:
             return cls({}, text)
         if not isinstance(entries, dict):
             raise SettingsError(
-                f"import policy: it must map libraries to {', '.join(_KINDS)}, and is a {type(entries).__name__}."
+                f"import policy: it must map libraries to {', '.join(KINDS)}, and is a {type(entries).__name__}."
             )
         return cls({str(library): _rule(str(library), entry) for library, entry in entries.items()}, text)
 
@@ -70,9 +70,9 @@ class Policy:
 
 def _rule(library: str, entry: Any) -> Rule:
     kind, command = (entry.get("policy"), entry.get("command")) if isinstance(entry, dict) else (entry, None)
-    if kind not in _KINDS or not isinstance(command, str | None):
+    if kind not in KINDS or not isinstance(command, str | None):
         raise SettingsError(
-            f"import policy: {library}: {repr(entry)[:200]} is none of {', '.join(_KINDS)}, or {{policy: install, command: ...}}."
+            f"import policy: {library}: {repr(entry)[:200]} is none of {', '.join(KINDS)}, or {{policy: install, command: ...}}."
         )
     if command is not None and kind != "install":
         raise SettingsError(f"import policy: {library}: a command goes with policy install, not with {kind}.")

@@ -80,7 +80,7 @@ def active_model(engine: Engine, _: Call) -> Response:
     return json_answer(model)
 
 
-@API.on("DELETE", "/1/job/model", "unload the model (old)", _DONE)
+@API.on("DELETE", "/1/job/model", "unload the model (old)", {**_DONE, 404: "none"})
 @API.on("DELETE", "/2/active/model", "unload the model, in INIT", {**_DONE, 404: "none"})
 def unload(engine: Engine, _: Call) -> Response:
     if engine.manifold.active_model() is None:

@@ -11,22 +11,23 @@ from stream_scorer.modelop.server.engine import Engine
 from stream_scorer.modelop.server.engine_api import attach_at
 
 API: Api[Engine] = Api("engine", "Engine")
-_ATTACHED = {204: "attached", 400: "a reason"}
+_ATTACHED = {200: "dry run: the descriptor as it was understood", 204: "attached", 400: "a reason"}
+_DRY = {"dry-run": "True: check it only"}
 _JSON = ("application/json",)
 _POLICY_TYPES = (POLICY + "python3", POLICY + "python")
 
 
-@API.on("PUT", "/1/job/stream/in", "attach a stream at slot 0 (old)", _ATTACHED, body=_JSON)
+@API.on("PUT", "/1/job/stream/in", "attach a stream at slot 0 (old)", _ATTACHED, query=_DRY, body=_JSON)
 def attach_in(engine: Engine, call: Call) -> Response:
     return attach_at(engine, call, 0)
 
 
-@API.on("PUT", "/1/job/stream/out", "attach a stream at slot 1 (old)", _ATTACHED, body=_JSON)
+@API.on("PUT", "/1/job/stream/out", "attach a stream at slot 1 (old)", _ATTACHED, query=_DRY, body=_JSON)
 def attach_out(engine: Engine, call: Call) -> Response:
     return attach_at(engine, call, 1)
 
 
-@API.on("PUT", "/1/job/stream/{slot}", "attach a stream (old)", _ATTACHED, body=_JSON)
+@API.on("PUT", "/1/job/stream/{slot}", "attach a stream (old)", _ATTACHED, query=_DRY, body=_JSON)
 def attach_old(engine: Engine, call: Call) -> Response:
     return attach_at(engine, call, call.slot())
 
@@ -49,7 +50,7 @@ def status(engine: Engine, call: Call) -> Response:
 
 
 @API.on("POST", "/1/job/sample/cpu", "CPU time and traffic of the next seconds", {200: "times and counts", 403: "no such time"},
-        query={"duration": "s; 1 unless content_type"})  # fmt: skip
+        query={"duration": "s; 1 unless given"})  # fmt: skip
 def sample_cpu(engine: Engine, call: Call) -> Response:
     duration = call.number("duration", 1.0, refuse=403)
     if not 0 < duration <= 60:

@@ -10,12 +10,12 @@ from typing import Any
 from stream_scorer.errors import DescriptorError
 from stream_scorer.modelop.streams.transport_kinds import MAX_WHOLE, Transport, is_text, shown
 
-_ENCODINGS = ("json", "utf-8", "csv", "msgpack", "avro-binary", "bert", "soap-rpc")
+ENCODINGS = ("json", "utf-8", "csv", "msgpack", "avro-binary", "bert", "soap-rpc")
 _ENCODING_ALIASES = {"utf8": "utf-8", "avro": "avro-binary"}
 _ENCODING_OPTIONS = {"csv": ("QuoteCharacter", "Delimiter"), "json": ("Strict", "Unions")}
 _MAX_SIZE = 64 << 20
 MAX_MS = 10**12  # about 30 years; longer waits overflow a clock
-_ENVELOPES: dict[str, dict[str, Any]] = {
+ENVELOPES: dict[str, dict[str, Any]] = {
     "delimited": {"Separator": "\n"},
     "fixed": {"Size": None},
     "delimited-csv": {"Separator": "\r\n", "SkipHeader": True, "SkipBlankLines": True},
@@ -63,8 +63,8 @@ def encoding(given: Any) -> tuple[str | None, dict[str, Any]]:
         return None, {}
     word = given.lower() if isinstance(given, str) else None
     name = _ENCODING_ALIASES.get(word or "", word)
-    if name not in _ENCODINGS:
-        raise refuse("Encoding", f"null or one of {', '.join(_ENCODINGS)}", given)
+    if name not in ENCODINGS:
+        raise refuse("Encoding", f"null or one of {', '.join(ENCODINGS)}", given)
     allowed = _ENCODING_OPTIONS.get(name, ())
     unknown = [key for key in options if key not in (*allowed, "Type")]
     if unknown:
@@ -100,12 +100,12 @@ def envelope(given: Any) -> Envelope | None:
         given = {"Type": given}
     kind = given.get("Type") if isinstance(given, dict) else None
     name = kind.lower() if isinstance(kind, str) else ""
-    if name not in _ENVELOPES:
-        raise refuse("Envelope", f"null or one of {', '.join(_ENVELOPES)}", given)
-    stated = {key: given[key] for key in _ENVELOPES[name] if given.get(key) is not None}
-    fields = {**_ENVELOPES[name], **stated}
+    if name not in ENVELOPES:
+        raise refuse("Envelope", f"null or one of {', '.join(ENVELOPES)}", given)
+    stated = {key: given[key] for key in ENVELOPES[name] if given.get(key) is not None}
+    fields = {**ENVELOPES[name], **stated}
     _check_envelope(name, fields)
-    return Envelope(name, fields, frozenset(key for key in _ENVELOPES[name] if key in given))
+    return Envelope(name, fields, frozenset(key for key in ENVELOPES[name] if key in given))
 
 
 def _check_envelope(name: str, fields: dict[str, Any]) -> None:
