@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stream_scorer.commands.kafka_flags import DeadLetterSettings, add_kafka_flags, load_kafka
+from stream_scorer.commands.show_acls import add_show_acls, dead_letter_rights, show_acls
 from stream_scorer.errors import SettingsError
+from stream_scorer.kafka.rights import READ, TOPIC, Right, receipts_topic
 from stream_scorer.safe_text import lines, one_line, say
 from stream_scorer.settings.arguments import whole_number
 
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("resubmit", "send dead letters again to the topic they came from; do it after the cause is fixed"),
     ):
         command = verbs.add_parser(verb, help=text, description=text[0].upper() + text[1:] + ".")
+        add_show_acls(command)
         add_kafka_flags(command, DeadLetterSettings)
         text = "same as --dead-letter-topic"
         command.add_argument("--topic", dest="dead_letter_topic", metavar="TOPIC", default=argparse.SUPPRESS, help=text)
@@ -56,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     settings = load_kafka(DeadLetterSettings, args)
-    topic = settings.topic()
+    topic, rights = settings.topic(), _rights(settings, args)
+    if args.show_acls:
+        return show_acls(rights, settings)
     if args.verb != "list" and not args.places and not getattr(args, "all", False):
         more = ", or --all" if args.verb == "resubmit" else ""
         raise SettingsError(
@@ -64,14 +69,24 @@ def run(args: argparse.Namespace) -> int:
         )
     from stream_scorer.kafka import config as kafka_config
     from stream_scorer.kafka.admin import Cluster
-    from stream_scorer.kafka.dead_letters import read_dead_letters, select
     from stream_scorer.system import logs
 
     logs.set_up("ERROR")
     servers, extra = settings.bootstrap_servers, settings.kafka
     kafka_config.check_extra(extra, transactional=args.verb == "resubmit")
-    cluster = Cluster(kafka_config.common(servers, extra))
+    cluster = Cluster(kafka_config.common(servers, extra), rights)
     cluster.partitions(topic, "--dead-letter-topic")
+    with cluster.explaining():
+        return _do(cluster, settings, args)
+
+
+def _do(cluster: Cluster, settings: DeadLetterSettings, args: argparse.Namespace) -> int:
+    from stream_scorer.kafka import config as kafka_config
+    from stream_scorer.kafka.dead_letters import read_dead_letters, select
+
+    servers, topic, extra = settings.bootstrap_servers, settings.topic(), settings.kafka
+    if args.verb != "resubmit":  # whose topic of receipts may have to be made first
+        cluster.check_rights()
     letters = read_dead_letters(kafka_config.consumer(servers, "dead-letters", extra), topic)
     if args.verb == "list":
         return _list(list(letters)[-args.last :] if args.last else list(letters), _was_resubmitted(cluster, settings))
@@ -106,15 +121,15 @@ def _resubmit(
 ) -> int:
     """Send dead letters again. Returns 0; 1 if some were not sent, whose reasons are printed. Raises StreamScorerError."""
     from stream_scorer.kafka import config as kafka_config
-    from stream_scorer.kafka.resubmit import RECEIPTS_CONFIG, Resubmission, receipts_topic
+    from stream_scorer.kafka.resubmit import RECEIPTS_CONFIG, Resubmission
 
     servers, topic, extra = settings.bootstrap_servers, settings.topic(), settings.kafka
     if args.to:
         cluster.partitions(args.to, "--to")
     receipts = receipts_topic(topic)
     cluster.create(receipts, 1, config=RECEIPTS_CONFIG)
-    name = f"stream-scorer.dead-letters.{topic}"
-    producer = kafka_config.transactional_producer(servers, name, extra)
+    cluster.check_rights()
+    producer = kafka_config.transactional_producer(servers, _transactional_id(topic), extra)
     resubmission = Resubmission(producer, receipts, _topic_id(settings), args.to)
     reader = kafka_config.consumer(servers, "dead-letters", extra)
     new = letters if args.again else resubmission.new(letters, reader)
@@ -157,6 +172,18 @@ def _without_obstacles(
     return [letter for letter, obstacle in checked if not obstacle]
 
 
+def _transactional_id(topic: str) -> str:
+    """Of whoever re-submits letters of this topic: at most one at a time."""
+    return f"stream-scorer.dead-letters.{topic}"
+
+
+def _rights(settings: DeadLetterSettings, args: argparse.Namespace) -> list[Right]:
+    topic = settings.topic()
+    targets = [args.to] if getattr(args, "to", None) else [*getattr(args, "allow", []), settings.input_topic]
+    receipts = receipts_topic(topic)
+    return dead_letter_rights(args.verb, topic, receipts, _transactional_id(topic), filter(None, targets))
+
+
 def _warn_lines(lines: list[str]) -> None:
     for line in lines[:SHOWN_LINES]:
         _warn(line)
@@ -178,10 +205,14 @@ def _topic_id(settings: DeadLetterSettings) -> str:
 def _was_resubmitted(cluster: Cluster, settings: DeadLetterSettings) -> Callable[[DeadLetter], bool]:
     """A function: was this letter re-submitted to the topic it came from?"""
     from stream_scorer.kafka import config as kafka_config
-    from stream_scorer.kafka.resubmit import read_receipts, receipt_key, receipts_topic
+    from stream_scorer.kafka.resubmit import read_receipts, receipt_key
 
     receipts_on = receipts_topic(settings.topic())
     if not cluster.exists(receipts_on):
+        if cluster.hidden(receipts_on):
+            _warn(
+                f"whether letters were re-submitted is not known: {cluster.lacks_text([Right(READ, TOPIC, receipts_on)])}."
+            )
         return lambda _: False
     reader = kafka_config.consumer(settings.bootstrap_servers, "dead-letters", settings.kafka)
     receipts, topic_id = read_receipts(reader, receipts_on), _topic_id(settings)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stream_scorer.commands.kafka_flags import add_kafka_flags, load_kafka
 from stream_scorer.commands.model_flags import add_trust_flags, trust_of
+from stream_scorer.commands.show_acls import add_show_acls, replay_rights, show_acls
 from stream_scorer.errors import SettingsError
 from stream_scorer.kafka.replay_rows import Row, read_rows, rows_of
 from stream_scorer.parsing.retention import FOREVER, retention_ms, topic_config
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stream_scorer.codec.schema import Schema
+    from stream_scorer.kafka.admin import Cluster
     from stream_scorer.kafka.replay import Replayer
+    from stream_scorer.kafka.rights import Right
 
 SYNTHETIC = "synthetic"
 
@@ -33,6 +36,7 @@ SYNTHETIC = "synthetic"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_records(parser)
     _add_values(parser)
+    add_show_acls(parser)
     add_kafka_flags(parser, KafkaSettings)
     _add_new_topic(parser)
 
@@ -111,6 +115,8 @@ def _add_new_topic(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = load_kafka(KafkaSettings, args)
     kept_ms = _check(args)
+    if args.show_acls:
+        return show_acls(_rights(args), settings)
     from stream_scorer.codec.schema import make_schema
     from stream_scorer.commands.model_schema import schema_of
 
@@ -124,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up("ERROR")
     kafka_config.check_extra(settings.kafka)
     codec = codec_for(args.encoding, schema, framing=args.framing, schema_id=args.schema_id)
-    _prepare_topic(args, rows, lambda: sum(len(codec.encode(row.value)) for row in rows), kept_ms, settings)
+    cluster = _prepare_topic(args, rows, lambda: sum(len(codec.encode(row.value)) for row in rows), kept_ms, settings)
     replayer = Replayer(
         kafka_config.producer(settings.bootstrap_servers, settings.kafka),
         args.topic,
@@ -133,10 +139,15 @@ def run(args: argparse.Namespace) -> int:
         dated=args.timestamps == "event",
     )
     started = time.monotonic()
-    count = _send(replayer, rows, args)
+    with cluster.explaining():
+        count = _send(replayer, rows, args)
     seconds = time.monotonic() - started
     say(f"{count:,} records to {one_line(args.topic)} in {seconds:.1f} s, {count / max(seconds, 1e-9):,.0f} records/s")
     return 0
+
+
+def _rights(args: argparse.Namespace) -> list[Right]:
+    return replay_rights(args.topic, creates=args.create_topic)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -158,7 +169,7 @@ def _key(args: argparse.Namespace) -> bytes | None:
 
 def _prepare_topic(
     args: argparse.Namespace, rows: list[Row], size: Callable[[], int], kept_ms: int, settings: KafkaSettings
-) -> None:
+) -> Cluster:
     """Create the topic if asked to, and check that it takes the rows and keeps them. Raises BrokerError if not.
 
     size: gives the bytes of all values. kept_ms: retention of a new topic.
@@ -167,7 +178,7 @@ def _prepare_topic(
     from stream_scorer.kafka.admin import Cluster
     from stream_scorer.kafka.retention import Keeping, check_replay, remarks
 
-    cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka))
+    cluster = Cluster(kafka_config.common(settings.bootstrap_servers, settings.kafka), _rights(args))
     stamps = [row.timestamp for row in rows] if args.timestamps == "event" else None
 
     def check(keeping: Keeping) -> None:
@@ -178,11 +189,13 @@ def _prepare_topic(
         check(Keeping(args.topic, kept_ms))
         cluster.create(args.topic, args.partitions, args.replication_factor, topic_config(kept_ms))
     cluster.partitions(args.topic, "--topic", maker="--create-topic")
+    cluster.check_rights()
     for config in cluster.configs([args.topic], _warn).values():
         keeping = Keeping.of(args.topic, config)
         check(keeping)
         for remark in remarks(keeping, size) if stamps else ():
             _warn(remark)
+    return cluster
 
 
 def _warn(text: str) -> None:

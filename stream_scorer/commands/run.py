@@ -11,6 +11,8 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import Any
 
+from stream_scorer.commands.show_acls import add_show_acls, show_acls
+from stream_scorer.safe_text import say
 from stream_scorer.service.settings import RunSettings
 from stream_scorer.settings.declared import add_flags, load
 
@@ -21,6 +23,7 @@ _SECRET = ("basic.auth.user.info", "bearer.auth.token", "bearer.auth.client.secr
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="module file, bundle directory or name of a shipped model")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of the settings below")
+    add_show_acls(parser)
     add_flags(parser, RunSettings)
 
 
@@ -36,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
         from stream_scorer.system import logs
 
         logs.set_up(settings.log_level, settings.log_format)
+        if args.show_acls:
+            return _show_acls(args.model, settings)
         _warn_of_visible_secrets(vars(args))
         if settings.workers == 1 or line:
             from stream_scorer.commands.run_bar import bar
@@ -46,6 +51,21 @@ def run(args: argparse.Namespace) -> int:
         return signals.code
     commands = [worker_command(sys.argv[2:] + _worker_flags(settings, number)) for number in range(settings.workers)]
     return supervise(commands, settings.longest_step_s(), until_end=settings.until_end)
+
+
+def _show_acls(model: str, settings: RunSettings) -> int:
+    from stream_scorer.kafka.changelog import changelog_name
+    from stream_scorer.model.locate import locate
+    from stream_scorer.service.rights import run_rights, seems_stateful
+
+    located = locate(model, settings.attachment, settings.trust())
+    group = settings.group or located.module.stem
+    stateful = settings.evaluate or seems_stateful(located.program)
+    show_acls(run_rights(settings, group, stateful=stateful), settings)
+    if settings.changelog and not stateful:
+        topic = settings.changelog_topic or changelog_name(group, settings.input_topic)
+        say(f"# The source of the model shows no state. If it has some: Read, Write and Create on the topic {topic}.")
+    return 0
 
 
 def _warn_of_visible_secrets(flags: Mapping[str, Any]) -> None:

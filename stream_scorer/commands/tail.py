@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from stream_scorer.commands.kafka_flags import TailSettings, add_kafka_flags, load_kafka
 from stream_scorer.commands.model_flags import add_trust_flags, trust_of
+from stream_scorer.commands.show_acls import add_show_acls, show_acls, tail_rights
 from stream_scorer.errors import DecodeError, SettingsError
 from stream_scorer.parsing.times import start_ms
 from stream_scorer.safe_text import one_line, say
@@ -44,12 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--schema", type=Path, metavar="FILE", help="Avro schema file of the scores, if there is no model file"
     )
     add_trust_flags(parser)
+    add_show_acls(parser)
     add_kafka_flags(parser, TailSettings)
 
 
 def run(args: argparse.Namespace) -> int:
     settings = load_kafka(TailSettings, args)
     scores, evaluations = settings.scores(), settings.evaluations()
+    rights = tail_rights(evaluations, scores)
+    if args.show_acls:
+        return show_acls(rights, settings)
     _check_start(args.start)
     schema = _schema(args.model, args.schema, args)
     from stream_scorer.codec.evaluations import AnyEvaluation
@@ -63,15 +68,17 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up("ERROR")
     servers, extra = settings.bootstrap_servers, settings.kafka
     kafka_config.check_extra(extra)
-    cluster = Cluster(kafka_config.common(servers, extra))
+    cluster = Cluster(kafka_config.common(servers, extra), rights)
     cluster.partitions(evaluations, "--evaluation-topic")
     if scores:
         cluster.partitions(scores, "--output-topic")
+    cluster.check_rights()
     tail = Tail(AnyEvaluation().decode, _forecasts(args.field, schema))
     topics = {evaluations: args.start} | ({scores: args.start} if scores else {})
     # librdkafka needs a group name, but no group is joined: the service loses no partitions.
     properties = kafka_config.consumer(servers, "stream-scorer-tail", extra)
     with (
+        cluster.explaining(),
         contextlib.closing(Follower(properties, topics)) as follower,
         view(tail, evaluations, as_json=args.json) as output,
     ):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     ClusterMetadata,
@@ -20,6 +21,18 @@ from stream_scorer.errors import BrokerError, SettingsError
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.kafka.connection_errors import ConnectionErrors
+from stream_scorer.kafka.errors import UNAUTHORISED
+from stream_scorer.kafka.rights import (
+    ALTER,
+    CONFIGS,
+    CREATE,
+    TOPIC,
+    NotAllowed,
+    Right,
+    explained,
+    lacks_text,
+    not_allowed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +46,14 @@ class Cluster:
     """The topics of a cluster as they were when it was asked last: when this was made, and at `refresh`.
 
     Raises BrokerError, with the reason, if no broker answers within 10 s; SettingsError if librdkafka refuses a property.
+
+    Args:
+        properties: of an AdminClient.
+        rights: what the command needs, to explain what the broker does not allow.
     """
 
-    def __init__(self, properties: Properties) -> None:
+    def __init__(self, properties: Properties, rights: Sequence[Right] = ()) -> None:
+        self._properties, self._rights = properties, rights
         self._connection_errors = ConnectionErrors()
         self._admin = open_client(AdminClient, properties, connection_errors=self._connection_errors)
         self._servers = properties["bootstrap.servers"]
@@ -78,12 +96,12 @@ class Cluster:
         """
         count = self._partitions.get(topic)
         if count is None:
+            self._check_seen(topic)
             topics = sorted(name for name in self._partitions if not name.startswith("__"))
             raise BrokerError(
                 f"topic {topic!r} ({setting}) does not exist at {self._servers}. "
                 f"It has {', '.join(topics[:20]) or 'no topics'}{' and more' if len(topics) > 20 else ''}. "
-                f"Create it{f' (by {maker})' if maker else ''}, or correct {setting}; if it exists, this user lacks "
-                "Describe on it."
+                f"Create it{f' (by {maker})' if maker else ''}, or correct {setting}."
             )
         if not count:
             raise BrokerError(
@@ -110,6 +128,9 @@ class Cluster:
             future.result(TIMEOUT_S)
         except KafkaException as error:
             self.refresh()
+            if self.count(topic) < count and error.args[0].code() in UNAUTHORISED:
+                right = Right(ALTER, TOPIC, topic)
+                self._raise_lacking(topic, [right], f"it has {self.count(topic)} partitions and needs {count}")
             if self.count(topic) < count:
                 raise BrokerError(f"topic {topic!r} cannot get {count} partitions: {error.args[0].str()}") from error
         except TimeoutError:
@@ -145,6 +166,9 @@ class Cluster:
         try:
             future.result(TIMEOUT_S)
         except KafkaException as error:
+            if error.args[0].code() in UNAUTHORISED:
+                self._check_seen(topic)  # if it exists, this user lacks more than Create
+                self._raise_lacking(topic, [Right(CREATE, TOPIC, topic)], "it does not exist, and cannot be created")
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerError(f"topic {topic!r} cannot be created: {error.args[0].str()}") from error
             self.refresh()  # created by another client meanwhile, maybe with another partition count
@@ -195,11 +219,88 @@ class Cluster:
             errors = {**{name: error for name, error in errors.items() if name not in unknown}, **still}
         if errors:
             reason = next(iter(errors.values())).str()
-            warn(
+            text = (
                 f"the configuration of topic {', '.join(map(repr, errors))} could not be looked up ({reason}), so that "
-                "it is not known how long it keeps records. To have it checked, allow DescribeConfigs on it."
+                "it is not known how long it keeps records"
             )
+            forbidden = [topic for topic, error in errors.items() if error.code() in UNAUTHORISED]
+            if forbidden:
+                lacking = [Right(CONFIGS, TOPIC, topic) for topic in forbidden]
+                text += f". To have it checked: {lacks_text(self._properties, lacking)}"
+            warn(f"{text}.")
         return configs
+
+    def need(self, rights: Sequence[Right]) -> None:
+        """The command needs these rights from now on."""
+        self._rights = rights
+
+    def check_rights(self) -> None:
+        """Compare the rights on topics that exist with what the broker allows, so that a start fails and not the first reject.
+
+        Blocks for 10 s at most. Raises NotAllowed. Does nothing if the broker does not tell.
+        """
+        if lacking := self.lacking():
+            raise not_allowed(self._properties, lacking)
+
+    @contextlib.contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Within the block, what the broker does not allow is raised with the user and the right that is missing."""
+        try:
+            yield
+        except NotAllowed as error:
+            raise explained(error, self.lacking(), self._rights, self._properties) from error
+
+    def lacking(self) -> list[Right]:
+        """Those of the rights on topics that this user does not have, as the broker says; [] if it does not say."""
+        needed = [right for right in self._rights if right.kind == TOPIC and not right.when]
+        lacking = []
+        allowed = self._allowed(right.name for right in needed)
+        for right in needed:
+            operations = allowed.get(right.name)
+            if operations is not None and right.operation not in operations:
+                lacking.append(right)
+        return lacking
+
+    def _allowed(self, topics: Iterable[str]) -> dict[str, set[str]]:
+        """What this user may do with topics, empty for one that it may not see; those that do not exist are left out."""
+        names = list(dict.fromkeys(topics))
+        if not self._has_controller or not names:
+            return {}
+        found = self._admin.describe_topics(
+            TopicCollection(names), request_timeout=TIMEOUT_S, include_authorized_operations=True
+        )
+        allowed = {}
+        for name, future in found.items():
+            try:
+                told = future.result(TIMEOUT_S + 1).authorized_operations or ()
+            except KafkaException as error:
+                if error.args[0].code() in UNAUTHORISED:
+                    allowed[name] = set[str]()
+            except TimeoutError:
+                pass
+            else:
+                operations = {operation.name.title().replace("_", "") for operation in told}
+                if "Describe" in operations:  # who sees a topic may describe it: else the broker does not tell
+                    allowed[name] = operations
+        return allowed
+
+    def lacks_text(self, lacking: Sequence[Right]) -> str:
+        """As `rights.lacks_text`, of this user."""
+        return lacks_text(self._properties, lacking)
+
+    def hidden(self, topic: str) -> bool:
+        """Whether this user may not see a topic, if it exists."""
+        return self._allowed([topic]).get(topic) == set()
+
+    def _check_seen(self, topic: str) -> None:
+        """Raises NotAllowed if this user may not see a topic, whether it exists or not: the broker does not tell which."""
+        if self.hidden(topic):
+            needed = [right for right in self._rights if right.name == topic and right.kind == TOPIC and not right.when]
+            needed = needed or [Right("Describe", TOPIC, topic)]
+            self._raise_lacking(topic, needed, "it cannot be seen, if it exists")
+
+    def _raise_lacking(self, topic: str, lacking: Sequence[Right], problem: str) -> None:
+        raise not_allowed(self._properties, lacking, f"topic {topic!r} at {self._servers}: {problem}: ")
 
     def _describe_configs(self, topics: Iterable[str]) -> tuple[dict[str, dict[str, str]], dict[str, KafkaError]]:
         """The configuration by topic, and the error by topic."""

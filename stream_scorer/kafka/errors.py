@@ -9,6 +9,7 @@ from typing import TypeVar
 from confluent_kafka import KafkaError, KafkaException
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, StreamScorerError, Unavailable
+from stream_scorer.kafka.rights import CLUSTER, GROUP, TOPIC, TRANSACTIONAL_ID, NotAllowed
 
 _T = TypeVar("_T")
 
@@ -38,12 +39,12 @@ AWAY = (  # a broker that is down, starting, or handing over
     KafkaError.UNSTABLE_OFFSET_COMMIT,
 )
 MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
-UNAUTHORISED = (
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-)
+UNAUTHORISED = {  # what was not allowed: an operation on a resource of this kind
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: TOPIC,
+    KafkaError.GROUP_AUTHORIZATION_FAILED: GROUP,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: TRANSACTIONAL_ID,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: CLUSTER,
+}
 
 
 _SIZE = (
@@ -74,10 +75,7 @@ def classify(error: KafkaError) -> StreamScorerError:
     text = f"{error.str()} ({error.name()})"
     code = error.code()
     if code in UNAUTHORISED:
-        return BrokerError(
-            f"{text}. The user needs Write and Describe on the output topics and on the transactional id, "
-            "Read on the input topic, and Read on the group."
-        )
+        return NotAllowed(text, UNAUTHORISED[code])
     if code == KafkaError.KAFKA_STORAGE_ERROR:
         return BrokerError(f"{text}. The broker cannot write to its disk (full?); see its log.")
     if code in MISSING:
@@ -96,6 +94,17 @@ def classify(error: KafkaError) -> StreamScorerError:
     if error.retriable() or code in AWAY:
         return Unavailable(text)
     return BrokerError(f"{text}. Does the broker allow this? See its log.")
+
+
+def raised(error: KafkaException | SystemError) -> StreamScorerError:
+    """As `classify`, for an error that came out of `poll` or `flush` of a producer, which report its fatal errors so.
+
+    If a callback has an error of its own at that moment, Python makes a SystemError of both.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KafkaException):
+        cause = cause.__cause__ or cause.__context__
+    return classify(cause.args[0]) if cause is not None else BrokerError(f"librdkafka: {error}")
 
 
 def persist(
@@ -174,4 +183,6 @@ def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:
     the service is not ready.
     """
     text = f"{where}: {error.str()} ({error.name()})"
-    return BrokerError(text) if is_fatal(error) or error.code() in (*UNAUTHORISED, *MISSING) else Unavailable(text)
+    if error.code() in UNAUTHORISED:
+        return NotAllowed(text, UNAUTHORISED[error.code()])
+    return BrokerError(text) if is_fatal(error) or error.code() in MISSING else Unavailable(text)

@@ -13,12 +13,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from stream_scorer.errors import CommitAborted, TransportError, Unavailable
 from stream_scorer.kafka.client_log import librdkafka_log
 from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.kafka.end_offsets import LOOK_S, EndOffsets, OpenTransaction
+from stream_scorer.kafka.errors import raised
 from stream_scorer.records import Partition
 
 log = logging.getLogger(__name__)
@@ -159,7 +160,10 @@ class Probe:
             log.debug("the probe was refused, as it is meant to be: %s", error)
         finally:
             call(producer.abort_transaction)
-            producer.poll(0)  # librdkafka's log lines come inside this call
+            with contextlib.suppress(
+                KafkaException, SystemError
+            ):  # of a producer that is finished: the next call says so
+                producer.poll(0)  # librdkafka's log lines come inside this call
 
     def _write(self, producer: Producer, call: Call, partition: Partition) -> None:
         def delivered(error: KafkaError | None, _: object) -> None:
@@ -171,6 +175,14 @@ class Probe:
 
     def _deliver(self, producer: Producer) -> None:
         deadline = time.monotonic() + LOOK_S
-        while producer.flush(0.2):
+        while _unsent(producer):
             if self._stopping() or time.monotonic() > deadline:
                 raise Unavailable(f"a probe was not taken in {LOOK_S:.0f} s. Is the broker there?")
+
+
+def _unsent(producer: Producer) -> int:
+    """Records that the broker has not acknowledged in 0.2 s."""
+    try:
+        return producer.flush(0.2)
+    except (KafkaException, SystemError) as error:
+        raise raised(error) from error

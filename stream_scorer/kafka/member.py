@@ -17,6 +17,7 @@ from stream_scorer.kafka.errors import UNAUTHORISED, finished, is_final
 from stream_scorer.kafka.health import STATISTICS_EVERY_MS, Health
 from stream_scorer.kafka.positions import Positions
 from stream_scorer.kafka.reader import arrived
+from stream_scorer.kafka.rights import NotAllowed
 from stream_scorer.kafka.topic_ids import GONE_S
 from stream_scorer.records import Partition
 
@@ -114,7 +115,7 @@ class Member:
         elif code in TOPIC_GONE:
             self._topic_gone(error)
         elif code in UNAUTHORISED:
-            raise BrokerError(f"{error.str()} The user needs Read and Describe on the topic and Read on the group.")
+            raise NotAllowed(f"{error.str()} ({error.name()})", UNAUTHORISED[code])
         elif code == KafkaError._AUTO_OFFSET_RESET:
             if partition is not None:
                 log.warning("%s: %s; looking where to go on", partition, error.str())

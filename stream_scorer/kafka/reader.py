@@ -17,8 +17,9 @@ from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.clients import Properties, open_outside_group
 from stream_scorer.kafka.connection_errors import ConnectionErrors
-from stream_scorer.kafka.errors import MISSING, UNAUTHORISED, unreachable
+from stream_scorer.kafka.errors import MISSING, unreachable
 from stream_scorer.kafka.record import to_record
+from stream_scorer.kafka.rights import NotAllowed
 from stream_scorer.records import Partition, Record
 
 T = TypeVar("T")
@@ -154,6 +155,8 @@ class Reader:
         )
 
     def _event(self, message: Message, error: KafkaError, partition: Partition | None) -> None:
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return  # librdkafka looks for the coordinator of a group that this consumer never joins
         if error.code() != KafkaError._PARTITION_EOF:
             problem = self._problem(self._where([partition]) if partition else f"topic {message.topic()}", error)
             if not self._follows or isinstance(problem, BrokerError):
@@ -175,12 +178,9 @@ class Reader:
 
     def _problem(self, where: str, error: KafkaError) -> BrokerError | Unavailable:
         problem = unreachable(where, error)
-        if error.code() in MISSING:
-            advice = "Correct its name, or create it."
-        elif error.code() in UNAUTHORISED:
-            advice = "The user needs Read and Describe on it."
-        else:
-            advice = self._reason()
+        if isinstance(problem, NotAllowed):
+            return problem
+        advice = "Correct its name, or create it." if error.code() in MISSING else self._reason()
         return type(problem)(f"{problem}. {advice}")
 
     def _reason(self) -> str:

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.kafka.config import stamp
+from stream_scorer.kafka.errors import UNAUTHORISED, classify, raised
 from stream_scorer.kafka.replay_rows import Row
 from stream_scorer.ports import Codec
 
@@ -35,6 +36,7 @@ class Replayer:
         self._topic, self._codec, self._key = topic, codec, key
         self._dated = dated
         self._failed: str | None = None
+        self._refused: KafkaError | None = None
 
     def send(self, rows: Iterable[Row], rate: float | None, on_sent: Callable[[int], None]) -> int:
         """Publishes all rows and waits until the broker has them. Returns how many. Blocks.
@@ -61,9 +63,18 @@ class Replayer:
     def _flush(self) -> int:
         """Wait for acknowledgements. Returns how many are missing. In short calls: Ctrl-C works between them."""
         deadline = time.monotonic() + FLUSH_S
-        while (left := self._producer.flush(0.2)) and time.monotonic() < deadline:
+        while (left := self._ask(lambda: self._producer.flush(0.2))) and time.monotonic() < deadline:
             pass
         return left
+
+    def _poll(self, seconds: float) -> None:
+        self._ask(lambda: self._producer.poll(seconds))
+
+    def _ask(self, call: Callable[[], int]) -> int:
+        try:
+            return call()
+        except (KafkaException, SystemError) as error:
+            raise raised(error) from error
 
     def _produce(self, row: Row) -> None:
         value = self._codec.encode(row.value)
@@ -72,19 +83,23 @@ class Replayer:
             try:
                 self._producer.produce(self._topic, value, self._key, timestamp=timestamp, on_delivery=self._delivered)
             except BufferError:
-                self._producer.poll(0.1)
+                self._poll(0.1)
             except KafkaException as error:
+                if error.args[0].code() in UNAUTHORISED:
+                    raise classify(error.args[0]) from error
                 raise BrokerError(f"topic {self._topic!r}: {error.args[0].str()}") from error
             else:
                 break
-        self._producer.poll(0)
+        self._poll(0)
         self._check()
 
     def _wait_until(self, when: float) -> None:
         while (left := when - time.monotonic()) > 0:
-            self._producer.poll(min(left, 0.1))
+            self._poll(min(left, 0.1))
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None and error.code() in UNAUTHORISED:
+            self._refused = self._refused or error
         if error is not None and self._failed is None:
             self._failed = f"{error.str()} ({error.name()})."
             if error.code() in TIMESTAMP_REFUSED:
@@ -94,5 +109,7 @@ class Replayer:
                 )
 
     def _check(self) -> None:
+        if self._refused is not None:
+            raise classify(self._refused)
         if self._failed is not None:
             raise BrokerError(f"topic {self._topic!r}: a record was not taken: {self._failed}")

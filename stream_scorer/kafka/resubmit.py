@@ -19,7 +19,7 @@ from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.kafka.config import stamp
 from stream_scorer.kafka.dead_letters import RESUBMITTED, DeadLetter
 from stream_scorer.kafka.end_offsets import EndOffsets
-from stream_scorer.kafka.errors import REFUSED, classify, persist
+from stream_scorer.kafka.errors import REFUSED, classify, persist, raised
 from stream_scorer.kafka.reader import read_topic
 from stream_scorer.records import Partition
 
@@ -31,11 +31,6 @@ TIMEOUT_S = 30.0
 HELD_S = 5.0
 """How long an open transaction on the topic of receipts is waited for."""
 RECEIPTS_CONFIG = {"cleanup.policy": "compact"}
-
-
-def receipts_topic(topic: str) -> str:
-    """The topic of receipts for the letters of a dead-letter topic that were re-submitted."""
-    return f"{topic}.resubmitted"
 
 
 def receipt_key(topic_id: str, letter: DeadLetter, target: str) -> bytes:
@@ -214,13 +209,19 @@ class Resubmission:
             try:
                 self._producer.produce(topic, value, key, partition, **more)  # type: ignore[arg-type]
             except BufferError:
-                self._producer.poll(0.1)
+                self._wait()
             except KafkaException as error:
                 if error.args[0].code() == KafkaError._STATE:  # the transaction has failed: a commit says why
                     _with_retries(self._producer.commit_transaction)
                 raise classify(error.args[0]) from error
             else:
                 return
+
+    def _wait(self) -> None:
+        try:
+            self._producer.poll(0.1)
+        except (KafkaException, SystemError) as error:
+            raise raised(error) from error
 
 
 def _refusal(error: KafkaError) -> str:

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Unavailable
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.clients import Properties, open_client
-from stream_scorer.kafka.errors import classify, persist, unreachable
+from stream_scorer.kafka.errors import UNAUTHORISED, classify, persist, raised, unreachable
 from stream_scorer.kafka.fences import Fences
 from stream_scorer.kafka.hanging import Probe
 from stream_scorer.kafka.routes import Routes
@@ -102,7 +102,7 @@ class _Sink:
             try:
                 self._producer.produce(topic, value, key, partition, timestamp=timestamp, headers=headers)
             except BufferError:  # the queue is full: wait for the broker, keep the order
-                self._producer.poll(0.1)
+                self._poll()
             except KafkaException as error:
                 if error.args[0].code() in (KafkaError._STATE, KafkaError._FATAL):
                     self._raise_reason()
@@ -115,6 +115,12 @@ class _Sink:
                 )
             else:
                 return None
+
+    def _poll(self) -> None:
+        try:
+            self._producer.poll(0.1)
+        except (KafkaException, SystemError) as error:
+            raise raised(error) from error
 
     def look_again(self, topics: Iterable[str]) -> None:
         """Look up the partition counts of topics: the producer would refuse new partitions for minutes. Raises Unavailable."""
@@ -244,10 +250,15 @@ class AckingSink(_Sink):
         try:
             self._commit(positions)
         except KafkaException as error:
+            if error.args[0].code() in UNAUTHORISED:
+                raise classify(error.args[0]) from error
             raise CommitAborted(f"positions not committed: {error.args[0].str()}") from error
 
     def _flush(self) -> None:
-        left = self._producer.flush(TIMEOUT_S)
+        try:
+            left = self._producer.flush(TIMEOUT_S)
+        except (KafkaException, SystemError) as error:
+            raise raised(error) from error
         if left:
             raise Unavailable(f"{left} outputs were not acknowledged in {TIMEOUT_S:.0f} s. Is the broker there?")
 

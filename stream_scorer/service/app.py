@@ -66,7 +66,7 @@ def serve(model: str, settings: RunSettings, show: Show | None = None, line: Lif
     return signals.code
 
 
-# 44 lines: the order in which a worker opens its parts, read in one place.
+# 45 lines: the order in which a worker opens its parts, read in one place.
 def work(
     model: str,
     settings: RunSettings,
@@ -95,9 +95,10 @@ def work(
     control = _open_http(settings, closing)
     registry = _open_registry(settings, closing)
     kafka = KafkaService(settings, group=settings.group or located.module.stem, closing=closing)
-    kafka.check_topics()
+    with kafka.explaining():
+        kafka.check_topics()
     host = host_model_apart if apart else host_model
-    with host(located, absolute_paths(settings.schema)) as hosted:
+    with kafka.explaining(), host(located, absolute_paths(settings.schema)) as hosted:
         judge = judge_of(hosted, settings, located, registry)
         started = time.perf_counter()
         try:

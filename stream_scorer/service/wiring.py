@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from stream_scorer.service.loop import Loop
 from stream_scorer.service.pace import Pace
 from stream_scorer.service.progress import Progress, Show
 from stream_scorer.service.restore import Restorer
+from stream_scorer.service.rights import run_rights
 from stream_scorer.service.scoring import failure_policy, restore_policy
 from stream_scorer.service.settings import RunSettings
 from stream_scorer.service.status import Status
@@ -55,14 +57,19 @@ class KafkaService:
         self._settings, self._group, self._closing = settings, group, closing
         self._common = kafka_config.common(settings.bootstrap_servers, settings.kafka)
         self._consumer = kafka_config.consumer(settings.bootstrap_servers, group, settings.kafka)
-        self._cluster = Cluster(self._common)
+        self._cluster = Cluster(self._common, run_rights(settings, group, stateful=False))
         self._topics = ServiceTopics(settings, group, self._cluster, self._consumer)
         self._loop: Loop | None = None
 
     def check_topics(self) -> None:
         """Check all topics. Call it before the model is loaded, so that a wrong name does not cost an import of TensorFlow."""
         self._topics.check()
+        self._cluster.check_rights()
         self._retention = self._topics.check_retention()
+
+    def explaining(self) -> contextlib.AbstractContextManager[None]:
+        """As `Cluster.explaining`."""
+        return self._cluster.explaining()
 
     def wire(
         self,
@@ -104,7 +111,9 @@ class KafkaService:
 
     def _changelog(self, identity: str, sessions: Sessions, ids: TopicIds) -> Changelog | None:
         """Return the changelog's topic, which is made if it does not exist, and its writer; None: no state is kept."""
+        self._cluster.need(run_rights(self._settings, self._group, stateful=sessions.stateful))
         topic = self._topics.changelog(stateful=sessions.stateful)
+        self._cluster.check_rights()
         if topic is None:
             return None
 

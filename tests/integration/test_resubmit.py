@@ -11,7 +11,8 @@ import pytest
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka import config as kafka_config
 from stream_scorer.kafka.dead_letters import read_dead_letters
-from stream_scorer.kafka.resubmit import Resubmission, receipts_topic
+from stream_scorer.kafka.resubmit import Resubmission
+from stream_scorer.kafka.rights import receipts_topic
 from support.service import command, run
 
 pytestmark = pytest.mark.broker
