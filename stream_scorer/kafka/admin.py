@@ -239,7 +239,7 @@ class Cluster:
 
         Blocks for 10 s at most. Raises NotAllowed. Does nothing if the broker does not tell.
         """
-        if lacking := self.lacking():
+        if lacking := self._lacking(right for right in self._rights if not right.when):
             raise not_allowed(self._properties, lacking)
 
     @contextlib.contextmanager
@@ -248,18 +248,14 @@ class Cluster:
         try:
             yield
         except NotAllowed as error:
-            raise explained(error, self.lacking(), self._rights, self._properties) from error
+            needed = [right for right in self._rights if right.operation not in (CREATE, CONFIGS)]
+            raise explained(error, self._lacking(needed), self._rights, self._properties) from error
 
-    def lacking(self) -> list[Right]:
+    def _lacking(self, rights: Iterable[Right]) -> list[Right]:
         """Those of the rights on topics that this user does not have, as the broker says; [] if it does not say."""
-        needed = [right for right in self._rights if right.kind == TOPIC and not right.when]
-        lacking = []
+        needed = [right for right in rights if right.kind == TOPIC]
         allowed = self._allowed(right.name for right in needed)
-        for right in needed:
-            operations = allowed.get(right.name)
-            if operations is not None and right.operation not in operations:
-                lacking.append(right)
-        return lacking
+        return [right for right in needed if right.operation not in allowed.get(right.name, {right.operation})]
 
     def _allowed(self, topics: Iterable[str]) -> dict[str, set[str]]:
         """What this user may do with topics, empty for one that it may not see; those that do not exist are left out."""
@@ -297,7 +293,7 @@ class Cluster:
         if self.hidden(topic):
             needed = [right for right in self._rights if right.name == topic and right.kind == TOPIC and not right.when]
             needed = needed or [Right("Describe", TOPIC, topic)]
-            self._raise_lacking(topic, needed, "it cannot be seen, if it exists")
+            self._raise_lacking(topic, needed, "it does not exist, or cannot be seen")
 
     def _raise_lacking(self, topic: str, lacking: Sequence[Right], problem: str) -> None:
         raise not_allowed(self._properties, lacking, f"topic {topic!r} at {self._servers}: {problem}: ")

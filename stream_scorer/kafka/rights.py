@@ -104,14 +104,20 @@ def explained(
         lacking: of the rights on topics, those that the user does not have, as the broker says.
         rights: all that the command needs.
     """
-    kind = error.kind
-    of_kind = [right for right in rights if right.kind == kind and not right.when]
-    if kind == CLUSTER:  # brokers since 2.8 want Write on any topic instead
-        of_kind = [IDEMPOTENT]
-    missing = list(lacking) if lacking and kind in (TOPIC, CLUSTER) else of_kind
-    if not missing or error.told:
+    if error.told:
         return error
-    return NotAllowed(f"{lacks_text(properties, missing)}. The broker said: {error}", kind, told=True)
+    of_kind = [right for right in rights if right.kind == error.kind and not right.when]
+    if error.kind == CLUSTER:  # brokers since 2.8 want Write on any topic instead
+        of_kind = [IDEMPOTENT]
+    missing = list(lacking) if error.kind in (TOPIC, CLUSTER) else []
+    if not missing and len(of_kind) > 1:  # the broker has not said which
+        whole = ", ".join(map(str, of_kind[:8]))
+        text = f"{user_of(properties)} lacks one of these: {whole}. --show-acls lists all that this command needs"
+    elif missing or of_kind:
+        text = lacks_text(properties, missing or of_kind)
+    else:
+        text = f"{user_of(properties)} lacks a right on {_WORDS[error.kind]}"
+    return NotAllowed(f"{text}. The broker said: {error}", error.kind, told=True)
 
 
 def show(rights: Sequence[Right], properties: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.kafka.errors import UNAUTHORISED, classify, persist, raised, unreachable
 from stream_scorer.kafka.fences import Fences
 from stream_scorer.kafka.hanging import Probe
+from stream_scorer.kafka.rights import NotAllowed
 from stream_scorer.kafka.routes import Routes
 from stream_scorer.records import Headers, Outgoing, Partition, Place, Reject, Snapshot
 from stream_scorer.safe_text import one_line
@@ -266,6 +267,9 @@ class AckingSink(_Sink):
         """Raises the gravest error of a record that was not acknowledged: first those that only a person can mend."""
         errors = [(classify(error), where) for error, where in self._errors.values()]
         self._errors.clear()
+        for error, where in errors:
+            if isinstance(error, NotAllowed):
+                raise NotAllowed(f"{where}: {error}", error.kind)
         for kind in (BrokerError, Fenced, Refused, Unavailable):
             for error, where in errors:
                 if isinstance(error, kind):

@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError
 
 from stream_scorer.errors import BrokerError, CommitAborted, Fenced, Refused, Unavailable
 from stream_scorer.kafka.errors import classify
+from stream_scorer.kafka.rights import NotAllowed
 from stream_scorer.kafka.routes import Routes
 from stream_scorer.records import Outgoing, Partition, Record, Reject
 
@@ -85,9 +86,10 @@ def _error(code, *, fatal=False, retriable=False, abort=False):
 
 K = KafkaError
 MEANINGS = [
-    (_error(K.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, fatal=True), BrokerError, "needs Write and Describe"),
-    (_error(K.TOPIC_AUTHORIZATION_FAILED, abort=True), BrokerError, "needs Write and Describe"),
-    (_error(K.GROUP_AUTHORIZATION_FAILED, abort=True), BrokerError, "Read on the group"),
+    (_error(K.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, fatal=True), NotAllowed, "TRANSACTIONAL_ID"),
+    (_error(K.TOPIC_AUTHORIZATION_FAILED, abort=True), NotAllowed, "TOPIC"),
+    (_error(K.GROUP_AUTHORIZATION_FAILED, abort=True), NotAllowed, "GROUP"),
+    (_error(K.CLUSTER_AUTHORIZATION_FAILED, fatal=True), NotAllowed, "CLUSTER"),
     (_error(K.KAFKA_STORAGE_ERROR, retriable=True), BrokerError, "disk"),
     (_error(K._UNKNOWN_PARTITION), BrokerError, "gone or has too few partitions"),
     (_error(K.UNKNOWN_TOPIC_OR_PART, retriable=True), BrokerError, "gone"),
