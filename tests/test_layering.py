@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "kafka": "errors records safe_text parsing ports state",
     "modelop.endpoints": "errors records parsing system kafka",
     "modelop.streams": "errors records ports codec modelop.endpoints",
-    "modelop.process": "errors records parsing ports system model state modelop.streams",
+    "modelop.process": "errors records safe_text parsing ports system model state modelop.streams",
     "modelop.dataflow": "errors records ports modelop.streams modelop.process",
     "modelop.client": "model errors safe_text parsing system settings",
     "modelop.server": "model errors version safe_text parsing system codec settings modelop.client "

@@ -14,6 +14,7 @@ from stream_scorer.errors import ModelError, StreamScorerError
 from stream_scorer.modelop.process import snapshot as snapshots
 from stream_scorer.modelop.process.jet_process import environment
 from stream_scorer.modelop.process.shared import check_dump
+from stream_scorer.safe_text import say
 from stream_scorer.state import values
 
 MAX_BYTES = 256 << 20
@@ -63,7 +64,7 @@ def main() -> int:
     try:
         _read(sys.stdin.buffer.read())
     except StreamScorerError as error:
-        print(" ".join(str(error).split())[:500])
+        say(" ".join(str(error).split())[:500])
         return 1
     return 0
 
