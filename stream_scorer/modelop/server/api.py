@@ -12,8 +12,10 @@ import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from stream_scorer.modelop.server.answers import HttpError, failure, one_line, text
+from stream_scorer.modelop.server.bodies import Bodies
 from stream_scorer.modelop.server.multipart import header_text
 from stream_scorer.modelop.server.names import check_name
 from stream_scorer.parsing import strict_json
@@ -115,27 +117,31 @@ class Api(Generic[T]):
     def include(self, other: Api[Any]) -> None:
         self.operations += other.operations
 
-    def routes(self, instance: T, max_body: int) -> list[Route]:
+    def routes(self, instance: T, bodies: Bodies) -> list[Route]:
         """Return one route for each path, with all its methods, so that another method is answered by 405 and not 404."""
         by_path: dict[str, dict[str, Handler]] = {}
         for operation in self.operations:
             by_path.setdefault(operation.path, {})[operation.method] = operation.handler
         return [
-            Route(path, _bound(handlers, instance, max_body), methods=[*handlers]) for path, handlers in by_path.items()
+            Route(path, _bound(handlers, instance, bodies), methods=[*handlers]) for path, handlers in by_path.items()
         ]
 
 
-def _bound(handlers: Mapping[str, Handler], instance: Any, max_body: int) -> Callable[[Request], Any]:
+def _bound(handlers: Mapping[str, Handler], instance: Any, bodies: Bodies) -> Callable[[Request], Any]:
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
-    async def handle(request: Request) -> Response:
+    async def handle(request: Request) -> ASGIApp:
+        return bodies.sending(await answer_of(request))
+
+    async def answer_of(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" and "HEAD" not in handlers else request.method
         try:
             _check_path(request)
-            body = await _read(request, max_body)
             headers = {name.decode("latin-1"): header_text(value) for name, value in request.headers.raw}
-            call = Call(request.path_params, request.query_params, headers, body)
-            return await anyio.to_thread.run_sync(handlers[method], instance, call, limiter=limiter)
+            await bodies.room_for_an_answer()
+            async with bodies.body(request) as body:
+                call = Call(request.path_params, request.query_params, headers, body)
+                return await anyio.to_thread.run_sync(handlers[method], instance, call, limiter=limiter)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:
@@ -156,13 +162,3 @@ def _check_path(request: Request) -> None:
         raise HttpError(400, f"the path is not UTF-8: {error}") from error
     for name, value in request.path_params.items():
         check_name(value, name)
-
-
-async def _read(request: Request, limit: int) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise HttpError(413, f"the body is larger than {limit:,} bytes: see --max-body")
-        chunks.append(chunk)
-    return b"".join(chunks)

@@ -20,11 +20,18 @@ import uvicorn
 
 from stream_scorer.errors import EXIT_DONE, EXIT_INTERRUPTED, SettingsError
 from stream_scorer.modelop.server.app import make_app
-from stream_scorer.modelop.server.guard import Guard
+from stream_scorer.modelop.server.bodies import Bodies
+from stream_scorer.modelop.server.connections import Connections
+from stream_scorer.modelop.server.guard import SAFE_HEADERS, Guard
 from stream_scorer.modelop.server.hosted_fleet import HostedFleet
+from stream_scorer.modelop.server.http_protocol import HttpProtocol
+from stream_scorer.modelop.server.listening import Server, most_connections
+from stream_scorer.modelop.server.probes import Traffic
 from stream_scorer.modelop.server.settings import MIB, EngineSettings, baked_from, is_loopback, read_token
 from stream_scorer.modelop.server.store import Store
+from stream_scorer.modelop.server.websocket_protocol import MAX_MESSAGE, WebSocketProtocol
 from stream_scorer.parsing.addresses import Address, listen
+from stream_scorer.system.few_lines import FewOfAKind
 from stream_scorer.system.folders import others_may_write
 
 log = logging.getLogger(__name__)
@@ -45,10 +52,18 @@ def serve(settings: EngineSettings) -> int:
         stack.callback(store.close)
         fleet = HostedFleet(settings, baked, store, (host, port))
         stack.callback(fleet.close)
-        app = Guard(make_app(fleet, settings.max_body * MIB), token, local=is_loopback(host) and not settings.insecure)
+        connections = Connections(most_connections(settings.max_connections))
+        bodies = Bodies(settings.max_body * MIB, settings.max_bodies * MIB)
+        traffic = Traffic(connections, bodies)
+        app = Guard(make_app(fleet, bodies, traffic), token, traffic, local=is_loopback(host))
         config = uvicorn.Config(
             app,
-            ws="websockets-sansio",
+            loop="asyncio",
+            http=HttpProtocol,
+            ws=WebSocketProtocol,
+            ws_max_size=MAX_MESSAGE,
+            ws_per_message_deflate=False,
+            headers=SAFE_HEADERS,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -65,7 +80,8 @@ def serve(settings: EngineSettings) -> int:
             raise SettingsError(f"--tls-cert, --tls-key: cannot be used ({error}).") from error
         scheme = "https" if settings.tls_cert else "http"
         log.info("serving %s on %s://%s, data in %s", _names(fleet), scheme, Address(host, port), settings.folder())
-        return _run(uvicorn.Server(config), listener)
+        _limit_log_lines()
+        return _run(Server(config, connections), listener)
 
 
 def _run(server: uvicorn.Server, listener: socket.socket) -> int:
@@ -109,6 +125,18 @@ def _own_folder(folder: Path) -> Iterator[Path]:
         if text := others_may_write(folder):
             log.warning("--data %s: %s. Who can write to it gives the engine models, which are code.", folder, text)
         yield folder
+
+
+def _limit_log_lines() -> None:
+    """Log the lines of uvicorn and asyncio as ours are; of these and of our own, few that a client can cause at will."""
+    handlers = logging.getLogger("stream_scorer").handlers
+    for name in ("uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers[:], logger.propagate = handlers, False
+        logger.setLevel(logging.WARNING)
+    few = FewOfAKind()
+    for name in ("uvicorn.error", "asyncio", *(f"{__package__}.{part}" for part in ("api", "listening"))):
+        logging.getLogger(name).addFilter(few)
 
 
 def _names(fleet: HostedFleet) -> str:

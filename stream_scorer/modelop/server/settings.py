@@ -36,7 +36,7 @@ class EngineSettings:
     token: Path | None = setting(None, "file with the token that clients must send, at least 8 characters")
     insecure: bool = setting(
         False,
-        "serve other machines without a token: whoever reaches the port can run code here",
+        "serve other machines without a token: whoever reaches the port can run code here; web pages stay refused",
     )
     connect_prefix: str = setting(
         "",
@@ -58,6 +58,16 @@ class EngineSettings:
     )
     policy: Path | None = setting(None, "YAML file with the import policy of engines that were given none")
     max_body: int = setting(512, "largest request body, in MiB, at most 900", low=1)
+    max_bodies: int = setting(
+        256,
+        "most MiB of request bodies in memory, of all clients together; a larger one waits until it is alone",
+        low=1,
+    )
+    max_connections: int = setting(
+        400,
+        "most connections at a time; a new one displaces one that waits and has sent no request that was let in",
+        low=4,
+    )
     log_level: str = setting("INFO", "lowest level to log", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("text", "format of log lines", choices=("text", "json"))
 
