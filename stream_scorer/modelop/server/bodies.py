@@ -22,7 +22,7 @@ SLOWEST = 1024
 WAIT_S = 60.0
 """How long a request waits for the bodies of others before it is answered by 503."""
 _STEP = 1 << 20
-_PIECE = 64 << 10
+_PIECE = 32 << 10
 
 
 class Bodies:

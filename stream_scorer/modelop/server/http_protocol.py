@@ -32,6 +32,8 @@ MAX_DROPPED_OF_NO_REQUEST = 1 << 20
 MAX_WEBSOCKET_LINE = 8000
 """Most bytes of a line of a request for a WebSocket: websockets reads it once more, and takes 8,192."""
 _READ = 64 << 10
+_WRITE = 16 << 10
+"""Bytes of an answer that wait for their client, beyond what the system takes, before the server makes no more of them."""
 _MESSAGE_END = re.compile(rb"\n\r?\n")
 """Heads end so, and chunked bodies."""
 
@@ -71,6 +73,7 @@ class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(_WRITE)
         self._connection.transport = transport
         self._connection.enter(Phase.HEAD)
 
