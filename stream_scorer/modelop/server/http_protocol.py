@@ -159,6 +159,8 @@ class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     # From the parser.
 
     def on_message_begin(self) -> None:
+        if self._complete:  # its first bytes came together with the last of the message before
+            self._begin()
         super().on_message_begin()
         self.scope["connection"] = self._connection  # type: ignore[typeddict-unknown-key]
 

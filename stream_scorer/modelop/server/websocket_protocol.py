@@ -50,6 +50,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         super().data_received(data)
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
+            self.handshake_complete = True  # or uvicorn logs that a refusal was not complete
+
     def pause_writing(self) -> None:
         self._connection.blocked(True)
         super().pause_writing()
