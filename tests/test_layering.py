@@ -78,10 +78,13 @@ ONLY_IN = {
     ],
     "yaml": ["stream_scorer/parsing/plain_yaml.py", "stream_scorer/modelop/server/instance.py"],
     "starlette": ["stream_scorer/modelop/server/*.py"],
-    "uvicorn": ["stream_scorer/modelop/server/serve.py"],
+    "uvicorn": [
+        f"stream_scorer/modelop/server/{name}.py" for name in ("serve", "listening", "http_protocol", "websocket_protocol")
+    ],
+    "httptools": ["stream_scorer/modelop/server/http_protocol.py"],
     "websockets": ["stream_scorer/modelop/client/pneumo_listener.py"],
     "rich": ["training/stream_scorer_training/cli.py", "stream_scorer/commands/*.py"],
-    "prometheus_client": ["stream_scorer/service/http.py"],
+    "prometheus_client": ["stream_scorer/service/http.py", "stream_scorer/modelop/server/probes.py"],
     "scipy": ["training/stream_scorer_training/*.py", "stream_scorer/evaluate/drift.py"],
 }
 FILES = [path.relative_to(ROOT) for folder in ("stream_scorer", "training") for path in (ROOT / folder).rglob("*.py")]

@@ -61,8 +61,9 @@ def test_the_document_may_be_read_by_all(guarded):
 @pytest.mark.process
 def test_a_websocket_needs_the_token_too(guarded):
     url = f"ws{guarded.url.removeprefix('http')}{PREFIX}/connect/2/pneumo"
-    with pytest.raises(InvalidStatus):
+    with pytest.raises(InvalidStatus) as refused:
         connect(url, proxy=None)
+    assert refused.value.response.status_code == 401
     with connect(url, proxy=None, additional_headers={"Authorization": f"Bearer {TOKEN}"}):
         pass
 
@@ -75,21 +76,90 @@ def test_our_command_line_takes_the_token_from_a_file(guarded):
     assert "Give --token FILE" in refused
 
 
+HERE = "127.0.0.1:{port}"
+PAGES = [
+    ({}, 200),
+    ({"Host": "localhost"}, 200),
+    ({"Host": "[::1]:8003"}, 200),
+    ({"Host": "evil.example:80"}, 403),
+    ({"Host": "127.0.0.1.evil.example"}, 403),
+    ({"Host": ""}, 403),
+    ({"Origin": "https://evil.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Origin": "http://localhost:3000"}, 403),
+    ({"Origin": "http://127.0.0.1:3000"}, 403),
+    ({"Origin": f"https://{HERE}"}, 200),
+    ({"Origin": f"http://{HERE}"}, 200),
+    ({"Origin": "http://localhost", "Host": "localhost:80"}, 200),
+    ({"Origin": "http://[::1]:9", "Host": "[::1]:9"}, 200),
+    ({"Origin": "http://localhost:8003x", "Host": "localhost"}, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Sec-Fetch-Site": "same-site"}, 403),
+    ({"Sec-Fetch-Site": "same-site", "Origin": f"http://{HERE}"}, 403),
+    ({"Sec-Fetch-Site": "anything"}, 403),
+    ({"Sec-Fetch-Site": "none"}, 200),
+    ({"Sec-Fetch-Site": "same-origin", "Origin": f"http://{HERE}"}, 200),
+    ({"Sec-Fetch-Site": "same-origin", "Referer": "https://proxy.example/docs"}, 200),
+    ({"Referer": "https://evil.example/page"}, 403),
+    ({"Referer": f"http://{HERE}/docs"}, 200),
+]
+
+
+def _at(engine, headers):
+    return {name: value.format(port=engine.url.rpartition(":")[2]) for name, value in headers.items()}
+
+
 @pytest.mark.process
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 200),
-        ({"Host": "localhost"}, 200),
-        ({"Host": "[::1]:8003"}, 200),
-        ({"Host": "evil.example:80"}, 403),
-        ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
-        ({"Origin": "http://localhost:3000"}, 200),
-    ],
-)
-def test_a_web_page_of_another_site_cannot_ask(engine, headers, status):
-    assert engine.ask("GET", "/2/engine/state", headers=headers).status == status
+@pytest.mark.parametrize(("headers", "status"), PAGES)
+def test_a_web_page_of_another_origin_cannot_ask(engine, headers, status):
+    assert engine.ask("GET", "/2/engine/state", headers=_at(engine, headers)).status == status
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("headers", "status"), [(h, s) for h, s in PAGES if not {"Host"} & {*h}])
+def test_a_browser_that_knows_the_token_is_no_help_to_other_pages(guarded, headers, status):
+    headers = {"Authorization": _basic(f"user:{TOKEN}"), **_at(guarded, headers)}
+    assert guarded.ask("GET", "/2/engine/state", headers=headers).status == status
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("headers", [{"Origin": "http://localhost:3000"}, {"Sec-Fetch-Site": "cross-site"}])
+@pytest.mark.parametrize("method", ["POST", "OPTIONS", "GET", "HEAD", "PUT"])
+def test_a_page_on_another_port_runs_no_program(engine, tmp_path, headers, method):
+    made = tmp_path / "made"
+    stream = {"Transport": {"Type": "exec", "Run": f"touch {made}"}, "Envelope": "delimited", "Encoding": "utf-8"}
+    headers = {**headers, "Content-Type": "text/plain", "Access-Control-Request-Method": "POST"}
+    answer = engine.ask(method, "/1/stream/sample", stream, headers=headers)
+    assert answer.status == 403
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert not made.exists()
+
+
+@pytest.mark.process
+def test_a_page_of_another_origin_gets_no_websocket(engine):
+    url = f"ws{engine.url.removeprefix('http')}/2/pneumo"
+    for headers in ({"Origin": "http://localhost:3000"}, {"Sec-Fetch-Site": "cross-site"}):
+        with pytest.raises(InvalidStatus) as refused:
+            connect(url, proxy=None, additional_headers=headers)
+        assert refused.value.response.status_code == 403
+    with connect(url, proxy=None, origin=engine.url):  # as some libraries send it
+        pass
+
+
+@pytest.mark.process
+def test_insecure_on_this_machine_refuses_pages_all_the_same(tmp_path):
+    with EngineProcess(tmp_path, "--insecure") as engine:
+        for headers, status in PAGES:
+            assert engine.ask("GET", "/2/engine/state", headers=_at(engine, headers)).status == status, headers
+
+
+@pytest.mark.process
+def test_no_answer_is_shown_to_other_pages_or_as_what_it_is_not(engine):
+    for path in ("/docs", "/2/engine/state", "/nothing", "/livez"):
+        headers = engine.ask("GET", path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert "frame-ancestors 'none'" in engine.ask("GET", "/docs").headers["content-security-policy"]
 
 
 @pytest.mark.parametrize(("host", "yes"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False)])
