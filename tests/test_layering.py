@@ -79,7 +79,8 @@ ONLY_IN = {
     "yaml": ["stream_scorer/parsing/plain_yaml.py", "stream_scorer/modelop/server/instance.py"],
     "starlette": ["stream_scorer/modelop/server/*.py"],
     "uvicorn": [
-        f"stream_scorer/modelop/server/{name}.py" for name in ("serve", "listening", "http_protocol", "websocket_protocol")
+        f"stream_scorer/modelop/server/{name}.py"
+        for name in ("serve", "listening", "http_protocol", "websocket_protocol")
     ],
     "httptools": ["stream_scorer/modelop/server/http_protocol.py"],
     "websockets": ["stream_scorer/modelop/client/pneumo_listener.py"],

@@ -97,6 +97,7 @@ class Api(Generic[T]):
         self.name = name
         self.title = title
         self.operations: list[Operation] = []
+        self._takes: set[str] = set()
 
     def on(
         self,
@@ -116,12 +117,19 @@ class Api(Generic[T]):
 
     def include(self, other: Api[Any]) -> None:
         self.operations += other.operations
+        self._takes |= other._takes
+
+    def takes(self, *paths: str) -> None:
+        """Refuse HEAD on these paths: their GET takes what it answers with, and HEAD would lose it."""
+        self._takes.update(paths)
 
     def routes(self, instance: T, bodies: Bodies) -> list[Route]:
         """Return one route for each path, with all its methods, so that another method is answered by 405 and not 404."""
         by_path: dict[str, dict[str, Handler]] = {}
         for operation in self.operations:
             by_path.setdefault(operation.path, {})[operation.method] = operation.handler
+        for path in self._takes & by_path.keys():
+            by_path[path]["HEAD"] = _no_head
         return [
             Route(path, _bound(handlers, instance, bodies), methods=[*handlers]) for path, handlers in by_path.items()
         ]
@@ -141,17 +149,36 @@ def _bound(handlers: Mapping[str, Handler], instance: Any, bodies: Bodies) -> Ca
             await bodies.room_for_an_answer()
             async with bodies.body(request) as body:
                 call = Call(request.path_params, request.query_params, headers, body)
-                return await anyio.to_thread.run_sync(handlers[method], instance, call, limiter=limiter)
+                return await anyio.to_thread.run_sync(
+                    _answer, request, handlers[method], instance, call, limiter=limiter
+                )
         except ClientDisconnect:
             return Response(status_code=400)
-        except Exception as error:
-            answer = failure(error)
-            if answer is None:
-                log.exception("%s %s failed", request.method, ascii(request.scope["path"]))
-                answer = text(f"{type(error).__name__}: {one_line(error)}; the engine's log has more", 500)
-            return answer
+        except HttpError as error:
+            return text(one_line(error), error.status)
 
     return handle
+
+
+def _answer(request: Request, handler: Handler, instance: Any, call: Call) -> Response:
+    """Return what the handler returns, or the answer that its error stands for.
+
+    No error leaves the thread: it would be held by the future that brings it, and hold the body until the next collection.
+    """
+    try:
+        return handler(instance, call)
+    except Exception as error:
+        answer = failure(error)
+        if answer is None:
+            log.exception("%s %s failed", request.method, ascii(request.scope["path"]))
+            answer = text(f"{type(error).__name__}: {one_line(error)}; the engine's log has more", 500)
+        return answer
+
+
+def _no_head(_: Any, __: Call) -> Response:
+    answer = text("", 405)
+    answer.headers["allow"] = "GET"
+    return answer
 
 
 def _check_path(request: Request) -> None:

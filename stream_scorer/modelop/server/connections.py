@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import enum
+import socket
 import time
 
 HEAD_S = 10.0
@@ -34,8 +35,10 @@ class Phase(enum.Enum):
 class Connection:
     """One client. `known`: the guard has let a request of it pass."""
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, client: socket.socket) -> None:
         self.peer = peer
+        self.waiting: socket.socket | None = client
+        """Until `task` begins."""
         self.known = False
         self.task: asyncio.Task[object] | None = None
         """Makes the connection: the TLS handshake."""
@@ -57,8 +60,11 @@ class Connection:
         """Close it at once. What was not sent is lost."""
         if self.transport is not None:
             self.transport.abort()
-        elif self.task is not None:
+            return
+        if self.task is not None:
             self.task.cancel()
+        if self.waiting is not None:
+            self.waiting.close()
 
     def overdue(self, now: float) -> bool:
         """Return whether it has kept the server waiting for too long."""

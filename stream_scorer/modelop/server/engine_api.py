@@ -206,6 +206,9 @@ def output_at(engine: Engine, call: Call) -> Response:
     return _output(engine, call.slot())
 
 
+API.takes("/1/job/output", "/1/job/output/{slot}")
+
+
 def _output(engine: Engine, slot: int) -> Response:
     record = engine.manifold.output(slot, OUTPUT_WAIT_S)
     return empty(202) if record is None else exact(record, "application/octet-stream")

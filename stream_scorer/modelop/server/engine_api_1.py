@@ -63,6 +63,9 @@ def debug_output(engine: Engine, _: Call) -> Response:
     return json_answer(engine.console())
 
 
+API.takes("/1/debug/output")
+
+
 @API.on("GET", "/1/policy", "the import policy, of the type that Accept names", {200: "YAML"})
 def policy(engine: Engine, call: Call) -> Response:
     kind = _policy_type(call.headers.get("accept", ""))

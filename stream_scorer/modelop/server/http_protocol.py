@@ -27,15 +27,16 @@ MAX_TRAILER = 8 << 10
 CHUNK_LINE = 256
 MAX_DROPPED = 32 << 20
 """Most bytes of a body that are taken in although its request was refused."""
-MAX_DROPPED_OF_NO_REQUEST = 1 << 20
-"""The same behind what was no request."""
+MAX_DROPPED_COSTLY = 1 << 20
+"""The same of a chunked body, which must be parsed to its end, and behind what was no request."""
 MAX_WEBSOCKET_LINE = 8000
 """Most bytes of a line of a request for a WebSocket: websockets reads it once more, and takes 8,192."""
 _READ = 64 << 10
 _WRITE = 16 << 10
 """Bytes of an answer that wait for their client, beyond what the system takes, before the server makes no more of them."""
-_MESSAGE_END = re.compile(rb"\n\r?\n")
-"""Heads end so, and chunked bodies."""
+_BEHIND_CHUNKS = 4
+"""Most requests in one read behind the end of a chunked body: only the parser finds it, and goes on from there."""
+_HEAD_END = re.compile(rb"\n\r?\n")
 
 
 class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
@@ -94,7 +95,8 @@ class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         if self._connection.phase is Phase.LINGER:
             self._dropped += len(data)
-            if self._dropped > (MAX_DROPPED_OF_NO_REQUEST if self._refused else MAX_DROPPED):
+            costly = self._refused or self._length is None
+            if self._dropped > (MAX_DROPPED_COSTLY if costly else MAX_DROPPED):
                 self._connection.drop()
                 return
         elif self._connection.phase is Phase.IDLE:
@@ -129,12 +131,13 @@ class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
                 self._refuse(reason.status, str(reason))
 
     def _next(self) -> bytes:
-        """Return and count the bytes up to the next place where a message may end."""
+        """Return and count the next bytes: no more than to the end of a head, or of a body of known length."""
         end = len(self._unread)
-        if not self._in_head and self._length is not None:
+        if self._in_head:
+            found = _HEAD_END.search(self._unread, self._at)
+            end = found.end() if found else end
+        elif self._length is not None:
             end = min(end, self._at + self._length - self._data)
-        elif found := _MESSAGE_END.search(self._unread, self._at):
-            end = found.end()
         piece, self._at = self._unread[self._at : end], end
         if self._in_head:
             self._head += len(piece)
@@ -149,7 +152,7 @@ class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
                 raise _RefusedError(
                     HTTPStatus.BAD_REQUEST, "the body has too much that is not data: chunk extensions or trailers"
                 )
-        elif self._head > MAX_HEAD and self._fields == 0:
+        elif self._head > MAX_HEAD and (self._fields == 0 or len(self.url) > MAX_HEAD // 2):
             raise _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG, f"the request line is longer than {MAX_HEAD:,} bytes")
         elif self._head > MAX_HEAD:
             raise _RefusedError(
@@ -161,6 +164,10 @@ class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
     def on_message_begin(self) -> None:
         if self._complete:  # its first bytes came together with the last of the message before
             self._begin()
+            if len(self.pipeline) >= _BEHIND_CHUNKS:
+                raise _RefusedError(
+                    HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting for the answer to another"
+                )
         super().on_message_begin()
         self.scope["connection"] = self._connection  # type: ignore[typeddict-unknown-key]
 

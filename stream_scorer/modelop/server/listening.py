@@ -68,9 +68,9 @@ class _Accepting:
                 return
             except OSError as error:  # no file descriptor is free, or no memory
                 log.warning("a client must wait: %s", error.strerror)
-                self._connections.make_room()
+                freed = [self._connections.make_room() for _ in range(_AT_ONCE // 4)]
                 self._loop.remove_reader(self._listener.fileno())
-                self._retry = self._loop.call_later(_RETRY_S, self._again)
+                self._retry = self._loop.call_later(_RETRY_S / 10 if any(freed) else _RETRY_S, self._again)
                 return
             self._take(client, str(address[0]))
 
@@ -78,7 +78,7 @@ class _Accepting:
         self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _take(self, client: socket.socket, peer: str) -> None:
-        connection = Connection(peer)
+        connection = Connection(peer, client)
         if not self._connections.add(connection):
             log.warning(
                 "a client was turned away: all of %d connections have a request in hand", len(self._connections)
@@ -93,6 +93,7 @@ class _Accepting:
 
     async def _serve(self, client: socket.socket, connection: Connection) -> None:
         """Make the connection; a handshake of TLS comes first."""
+        connection.waiting = None
         context: ssl.SSLContext | None = self._server.config.ssl
         try:
             await self._loop.connect_accepted_socket(
@@ -104,7 +105,6 @@ class _Accepting:
         except (OSError, asyncio.CancelledError) as error:  # OSError: ssl.SSLError, a time limit, the client left
             log.debug("%s: no connection (%s)", connection.peer, error)
             self._connections.remove(connection)
-            client.close()
 
     def close(self) -> None:
         self._loop.remove_reader(self._listener.fileno())
