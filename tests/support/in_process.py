@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from stream_scorer.modelop.server.app import make_app
+from stream_scorer.modelop.server.bodies import Bodies
+from stream_scorer.modelop.server.connections import Connections
 from stream_scorer.modelop.server.hosted_fleet import HostedFleet
+from stream_scorer.modelop.server.probes import Traffic
 from stream_scorer.modelop.server.settings import EngineSettings, baked_from
 from stream_scorer.modelop.server.store import Store
 
@@ -39,7 +42,8 @@ class InProcess:
     def __init__(self, folder: Path) -> None:
         self._store = Store(folder / "store.sqlite")
         self.fleet = HostedFleet(EngineSettings(), baked_from({}), self._store, ("127.0.0.1", 8003))
-        self.app = make_app(self.fleet, MAX_BODY)
+        bodies = Bodies(MAX_BODY, MAX_BODY)
+        self.app = make_app(self.fleet, bodies, Traffic(Connections(4), bodies))
 
     def __enter__(self) -> Self:
         return self
