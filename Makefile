@@ -40,7 +40,7 @@ faults: $(VENV)/.all  ## the fault suite alone: kill -9, rebalances, broker rest
 	$(BIN)/pytest tests/faults -s $(PYTEST)
 
 soak: $(VENV)/.all  ## the long runs: 30 minutes of every fault, 1,000 kills over 1,000,000 records, the shipped weights trained anew
-	$(BIN)/pytest tests/faults tests/parity --soak=30 -m soak -s $(PYTEST)
+	$(BIN)/pytest tests/faults tests/parity tests/integration/test_whole_api.py --soak=30 -m soak -s $(PYTEST)
 
 bench: $(VENV)/.all  ## speed, latency, memory, start-up: tables and JSON, and ratios beside the kept ones
 	$(BIN)/python -m bench $(BENCH)

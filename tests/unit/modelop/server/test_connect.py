@@ -118,6 +118,16 @@ def test_a_websocket_gets_what_passes_its_filters(engine):
         engine.ask("POST", f"{PREFIX}/{instance}/2/engine/reset")
 
 
+def test_a_listener_may_send_what_it_likes(engine):
+    with connect(f"ws{engine.url.removeprefix('http')}{C}/2/pneumo?type=engine-config", proxy=None) as socket:
+        for sent in (b"\x00\xff", "text", b""):
+            socket.send(sent)
+        engine.ask("PUT", f"{PREFIX}/engine-1/2/active/stream/1", {"Transport": "discard", "Encoding": None})
+        assert json.loads(socket.recv(30))["op"] in ("attach", "reattach")
+    engine.ask("POST", f"{PREFIX}/engine-1/2/engine/reset")
+    assert "Traceback" not in engine.log()
+
+
 def test_history_is_of_60_messages_and_not_of_sensor_reports_alone(engine):
     for _ in range(40):
         engine.ask("PUT", "/2/active/stream/1", {"Transport": "discard", "Encoding": None})
