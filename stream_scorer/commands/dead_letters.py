@@ -179,7 +179,7 @@ def _transactional_id(topic: str) -> str:
 
 def _rights(settings: DeadLetterSettings, args: argparse.Namespace) -> list[Right]:
     topic = settings.topic()
-    targets = [args.to] if getattr(args, "to", None) else [*getattr(args, "allow", []), settings.input_topic]
+    targets = [args.to] if getattr(args, "to", None) else [*getattr(args, "allow", []), settings.source()]
     receipts = receipts_topic(topic)
     return dead_letter_rights(args.verb, topic, receipts, _transactional_id(topic), filter(None, targets))
 

@@ -140,7 +140,7 @@ def test_settings_say_what_run_needs():
 MODELS = {
     "n = 0\ndef action(x):\n    global n\n    n += 1\n    yield n": True,
     "def action(x):\n    yield x": False,
-    "# stream-scorer.state: n\\nn = 0\\ndef action(x):\\n    yield n": True,
+    "# stream-scorer.state: n\nn = 0\ndef action(x):\n    yield n": True,
     "def action(x, slot, number):\n    yield number": True,
 }
 
