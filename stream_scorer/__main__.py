@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from stream_scorer.cli import main
 from stream_scorer.safe_text import INDENT, lines, one_line, say
+from stream_scorer.secret_text import hide
 
 
 def run() -> NoReturn:
@@ -25,7 +26,8 @@ def run() -> NoReturn:
 
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Python's own would print the text of an exception as it is, whoever wrote it."""
-    say(lines("".join(traceback.format_exception(kind, error, trace)), INDENT), file=sys.stderr)
+    text = hide("".join(traceback.format_exception(kind, error, trace)))
+    say(lines(text, INDENT), file=sys.stderr)
 
 
 def _print_thread_traceback(args: threading.ExceptHookArgs) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from stream_scorer.errors import EXIT_INTERRUPTED, EXIT_SETTINGS, StreamScorerError
 from stream_scorer.parsing.spelling import did_you_mean, is_text
 from stream_scorer.safe_text import INDENT, lines, one_line, say
+from stream_scorer.secret_text import hide
 from stream_scorer.system.extras import install_hint
 from stream_scorer.version import __version__
 
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if text is None:
             raise
         command = "".join(f" {word}" for word in argv[:1] if word in COMMANDS)
-        say(f"stream-scorer{command}: {lines(text, INDENT)}", file=sys.stderr)
+        say(f"stream-scorer{command}: {lines(hide(text), INDENT)}", file=sys.stderr)
         if isinstance(error, OSError):
             _discard_stdout()
     return code
@@ -122,7 +123,8 @@ def _explained(error: Exception, argv: Sequence[str]) -> tuple[str | None, int]:
         )
         return where, EXIT_SETTINGS
     if isinstance(error, UnicodeEncodeError) and any(not is_text(word) for word in argv):
-        return f"{next(word for word in argv if not is_text(word))!r} is not text in UTF-8", EXIT_SETTINGS
+        number = next(number for number, word in enumerate(argv, 1) if not is_text(word))
+        return f"word {number} of the command is not text in UTF-8", EXIT_SETTINGS
     return None, EXIT_SETTINGS
 
 

@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[1]
 # Each part (a file or a folder of stream_scorer; in modelop/ each of its folders) and the parts it may import; all of them
 # stand above it.
 MAY_IMPORT = {
-    **dict.fromkeys("errors records models version safe_text".split(), ""),
+    **dict.fromkeys("errors records models version safe_text secret_text".split(), ""),
     "parsing": "errors",
     "ports": "records",
-    "system": "errors safe_text",
-    "settings": "errors parsing",
+    "system": "errors safe_text secret_text",
+    "settings": "errors secret_text parsing",
     "codec": "errors records parsing ports",
     "model": "errors records system",
     "state": "errors records ports codec",
@@ -25,9 +25,9 @@ MAY_IMPORT = {
     "evaluate": "errors records parsing ports prices",
     "scoring": "errors records parsing ports codec model prices state evaluate",
     "report": "errors safe_text prices evaluate scoring",
-    "kafka": "errors records safe_text parsing ports state",
+    "kafka": "errors records safe_text secret_text parsing ports state",
     "modelop.endpoints": "errors records parsing system kafka",
-    "modelop.streams": "errors records ports codec modelop.endpoints",
+    "modelop.streams": "errors records secret_text ports codec modelop.endpoints",
     "modelop.process": "errors records safe_text parsing ports system model state modelop.streams",
     "modelop.dataflow": "errors records ports modelop.streams modelop.process",
     "modelop.client": "model errors safe_text parsing system settings",
@@ -39,10 +39,10 @@ MAY_IMPORT = {
     "programs": "errors records safe_text ports system codec model kafka modelop.endpoints scoring modelop.streams service "
     "modelop.process",
     "training": "errors models safe_text system model settings prices evaluate scoring report",
-    "commands": "errors records safe_text parsing system codec model settings modelop.client prices evaluate kafka scoring "
-    "modelop.streams report service training programs modelop.server",
-    "cli": "version errors safe_text parsing system settings",
-    "__main__": "safe_text system cli",
+    "commands": "errors records safe_text secret_text parsing system codec model settings modelop.client prices evaluate "
+    "kafka scoring modelop.streams report service training programs modelop.server",
+    "cli": "version errors safe_text secret_text parsing system settings",
+    "__main__": "safe_text secret_text system cli",
 }
 # Third-party packages that only some files may know.
 ONLY_IN = {

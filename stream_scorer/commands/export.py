@@ -54,10 +54,10 @@ def run(args: argparse.Namespace) -> int:
     from stream_scorer.codec.schema_files import load_schema
     from stream_scorer.model.bundle import export
     from stream_scorer.model.locate import locate
-    from stream_scorer.settings.declared import to_map
+    from stream_scorer.settings.pairs import to_map
 
     located = locate(args.model, trust=trust_of(args))
-    files = {name: Path(path) for name, path in to_map(args.schema, "--schema").items()}
+    files = {name: Path(path) for name, path in to_map(args.schema, "--schema", shown=True).items()}
     names = sorted(set(located.program.annotations.schemas.values()))
     schemas = {name: load_schema(name, files, located.schema_dir, located.contents).as_file() for name in names}
     topics = {0: args.input_topic, 1: args.output_topic}

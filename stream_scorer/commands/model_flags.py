@@ -60,6 +60,6 @@ def add_schema_flag(parser: argparse.ArgumentParser) -> None:
 def attachment_and_schemas(args: argparse.Namespace) -> tuple[Path | None, dict[str, Path]]:
     """Return --attachment, and the files of --schema as absolute paths by name. Raises SettingsError."""
     from stream_scorer.scoring.hosting import absolute_paths
-    from stream_scorer.settings.declared import to_map
+    from stream_scorer.settings.pairs import to_map
 
-    return args.attachment, absolute_paths(to_map(args.schema, "--schema"))
+    return args.attachment, absolute_paths(to_map(args.schema, "--schema", shown=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 import urllib.parse
 from collections.abc import Mapping
@@ -13,11 +14,11 @@ from typing import Any
 
 from stream_scorer.commands.show_acls import add_show_acls, show_acls
 from stream_scorer.safe_text import say
+from stream_scorer.secret_text import is_secret
 from stream_scorer.service.settings import RunSettings
 from stream_scorer.settings.declared import add_flags, load
 
 log = logging.getLogger(__name__)
-_SECRET = ("basic.auth.user.info", "bearer.auth.token", "bearer.auth.client.secret", "ssl.key.password")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +71,11 @@ def _show_acls(model: str, settings: RunSettings) -> int:
 
 def _warn_of_visible_secrets(flags: Mapping[str, Any]) -> None:
     """Every user of a machine can read the command lines of all its processes."""
-    given = {key.strip(): value for key, _, value in (str(pair).partition("=") for pair in flags.get("registry", ()))}
-    seen = [f"--registry {key}" for key in _SECRET if given.get(key, "@")[:1] != "@"]
+    seen = []
+    for flag in ("kafka", "registry"):
+        for key, _, value in (str(pair).partition("=") for pair in flags.get(flag, ())):
+            if is_secret(key) and re.fullmatch("[a-z. ]+", key) and not value.strip().startswith("@"):
+                seen.append(f"--{flag} {key.strip()}")
     if "@" in urllib.parse.urlsplit(flags.get("schema_registry", "")).netloc:
         seen.append("--schema-registry")
     if seen:

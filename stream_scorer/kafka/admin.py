@@ -33,6 +33,7 @@ from stream_scorer.kafka.rights import (
     lacks_text,
     not_allowed,
 )
+from stream_scorer.secret_text import without
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +54,10 @@ class Cluster:
     """
 
     def __init__(self, properties: Properties, rights: Sequence[Right] = ()) -> None:
-        self._properties, self._rights = properties, rights
+        self._rights = rights
         self._connection_errors = ConnectionErrors()
         self._admin = open_client(AdminClient, properties, connection_errors=self._connection_errors)
-        self._servers = properties["bootstrap.servers"]
+        self._properties, self._servers = properties, properties["bootstrap.servers"]
         self._partitions = self._read()
 
     def _read(self) -> dict[str, int]:
@@ -67,7 +68,8 @@ class Cluster:
                 if self._connection_errors.permanent
                 else f"no Kafka broker answers at {self._servers}"
             )
-            raise BrokerError(f"{problem}: {self._connection_errors.text().removeprefix(f'{self._servers}: ')}")
+            text = self._connection_errors.text().removeprefix(f"{self._servers}: ")
+            raise BrokerError(without(f"{problem}: {text}", self._properties.values()))
         self._has_controller = not kafka_answers.is_mock_cluster(metadata)
         self.id: str = metadata.cluster_id or ""
         """The cluster's own id, whichever address leads to it; empty if the brokers do not give it."""
@@ -82,8 +84,10 @@ class Cluster:
                 return kafka_answers.cluster(self._admin, min(timeout_s, TIMEOUT_S - spent_s))
             except KafkaException:
                 self._admin.poll(0.2)  # calls back with what went wrong
-                if time.monotonic() - started > PERMANENT_S and self._connection_errors.permanent:
-                    break
+                if time.monotonic() - started > PERMANENT_S:
+                    self._connection_errors.ask(self._properties)
+                    if self._connection_errors.permanent:
+                        break
                 timeout_s = TIMEOUT_S
         return None
 

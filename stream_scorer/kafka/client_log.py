@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from stream_scorer.secret_text import hide
+
 
 class RateLimitedLog(logging.Filter):
     """At most one line per 10 s and text: a broker that is down would fill the log with refusals."""
@@ -23,7 +25,14 @@ class RateLimitedLog(logging.Filter):
         return True
 
 
+def _without_secrets(record: logging.LogRecord) -> bool:
+    """Not left to our formatter alone: a program that embeds a service has handlers of its own."""
+    record.msg, record.args = hide(record.getMessage()), ()
+    return True
+
+
 librdkafka_log = logging.getLogger("librdkafka")
 librdkafka_log.addFilter(RateLimitedLog())
+librdkafka_log.addFilter(_without_secrets)
 SILENT = logging.Logger("nobody", logging.CRITICAL + 1)
 """For a client whose errors are expected."""

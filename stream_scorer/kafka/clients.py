@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,8 +13,27 @@ from confluent_kafka import Consumer, KafkaException
 from stream_scorer.errors import SettingsError
 from stream_scorer.kafka.client_log import librdkafka_log
 from stream_scorer.kafka.connection_errors import ConnectionErrors
+from stream_scorer.secret_text import without
 
 Properties = dict[str, Any]
+_ADVICE = (  # what librdkafka, or OpenSSL, says: what to change
+    (
+        r"ssl\.key.*PEM lib|keystore.*(PKCS12|mac verify)",
+        "Is the key encrypted? Give its password, or the right one, by --kafka ssl.key.password=@FILE (ssl.keystore.password "
+        "for a keystore).",
+    ),
+    (r"ssl\.key.*BIO lib|ssl\.c.*BIO lib", "There is no such file, or it cannot be read."),
+    (r"key values mismatch", "The key does not belong to the certificate in --kafka ssl.certificate.location."),
+    (
+        r"no certificate or crl found|no start line",
+        "The file has no certificate in PEM form (-----BEGIN CERTIFICATE-----).",
+    ),
+    (
+        r"SASL mechanism GSSAPI",
+        "Give --kafka sasl.mechanisms=SCRAM-SHA-512, SCRAM-SHA-256, PLAIN or OAUTHBEARER: without it librdkafka takes GSSAPI, "
+        "which is not built into it here.",
+    ),
+)
 T = TypeVar("T")
 
 
@@ -35,8 +55,10 @@ def open_client(
     try:
         return client(properties, logger=log)
     except (KafkaException, TypeError, ValueError) as error:
-        text = error.args[0].str() if isinstance(error, KafkaException) else error
-        raise SettingsError(f"--kafka: {text}. Correct what was given by --kafka KEY=VALUE.") from error
+        text = without(error.args[0].str() if isinstance(error, KafkaException) else str(error), properties.values())
+        # Not `from error`: its text may have a secret in it, and a traceback would show it.
+        advice = next((advice for pattern, advice in _ADVICE if re.search(pattern, text)), "")
+        raise SettingsError(f"--kafka: {text}. {advice or 'Correct what was given by --kafka KEY=VALUE.'}") from None
 
 
 def open_outside_group(

@@ -5,6 +5,7 @@ What the user gives by --kafka KEY=VALUE comes last and wins. The few properties
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -14,6 +15,7 @@ from stream_scorer.errors import SettingsError
 from stream_scorer.kafka.client_log import SILENT
 from stream_scorer.kafka.clients import Properties, open_client
 from stream_scorer.parsing.spelling import did_you_mean
+from stream_scorer.secret_text import is_secret, without
 
 TRANSACTION_TIMEOUT_MS = 15_000
 OUR_IDS = "stream-scorer."
@@ -61,9 +63,7 @@ def check_extra(extra: Mapping[str, str], *, transactional: bool = False) -> Non
     for key, value in extra.items():
         error = _refusal(Producer, key, value) and _refusal(Consumer, key, value)
         if error:
-            # The text has no value: it may be a password.
-            near = did_you_mean(key, [*GUARDED, *KNOWN_PROPERTIES]) if _UNKNOWN in error else ""
-            raise SettingsError(f"--kafka {key}: {error}{near}")
+            raise SettingsError(_unknown(key) if _UNKNOWN in error else f"--kafka {key}: {without(error, [value])}")
     _check_tokens(extra)
     # Some are refused only together (SASL, files of SSL, group.protocol). Clients without brokers do nothing but check.
     open_client(AdminClient, common("", extra), SILENT)
@@ -93,6 +93,20 @@ KNOWN_PROPERTIES = (
 )  # fmt: skip
 
 _UNKNOWN = "No such configuration property"
+_PROPERTY = re.compile(r"[a-z]+(\.[a-z]+)+")
+
+
+def _unknown(key: str) -> str:
+    """The error text for a name that librdkafka does not have. What is behind a comma in a password may be such a "name"."""
+    near = did_you_mean(key, names := [*GUARDED, *KNOWN_PROPERTIES])
+    begun = any(is_secret(name) and key.startswith(name) for name in names)
+    families = {name.partition(".")[0] for name in names}
+    if not begun and (near or (_PROPERTY.fullmatch(key) and key.partition(".")[0] in families)):
+        return f'--kafka {key}: {_UNKNOWN}: "{key}"{near}'
+    return (
+        f"--kafka: {_UNKNOWN}. Its name is not shown, as it may be a part of a password: is there a comma in one, in a "
+        "variable or a text (there it is written \\,), or is the = missing behind a name?"
+    )
 
 
 def _refusal(client: type, key: str, value: str) -> str | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError
 
 from stream_scorer.kafka.client_log import librdkafka_log
+from stream_scorer.kafka.diagnosis import explain
+from stream_scorer.secret_text import hide
 
 
 class Reason(NamedTuple):
@@ -30,7 +33,7 @@ _KNOWN = (  # (pattern, advice, permanent): the first pattern that matches count
     (
         r"OAUTHBEARER token",
         "Correct --kafka sasl.oauthbearer.token.endpoint.url, or sasl.oauthbearer.client.id and "
-        "sasl.oauthbearer.client.secret, or the way to that server.",
+        "sasl.oauthbearer.client.secret, or the way to that server (https.ca.location=FILE has its CA).",
         True,
     ),
     (r"Unsupported SASL mechanism", "Give one that the broker takes: --kafka sasl.mechanisms=...", True),
@@ -57,6 +60,12 @@ _KNOWN = (  # (pattern, advice, permanent): the first pattern that matches count
         "ssl.certificate.location=FILE and ssl.key.location=FILE.",
         True,
     ),
+    (
+        r"SSL connection closed by peer",
+        "Does this listener want SASL, too? Give --kafka security.protocol=sasl_ssl and what belongs to it; or correct the ssl "
+        "settings.",
+        True,
+    ),
     (r"SSL|ssl", "Correct --kafka security.protocol and the ssl settings.", True),
     (
         r"closed by peer|Disconnected",
@@ -81,6 +90,7 @@ class ConnectionErrors(logging.Handler):
         self.reason: Reason | None = None
         """The gravest since the last connection; None if nothing was said."""
         self._rank = len(_KNOWN)
+        self._asked: Reason | None = None
         self.log = logging.Logger("librdkafka")
         self.log.addHandler(self)
 
@@ -99,6 +109,17 @@ class ConnectionErrors(logging.Handler):
         """A broker is connected."""
         self.reason, self._rank = None, len(_KNOWN)
 
+    def ask(self, properties: Mapping[str, Any]) -> None:
+        """Find out more of the reason by a connection of our own, once for each. Blocks for about 10 s at most."""
+        if self.reason is None or self.reason is self._asked:
+            return
+        problem = self.reason.problem
+        if advice := explain(problem, str(properties["bootstrap.servers"]), properties):
+            # What librdkafka guesses would stand beside what is known.
+            problem = problem.partition(": broker certificate could not be verified")[0]
+            self.reason = Reason(problem, advice, permanent=True)
+        self._asked = self.reason
+
     @property
     def permanent(self) -> bool:
         """Whether waiting does not help."""
@@ -112,9 +133,9 @@ class ConnectionErrors(logging.Handler):
         # `SSL` in the name of a broker says nothing of what went wrong.
         problem = re.sub(r" \(after \d+ms in state \w+\)|^(\w+://)?(?=\S+/\w+: )", "", text)
         problem = re.sub(r"^(\S+)/\w+: ", r"\1: ", problem).rstrip(" .:?")
+        problem = hide(problem)
         for rank, (pattern, advice, permanent) in enumerate(_KNOWN):
-            if rank <= self._rank and re.search(pattern, problem):
-                changed = rank < self._rank
+            if rank < self._rank and re.search(pattern, problem):
                 self.reason, self._rank = Reason(problem, advice, permanent), rank
-                return changed
+                return True
         return False

@@ -11,8 +11,9 @@ from stream_scorer.parsing.addresses import Address, is_url, read_address
 from stream_scorer.parsing.retention import retention_ms
 from stream_scorer.parsing.times import start_ms
 from stream_scorer.records import TOPIC_ENCODINGS
-from stream_scorer.settings.declared import setting, to_map
+from stream_scorer.settings.declared import setting
 from stream_scorer.settings.kafka import KafkaSettings
+from stream_scorer.settings.pairs import to_map
 
 MAX_POLL = "max.poll.interval.ms"
 
@@ -282,7 +283,7 @@ def topics_by_slot(text: str) -> dict[int, str]:
     if "=" not in text:
         return {1: text}
     topics = {}
-    for slot, topic in to_map(text, "--output-topic").items():
+    for slot, topic in to_map(text, "--output-topic", shown=True).items():
         if not slot.isdecimal() or len(slot) > 9 or int(slot) % 2 == 0:
             raise SettingsError(f"--output-topic {slot}={topic}: output slots are odd numbers.")
         topics[int(slot)] = topic

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.spelling import did_you_mean
+from stream_scorer.secret_text import HIDDEN, is_secret
 
 MAX_NUMBER = 2**31 - 1
 """The largest number in any argument or setting: librdkafka, which gets most of them, counts in 32 bits."""
@@ -18,9 +20,20 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises its errors as SettingsError: one line, with the nearest name that exists."""
+    """Raises its errors as SettingsError: one line, with the nearest name that exists.
+
+    If a secret stands in the command, the line has no word of it but names of flags: a blank in a password makes two words.
+    """
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._words = [str(word) for word in (sys.argv[1:] if args is None else args)]
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        if any(map(is_secret, self._words)):
+            message = _without_words(message, self._words)
         choices = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
         unknown = re.search(r"unrecognized arguments: (\S+)", message)
         near = ""
@@ -29,6 +42,13 @@ class Parser(argparse.ArgumentParser):
         elif unknown:
             near = did_you_mean(unknown[1].partition("=")[0], _flags(self))
         raise SettingsError(f"{message}.{near} `{self.prog} --help` lists them.")
+
+
+def _without_words(message: str, words: Iterable[str]) -> str:
+    values = {word.partition("=")[2] if word.startswith("--") else word for word in words} - {""}
+    for value in sorted(values, key=len, reverse=True):
+        message = re.sub(rf"(?<!\S){re.escape(value)}(?!\S)|(?<=['=]){re.escape(value)}(?!\w)", HIDDEN, message)
+    return message
 
 
 def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:

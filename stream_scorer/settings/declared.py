@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import math
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
@@ -17,10 +16,15 @@ from typing import Any, TypeVar, get_type_hints
 
 from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.spelling import did_you_mean, is_text
+from stream_scorer.secret_text import note_url
 from stream_scorer.settings.arguments import MAX_NUMBER
+from stream_scorer.settings.pairs import content_of, to_map
 
 ENV_PREFIX = "STREAM_SCORER_"
 T = TypeVar("T")
+PROPERTY = "KEY=VALUE"
+"""Stands in the usage for a pair whose value may be a secret."""
+_KINDS = {"dict": "a table", "list": "an array"}
 
 
 def setting(
@@ -39,7 +43,7 @@ def setting(
     """
     metadata = {"help": text, "metavar": metavar, "choices": choices, "low": low, "from_file": from_file}
     if isinstance(default, dict):
-        metadata["metavar"] = metavar or "KEY=VALUE"
+        metadata["metavar"] = metavar or PROPERTY
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -119,13 +123,15 @@ def _from_flags(flags: Mapping[str, Any], fields: Mapping[str, Any]) -> list[tup
 
 def _convert(raw: Any, kind: Any, field: Any, origin: str) -> Any:
     if isinstance(raw, str) and not is_text(raw):
-        raise SettingsError(f"{origin}: {raw!r} is not text in UTF-8.")
+        shown = "the value" if _is_map(kind) or "@" in raw else repr(raw)  # a URL may hold a password
+        raise SettingsError(f"{origin}: {shown} is not text in UTF-8.")
     if _is_map(kind):
-        return to_map(raw, origin)
+        return to_map(raw, origin, shown=field.metadata["metavar"] != PROPERTY)
     if field.metadata["from_file"] and isinstance(raw, str):
-        raw = _secret("", raw.strip(), origin)
+        raw = content_of(raw.strip(), origin)
     if raw == "" and field.default is None:  # compose files and charts pass an unset variable as an empty text
         return None
+    note_url(str(raw))
     try:
         value = _to_scalar(raw, kind)
     except ValueError as error:
@@ -153,11 +159,11 @@ def _to_scalar(raw: Any, kind: Any) -> Any:
             return False
         raise ValueError(f"{raw!r} is neither true nor false")
     if isinstance(raw, dict | list | bool):
-        raise ValueError(f"{raw!r} is not one value")
+        raise ValueError(f"{_KINDS.get(type(raw).__name__, raw)} is not one value")
     if base is int and isinstance(raw, float) and not raw.is_integer():
         raise ValueError(f"{raw!r} is not a whole number")
     if "\0" in str(raw):
-        raise ValueError(f"{raw!r} has a null byte in it")
+        raise ValueError("the value has a null byte in it")
     try:
         value = base(raw)
     except (ValueError, OverflowError):
@@ -165,60 +171,6 @@ def _to_scalar(raw: Any, kind: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{raw!r} is not a finite number")
     return value
-
-
-def to_map(raw: Any, origin: str) -> dict[str, str]:
-    """Parse KEY=VALUE pairs: a TOML table, a list with one pair an item, or a text with several pairs.
-
-    In a text, a comma or a line end separates pairs; `\\,` is a comma within a value, `\\\\` a backslash. A value `@FILE`
-    is replaced by the content of the file, so that secrets stay out of `ps`; a value `@@...` begins with one @.
-    Raises SettingsError, whose text begins with `origin`.
-    """
-    if isinstance(raw, dict):
-        pairs = [(key, str(value).lower() if isinstance(value, bool) else str(value)) for key, value in _flat(raw)]
-    else:
-        pairs = []
-        for number, item in enumerate(raw if isinstance(raw, list) else _split(str(raw)), 1):
-            if not is_text(str(item)):
-                raise SettingsError(f"{origin}: pair {number} is not text in UTF-8.")
-            key, equals, value = str(item).partition("=")
-            if not equals or not key.strip():
-                # What follows a comma may be the rest of a password, so it is not shown.
-                shown = f"pair {number}" if number > 1 else repr(item)
-                more = " A comma within a value is written \\," if isinstance(raw, str) and number > 1 else ""
-                raise SettingsError(f"{origin}: {shown} is not KEY=VALUE.{more}")
-            pairs.append((key, value))
-    return {key.strip(): _absolute(key.strip(), _secret(key.strip(), value.strip(), origin)) for key, value in pairs}
-
-
-def _split(text: str) -> list[str]:
-    """Split a text into pairs, and remove the backslashes that protect commas."""
-    items = re.findall(r"(?:\\[\\,]|[^,\n])+", text)
-    return [re.sub(r"\\([\\,])", r"\1", item) for item in items if item.strip()]
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Join the keys that TOML takes apart: it reads `sasl.username = "x"` as a table within a table."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in table.items():
-        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
-    return pairs
-
-
-def _secret(key: str, value: str, origin: str) -> str:
-    if not value.startswith("@") or value.startswith("@@"):
-        return value.removeprefix("@")
-    where = f"{origin}: {key}" if key else origin
-    try:
-        return Path(value[1:]).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{where}: the file {value[1:]} cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise SettingsError(f"{where}: the file {value[1:]} is not text in UTF-8.") from error
-
-
-def _absolute(key: str, value: str) -> str:
-    return str(Path(value).absolute()) if key.endswith((".location", ".keytab")) and Path(value).is_file() else value
 
 
 def _is_map(kind: Any) -> bool:

@@ -19,6 +19,11 @@ class KafkaSettings:
 
     def __post_init__(self) -> None:
         self.need("bootstrap_servers")
+        if "@" in self.bootstrap_servers:
+            raise SettingsError(
+                "--bootstrap-servers: expected HOST:PORT,HOST:PORT, found an @. A user and a password belong into --kafka "
+                "sasl.username=... and --kafka sasl.password=@FILE."
+            )
 
     def need(self, *names: str) -> None:
         """Raises SettingsError if one of these settings is empty."""

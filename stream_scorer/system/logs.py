@@ -8,6 +8,7 @@ import sys
 import time
 
 from stream_scorer.safe_text import INDENT, lines
+from stream_scorer.secret_text import hide
 
 _LIBRARIES = ("asyncio", "uvicorn", "websockets")
 """Their warnings and tracebacks carry what a client of the engine has sent."""
@@ -21,7 +22,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """A record begins at the start of its line, and nothing else does."""
-        return lines(super().format(record), INDENT)
+        return lines(hide(super().format(record)), INDENT)
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,10 +33,10 @@ class JsonFormatter(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": hide(record.getMessage()),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = hide(self.formatException(record.exc_info))
         return json.dumps(line)
 
 

@@ -79,7 +79,9 @@ A setting of KEY=VALUE pairs (`kafka`, `schema`) takes them from all three place
 | variable | `KEY=VALUE,KEY=VALUE`, or a pair a line | `\\,` within a value; `\\\\` is a backslash |
 
 The key ends at the first `=`; any more are part of the value. The value `@FILE` is read from the file, so
-that secrets stay out of command lines; `@@` begins a value with `@`.
+that secrets stay out of command lines; `@@` begins a value with `@`. What comes from a file, and what has a key such
+as `sasl.password`, is in no error, log line, traceback or status: `[hidden]` stands in its place. Secrets of fewer
+than 6 characters, and words such as `kafka`, are taken out of what librdkafka says of a setting only.
 
 # Connection to Kafka
 

@@ -116,7 +116,7 @@ class SecuredBroker(NativeBroker):
             *self._sasl("sasl", "SCRAM-SHA-256"),
             *self._sasl("sasltls", "SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN", "OAUTHBEARER"),
             # Clients authenticate again every 5 s: a changed password is noticed within that time.
-            "listener.name.sasl.scram-sha-256.connections.max.reauth.ms=5000",
+            "listener.name.sasltls.scram-sha-512.connections.max.reauth.ms=5000",
         ]
         names = {"SASL": self.sasl, "TLS": self.tls, "SASLTLS": self.sasl_tls, "EXPIRED": self.expired}
         return [f"{name}://{address}" for name, address in names.items()], "\n".join(properties) + "\n"

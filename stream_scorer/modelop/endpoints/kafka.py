@@ -13,6 +13,7 @@ from stream_scorer.errors import BrokerError, EndOfInput, SettingsError, Transpo
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka import config as kafka_config
 from stream_scorer.kafka.clients import open_client
+from stream_scorer.kafka.connection_errors import ConnectionErrors
 from stream_scorer.kafka.errors import MISSING, unreachable
 from stream_scorer.kafka.reader import arrived
 from stream_scorer.records import Partition
@@ -33,11 +34,19 @@ def _kerberos(fields: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _open(client: Any, properties: dict[str, Any]) -> Any:
+def _open(client: Any, properties: dict[str, Any], errors: ConnectionErrors) -> Any:
     try:
-        return open_client(client, properties)
+        return open_client(client, properties, connection_errors=errors)
     except SettingsError as error:
         raise TransportError(f"Kafka: the client cannot be opened with Principal and Keytab: {error}") from error
+
+
+def _no_answer(client: Any, topic: str, servers: str, errors: ConnectionErrors, error: KafkaError) -> TransportError:
+    """Our error for one at the start, with the reason if no broker is connected. Blocks for about 10 s at most."""
+    client.poll(0.2)  # calls back with what went wrong
+    errors.ask({"bootstrap.servers": servers})
+    problem = unreachable(f"topic {topic!r}", error)
+    return type(problem)(f"{problem}. {errors.reason}") if errors.reason else problem
 
 
 class KafkaFeed:
@@ -62,7 +71,9 @@ class KafkaFeed:
         servers = ",".join(fields["BootstrapServers"])
         properties = kafka_config.consumer(servers, self._group or "stream-scorer", _kerberos(fields))
         # "latest" means the moment of attaching, so offsets are set in `_assigned`, which needs an eager strategy.
-        self._consumer: Consumer = _open(Consumer, properties | {"partition.assignment.strategy": "range,roundrobin"})
+        properties["partition.assignment.strategy"] = "range,roundrobin"
+        self._servers, self._errors = servers, ConnectionErrors()
+        self._consumer: Consumer = _open(Consumer, properties, self._errors)
         self._returned: deque[tuple[int, int]] = deque()  # partition and next offset of records that are not settled
         self._settled: dict[int, int] = {}  # next offset by partition
         try:
@@ -85,7 +96,7 @@ class KafkaFeed:
             else:
                 self._consumer.assign([TopicPartition(self._topic, partition, self._first(partition))])
         except KafkaException as error:
-            raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
+            raise _no_answer(self._consumer, self._topic, self._servers, self._errors, error.args[0]) from error
 
     def _first(self, partition: int) -> int:
         low, high = self._bounds.get(partition, (0, 0))
@@ -153,14 +164,16 @@ class KafkaDrain:
     def __init__(self, fields: dict[str, Any]) -> None:
         self._topic, self._partition = fields["Topic"], fields["Partition"]
         servers = ",".join(fields["BootstrapServers"])
-        self._producer: Producer = _open(Producer, kafka_config.producer(servers, _kerberos(fields)) | {"linger.ms": 1})
+        errors = ConnectionErrors()
+        properties = kafka_config.producer(servers, _kerberos(fields)) | {"linger.ms": 1}
+        self._producer: Producer = _open(Producer, properties, errors)
         self._failed: KafkaError | None = None
         self._closed = False
         try:
             kafka_answers.topic(self._producer, self._topic, TIMEOUT_S)
         except KafkaException as error:
             if error.args[0].code() not in MISSING:
-                raise unreachable(f"topic {self._topic!r}", error.args[0]) from error
+                raise _no_answer(self._producer, self._topic, servers, errors, error.args[0]) from error
 
     def write(self, pieces: Sequence[bytes]) -> None:
         for piece in pieces:

@@ -8,6 +8,7 @@ from typing import Any
 
 from stream_scorer.errors import DescriptorError
 from stream_scorer.modelop.streams.transport_kinds import Transport
+from stream_scorer.secret_text import Secret, is_secret, note_url
 
 _PREFIX = "secret://"
 _FIELDS = ("Principal", "AccessKeyID", "SecretAccessKey")
@@ -18,6 +19,7 @@ _FILES = ("Keytab",)
 def revealed(transport: Transport) -> dict[str, Any]:
     """Return the fields, secrets replaced by their text. Raises DescriptorError."""
     fields = dict(transport.fields)
+    note_url(str(fields.get("Url")))
     for name in (*_FIELDS, *_FILES):
         value = fields.get(name)
         if isinstance(value, str) and value.startswith(_PREFIX):
@@ -28,7 +30,9 @@ def revealed(transport: Transport) -> dict[str, Any]:
                 raise DescriptorError(
                     f"Transport: {name}: the secret {path} cannot be read: {error.strerror}."
                 ) from error
-            fields[name] = str(path) if name in _FILES else text.decode(errors="replace").rstrip("\r\n")
+            fields[name] = str(path) if name in _FILES else Secret(text.decode(errors="replace").rstrip("\r\n"))
+        elif isinstance(value, str) and is_secret(name):
+            fields[name] = Secret(value)
     return fields
 
 

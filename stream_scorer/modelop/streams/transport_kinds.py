@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stream_scorer.errors import DescriptorError
+from stream_scorer.secret_text import is_secret
 
 
 @dataclass(frozen=True)
@@ -259,4 +260,5 @@ def _checked(word: str, key: str, field: Field, given: dict[str, Any]) -> Any:
     try:
         return field.check(value)
     except ValueError as error:
-        raise DescriptorError(f"Transport: {key} of {word}: {error}.") from error
+        problem = "the value does not fit" if is_secret(key) else str(error)
+        raise DescriptorError(f"Transport: {key} of {word}: {problem}.") from None

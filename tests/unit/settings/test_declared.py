@@ -13,8 +13,9 @@ from stream_scorer.commands.kafka_flags import DeadLetterSettings, TailSettings,
 from stream_scorer.commands.run import _warn_of_visible_secrets
 from stream_scorer.errors import SettingsError
 from stream_scorer.service.settings import RunSettings
-from stream_scorer.settings.declared import add_flags, load, to_map
+from stream_scorer.settings.declared import add_flags, load
 from stream_scorer.settings.kafka import KafkaSettings
+from stream_scorer.settings.pairs import to_map
 
 TOPICS = {"input_topic": "prices", "output_topic": "scores"}
 
@@ -89,7 +90,7 @@ def test_errors_say_where_the_value_came_from():
         _load(env={"STREAM_SCORER_BATCH": "x"})
     with pytest.raises(SettingsError, match=r"^--max-rejects-in-row: 0 is below 1"):
         _load({"max_rejects_in_row": "0"})
-    with pytest.raises(SettingsError, match=r"^--kafka: 'linger' is not KEY=VALUE"):
+    with pytest.raises(SettingsError, match=r"^--kafka: pair 1 is not KEY=VALUE"):
         _load({"kafka": ["linger"]})
 
 
