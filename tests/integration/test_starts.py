@@ -109,7 +109,7 @@ RUN = [
     Row("one session, two partitions", 2, "--session all", lambda w: w.run(session="all")),
     Row("changelog of others", 2, "3 partitions", lambda w: w.run(changelog_topic=w.topic("three.changelog"))),
     Row("changelog that forgets", 2, "cleanup.policy", lambda w: w.run(changelog_topic=w.topic("narrow"))),
-    Row("changelog that is locked", 4, "needs Write", lambda w: w.run(changelog_topic=w.topic("locked"))),
+    Row("changelog that is locked", 4, "lacks Write on topic", lambda w: w.run(changelog_topic=w.topic("locked"))),
     Row("no name for a changelog", 4, "cannot be created", lambda w: w.run(changelog_topic="a b")),
     Row(
         "transaction too long",
