@@ -127,7 +127,7 @@ def test_a_reset_while_a_jet_unpacks_is_for_good(engine, quick):
     thread = next(thread for thread in threading.enumerate() if thread.name.startswith("jet-"))
     resetting = threading.Thread(target=engine.reset)
     resetting.start()
-    assert quick.made[0].closing.wait(60), "a reset closes a jet that has no process yet"
+    assert quick.made[0].closing.wait(20), "a reset closes a jet that has no process yet"
     gate.open.set()
     resetting.join(60)
     thread.join(60)
@@ -228,15 +228,13 @@ def test_scaling_down_keeps_the_snapshot_and_every_record(engine, quick, before,
     gate = Gate(quick, {"running": "none", "end": "end", "finishing": "feed"}[when], times=before)
     _run(engine, before)
     _started(engine, before)
-    records = [b"%d" % number for number in range(6)]
+    records = [b"%d" % number for number in range(40)]  # more than the first batch takes
     if when == "running":
         for record in records:
             engine.input(0, record)
-        outputs = engine.outputs(6)
+        outputs = engine.outputs(40)
         engine.scale(after)
         _started(engine, after)
-        engine.scale(max(after, 1))  # without a jet no state is there to keep
-        _started(engine, 1)
         engine.input(0, END)
     else:
         for record in [*records, END]:
@@ -248,11 +246,12 @@ def test_scaling_down_keeps_the_snapshot_and_every_record(engine, quick, before,
         if when == "finishing" and after == 0:
             until(lambda: all(not worker.alive for worker in engine._run._workers))
             engine.scale(1)  # what waits needs a jet
-        outputs = engine.outputs(6)
+        outputs = engine.outputs(40)
     engine.reaches("finished")
-    assert sorted(outputs) == records
+    assert sorted(outputs, key=int) == records
     assert engine.outputs() == []
-    assert len(engine.snapshots) == 1
+    # A jet that left before the end of the input has taken its state along.
+    assert len(engine.snapshots) == (0 if (when, after) == ("running", 0) else 1)
     assert all(jet.closed for jet in quick.made)
 
 
