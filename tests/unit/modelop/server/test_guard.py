@@ -59,6 +59,24 @@ def test_the_document_may_be_read_by_all(guarded):
 
 
 @pytest.mark.process
+def test_probes_are_open_and_metrics_are_not(guarded):
+    for path in ("/livez", "/readyz", "/livez/", "/readyz?verbose=1"):
+        assert guarded.ask("GET", path, headers={"Authorization": "", "Host": "10.0.0.1"}).text == "ok\n"
+        assert guarded.ask("HEAD", path, headers={"Authorization": ""}).status == 200
+    assert guarded.ask("GET", "/metrics", headers={"Authorization": ""}).status == 401
+    metrics = guarded.ask("GET", "/metrics").text
+    assert 'stream_scorer_engine_state{engine="engine-1",state="init"} 1.0' in metrics
+    assert "process_resident_memory_bytes" in metrics
+    assert TOKEN not in metrics
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("path", ["/1/job/output", "/1/job/output/1", "/1/debug/output"])
+def test_a_head_takes_nothing(guarded, path):
+    assert guarded.ask("HEAD", path).status == 405
+
+
+@pytest.mark.process
 def test_a_websocket_needs_the_token_too(guarded):
     url = f"ws{guarded.url.removeprefix('http')}{PREFIX}/connect/2/pneumo"
     with pytest.raises(InvalidStatus) as refused:
