@@ -43,7 +43,7 @@ class LoadedModel:
         return Rules(
             in_use=frozenset(slot["slot"] for slot in inputs),
             record_sets=frozenset(slot["slot"] for slot in inputs if slot["recordsets"]),
-            explicit=self.package.program().annotations.explicit,
+            explicit=self.package.annotations.explicit,
         )
 
     def check_slots(self, attached: Iterable[int], *, running: bool) -> None:

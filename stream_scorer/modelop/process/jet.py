@@ -59,7 +59,7 @@ class Jet:
         self._closing = threading.Lock()
         self._closed = False
         self._abandoned = False  # a call was interrupted, so the process may still be in it
-        self.explicit = package.program().annotations.explicit
+        self.explicit = package.annotations.explicit
         self.failure: Failure | None = None  # why `start` has failed, if the model's code was the reason
         self.busy = False  # whether a call is under way
 
@@ -301,7 +301,7 @@ class Jet:
         return Failure(where, exit_text, shown)
 
     def _is_set(self, slot: int) -> bool:
-        return self.explicit or slot in self._package.program().annotations.recordsets
+        return self.explicit or slot in self._package.annotations.recordsets
 
 
 class _Parts:

@@ -6,6 +6,10 @@ Rules `b.load-checks`, `j.imp`, `j.policy` and `j.unsafe`.
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
+import time
+import tokenize
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,6 +28,11 @@ from stream_scorer.system.folders import temporary_folder
 TYPES = ("python3", "python", "python2")
 _OURS = ("fastscore", "imp")
 _NO_POLICY = Policy()
+MAX_SOURCE, MAX_TOKENS = 16 << 20, 500_000
+"""Of a model's source: bytes, and what they mean to Python. A token takes up to 2 KB of the engine's memory and 20 µs in
+which nobody else is served; a long text is only one."""
+_COUNTING_S = 10.0
+_HINT = "Put data into an attachment."
 
 
 def check_model(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str, Any]:
@@ -37,6 +46,7 @@ def check_model(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str,
     """
     if package.mtype not in TYPES:
         raise ModelError(f"{package.name}: models of type {package.mtype!r} do not run here, only {', '.join(TYPES)}.")
+    _check_size(package)
     program = package.program()
     tree = ast.parse(program.source)
     with reading(program.path):
@@ -51,6 +61,23 @@ def check_model(package: ModelPackage, policy: Policy = _NO_POLICY) -> dict[str,
         "attach_libs": list(dict.fromkeys(program.annotations.module_attached)),
         "snapshots": program.annotations.snapshots,
     }
+
+
+def _check_size(package: ModelPackage) -> None:
+    """Raises ModelError: the source would take too much memory and time. What is wrong with it otherwise is for others."""
+    source, tokens, until = package.source, 0, time.monotonic() + _COUNTING_S
+    if len(source) > MAX_SOURCE:
+        raise ModelError(
+            f"{package.name}: its source has {len(source):,} bytes; at most {MAX_SOURCE:,} are read. {_HINT}"
+        )
+    if len(source) <= MAX_TOKENS:
+        return
+    with contextlib.suppress(tokenize.TokenError, SyntaxError, ValueError, LookupError):
+        for token in tokenize.tokenize(io.BytesIO(source).readline):
+            formatted = token.type == tokenize.STRING and "f" in token.string[:2].lower()
+            tokens += len(token.string) // 2 if formatted else 1  # Python 3.11 gives an f-string as a whole
+            if tokens > MAX_TOKENS or time.monotonic() > until:
+                raise ModelError(f"{package.name}: its source has more than {MAX_TOKENS:,} words and signs. {_HINT}")
 
 
 def _slots(annotations: Annotations) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stream_scorer.model.annotations import Annotations
 from stream_scorer.model.program import Program, compile_program
 
 
@@ -32,3 +34,8 @@ class ModelPackage:
     def program(self, folder: Path = Path()) -> Program:
         """Compile the source as the module's file in a folder, without executing it. Raises ModelError."""
         return compile_program(self.source, folder / self.file_name)
+
+    @functools.cached_property  # the program itself is not kept: it takes 50 times the memory of its source
+    def annotations(self) -> Annotations:
+        """The smart comments. Compiles the source at the first call. Raises ModelError."""
+        return self.program().annotations

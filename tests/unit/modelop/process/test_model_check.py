@@ -11,7 +11,7 @@ import pytest
 from stream_scorer.errors import ModelError, SettingsError
 from stream_scorer.model.imports import Import, find_imports
 from stream_scorer.modelop.process.import_policy import Policy, Rule
-from stream_scorer.modelop.process.model_check import check_model
+from stream_scorer.modelop.process.model_check import MAX_SOURCE, check_model
 from stream_scorer.modelop.process.package import ModelPackage
 
 
@@ -47,6 +47,24 @@ def other(x, slot): pass
         "attach_libs": ["helper"],
         "snapshots": "eof",
     }
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("#" * (MAX_SOURCE + 1), "16,777,217 bytes"),
+        ("x=[" + "1," * 251_000 + "]", "more than 500,000 words and signs"),
+        ("x=f'" + "{1}" * 340_000 + "'", "more than 500,000 words and signs"),
+    ],
+    ids=["bytes", "words", "a formatted text"],
+)
+def test_a_source_that_would_take_all_memory_is_not_read(source, said):
+    with pytest.raises(ModelError, match=f"toy: its source has {said}"):
+        check_model(_package(source))
+
+
+def test_a_long_text_in_a_source_costs_little():
+    check_model(_package(f"weights = {'a' * 2_000_000!r}\ndef action(x): pass"))
 
 
 def test_an_explicit_model_needs_no_callback():

@@ -50,6 +50,9 @@ def test_a_part_without_headers():
         (b"--abc\r\n\r\nhello", TYPE, "cut off"),
         (b"hello", TYPE, "no boundary 'abc'"),
         (b"--abc--", "multipart/mixed", "without a boundary"),
+        (b"--abc\n\nx\n" * 1002 + b"--abc--", TYPE, "more than 1,000 parts"),
+        (b"--abc\n" + b"a: b\n" * 10_000 + b"\n\nx\n--abc--", TYPE, "headers of a part are longer"),
+        (b"--abc\n" + b"a" * 40_000 + b"\n--abc--", TYPE, "headers of a part are longer"),
     ],
 )
 def test_what_is_no_multipart_is_refused(body, content_type, reason):
