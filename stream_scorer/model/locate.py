@@ -69,15 +69,16 @@ def locate(model: str, attachment: Path | None = None, trust: Trust = CHECKED) -
         return _signed(path, attachment, trust, bundle=bundle)
     if bundle and trust.unverified:
         return _located(path / read_manifest(path).module, attachment)
+    sha256 = None if attachment is None or trust.unverified else _listed_sha256(attachment)
     if bundle:
-        return _checked(path, read_bundle(path, trust), attachment)
+        return _checked(path, read_bundle(path, trust), attachment, sha256)
     if file:
         manifest = None if trust.unverified else manifest_beside(path)
         if manifest is not None and manifest.module == path.name:
-            return _checked(path.parent, read_bundle(path.parent, trust, alone=False), attachment)
-        return _located(path, attachment)
+            return _checked(path.parent, read_bundle(path.parent, trust, alone=False), attachment, sha256)
+        return _located(path, attachment, sha256)
     if model in SHIPPED and not path.exists():
-        return _located(_shipped_folder() / f"{model}.py", attachment)
+        return _located(_shipped_folder() / f"{model}.py", attachment, sha256)
     problem = "a directory without manifest.json" if folder else "no such file"
     raise ModelError(
         f"model {model!r}: {problem}. Give the path of a module (.py), of a bundle that `stream-scorer export` wrote, "
@@ -100,9 +101,17 @@ def _signed(path: Path, attachment: Path | None, trust: Trust, *, bundle: bool) 
     return _checked(path, read_bundle(path, trust), None)
 
 
-def _located(module: Path, attachment: Path | None) -> Located:
+def _located(module: Path, attachment: Path | None, sha256: str | None = None) -> Located:
     module = module.resolve()
-    return Located(module, attachment.resolve() if attachment else attachment_beside(module), module.parent)
+    place = attachment.resolve() if attachment else attachment_beside(module)
+    return Located(module, place, module.parent, sha256=sha256)
+
+
+def _listed_sha256(attachment: Path) -> str | None:
+    """What an attachment that was asked for must have, if it lies in a bundle. Raises ModelError: the manifest is broken."""
+    manifest = manifest_beside(attachment)
+    listed = manifest.files.get(attachment.name) if manifest else None
+    return listed.sha256 if listed else None
 
 
 def attachment_beside(module: Path) -> Path | None:
@@ -111,14 +120,17 @@ def attachment_beside(module: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _checked(folder: Path, bundle: Bundle, attachment: Path | None) -> Located:
+def _checked(folder: Path, bundle: Bundle, attachment: Path | None, sha256: str | None = None) -> Located:
+    """attachment, sha256: of the one that was asked for; None: that of the bundle."""
     folder = folder.resolve()
-    name, sha256 = bundle.attachment, None
-    if attachment is None and name is not None:
+    name = bundle.attachment
+    if attachment is not None:
+        attachment = attachment.resolve()
+    elif name is not None:
         attachment, sha256 = folder / name, bundle.manifest.files[name].sha256
     return Located(
         folder / bundle.manifest.module,
-        attachment.resolve() if attachment and sha256 is None else attachment,
+        attachment,
         folder,
         bundle.contents,
         sha256,

@@ -77,8 +77,12 @@ def read_bundle(folder: Path, trust: Trust, *, alone: bool = True) -> Bundle:
     if trust.signers is not None:
         check_signature(manifest.data, read_signature(folder), trust.signers, str(folder))
     contents, problems = _contents(folder, manifest)
-    if alone:
-        problems += manifests.files_not_listed(folder, manifest.files)
+    unknown = manifests.files_not_listed(folder, manifest.files) if alone else []
+    if unknown and not problems:
+        raise ModelError(
+            f"{folder}: not what its manifest says: {'; '.join(unknown)}. Remove that; or say --unverified to use it as it is."
+        )
+    problems += unknown
     if problems:
         raise ModelError(f"{folder}: not what its manifest says: {'; '.join(problems[:10])}. {_WAY_OUT}")
     return Bundle(manifest, contents)
@@ -168,7 +172,7 @@ def attached(attachment: Path | None, sha256: str | None = None) -> Iterator[Att
             raise ModelError(f"attachment {attachment}: cannot be copied ({error.strerror}). Set TMPDIR.") from error
         if sha256 is not None and digest.hexdigest() != sha256:
             raise ModelError(
-                f"attachment {attachment}: it was changed after it was checked against the manifest. {_WAY_OUT}"
+                f"attachment {attachment}: not what the manifest says, or changed after it was checked. {_WAY_OUT}"
             )
         yield Attached(copy, digest.hexdigest())
     finally:

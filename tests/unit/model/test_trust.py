@@ -123,6 +123,7 @@ CHANGES = {
     "requirements": (_append("requirements.txt", b"evil\n"), r"requirements\.txt has sha256"),
     "missing": (lambda bundle: (bundle / "attachment.tar.gz").unlink(), r"attachment\.tar\.gz is missing"),
     "extra": (lambda bundle: (bundle / "toy.tar.gz").write_bytes(b""), r"toy\.tar\.gz is not listed"),
+    "extra, and what to do": (lambda bundle: (bundle / ".DS_Store").touch(), r"'\.DS_Store' is not listed\. Remove that; or"),
     "extra escape": (lambda bundle: (bundle / "\x1b[2J\n").write_bytes(b""), r"'\\x1b\[2J\\n' is not listed"),
     "extra folder": (lambda bundle: (bundle / "numpy").mkdir(), "numpy is not listed"),
     "renamed": (lambda bundle: (bundle / "number.avsc").rename(bundle / "x.avsc"), "is missing; x.avsc is not listed"),
@@ -215,6 +216,22 @@ def test_an_attachment_changed_after_the_check_is_refused(bundle, executed):
     with pytest.raises(ModelError, match="changed after it was checked"), host_model(located, {}):
         pass
     assert not executed()
+
+
+@pytest.mark.parametrize("model", ["bundle", "module"])
+def test_an_attachment_of_another_bundle_has_to_be_what_the_manifest_beside_it_says(model, bundle, write):
+    other = Path(shutil.copytree(bundle, bundle.parent / "other"))
+    chosen = str(bundle if model == "bundle" else write("plain.py", "def action(x): yield x"))
+    with host_model(locate(chosen, other / "attachment.tar.gz"), {}):
+        pass
+    write_archive(other / "attachment.tar.gz", {"helper.py": b"evil"})
+    with (
+        pytest.raises(ModelError, match="not what the manifest says"),
+        host_model(locate(chosen, other / "attachment.tar.gz"), {}),
+    ):
+        pass
+    with host_model(locate(chosen, other / "attachment.tar.gz", Trust(unverified=True)), {}):
+        pass
 
 
 def test_an_attachment_changed_while_the_model_is_loaded_changes_nothing(write):
