@@ -123,7 +123,10 @@ CHANGES = {
     "requirements": (_append("requirements.txt", b"evil\n"), r"requirements\.txt has sha256"),
     "missing": (lambda bundle: (bundle / "attachment.tar.gz").unlink(), r"attachment\.tar\.gz is missing"),
     "extra": (lambda bundle: (bundle / "toy.tar.gz").write_bytes(b""), r"toy\.tar\.gz is not listed"),
-    "extra, and what to do": (lambda bundle: (bundle / ".DS_Store").touch(), r"'\.DS_Store' is not listed\. Remove that; or"),
+    "extra, and what to do": (
+        lambda bundle: (bundle / ".DS_Store").touch(),
+        r"'\.DS_Store' is not listed\. Remove that; or",
+    ),
     "extra escape": (lambda bundle: (bundle / "\x1b[2J\n").write_bytes(b""), r"'\\x1b\[2J\\n' is not listed"),
     "extra folder": (lambda bundle: (bundle / "numpy").mkdir(), "numpy is not listed"),
     "renamed": (lambda bundle: (bundle / "number.avsc").rename(bundle / "x.avsc"), "is missing; x.avsc is not listed"),
