@@ -187,7 +187,8 @@ class RunSettings(KafkaSettings):
     log_format: str = setting("text", "format of log lines", choices=("text", "json"))
 
     def __post_init__(self) -> None:
-        self.need("input_topic", "output_topic", "bootstrap_servers")
+        super().__post_init__()
+        self.need("input_topic", "output_topic")
         self._check_topics()
         self.trust().check_files([self.attachment, *self.schema])
         _check_start(self.start)

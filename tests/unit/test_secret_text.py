@@ -172,6 +172,14 @@ def test_words_of_a_command_with_a_secret_are_not_repeated(argv, capsys):
     assert "5ecret" not in _said([*TAIL, *argv], capsys)
 
 
+@pytest.mark.parametrize("command", [["run", "m.py", "--input-topic", "i", "--output-topic", "o"], TAIL])
+def test_a_password_in_the_address_of_the_brokers_is_refused(command, monkeypatch, capsys):
+    monkeypatch.setenv("STREAM_SCORER_BOOTSTRAP_SERVERS", "user:5ecret99@localhost:1")
+    said = _said(command, capsys)
+    assert "found an @" in said
+    assert "5ecret" not in said
+
+
 def test_words_of_other_commands_are(capsys):
     assert "unrecognized arguments: nonsense" in _said([*TAIL, "nonsense"], capsys)
 
