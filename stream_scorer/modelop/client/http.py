@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
@@ -120,16 +121,14 @@ class Server:
         was_open = self._connection is not None
         connection = self._connect(timeout_s)
         try:
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
+            response = _answer(connection, method, target, body, headers)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
             # The server may have closed the open connection before it saw this request.
             if not was_open:
                 raise
             self.close()
             connection = self._connect(timeout_s)
-            connection.request(method, target, body, headers)
-            response = connection.getresponse()
+            response = _answer(connection, method, target, body, headers)
         data = response.read()
         if response.will_close:
             self.close()
@@ -165,6 +164,15 @@ class Server:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _answer(
+    connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None, headers: dict[str, bytes]
+) -> http.client.HTTPResponse:
+    """Send a request. Return its answer, also one that came, and ended the connection, before the body was sent."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # if there is no answer, getresponse fails, too
+        connection.request(method, target, body, headers)
+    return connection.getresponse()
 
 
 def _authorization(token: str) -> str:

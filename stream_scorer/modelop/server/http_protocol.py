@@ -31,6 +31,9 @@ MAX_DROPPED_COSTLY = 1 << 20
 """The same of a chunked body, which must be parsed to its end, and behind what was no request."""
 MAX_WEBSOCKET_LINE = 8000
 """Most bytes of a line of a request for a WebSocket: websockets reads it once more, and takes 8,192."""
+MAX_UNKNOWN = 30
+"""Requests on one connection before one of them is let in by the guard. Pipelines of hundreds, on each of 400 connections,
+would keep the others waiting for seconds."""
 _READ = 64 << 10
 _WRITE = 16 << 10
 """Bytes of an answer that wait for their client, beyond what the system takes, before the server makes no more of them."""
@@ -55,6 +58,7 @@ class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
         self._unread, self._at = b"", 0
         self._refused = False
         self._dropped = 0
+        self._not_let_in = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -194,6 +198,9 @@ class HttpProtocol(HttpToolsProtocol, asyncio.BufferedProtocol):
                 )
         self._connection.enter(Phase.BUSY)
         super().on_headers_complete()
+        self._not_let_in += not self._connection.known
+        if self._not_let_in >= MAX_UNKNOWN and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         self._chunks += 1

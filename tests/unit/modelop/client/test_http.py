@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import socket
+import struct
 import threading
 
 import pytest
@@ -62,3 +64,23 @@ def test_who_has_answered_once_is_not_waited_for(port, monkeypatch):
     monkeypatch.setattr(client.time, "sleep", lambda _: pytest.fail("it waits"))
     with pytest.raises(Unavailable, match="no answer"):
         server.request("GET", "/")
+
+
+def test_a_refusal_that_comes_before_the_body_is_sent_is_read():
+    """As of an attachment that is larger than the server takes: it answers, drops some megabytes, and hangs up."""
+
+    def refuse(listener):
+        taken, _ = listener.accept()
+        taken.recv(1000)
+        taken.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nsize")
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+        taken.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse, args=(listener,))
+        thread.start()
+        server = client.Server(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        answer = server.request("PUT", "/", bytes(32 << 20))
+        server.close()
+        thread.join()
+    assert (answer.status, answer.body) == (413, b"size")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_scorer.modelop.server.http_protocol import MAX_UNKNOWN
 from support.engine import EngineProcess
 from tests.support.certificates import Authority
 
@@ -115,6 +116,7 @@ def test_a_message_without_end(served, first, again, status):
         (CHUNKED + b"1\r\na\r\n0\r\n\r\n" + HEAD + b"\r\n", [401, 401]),
         (CHUNKED + b"1\r\na\r\n0\r\n\r\n" + (HEAD + b"\r\n") * 50, []),
         (b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n" * 20 + HEAD + b"\r\n", [200] * 20 + [401]),
+        (b"GET /metrics HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer %b\r\n\r\n" % TOKEN.encode() * 50, [200] * 50),
     ],
 )
 def test_one_request_and_its_limits(engine, request_, status):
@@ -126,6 +128,10 @@ def test_one_request_and_its_limits(engine, request_, status):
             while len(_statuses(received)) < max(1, len(wanted)) and (data := client.recv(1 << 16)):
                 received += data
     assert _statuses(received) == wanted
+
+
+def test_a_connection_has_few_requests_before_one_is_let_in(engine):
+    assert _answers(engine, (HEAD + b"\r\n") * 50) == [401] * MAX_UNKNOWN
 
 
 def test_a_trailer_is_no_header(engine):
