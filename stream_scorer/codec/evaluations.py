@@ -119,14 +119,17 @@ class AnyEvaluation:
         """Raises DecodeError: the value is in none of them."""
         if data is None:
             raise null_value()
+        no_json: DecodeError | None = None
         if data.startswith(b"{"):
             try:
                 return self._json.decode(data)
-            except DecodeError:
-                pass  # an Avro double may begin with the byte of a brace, too
+            except DecodeError as error:
+                no_json = error  # an Avro double may begin with the byte of a brace, too
         try:
             return self._avro.decode(data)
         except DecodeError:
+            if no_json is not None:
+                raise no_json from None
             if data[:1] != b"\0":
                 raise
             return self._avro.decode(data[FRAME:])

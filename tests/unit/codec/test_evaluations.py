@@ -106,3 +106,9 @@ def test_json_that_is_no_evaluation_is_told(text):
     for codec in (EvaluationJson(), AnyEvaluation()):
         with pytest.raises(DecodeError):
             codec.decode(text)
+
+
+@pytest.mark.parametrize("data", [b"{", b'{"forecast": NaN}', b'{"forecast": 1}'])
+def test_what_looks_like_json_is_refused_as_json(data):
+    with pytest.raises(DecodeError, match="JSON"):
+        AnyEvaluation().decode(data)
