@@ -26,7 +26,7 @@ from stream_scorer.model.manifest import (
 )
 from stream_scorer.model.reference import REFERENCE, parse_reference, read_reference, thinned
 from stream_scorer.model.requirements import requirements
-from stream_scorer.model.signature import sign
+from stream_scorer.model.signature import signer
 from stream_scorer.model.trust import ATTACHMENT, attached
 
 _DOCKERFILE = """\
@@ -66,8 +66,7 @@ def export(
     """
     module, program = model.module, model.program
     annotations = program.annotations
-    if key is not None:
-        sign(b"", key)  # so that a wrong key is told before anything is written
+    sign = None if key is None else signer(key)  # first, so that a wrong key is told before anything is written
     packed = _attached(model, weights)
     files: dict[str, bytes] = {
         module.name: program.data,
@@ -90,7 +89,7 @@ def export(
         files[ATTACHMENT] = archive_bytes(packed)
     manifest = _manifest(module.name, files)
     data = _json(manifest)
-    _write(out, {**files, MANIFEST: data} | ({} if key is None else {SIGNATURE: sign(data, key)}))
+    _write(out, {**files, MANIFEST: data} | ({} if sign is None else {SIGNATURE: sign(data)}))
     return Exported(manifest, files_not_listed(out, files))
 
 

@@ -6,6 +6,7 @@ The formats are those of OpenSSL: keys are PEM files, a signature is its 64 byte
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from stream_scorer.errors import ModelError, SettingsError
@@ -18,8 +19,9 @@ _PUBLIC = re.compile(rb"-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]{1,4096}-----E
 _MAKE = "Make a pair by `openssl genpkey -algorithm ed25519 -out KEY` and `openssl pkey -in KEY -pubout -out PUB`."
 
 
-def sign(manifest: bytes, key: Path) -> bytes:
-    """The signature of a manifest. key: file of an Ed25519 private key in PEM, not encrypted.
+def signer(key: Path) -> Callable[[bytes], bytes]:
+    """What makes the signature of a manifest. key: file of an Ed25519 private key in PEM, not encrypted; it may be a pipe, which
+    is read once.
 
     Raises SettingsError: there is no such key in the file.
     """
@@ -39,7 +41,7 @@ def sign(manifest: bytes, key: Path) -> bytes:
         raise SettingsError(f"--sign {key}: not a private key in PEM. {_MAKE}") from error
     if not isinstance(private, Ed25519PrivateKey):
         raise SettingsError(f"--sign {key}: not an Ed25519 key, but another kind. {_MAKE}")
-    return private.sign(manifest)
+    return private.sign
 
 
 def check_signature(manifest: bytes, signature: bytes | None, public: Path, where: str) -> None:

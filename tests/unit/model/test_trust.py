@@ -221,6 +221,18 @@ def test_an_attachment_changed_after_the_check_is_refused(bundle, executed):
     assert not executed()
 
 
+def test_a_key_may_come_by_a_pipe(made, bundle, tmp_path):
+    """Encrypted keys are decrypted into one, and a pipe can be read only once."""
+    reader, writer = os.pipe()
+    os.write(writer, made[1].read_bytes())
+    os.close(writer)
+    try:
+        export(locate(str(bundle)), None, tmp_path / "again", {"number": '"double"'}, {}, Path(f"/dev/fd/{reader}"))
+    finally:
+        os.close(reader)
+    assert locate(str(tmp_path / "again"), trust=Trust(signers=made[2])).contents
+
+
 @pytest.mark.parametrize("model", ["bundle", "module"])
 def test_an_attachment_of_another_bundle_has_to_be_what_the_manifest_beside_it_says(model, bundle, write):
     other = Path(shutil.copytree(bundle, bundle.parent / "other"))
