@@ -53,11 +53,12 @@ def new_temporary_folder(prefix: str) -> Path:
     try:
         while True:
             path = Path(tempfile.mkdtemp(prefix=prefix))
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            if _lock(path, descriptor) is not False:
-                _locks[path] = descriptor
-                return path
-            os.close(descriptor)  # another process has taken it for left behind, and removes it
+            with contextlib.suppress(FileNotFoundError):  # another process has taken it for left behind already
+                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                if _lock(path, descriptor) is not False:
+                    _locks[path] = descriptor
+                    return path
+                os.close(descriptor)  # another process is about to remove it
     except OSError as error:
         raise SettingsError(
             f"no temporary files can be made ({error.strerror or error}). Set TMPDIR to a writable folder with "
@@ -118,7 +119,10 @@ def _lock(path: Path, descriptor: int) -> bool | None:
         return False
     except OSError:
         return None
-    return path.exists() and os.path.samestat(path.stat(), os.fstat(descriptor))
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def remove_tree(path: Path) -> bool:

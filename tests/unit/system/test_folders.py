@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
+from stream_scorer.errors import SettingsError
 from stream_scorer.system import folders
 
 KEEPER = """
@@ -100,3 +102,26 @@ def test_who_else_may_write_to_a_folder(mode, text, tmp_path):
     found = folders.others_may_write(tmp_path)
     assert found is None if text is None else text in found
     assert folders.others_may_write(tmp_path / "nothing") is None
+
+
+def test_a_new_folder_that_another_process_removes_is_made_again(monkeypatch):
+    """Between its making and its lock nothing says that it is in use."""
+    make, removed = tempfile.mkdtemp, []
+
+    def removed_at_once(**options):
+        path = make(**options)
+        if len(removed) < 2:
+            Path(path).rmdir()
+            removed.append(path)
+        return path
+
+    monkeypatch.setattr(tempfile, "mkdtemp", removed_at_once)
+    with folders.temporary_folder("stream-scorer-test-") as path:
+        assert path.is_dir()
+        assert str(path) not in removed
+
+
+def test_without_a_place_for_temporary_folders_it_ends(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(SettingsError, match="Set TMPDIR to a writable folder"):
+        folders.new_temporary_folder("stream-scorer-test-")
