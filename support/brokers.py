@@ -204,16 +204,16 @@ def _cache() -> Path:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Within the block no other process fetches or builds: the first does, the others find the result."""
-    with (_cache() / "lock").open("w") as lock:
+def _alone(what: str) -> Iterator[None]:
+    """Within the block no other process fetches or builds the same: the first does, the others find the result."""
+    with (_cache() / f"lock-{what}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def kafka_jars() -> Path:
     """The folder of the broker's jars, which Maven fetches once per version. Raises NoBroker."""
-    with _alone():
+    with _alone("kafka"):
         return _fetched()
 
 
@@ -303,7 +303,7 @@ class DockerBroker:
 
 def build_image(name: str) -> None:
     """Build the image `kafka` or `scorer` by docker/build. Raises NoBroker."""
-    with _alone():
+    with _alone("images"):
         say(f"building the {name} image")
         done = subprocess.run([str(ROOT / "docker" / "build"), name], capture_output=True, text=True, check=False)
     if done.returncode:
