@@ -1,4 +1,7 @@
-"""Checks and creates topics, before the loop starts and when the input gets more partitions."""
+"""Checks and creates topics, before the loop starts and when the input gets more partitions.
+
+Over 300 lines: each check stands beside the text that says what to change.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 An archive is data from outside. It is read twice: first its list, within limits of count, bytes and time, then the contents.
 So nothing is written of an archive that is refused.
+
+Over 300 lines: what the list refuses is what unpacking relies on, so the two are read together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The settings of `stream-scorer run`, and the rules between them."""
+"""The settings of `stream-scorer run`, and the rules between them.
+
+Over 300 lines: one field for each setting, with its help.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The manifold: loads one model, attaches streams to its slots, and runs it once every slot has a stream."""
+"""The manifold: loads one model, attaches streams to its slots, and runs it once every slot has a stream.
+
+Over 300 lines: one method for each control call, and what they share.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One run of the dataflow: from the moment that every slot in use has a stream, to the last output or a failure."""
+"""One run of the dataflow: from the moment that every slot in use has a stream, to the last output or a failure.
+
+Over 300 lines: all of it shares one lock, so it is read together.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A jet: one model in a process of its own, as the engine sees it."""
+"""A jet: one model in a process of its own, as the engine sees it.
+
+Over 300 lines: both ends of a call to the process, and each way in which that process may end.
+"""
 
 from __future__ import annotations
 
