@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -38,7 +38,10 @@ AWAY = (  # a broker that is down, starting, or handing over
     KafkaError.NOT_CONTROLLER,
     KafkaError.UNSTABLE_OFFSET_COMMIT,
 )
-MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+MISSING = (*TOPIC_GONE, KafkaError._UNKNOWN_PARTITION)
+"""For a producer. A reader gets _UNKNOWN_PARTITION also from a broker that was paused and is not yet back in its cluster: that
+one names topics without their partitions. So a reader waits then."""
 UNAUTHORISED = {  # what was not allowed: an operation on a resource of this kind
     KafkaError.TOPIC_AUTHORIZATION_FAILED: TOPIC,
     KafkaError.GROUP_AUTHORIZATION_FAILED: GROUP,
@@ -176,8 +179,10 @@ def finished(error: KafkaError) -> BrokerError:
     return BrokerError(f"the consumer cannot go on: {error.str()} ({error.name()}). {advice}".rstrip())
 
 
-def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:
+def unreachable(where: str, error: KafkaError, missing: Collection[int] = TOPIC_GONE) -> BrokerError | Unavailable:
     """Our error for a call that reads: Unavailable unless only a person can mend it. `where` begins the text.
+
+    `missing`: the codes that say for certain that there is no such topic or partition.
 
     A broker that comes back answers with several other codes first. A reader that waits does no harm: it logs that, and
     the service is not ready.
@@ -185,4 +190,4 @@ def unreachable(where: str, error: KafkaError) -> BrokerError | Unavailable:
     text = f"{where}: {error.str()} ({error.name()})"
     if error.code() in UNAUTHORISED:
         return NotAllowed(text, UNAUTHORISED[error.code()])
-    return BrokerError(text) if is_fatal(error) or error.code() in MISSING else Unavailable(text)
+    return BrokerError(text) if is_fatal(error) or error.code() in missing else Unavailable(text)

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from stream_scorer.errors import BrokerError
 from stream_scorer.kafka.assignment import Assignment
 from stream_scorer.kafka.clients import Properties, open_client
-from stream_scorer.kafka.errors import UNAUTHORISED, finished, is_final
+from stream_scorer.kafka.errors import TOPIC_GONE, UNAUTHORISED, finished, is_final
 from stream_scorer.kafka.health import STATISTICS_EVERY_MS, Health
 from stream_scorer.kafka.positions import Positions
 from stream_scorer.kafka.reader import arrived
@@ -22,8 +22,6 @@ from stream_scorer.kafka.topic_ids import GONE_S
 from stream_scorer.records import Partition
 
 log = logging.getLogger(__name__)
-
-TOPIC_GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 
 class Member:

@@ -17,7 +17,7 @@ from stream_scorer.errors import BrokerError, Unavailable
 from stream_scorer.kafka import answers as kafka_answers
 from stream_scorer.kafka.clients import Properties, open_outside_group
 from stream_scorer.kafka.connection_errors import ConnectionErrors
-from stream_scorer.kafka.errors import MISSING, unreachable
+from stream_scorer.kafka.errors import TOPIC_GONE, unreachable
 from stream_scorer.kafka.record import to_record
 from stream_scorer.kafka.rights import NotAllowed
 from stream_scorer.records import Partition, Record
@@ -180,7 +180,7 @@ class Reader:
         problem = unreachable(where, error)
         if isinstance(problem, NotAllowed):
             return problem
-        advice = "Correct its name, or create it." if error.code() in MISSING else self._reason()
+        advice = "Correct its name, or create it." if error.code() in TOPIC_GONE else self._reason()
         return type(problem)(f"{problem}. {advice}")
 
     def _reason(self) -> str:

@@ -185,7 +185,7 @@ class KafkaDrain:
                     self._producer.poll(_FLUSH_SLICE_S)
                 except KafkaException as error:
                     where = f"{self._topic}[{self._partition}]: a record of {len(piece)} bytes was not written"
-                    raise unreachable(where, error.args[0]) from error
+                    raise unreachable(where, error.args[0], MISSING) from error
                 else:
                     break
         self._producer.poll(0)
@@ -197,7 +197,7 @@ class KafkaDrain:
 
     def _check(self) -> None:
         if self._failed is not None:
-            raise unreachable(f"{self._topic}[{self._partition}]: a record was not written", self._failed)
+            raise unreachable(f"{self._topic}[{self._partition}]: a record was not written", self._failed, MISSING)
         if self._closed:
             raise TransportError(f"topic {self._topic!r}: the stream is closed")
 

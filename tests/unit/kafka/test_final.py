@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from stream_scorer.errors import BrokerError, Unavailable
-from stream_scorer.kafka.errors import NOT_A_MEMBER, is_fatal, unreachable
+from stream_scorer.kafka.errors import MISSING, NOT_A_MEMBER, is_fatal, unreachable
 from stream_scorer.kafka.member import Member
 from stream_scorer.records import Partition
 
@@ -39,3 +39,11 @@ def test_who_reads_beside_the_group_is_told_too():
     assert is_fatal(fatal)
     assert isinstance(unreachable("prices[0]", fatal), BrokerError)
     assert isinstance(unreachable("prices[0]", KafkaError(KafkaError._TRANSPORT)), Unavailable)
+
+
+def test_a_partition_that_a_reader_does_not_find_may_come_back():
+    """A broker that was paused names topics without their partitions until it is back in its cluster."""
+    absent = KafkaError(KafkaError._UNKNOWN_PARTITION)
+    assert isinstance(unreachable("changelog prices[0]", absent), Unavailable)
+    assert isinstance(unreachable("a record was not written", absent, MISSING), BrokerError)
+    assert isinstance(unreachable("prices[0]", KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)), BrokerError)
