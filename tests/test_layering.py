@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "ports": "records",
     "system": "errors safe_text secret_text",
     "settings": "errors secret_text parsing",
-    "codec": "errors records parsing ports",
+    "codec": "errors records secret_text parsing ports",
     "model": "errors records system",
     "state": "errors records ports codec",
     "prices": "errors parsing codec model",

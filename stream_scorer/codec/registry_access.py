@@ -14,6 +14,7 @@ from stream_scorer.codec.registry_answers import TIMEOUT_S
 from stream_scorer.errors import SettingsError
 from stream_scorer.parsing.addresses import is_url
 from stream_scorer.parsing.spelling import did_you_mean
+from stream_scorer.secret_text import HIDDEN
 
 USER_INFO, TOKEN, SOURCE = "basic.auth.user.info", "bearer.auth.token", "bearer.auth.credentials.source"
 CA, CERTIFICATE = "ssl.ca.location", "ssl.certificate.location"
@@ -28,7 +29,6 @@ OAUTH = (
 """Properties that only Confluent's client knows: tokens of an issuer."""
 PROPERTIES = (*_OWN, *OAUTH)
 STATIC = "STATIC_TOKEN"
-HIDDEN = "[hidden]"
 LONGEST_S = 300.0
 
 
@@ -139,7 +139,7 @@ def _timeout_s(properties: Mapping[str, str]) -> float:
 
 
 def _context(properties: Mapping[str, str]) -> ssl.SSLContext | None:
-    """Of the files of TLS, which are read also if the URL has no TLS: a wrong one is told then too."""
+    """Of the files of TLS, which are read also if the URL has no TLS: then, too, a wrong one is an error."""
     for key in (CA, CERTIFICATE, KEY):
         if key in properties and not Path(properties[key]).exists():
             raise SettingsError(f"--registry {key}: there is no {properties[key]}.")

@@ -66,7 +66,7 @@ def export(
     """
     module, program = model.module, model.program
     annotations = program.annotations
-    sign = None if key is None else signer(key)  # first, so that a wrong key is told before anything is written
+    sign = None if key is None else signer(key)  # first: with a wrong key nothing is written
     packed = _attached(model, weights)
     files: dict[str, bytes] = {
         module.name: program.data,

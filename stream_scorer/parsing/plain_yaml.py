@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.parsing.spelling import is_text
 
 MAX_BYTES = 256 << 10
 """Of a text: the reader takes seconds for this."""
@@ -132,7 +133,7 @@ def _plain(value: Any, name: str) -> Any:
         raise SettingsError(f"{name}: {value} is not a number that JSON can have. Write it as a text, in quotes.")
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1024:
         raise SettingsError(f"{name}: a whole number of {value.bit_length()} bits. Write it as a text, in quotes.")
-    if isinstance(value, str) and not _encodable(value):
+    if isinstance(value, str) and not is_text(value):
         raise SettingsError(f"{name}: {value[:60]!r} has half of a surrogate pair, which no encoding of text has.")
     return value
 
@@ -143,11 +144,3 @@ def _key(key: Any, name: str) -> str:
     if key is None or isinstance(key, bool):
         return {None: "null", True: "true", False: "false"}[key]
     return str(_plain(key, name))
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

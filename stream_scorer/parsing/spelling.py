@@ -17,5 +17,9 @@ def did_you_mean(word: str, words: Iterable[str], prefix: str = "") -> str:
 
 
 def is_text(word: str) -> bool:
-    """False if `word` came from bytes that are not UTF-8: Python shows such bytes as halves of surrogate pairs."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in word)
+    """False if it has halves of surrogate pairs, which no encoding of text has. Python makes them of bytes that are not UTF-8."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_scorer.errors import SettingsError
+from stream_scorer.parsing.spelling import is_text
 
 MAX_DIGITS = 300
 """Of a whole number: one with more may be too large for a double."""
@@ -75,24 +76,16 @@ def _problems(root: Any) -> Iterator[tuple[str, str]]:
         field, value = waiting.pop()
         if isinstance(value, dict):
             for key in value:
-                if not _encodable(key):
+                if not is_text(key):
                     yield field, f"the name {_shown(key)} has half of a surrogate pair, which no encoding of text has"
             waiting += [(f"{field}.{key[:_SHOWN]}".lstrip("."), part) for key, part in reversed(value.items())]
         elif isinstance(value, list):
             waiting += [(f"{field}[{index}]", part) for index, part in reversed([*enumerate(value)])]
         elif isinstance(value, _Wrong):
             yield field, value.why
-        elif isinstance(value, str) and not _encodable(value):
+        elif isinstance(value, str) and not is_text(value):
             yield field, f"{_shown(value)} has half of a surrogate pair, which no encoding of text has"
 
 
 def _shown(text: str) -> str:
     return ascii(text[:_SHOWN])
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
